@@ -1,0 +1,34 @@
+"""Sets of arguments for every family of generators."""
+
+# What decides the keys; every set must survive build -> state dict -> recognise.
+CASES = {
+    "resnet-cyclegan": ("resnet", {"ngf": 4, "n_blocks": 2}),
+    "resnet-cut": (
+        "resnet",
+        {"ngf": 4, "n_blocks": 3, "antialias": True, "antialias_up": True},
+    ),
+    "resnet-cut-no-antialias-up": ("resnet", {"ngf": 2, "n_blocks": 1, "antialias": True}),
+    "resnet-blur-only-up": ("resnet", {"ngf": 2, "n_blocks": 1, "antialias_up": True}),
+    "resnet-dropout": ("resnet", {"ngf": 2, "n_blocks": 2, "dropout": True}),
+    "resnet-affine": ("resnet", {"ngf": 2, "n_blocks": 2, "affine": True}),
+    "resnet-affine-dropout": (
+        "resnet",
+        {"ngf": 2, "n_blocks": 2, "affine": True, "dropout": True},
+    ),
+    "resnet-batch": ("resnet", {"ngf": 2, "n_blocks": 2, "norm": "batch", "bias": False}),
+    "resnet-batch-bias": ("resnet", {"ngf": 2, "n_blocks": 2, "norm": "batch"}),
+    "resnet-grey-to-rgb": ("resnet", {"in_channels": 1, "ngf": 2, "n_blocks": 0}),
+    "kaminyou": ("kaminyou", {"ngf": 4, "n_blocks": 2}),
+    "kaminyou-affine": ("kaminyou", {"ngf": 2, "n_blocks": 3, "affine": True}),
+    "kaminyou-to-grey": ("kaminyou", {"out_channels": 1, "ngf": 2, "n_blocks": 1}),
+    "unet": ("unet", {"ngf": 2, "n_downs": 5}),
+    "unet-128": ("unet", {"ngf": 1, "n_downs": 7, "dropout": True}),
+    "unet-instance": (
+        "unet",
+        {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "out_channels": 1},
+    ),
+    "unet-instance-affine": (
+        "unet",
+        {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "affine": True},
+    ),
+}

@@ -1,0 +1,48 @@
+"""Small generators of every family, with weights that make the output depend on all of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from uhrtranslate.models import ARCHITECTURES
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+
+@pytest.fixture
+def make() -> Callable[..., nn.Module]:
+    """Build a small generator whose norms are not the identity; `seed` makes it differ."""
+
+    def build(family: str = "resnet", seed: int = 0, **arguments) -> nn.Module:
+        torch.manual_seed(seed)
+        if family == "resnet":
+            arguments = {"ngf": 2, "n_blocks": 1, **arguments}
+        module = ARCHITECTURES[family].build(**arguments)
+        with torch.no_grad():
+            for key, tensor in module.state_dict().items():
+                if tensor.ndim == 1:
+                    tensor.copy_(0.5 + torch.rand_like(tensor))
+                if key.endswith("num_batches_tracked"):
+                    tensor.fill_(7)
+        return module.eval()
+
+    return build
+
+
+@pytest.fixture
+def golden() -> Callable[[str], Path]:
+    """Find a golden file, or skip with the way to get it."""
+
+    def find(name: str) -> Path:
+        path = SHARED / "golden" / name
+        if not path.is_file():
+            pytest.skip(
+                f"{path} is missing: copy the golden arrays, made by running the authors' "
+                "public code as their README.md says, to shared/golden beside the checkout"
+            )
+        return path
+
+    return find

@@ -1,0 +1,25 @@
+"""Generators: families of networks, checkpoints of all kinds, and the native format."""
+
+from uhrtranslate.models.architecture import Architecture
+from uhrtranslate.models.architectures import ARCHITECTURES
+from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.kaminyou import KaminyouGenerator
+from uhrtranslate.models.load import DEFAULT, Generator, bundled_generators, load_generator
+from uhrtranslate.models.native import load_native, save_native
+from uhrtranslate.models.resnet import ResnetGenerator
+from uhrtranslate.models.unet import UnetGenerator
+
+__all__ = [
+    "ARCHITECTURES",
+    "DEFAULT",
+    "Architecture",
+    "Generator",
+    "GeneratorInfo",
+    "KaminyouGenerator",
+    "ResnetGenerator",
+    "UnetGenerator",
+    "bundled_generators",
+    "load_generator",
+    "load_native",
+    "save_native",
+]

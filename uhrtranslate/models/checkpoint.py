@@ -1,0 +1,212 @@
+"""Read a generator from a checkpoint without running anything that is in it."""
+
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from uhrtranslate.errors import CheckpointError
+from uhrtranslate.models.architecture import Architecture, Arguments
+from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
+
+# Kept by norm layers of PyTorch before 0.4 (or asked for), and never used by instance norm.
+_RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network with the weights of a checkpoint, and how it was understood."""
+
+    module: nn.Module
+    architecture: Architecture
+    arguments: Arguments
+
+
+def load_checkpoint(path: Path, part: str | None = None) -> Loaded:
+    """Build the generator that a `.pth`, `.pt`, `.ckpt` or `.safetensors` file holds.
+
+    Args:
+        path: the file.
+        part: which generator, where the file holds several, such as `G_B`.
+
+    Returns: the network on the CPU in float32, in eval mode, without gradients.
+
+    Raises:
+        CheckpointError: the file cannot be read, is no generator's, or its keys do not all fit.
+    """
+    tree = read_tree(path)
+    try:
+        found = unwrap(tree, part)
+        size = sum(t.numel() * t.element_size() for t in found.state.values())
+        if size > path.stat().st_size:  # tensors that repeat few bytes to look large
+            raise CheckpointError("its tensors claim more bytes than the file has; it is damaged")
+        module = fit(found.architecture, found.arguments, found.state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error.__cause__
+    return Loaded(module, found.architecture, found.arguments)
+
+
+def read_tree(path: Path) -> object:
+    """Read a checkpoint's nested dicts and tensors; no code in the file can run.
+
+    Raises:
+        CheckpointError: the file is missing, empty, damaged, too large, or holds objects.
+    """
+    kind = sniff(path)
+    if kind == "safetensors":
+        return read_safetensors(path)[0]
+    if kind == "zip":
+        _check_zip(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on storages of old files: no concern of the user
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
+    except Exception as error:  # the unpickler raises anything on hostile bytes
+        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
+
+
+def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    """Read the tensors and the metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: the safetensors file is damaged ({show(error)}); copy it again"
+        ) from error
+
+
+def sniff(path: Path) -> str:
+    """Tell "zip" (PyTorch since 1.6), "pickle" (before) or "safetensors" by the first bytes.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, empty, of no such kind, or larger than
+            the memory of this machine.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(9)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file; check the path") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    if size == 0:
+        raise CheckpointError(f"{path}: the file is empty; copy it again")
+    if size > _memory():
+        raise CheckpointError(
+            f"{path}: with {size / 1e9:.1f} GB it is larger than this machine's memory; "
+            "save the generator's state_dict alone"
+        )
+    if head[:2] == b"PK":
+        return "zip"
+    if head[:1] == b"\x80":
+        return "pickle"
+    if head[8:] == b"{":
+        return "safetensors"
+    raise CheckpointError(
+        f"{path}: is no checkpoint; give a .pth, .pt, .ckpt or .safetensors file of weights"
+    )
+
+
+def fit(architecture: Architecture, arguments: Arguments, state: Mapping[str, Tensor]) -> nn.Module:
+    """Build a network and give it weights, strictly.
+
+    Running statistics of instance norms are left out, and affine weights of shape [1, c, 1, 1]
+    (as the KIN authors' layers have them) become [c]. All else must fit.
+
+    Returns: the network on the CPU in float32, in eval mode, without gradients; its weights are
+        copies.
+
+    Raises:
+        CheckpointError: keys or shapes differ, or weights are not finite numbers.
+    """
+    try:
+        with torch.device("meta"):  # no memory is taken before the shapes are known to fit
+            module = architecture.build(**arguments)
+    except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond all numbers, strangers
+        raise CheckpointError(
+            f"describes no {architecture.name} generator ({show(error, 200)})"
+        ) from error
+    want = module.state_dict()
+    have: State = {}
+    for key, tensor in state.items():
+        if key not in want and key.endswith(_RUNNING):
+            continue
+        if key in want and tensor.ndim == 4 and tuple(tensor.shape) == (1, *want[key].shape, 1, 1):
+            tensor = tensor.flatten()
+        have[key] = tensor
+    for key in want:  # batch norm before PyTorch 0.4.1 did not count
+        if key.endswith("num_batches_tracked"):
+            have.setdefault(key, torch.zeros((), dtype=torch.long))
+    problems = first_mismatches(want, have)
+    if problems:
+        raise CheckpointError(
+            f"looks like a {architecture.name} generator, but not all keys fit: {problems}"
+        )
+    module.load_state_dict({k: _weights(k, t, want[k]) for k, t in have.items()}, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def _weights(key: str, tensor: Tensor, want: Tensor) -> Tensor:
+    """A copy in the network's dtype, once it is sure to hold finite numbers."""
+    plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    if not plain or want.is_floating_point() != tensor.is_floating_point():
+        raise CheckpointError(
+            f"{show(key)} ({tensor.dtype}) is no plain float tensor; save the weights unquantised"
+        )
+    copy = tensor.detach().to(want.dtype, copy=True).contiguous()
+    if not bool(torch.isfinite(copy).all()):
+        raise CheckpointError(f"{show(key)} holds NaN or infinity; the training diverged")
+    return copy
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse what torch.save never writes: scripted modules, compressed (so unbounded) content."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{path}: the file is damaged or ends too early; copy it again"
+        ) from error
+    names = [entry.filename for entry in entries]
+    if any(name.endswith("constants.pkl") for name in names):
+        raise CheckpointError(
+            f"{path}: is a TorchScript archive, which holds code; save the state_dict of the "
+            "network instead: torch.save(model.state_dict(), 'generator.pth')"
+        )
+    if not any(name.endswith("data.pkl") for name in names):
+        raise CheckpointError(f"{path}: is a zip file, but no checkpoint")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise CheckpointError(f"{path}: has compressed content, which torch.save never writes")
+
+
+def _why_unreadable(error: Exception) -> str:
+    refused = re.search(r"(?:GLOBAL|global|class) ([\w.]+\.\w+)", str(error))
+    if "Weights only load failed" in str(error) and refused:
+        return (
+            f"holds pickled Python objects ({show(refused[1])}), which could run code; where you "
+            "trust it, save the weights alone: torch.save(model.state_dict(), 'generator.pth')"
+        )
+    return f"the file is damaged or no checkpoint ({show(error)}); copy it again"
+
+
+def _memory() -> float:
+    """Bytes of physical memory; infinite where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):
+        return float("inf")

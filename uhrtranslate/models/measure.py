@@ -1,0 +1,92 @@
+"""The facts of a network that nobody described: what it declares, and what trying tells."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.errors import CheckpointError
+from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.unwrap import show
+
+_LARGEST_STRIDE = 512
+_SMALLEST_SIDE = 64  # smaller inputs fail in reflection padding, not because of the stride
+
+
+def measure_info(module: nn.Module, architecture: str) -> GeneratorInfo:
+    """Find out what the engine needs to know of a network.
+
+    The attributes `stride`, `cell`, `halo` and `value_range` of the network are believed. Without
+    `stride`, the smallest power of two is taken for which inputs of odd multiples of it come out
+    at their own size. A network that resizes its output to its input hides its stride from this:
+    such a one should declare it.
+
+    Args:
+        module: in eval mode on the CPU; takes [n, c, h, w] and returns the same size.
+        architecture: the name to give it.
+
+    Raises:
+        CheckpointError: the attributes are wrong, or no size gives an output of the same size.
+    """
+    first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
+    in_channels = 3 if first is None else first.in_channels
+    stride = _declared(module, "stride")
+    low, high = _value_range(module)
+    strides = [2**i for i in range(_LARGEST_STRIDE.bit_length())] if stride is None else [stride]
+    reason = ""
+    for candidate in strides:
+        try:
+            out_channels = _try(module, in_channels, candidate)
+        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+            reason = show(error, 200)
+            continue
+        return GeneratorInfo(
+            architecture=architecture,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=candidate,
+            cell=_declared(module, "cell"),
+            halo=_declared(module, "halo", least=0),
+            value_range=(low, high),
+        )
+    raise CheckpointError(
+        f"{architecture}: no input size gives an output of the same size ({reason}); "
+        "give the network a `stride` attribute, or a forward that returns an image"
+    )
+
+
+def _try(module: nn.Module, channels: int, stride: int) -> int:
+    """Run two sizes that are odd multiples of the stride; returns the channels of the output."""
+    least = -(-_SMALLEST_SIDE // stride) | 1
+    out_channels = 0
+    for height, width in ((least, least + 2), (least + 2, least)):
+        x = torch.zeros(1, channels, height * stride, width * stride)
+        with torch.inference_mode():
+            y: Any = module(x)
+        if not isinstance(y, Tensor) or y.ndim != 4:
+            raise ValueError(f"the output is {type(y).__name__}, not a [n, c, h, w] tensor")
+        if y.shape[2:] != x.shape[2:]:
+            raise ValueError(f"{tuple(x.shape[2:])} came out as {tuple(y.shape[2:])}")
+        out_channels = y.shape[1]
+    return out_channels
+
+
+def _declared(module: nn.Module, name: str, least: int = 1) -> int | None:
+    """An attribute in px, checked; None if there is none."""
+    value = getattr(module, name, None)
+    if value is None or type(module).__module__.startswith("torch.nn"):
+        return None  # a bare layer's `stride` means something else
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise CheckpointError(f"{name} of the network is {value!r}; it must be a number of px")
+    return value
+
+
+def _value_range(module: nn.Module) -> tuple[float, float]:
+    value = getattr(module, "value_range", (-1.0, 1.0))
+    try:
+        low, high = (float(v) for v in value)
+    except (TypeError, ValueError):
+        low, high = 0.0, 0.0
+    if not low < high:
+        raise CheckpointError(f"value_range of the network is {value!r}; it must be (low, high)")
+    return low, high

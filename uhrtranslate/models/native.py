@@ -1,0 +1,194 @@
+"""The native format: one safetensors file with the weights and all facts of a generator.
+
+Its metadata holds one JSON text under the key `uhrt`: a format version and the fields of
+`GeneratorInfo`. Anyone may have written it, so it is checked like any input, and the network is
+built from what the weights say, never by importing what the metadata names.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from uhrtranslate.errors import CheckpointError, OptionError, OutputError
+from uhrtranslate.models.architectures import ARCHITECTURES
+from uhrtranslate.models.checkpoint import fit, read_safetensors, sniff
+from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.unwrap import show
+
+FORMAT = 1
+_KEY = "uhrt"
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():  # terminal escapes, line breaks
+        raise ValueError("text must be printable, on one line")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
+_Name = Annotated[_Text, Field(min_length=1, max_length=100)]
+_Value = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+
+class _Header(BaseModel):
+    """What the metadata may say, and within which bounds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: int
+    architecture: _Name
+    arguments: dict[_Name, bool | int | float | _Name] = Field(max_length=50)
+    in_channels: int = Field(ge=1, le=64)
+    out_channels: int = Field(ge=1, le=64)
+    stride: int = Field(ge=1, le=4096)
+    cell: int | None = Field(ge=1, le=65536)
+    halo: int | None = Field(ge=0, le=65536)
+    mpp: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
+    domains: Annotated[list[_Name], Field(min_length=2, max_length=2)]
+    value_range: Annotated[list[_Value], Field(min_length=2, max_length=2)]
+    description: Annotated[_Text, Field(max_length=2000)]
+
+
+def check_info(info: GeneratorInfo) -> None:
+    """Check the facts of a generator as a native file would hold them.
+
+    Raises:
+        OptionError: a field is out of bounds.
+    """
+    try:
+        _parse(_dump(info))
+    except ValueError as error:
+        raise OptionError(f"the generator's facts cannot be stored: {error}") from error
+
+
+def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool = False) -> None:
+    """Write a generator to one safetensors file; an existing one is replaced, in one step.
+
+    Args:
+        path: the file, usually `name.safetensors`.
+        module: the network, of a family in `ARCHITECTURES`.
+        info: its facts.
+        half: store float16, which loads as float32: half the size, 3 decimal digits.
+
+    Raises:
+        OptionError: the network is of no known family, or `info` does not describe it.
+        OutputError: the file cannot be written.
+    """
+    if info.architecture not in ARCHITECTURES:
+        raise OptionError(
+            f"{info.architecture} has no native format; only {', '.join(ARCHITECTURES)} have"
+        )
+    check_info(info)
+    tensors = {
+        key: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous().clone()
+        for key, t in module.state_dict().items()
+    }
+    try:
+        fit(ARCHITECTURES[info.architecture], info.arguments, tensors)
+    except CheckpointError as error:
+        raise OptionError(f"the generator cannot be stored: {error}") from error
+    content = save(tensors, {_KEY: _dump(info)})
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp gives 0o600, which others could not read
+        os.replace(name, path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
+
+
+def is_native(path: Path) -> bool:
+    """Whether a file is a safetensors file with the metadata of this format.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is no checkpoint.
+    """
+    if sniff(path) != "safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the safetensors file is damaged ({show(error)}); copy it again"
+        ) from error
+
+
+def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
+    """Read a generator and its facts.
+
+    Returns: the network on the CPU in float32, in eval mode, without gradients; and its facts.
+
+    Raises:
+        CheckpointError: the file is damaged or of a newer format, its metadata is out of bounds,
+            or weights and metadata tell of different networks.
+    """
+    tensors, metadata = read_safetensors(path)
+    try:
+        info = _parse(metadata.get(_KEY, ""))
+        architecture = ARCHITECTURES[info.architecture]
+        read = architecture.recognise(tensors)
+        if read is None:
+            raise CheckpointError(f"its weights are not of a {info.architecture} generator")
+        # Numbers that could ask for a network without end are taken only where the weights agree.
+        wrong = [k for k, v in read.items() if info.arguments.get(k, v) != v]
+        if wrong:
+            raise CheckpointError(f"weights and metadata differ in {', '.join(wrong)}")
+        arguments = {**info.arguments, **read}
+        if architecture.stride(arguments) != info.stride:
+            raise CheckpointError("weights and metadata differ in stride")
+        module = fit(architecture, arguments, tensors)
+    except (CheckpointError, ValueError) as error:
+        raise CheckpointError(f"{path}: {show(error, 400)}") from error
+    return module, dataclasses.replace(info, arguments=arguments)
+
+
+def _dump(info: GeneratorInfo) -> str:
+    return json.dumps({"format": FORMAT, **dataclasses.asdict(info)})
+
+
+def _parse(text: str) -> GeneratorInfo:
+    """Read and check the metadata.
+
+    Raises:
+        ValueError: it is no JSON, of another version, or out of bounds.
+    """
+    try:
+        fields: Any = json.loads(text[:100_000])
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its metadata is no valid JSON") from error
+    version = fields.get("format") if isinstance(fields, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise ValueError(f"its format is {version}, newer than {FORMAT}; update uhrtranslate")
+    try:
+        header = _Header.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        raise ValueError(f"its metadata is wrong at {show(place)}: {first['msg']}") from None
+    if header.architecture not in ARCHITECTURES:
+        raise ValueError(f"its architecture is {header.architecture}, which is not known here")
+    low, high = header.value_range
+    if low >= high:
+        raise ValueError("its metadata is wrong at value_range: it is empty")
+    values = header.model_dump(exclude={"format"})
+    values["domains"] = tuple(header.domains)
+    values["value_range"] = (low, high)
+    return GeneratorInfo(**values)
