@@ -1,0 +1,102 @@
+"""What several tests need: where the shared data is, and images and generators in memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, stream
+from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.models import Generator, GeneratorInfo
+from uhrtranslate.models.resnet import ResnetGenerator
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+needs_shared = pytest.mark.skipif(
+    not (SHARED / "golden").is_dir(),
+    reason=f"no {SHARED}: clone beside the founders' shared folder to compare with golden arrays",
+)
+
+
+class ArraySource:
+    """An array as a source, in strips of an awkward height."""
+
+    def __init__(self, pixels, strip_height=96):
+        self.pixels = pixels
+        self.height, self.width = pixels.shape[:2]
+        self.strip_height = strip_height
+
+    def read(self, x, y, w, h):
+        assert x >= 0
+        assert y >= 0
+        assert x + w <= self.width
+        assert y + h <= self.height
+        return self.pixels[y : y + h, x : x + w]
+
+
+class ArraySink:
+    """Collects a result, and insists that every pixel comes once."""
+
+    def __init__(self, height, width, dtype=np.uint8):
+        self.pixels = np.zeros((height, width, 3), dtype)
+        self.written = np.zeros((height, width), int)
+
+    def write(self, x, y, pixels):
+        h, w = pixels.shape[:2]
+        self.pixels[y : y + h, x : x + w] = pixels
+        self.written[y : y + h, x : x + w] += 1
+
+
+class FloatRunner(GeneratorRunner):
+    """Gives the generator's floats instead of pixels, [h, w, 3]."""
+
+    def to_pixels(self, y):
+        return list(y.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def small_resnet(ngf=4, n_blocks=2, seed=1, **arguments):
+    """A generator whose random weights are large enough to give contrast."""
+    torch.manual_seed(seed)
+    network = ResnetGenerator(ngf=ngf, n_blocks=n_blocks, **arguments)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, 0, 0.1)
+    return network
+
+
+def as_generator(module, **info):
+    """A loaded generator around any module."""
+    return Generator(module, GeneratorInfo("test", **info), "test", "0" * 64)
+
+
+def translate_array(
+    pixels,
+    module,
+    normalizer,
+    *,
+    cell,
+    tile=None,
+    halo=0,
+    mirrored=False,
+    thumbnail=None,
+    batch=1,
+    workers=2,
+    floats=False,
+    strip_height=96,
+    stride=4,
+):
+    """Run the engine over an array, [h, w, 3] uint8."""
+    runner = (FloatRunner if floats else GeneratorRunner)(
+        as_generator(module, stride=stride), torch.device("cpu")
+    )
+    height, width = pixels.shape[:2]
+    grid = CellGrid(width, height, cell)
+    plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
+    transform = GeneratorTransform(runner, normalizer, plan, lambda: thumbnail)
+    sink = ArraySink(height, width, np.float32 if floats else np.uint8)
+    source = ArraySource(pixels, strip_height)
+    stream(source, transform, sink, batch=batch, workers=workers)
+    assert (sink.written == 1).all()
+    return sink.pixels

@@ -1,0 +1,26 @@
+"""The streaming engine: the only place where normalizers, generators and images meet."""
+
+from uhrtranslate.engine.devices import DTYPES, choose_device
+from uhrtranslate.engine.generator_transform import GeneratorTransform
+from uhrtranslate.engine.layers import replace_norms
+from uhrtranslate.engine.loop import Sink, stream
+from uhrtranslate.engine.memory import choose_tile
+from uhrtranslate.engine.receptive_field import measure_halo
+from uhrtranslate.engine.rows import RowBuffer, Source
+from uhrtranslate.engine.runner import GeneratorRunner
+from uhrtranslate.engine.transform import Transform
+
+__all__ = [
+    "DTYPES",
+    "GeneratorRunner",
+    "GeneratorTransform",
+    "RowBuffer",
+    "Sink",
+    "Source",
+    "Transform",
+    "choose_device",
+    "choose_tile",
+    "measure_halo",
+    "replace_norms",
+    "stream",
+]

@@ -1,0 +1,124 @@
+"""Decoded rows of the image: each is read once, kept while somebody needs it, then dropped."""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.geometry import Box, reflect, spans
+
+Pixels = NDArray[np.uint8]
+
+# Width of one read: wide enough that storage tiles are seldom cut, narrow enough to share a
+# strip among the reader threads.
+READ_WIDTH = 2048
+
+
+class Source(Protocol):
+    """What is streamed: an image of which parts can be read, from several threads.
+
+    Attributes:
+        width, height: size in px.
+        strip_height: rows that are best read together.
+    """
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
+
+    @property
+    def strip_height(self) -> int: ...  # noqa: D102
+
+    def read(self, x: int, y: int, w: int, h: int) -> Pixels:
+        """Pixels of a rectangle inside the image, [h, w, 3] uint8 RGB."""
+        ...
+
+
+class RowBuffer:
+    """A window of decoded rows that moves down the image.
+
+    Rows are read in strips, by several threads, one strip ahead of what was asked for. Rows that
+    were dropped cannot come back.
+
+    Args:
+        source: the image.
+        workers: number of reader threads.
+        tail: rows at the image's lower end that are never dropped, because what lies beyond the
+            end is their reflection.
+    """
+
+    def __init__(self, source: Source, workers: int, tail: int) -> None:
+        self._source = source
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="uhrt-read")
+        self._strips: deque[tuple[int, Pixels]] = deque()
+        self._pending: tuple[int, Pixels, list[Future[None]]] | None = None
+        self._starts = iter(list(spans(source.height, source.strip_height)))
+        self._tail = max(source.height - tail, 0)
+        self._end = 0
+        self._request_next()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def view(self, box: Box) -> Pixels:
+        """A copy of a rectangle of the image continued by reflection, [h, w, 3] uint8."""
+        ys = reflect(box.y, box.y + box.h, self._source.height)
+        xs = reflect(box.x, box.x + box.w, self._source.width)
+        top, bottom = int(ys.min()), int(ys.max()) + 1
+        left, right = int(xs.min()), int(xs.max()) + 1
+        self._read_to(bottom)
+        block = np.empty((bottom - top, right - left, 3), np.uint8)
+        if self._strips[0][0] > top:
+            raise RuntimeError(f"row {top} was dropped before it was used")
+        for start, strip in self._strips:
+            first, last = max(start, top), min(start + len(strip), bottom)
+            if first < last:
+                block[first - top : last - top] = strip[first - start : last - start, left:right]
+        if block.shape[:2] == (box.h, box.w) and (ys[0], xs[0]) == (top, left):
+            return block
+        return block[(ys - top)[:, None], xs - left]
+
+    def drop_above(self, y: int) -> None:
+        """Forget rows above `y`, but for the image's tail."""
+        keep = min(y, self._tail)
+        while self._strips and self._strips[0][0] + len(self._strips[0][1]) <= keep:
+            self._strips.popleft()
+
+    def _read_to(self, y: int) -> None:
+        while self._end < y:
+            if self._pending is None:
+                raise RuntimeError(f"row {y} lies beyond the image")
+            start, strip, reads = self._pending
+            self._pending = None
+            for read in reads:
+                read.result()
+            self._strips.append((start, strip))
+            self._end = start + len(strip)
+            self._request_next()
+
+    def _request_next(self) -> None:
+        y0, y1 = next(self._starts, (0, 0))
+        if y1 == 0:
+            return
+        strip = np.empty((y1 - y0, self._source.width, 3), np.uint8)
+        reads = [
+            self._pool.submit(self._read, strip, x0, x1, y0)
+            for x0, x1 in spans(self._source.width, READ_WIDTH)
+        ]
+        self._pending = (y0, strip, reads)
+
+    def _read(self, strip: Pixels, x0: int, x1: int, y0: int) -> None:
+        strip[:, x0:x1] = self._source.read(x0, y0, x1 - x0, len(strip))

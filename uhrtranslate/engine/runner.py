@@ -1,0 +1,114 @@
+"""A generator on its device: pixels in, pixels out."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.engine.layers import Action, NormSwitch, replace_norms
+from uhrtranslate.engine.rows import Pixels
+from uhrtranslate.errors import CheckpointError, UhrError
+from uhrtranslate.models import Generator, GeneratorInfo
+
+# Rec. 601, as Pillow's and most cameras' grey.
+LUMA = (0.299, 0.587, 0.114)
+
+
+class GeneratorRunner:
+    """Feeds uint8 RGB pixels to a generator and reads uint8 RGB pixels off it.
+
+    The generator's norm layers are replaced in place; `switch` governs them.
+
+    Args:
+        generator: as loaded.
+        device: where it runs; its weights are moved there.
+        dtype: of the convolutions, by autocast; norm layers stay in float32.
+
+    Raises:
+        CheckpointError: the generator does not take or give RGB or grey images.
+    """
+
+    def __init__(
+        self, generator: Generator, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.info: GeneratorInfo = generator.info
+        for what, channels in (
+            ("takes", self.info.in_channels),
+            ("gives", self.info.out_channels),
+        ):
+            if channels not in (1, 3):
+                raise CheckpointError(
+                    f"{generator.name}: the generator {what} {channels} channels; "
+                    "images have 3 (RGB) or 1 (grey)."
+                )
+        self.name = generator.name
+        self.device = device
+        self.dtype = dtype
+        self.module: nn.Module = generator.module.to(device).eval()
+        self.switch: NormSwitch = replace_norms(self.module)
+
+    def forward(self, x: Tensor, action: Action | None = None) -> Tensor | None:
+        """One forward, without gradients.
+
+        Args:
+            x: [n, c, h, w] float32 in the generator's value range, on its device.
+            action: what the norm layers do; None for plain instance normalization.
+
+        Returns:
+            The output [n, c, h, w] float32, or None if a recording action ended the forward early.
+
+        Raises:
+            CheckpointError: the output is not as large as the input.
+        """
+        y: Tensor | None = None
+        doing: AbstractContextManager[None] = self.switch.doing(action) if action else nullcontext()
+        reduced = self.dtype != torch.float32
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.dtype, enabled=reduced),
+            doing,
+        ):
+            y = self.module(x)
+        if y is None:
+            return None
+        if y.shape[-2:] != x.shape[-2:] or y.ndim != 4:
+            raise CheckpointError(
+                f"{self.name}: the generator turned {x.shape[-1]} x {x.shape[-2]} px into "
+                f"an output of shape {list(y.shape)}; only generators that keep the size "
+                f"of images can translate tiles."
+            )
+        return y.float()
+
+    def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
+        """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
+        stacked = np.stack(pixels)
+        if mirror:
+            # numpy's reflect goes on beyond one reflection, as torch's does not.
+            stacked = np.pad(
+                stacked, ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect"
+            )
+        x = torch.from_numpy(stacked).to(self.device).permute(0, 3, 1, 2).float()
+        if self.info.in_channels == 1:
+            x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
+        low, high = self.info.value_range
+        # Contiguous: convolutions on the CPU are faster on it than on the permuted view.
+        return x.contiguous().mul_((high - low) / 255).add_(low)
+
+    def to_pixels(self, y: Tensor) -> list[Pixels]:
+        """[n, c, h, w] float32 in the value range as uint8 RGB, [h, w, 3] each.
+
+        Raises:
+            UhrError: the output is not finite.
+        """
+        if not bool(torch.isfinite(y).all()):
+            raise UhrError(
+                f"{self.name}: the generator gave values that are not finite; "
+                "use --precision fp32, or check the checkpoint."
+            )
+        low, high = self.info.value_range
+        # Half up, as torchvision's save_image rounds.
+        bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return list(rgb)

@@ -1,0 +1,49 @@
+"""What the streaming loop streams."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.geometry import Tile, TilePlan
+
+Pixels = NDArray[np.uint8]
+
+
+class Transform(Protocol):
+    """Something that turns an image into another one of the same size, tile by tile.
+
+    The loop calls `observe` for rows of cells from top to bottom, as many as `rows_needed` asks
+    for, and `apply` for the tiles of each band. A transform without statistics needs no rows.
+
+    Attributes:
+        plan: how the image is cut.
+    """
+
+    @property
+    def plan(self) -> TilePlan: ...  # noqa: D102
+
+    def rows_needed(self, y0: int, y1: int) -> int:
+        """Rows of cells, from the top, to be observed before the band `y0 <= y < y1`."""
+        ...
+
+    def observe(self, row: int, cells: Sequence[Pixels]) -> None:
+        """Take note of some cells of a row, in order; each [cell, cell, 3] uint8."""
+        ...
+
+    def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:
+        """Compute tiles of equal shape.
+
+        Args:
+            tiles: of one band.
+            pixels: of each tile's `source`, [h, w, 3] uint8.
+
+        Returns:
+            The pixels of each tile's `core`, [h, w, 3] uint8.
+        """
+        ...
+
+    def forget_above(self, y: int) -> None:
+        """Nothing above pixel row `y` will be asked for again."""
+        ...

@@ -1,0 +1,105 @@
+"""Tiles: what the device computes at once. They belong to the memory, not to the method.
+
+Two geometries. **Context** (the default): a tile is computed with a halo of its true neighbours,
+and the field of statistics is evaluated at the true coordinates of every feature pixel, so the
+result does not depend on the tiles. **Mirrored** (the published one): every tile is one cell,
+padded by its own mirror image, and the field of the cell is spread over the padded cell.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from uhrtranslate.geometry.cells import Box, CellGrid
+
+# Below this many stride steps a side, the reflection padding inside a generator (3 px at the full
+# size, 1 px after all downsampling) is wider than what it pads.
+MIN_STEPS = 4
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile.
+
+    Attributes:
+        core: what it contributes to the result; inside the image.
+        source: the pixels it is computed from, before mirroring; may reach beyond the image.
+        mirror: px by which the source is padded with its own mirror image.
+        field: where its features lie for the field of statistics; the source in the context
+            geometry, the bare cell in the mirrored one.
+    """
+
+    core: Box
+    source: Box
+    mirror: int
+    field: Box
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        """Rows and columns of the computed tile that are its core."""
+        top = self.core.y - self.source.y + self.mirror
+        left = self.core.x - self.source.x + self.mirror
+        return slice(top, top + self.core.h), slice(left, left + self.core.w)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in px of what is computed."""
+        return self.source.h + 2 * self.mirror, self.source.w + 2 * self.mirror
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How an image is cut into tiles, in bands from top to bottom.
+
+    Attributes:
+        grid: the image and its cells.
+        tile: side of a tile's core in px; a multiple of `stride`.
+        halo: px of true neighbours (context), or of mirroring (mirrored); multiple of `stride`.
+        stride: total downsampling inside the generator.
+        mirrored: the published geometry; then `tile` equals the grid's cell.
+    """
+
+    grid: CellGrid
+    tile: int
+    halo: int
+    stride: int
+    mirrored: bool = False
+
+    def bands(self) -> Iterator[tuple[int, int]]:
+        """Pixel rows `y0, y1` of each band; together they cover the image once."""
+        return spans(self.grid.height, self.tile)
+
+    def tiles(self, y0: int, y1: int) -> Iterator[Tile]:
+        """The tiles of the band `y0 <= y < y1`, from left to right."""
+        for x0, x1 in spans(self.grid.width, self.tile):
+            core = Box(x0, y0, x1 - x0, y1 - y0)
+            if self.mirrored:
+                cell = Box(x0, y0, self.tile, self.tile)
+                yield Tile(core, cell, self.halo, cell)
+            else:
+                left, right = with_halo(x0, x1, self.halo, self.stride)
+                top, bottom = with_halo(y0, y1, self.halo, self.stride)
+                source = Box(left, top, right - left, bottom - top)
+                yield Tile(core, source, 0, source)
+
+    def rows_read(self, y0: int, y1: int) -> tuple[int, int]:
+        """Pixel rows that the tiles of a band are computed from; may reach beyond the image."""
+        if self.mirrored:
+            return y0, y0 + self.tile
+        return with_halo(y0, y1, self.halo, self.stride)
+
+
+def spans(size: int, step: int) -> Iterator[tuple[int, int]]:
+    """Cut `0 <= p < size` into pieces of `step`; the last may be shorter."""
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
+
+
+def with_halo(start: int, stop: int, halo: int, stride: int) -> tuple[int, int]:
+    """Widen `start <= p < stop` by the halo, to multiples of the stride on both sides.
+
+    The start keeps its phase: a generator that downsamples by `stride` sees the same grid in every
+    tile. The result has at least `MIN_STEPS * stride` pixels.
+    """
+    first = (start - halo) // stride * stride
+    last = -(-(stop + halo) // stride) * stride
+    return first, max(last, first + MIN_STEPS * stride)

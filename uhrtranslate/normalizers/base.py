@@ -1,0 +1,171 @@
+"""From a table of statistics to a field: which mean and which rstd does each pixel get?
+
+Every normalizer of this package is **separable**: the value at a pixel is a weighted sum over the
+cells of the table, and the weights are a product of one factor for the row and one for the column
+of the cell. So a field is two small matrices and a small table, and applying it is two small
+matrix products per channel. Missing cells (no tissue, flat colour) leave the sum, and the
+weights of the others are scaled up.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StatisticsTable:
+    """Statistics of one norm layer over a window of the cell grid.
+
+    Attributes:
+        mean, std: [rows, cols, c] float32; values of missing cells are not read.
+        valid: [rows, cols] bool; False marks a missing cell.
+        fallback_mean, fallback_std: [c] float32, what a pixel gets that no valid cell reaches;
+            may be None as long as every cell is valid.
+    """
+
+    mean: Tensor
+    std: Tensor
+    valid: Tensor
+    fallback_mean: Tensor | None = None
+    fallback_std: Tensor | None = None
+
+
+class Normalizer(Protocol):
+    """How a field is made from a table.
+
+    Attributes:
+        name: what the user types.
+        reach: cells beyond a pixel's own cell that its field may read, in every direction; so
+            also the look-ahead, in rows of cells.
+        fade: below this sum of the weights of valid cells, the field fades into the fallback.
+        averages_rstd: the field interpolates 1/std; else std, which is then inverted.
+        reciprocal_eps: added to std before 1/std is taken.
+    """
+
+    name: ClassVar[str]
+    fade: ClassVar[float]
+    averages_rstd: ClassVar[bool]
+
+    @property
+    def reach(self) -> int: ...  # noqa: D102
+
+    @property
+    def reciprocal_eps(self) -> float: ...  # noqa: D102
+
+    def weights(self, position: Tensor, cells: int) -> Tensor:
+        """Weights of the cells of one axis for pixels at given positions.
+
+        Args:
+            position: [n] float64, pixel centres in units of cells: cell i has i <= p < i + 1.
+                Positions outside 0..cells belong to the continued image.
+            cells: number of cells of the axis.
+
+        Returns:
+            [n, cells] float64, non-negative; every row sums to 1.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Field:
+    """mean and rstd for every pixel of a feature map, in factored form.
+
+    mean(y, x) = rows[y] @ mean @ cols[x]; rstd likewise from `scale`, inverted at the end where
+    `scale` holds standard deviations.
+
+    Attributes:
+        rows: [h, r]; cols: [w, q] float32.
+        mean, scale: [c, r, q] float32.
+        inverse: `scale` is rstd (True) or std (False).
+        coverage: [h, w] float32, sum of the weights of valid cells, or None if all are valid.
+        fallback_mean, fallback_scale: [c], used where `coverage` is below `fade`.
+        fade: see `Normalizer`.
+    """
+
+    rows: Tensor
+    cols: Tensor
+    mean: Tensor
+    scale: Tensor
+    inverse: bool
+    coverage: Tensor | None = None
+    fallback_mean: Tensor | None = None
+    fallback_scale: Tensor | None = None
+    fade: float = 0.0
+
+    def mean_map(self) -> Tensor:
+        """The mean of every pixel, [c, h, w]."""
+        return self._map(self.mean, self.fallback_mean)
+
+    def rstd_map(self) -> Tensor:
+        """1/std of every pixel, [c, h, w]."""
+        scale = self._map(self.scale, self.fallback_scale)
+        return scale if self.inverse else scale.reciprocal_()
+
+    def apply(self, x: Tensor) -> Tensor:
+        """(x - mean) * rstd, for x [c, h, w] float32; a new tensor."""
+        if self.coverage is None:
+            # baddbmm subtracts the interpolated mean in the pass that makes the new tensor.
+            y = torch.baddbmm(x, self.rows @ self.mean, self._cols(), alpha=-1)  # [c, h, w]
+        else:
+            y = x - self.mean_map()
+        return y.mul_(self.rstd_map())
+
+    def _cols(self) -> Tensor:
+        return self.cols.T.expand(len(self.mean), -1, -1)  # [c, q, w]
+
+    def _map(self, table: Tensor, fallback: Tensor | None) -> Tensor:
+        values = torch.bmm(self.rows @ table, self._cols())  # [c, h, w]
+        if self.coverage is None:
+            return values
+        if fallback is not None:
+            values += fallback[:, None, None] * (self.fade - self.coverage).clamp_(min=0)
+        return values / self.coverage.clamp(min=self.fade)
+
+
+def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, cols: Tensor) -> Field:
+    """Turn a window of a table into the field of a feature map.
+
+    Args:
+        normalizer: says what is averaged, and how missing cells fade.
+        table: the window, r x q cells.
+        rows, cols: the normalizer's weights for the window's cells, [h, r] and [w, q].
+
+    Returns:
+        The field of an h x w feature map.
+
+    Raises:
+        ValueError: a cell is missing and the table has no fallback.
+    """
+    std = table.std + normalizer.reciprocal_eps
+    scale = std.reciprocal() if normalizer.averages_rstd else std
+    mean = table.mean
+    coverage = fallback_mean = fallback_scale = None
+    if not bool(table.valid.all()):
+        if table.fallback_mean is None or table.fallback_std is None:
+            raise ValueError("the table has missing cells and no fallback")
+        keep = table.valid[..., None]
+        mean = torch.where(keep, mean, 0.0)
+        scale = torch.where(keep, scale, 0.0)
+        coverage = rows @ table.valid.to(rows.dtype) @ cols.T
+        fallback_std = table.fallback_std + normalizer.reciprocal_eps
+        fallback_mean = table.fallback_mean
+        fallback_scale = fallback_std.reciprocal() if normalizer.averages_rstd else fallback_std
+    return Field(
+        rows,
+        cols,
+        mean.permute(2, 0, 1),
+        scale.permute(2, 0, 1),
+        normalizer.averages_rstd,
+        coverage,
+        fallback_mean,
+        fallback_scale,
+        normalizer.fade,
+    )
+
+
+def one_hot(index: Tensor, cells: int) -> Tensor:
+    """[n] integers, clamped to the grid, as [n, cells] float64 weights."""
+    clamped = index.clamp(0, cells - 1)
+    return torch.nn.functional.one_hot(clamped, cells).to(torch.float64)

@@ -1,0 +1,60 @@
+"""Kernelized instance normalization (KIN): the table smoothed by a k x k kernel."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from uhrtranslate.errors import OptionError
+from uhrtranslate.normalizers.base import one_hot
+
+KernelType = Literal["constant", "gaussian"]
+
+# Standard deviation of the Gaussian in cells; fixed in the authors' code.
+GAUSSIAN_STD = 3.0
+
+
+@dataclass(frozen=True)
+class KIN:
+    """Weighted mean of the neighbouring cells' mean and std, constant within a cell.
+
+    The table is continued by its border values, as the authors do, so border cells weigh more.
+
+    Attributes:
+        kernel: side of the kernel in cells, odd.
+        kernel_type: equal weights, or a Gaussian of 3 cells.
+    """
+
+    name: ClassVar[str] = "kin"
+    fade: ClassVar[float] = 1e-6
+    averages_rstd: ClassVar[bool] = False
+    kernel: int = 3
+    kernel_type: KernelType = "constant"
+    reciprocal_eps: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise OptionError(f"--kernel {self.kernel}: the kernel's side must be odd, as 3 or 5.")
+
+    @property
+    def reach(self) -> int:
+        """Cells from the kernel's centre to its border."""
+        return self.kernel // 2
+
+    def profile(self) -> Tensor:
+        """The kernel's factor for one axis, [kernel] float64, of sum 1."""
+        offset = torch.arange(self.kernel, dtype=torch.float64) - self.reach
+        if self.kernel_type == "gaussian":
+            factor = torch.exp(-0.5 * (offset / GAUSSIAN_STD) ** 2)
+        else:
+            factor = torch.ones_like(offset)
+        return factor / factor.sum()
+
+    def weights(self, position: Tensor, cells: int) -> Tensor:
+        """The kernel's factor around the pixel's cell; see `Normalizer.weights`."""
+        own = position.floor().long().clamp(0, cells - 1)
+        total = torch.zeros(len(position), cells, dtype=torch.float64)
+        for offset, factor in enumerate(self.profile(), start=-self.reach):
+            total += factor * one_hot(own + offset, cells)
+        return total
