@@ -1,0 +1,61 @@
+"""Decoded blocks, kept while there is room, so that overlapping reads decode each about once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+
+from uhrtranslate.io.pixels import Pixels
+
+
+class BlockCache:
+    """Blocks of pixels, least recently used dropped first; safe from several threads.
+
+    A block that several threads want at once is made by one of them, and the others wait.
+
+    Args:
+        limit: bytes to keep; the block made last stays even if it is larger.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._blocks: OrderedDict[Hashable, Future[Pixels]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Pixels]) -> Pixels:
+        """The block of a key, made if it is not there; not to be written to."""
+        with self._lock:
+            block = self._blocks.get(key)
+            if block is None:
+                own = self._blocks[key] = Future()
+            else:
+                self._blocks.move_to_end(key)
+        if block is not None:
+            return block.result()
+        try:
+            pixels = make()
+        except BaseException as error:
+            with self._lock:
+                del self._blocks[key]
+            own.set_exception(error)
+            raise
+        own.set_result(pixels)
+        with self._lock:
+            self._size += pixels.nbytes
+            self._drop_all_but(key)
+        return pixels
+
+    def clear(self) -> None:
+        """Forget all blocks; none may be in the making."""
+        with self._lock:
+            self._blocks.clear()
+            self._size = 0
+
+    def _drop_all_but(self, latest: Hashable) -> None:
+        while self._size > self._limit:
+            done = (k for k, block in self._blocks.items() if block.done() and k != latest)
+            oldest = next(done, None)
+            if oldest is None:
+                return
+            self._size -= self._blocks.pop(oldest).result().nbytes

@@ -1,0 +1,57 @@
+"""What the disk has left, and its refusals in words."""
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from uhrtranslate.errors import OutputError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes free where `path` lies or would lie: on the disk of its nearest existing parent."""
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def human_size(size: float) -> str:
+    """A number of bytes for people: `3.4 GB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+@contextmanager
+def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Turn an OSError in the block into one sentence about the target.
+
+    Args:
+        target: the output that the user asked for; what fails may be a file on the way to it.
+        needed: bytes missing on a full disk, as far as known; asked only when the disk is full.
+
+    Raises:
+        OutputError: instead of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            missing = needed()
+            amount = f"about {human_size(missing)}" if missing > 0 else "some space"
+            reason = f"the disk is full; free {amount} or choose another folder with -o"
+        elif error.errno in _FORBIDDEN:
+            reason = "its folder cannot be written; choose another folder with -o"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            reason = f"{error.filename} is no folder; choose another folder with -o"
+        else:
+            cause = error.strerror or str(error)
+            reason = f"it cannot be written ({cause}); choose another folder with -o"
+        raise OutputError(f"{target}: {reason}") from error

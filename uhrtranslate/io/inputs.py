@@ -1,0 +1,176 @@
+"""Which images a user means: files, folders, patterns, and lists on stdin."""
+
+import configparser
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from uhrtranslate.errors import InputError
+
+SLIDE_ENDINGS = (".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
+TIFF_ENDINGS = (".btf", ".gtiff", ".tf2", ".tf8", ".tif", ".tiff")
+PHOTO_ENDINGS = (
+    ".avif", ".bmp", ".gif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tga", ".webp",
+)  # fmt: skip
+ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
+# In the names of outputs that are not finished.
+PARTIAL = ".uhrt-partial"
+# Bytes of a DICOM file in which its series is named.
+DICOM_HEAD = 1 << 16
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input.
+
+    Attributes:
+        path: of the file.
+        root: the folder below which it was found: outputs keep the folders between.
+    """
+
+    path: Path
+    root: Path
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something the user named that is no input.
+
+    Attributes:
+        item: as it was given.
+        error: what is wrong with it.
+    """
+
+    item: str
+    error: InputError
+
+
+def expand_inputs(items: Iterable[str], stdin: Iterable[str] = ()) -> list[Found | Missing]:
+    """Find the images that items stand for.
+
+    An item is a file, a folder (searched with its subfolders for known endings; what is hidden,
+    unfinished or a part of another slide is left out), a pattern as `slides/*.svs` (`**` is any
+    number of folders), or `-` for a list on stdin.
+
+    Args:
+        items: as on a command line.
+        stdin: lines, each an item; read only if `-` is among the items.
+
+    Returns:
+        In the order of the items, folders and patterns sorted by path, each file once. An item
+        that is missing or without images has a `Missing` in its place.
+    """
+    results: list[Found | Missing] = []
+    seen: set[Path] = set()
+    for item in _with_stdin(items, stdin):
+        try:
+            found = _expand(item)
+        except InputError as error:
+            results.append(Missing(item, error))
+            continue
+        for one in found:
+            if isinstance(one, Found):
+                identity = one.path.resolve()
+                if identity in seen:
+                    continue
+                seen.add(identity)
+            results.append(one)
+    return results
+
+
+def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
+    for item in items:
+        if item == "-":
+            lines = (line.rstrip("\r\n") for line in stdin)
+            yield from (line for line in lines if line.strip())
+        else:
+            yield item
+
+
+def _expand(item: str) -> Sequence[Found | Missing]:
+    try:
+        path = Path(item).expanduser()
+        if path.is_dir():
+            return _in_folder(path)
+        if path.exists():
+            return [Found(path, path.parent)]
+        if glob.has_magic(item):
+            return _matching(str(path))
+    except (OSError, RuntimeError, ValueError) as error:  # unreadable, unknown ~user, NUL
+        raise InputError(f"{item}: cannot be read ({error}).") from error
+    raise InputError(f"{item}: does not exist; check the path.")
+
+
+def _in_folder(folder: Path) -> list[Found | Missing]:
+    paths = []
+    unreadable: list[OSError] = []
+    for where, folders, names in os.walk(folder, onerror=unreadable.append):
+        slides = {Path(name).stem for name in names if name.lower().endswith(".mrxs")}
+        folders[:] = [name for name in folders if name not in slides and name[0] != "."]
+        paths += [Path(where, name) for name in names if _is_image(name)]
+    results: list[Found | Missing] = [Found(path, folder) for path in _without_parts(paths)]
+    for error in unreadable:
+        sentence = f"{error.filename}: cannot be read ({error.strerror})."
+        results.append(Missing(str(error.filename), InputError(sentence)))
+    if not results:
+        raise InputError(f"{folder}: has no images; name the folder that holds them.")
+    return results
+
+
+def _matching(pattern: str) -> list[Found]:
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
+    fixed = []
+    for part in Path(pattern).parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    found = _without_parts([path for path in matches if path.is_file() and _is_image(path.name)])
+    if not found:
+        raise InputError(f"{pattern}: matches no images; check the pattern.")
+    return [Found(path, Path(*fixed)) for path in found]
+
+
+def _is_image(name: str) -> bool:
+    return name[0] != "." and PARTIAL not in name and Path(name).suffix.lower() in ENDINGS
+
+
+def _without_parts(paths: list[Path]) -> list[Path]:
+    """Sorted, without the files that belong to another slide of the list."""
+    parts = {part for path in paths for part in _parts(path)}
+    kept = []
+    series = set()
+    for path in sorted(paths, key=lambda path: path.parts):
+        if path in parts:
+            continue
+        if path.suffix.lower() == ".dcm":
+            name = _dicom_series(path)
+            if name and (path.parent, name) in series:
+                continue
+            series.add((path.parent, name))
+        kept.append(path)
+    return kept
+
+
+def _parts(path: Path) -> set[Path]:
+    """The pictures that a Hamamatsu VMS or VMU slide names as its parts."""
+    if path.suffix.lower() not in (".vms", ".vmu"):
+        return set()
+    index = configparser.RawConfigParser(strict=False)
+    try:
+        index.read_string(path.read_text(encoding="latin-1"))
+    except (OSError, configparser.Error):
+        return set()
+    return {path.parent / value for section in index.values() for value in section.values()}
+
+
+def _dicom_series(path: Path) -> bytes:
+    """The series (0020,000E) of a DICOM file, of which a slide's levels are files; or nothing."""
+    with path.open("rb") as file:
+        head = file.read(DICOM_HEAD)
+    _, tag, rest = head.partition(b"\x20\x00\x0e\x00UI")
+    if not tag or len(rest) < 2:
+        return b""
+    return rest[2 : 2 + int.from_bytes(rest[:2], "little")]

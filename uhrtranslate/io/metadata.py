@@ -1,0 +1,72 @@
+"""What an output says about itself: size, resolution, colour profile, how it was made."""
+
+import math
+from dataclasses import dataclass
+
+from uhrtranslate import __version__
+from uhrtranslate.errors import OptionError
+from uhrtranslate.io.tiff_codecs import COMPRESSIONS
+
+SOFTWARE = f"uhrtranslate {__version__}"
+
+# Beyond these a resolution does not fit the 32-bit fractions of TIFF and EXIF.
+_MPP_RANGE = (1e-4, 1e6)
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """Everything about an output but its pixels and its name.
+
+    Attributes:
+        width, height: px of the largest level.
+        mpp: micrometres per pixel of the largest level, along x and y.
+        icc_profile: the colour profile of the pixels.
+        description: how the image was made; JSON, or other text.
+        compression: of TIFF tiles; a name of `COMPRESSIONS`.
+        quality: of JPEG and WebP, 1 to 100.
+        tile: side of the TIFF tiles in px; a multiple of 16.
+        smallest: the levels of a pyramid end where the longer side is at most this many px.
+        exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
+            upright already.
+    """
+
+    width: int
+    height: int
+    mpp: tuple[float, float] | None = None
+    icc_profile: bytes | None = None
+    description: str = ""
+    compression: str = "jpeg"
+    quality: int = 90
+    tile: int = 512
+    smallest: int = 1024
+    exif: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise OptionError(
+                f"compression {self.compression!r} is unknown; choose one of "
+                f"{', '.join(COMPRESSIONS)}"
+            )
+        if not 1 <= self.quality <= 100:
+            raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
+        if self.tile < 16 or self.tile % 16:
+            raise OptionError(f"TIFF tiles of {self.tile} px: choose a multiple of 16")
+        if not (0 < self.width < 2**31 and 0 < self.height < 2**31 and self.smallest > 0):
+            raise ValueError(f"an image of {self.width} x {self.height} px cannot be written")
+        if self.mpp and not all(_MPP_RANGE[0] <= value <= _MPP_RANGE[1] for value in self.mpp):
+            raise OptionError(f"mpp {self.mpp} cannot be stored; name the true one")
+        if self.description.startswith("Aperio"):
+            raise ValueError("a description that starts with 'Aperio' changes how readers read")
+
+
+def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
+    """The resolution of a level, along x and y; what TIFF and EXIF call X- and YResolution."""
+    return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])
+
+
+def level_sizes(width: int, height: int, smallest: int) -> list[tuple[int, int]]:
+    """Width and height of each level: halves, rounded up, until the longer side is `smallest`."""
+    sizes = [(width, height)]
+    while max(sizes[-1]) > smallest:
+        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
+    return sizes

@@ -1,0 +1,52 @@
+"""Which reader takes a file."""
+
+from pathlib import Path
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io.openslide_reader import OpenSlideSlide
+from uhrtranslate.io.photo_reader import PhotoSlide
+from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.tiff_reader import TiffSlide, open_direct
+
+# The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
+NEVER_PHOTOS = (".mrxs",)
+
+
+def open_with_any_reader(path: Path) -> Slide:
+    """Try OpenSlide, tifffile, then Pillow; see `open_slide`."""
+    _check_file(path)
+    reasons = []
+    try:
+        return open_direct(path, OpenSlideSlide(path))
+    except NotForThisReaderError as error:
+        reasons.append(f"OpenSlide: {error}")
+    try:
+        return TiffSlide(path)
+    except NotForThisReaderError as error:
+        reasons.append(f"tifffile: {error}")
+    if path.suffix.lower() in NEVER_PHOTOS:
+        reasons.append("Pillow: not a photo by its name")
+    else:
+        try:
+            return PhotoSlide(path)
+        except NotForThisReaderError as error:
+            reasons.append(f"Pillow: {error}")
+    raise InputError(
+        f"{path}: no reader takes it ({'; '.join(reasons)}); "
+        f"check that it is an image and that it, and the files belonging to it, are complete."
+    )
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name the image in it.")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: is empty; copy it again.")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise InputError(f"{path}: does not exist; check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read ({reason}).") from error

@@ -1,0 +1,188 @@
+"""Photos through Pillow: decoded once, held as an array."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_8_bit
+from uhrtranslate.io.slide import (
+    Level,
+    NotForThisReaderError,
+    Slide,
+    SlideInfo,
+    no_such_image,
+    read_padded,
+)
+
+# Seven bytes per pixel while decoding: beyond this a photo should be a tiled TIFF.
+MAX_PIXELS = 2_000_000_000
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+DECODED = {"1", "CMYK", "I", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"}
+ORIENTATION = 0x0112
+# What brings the pixels of each EXIF orientation upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {5, 6, 7, 8}
+
+
+class PhotoSlide(Slide):
+    """A photo: one level, upright as its EXIF orientation says, transparency laid on white.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        NotForThisReaderError: Pillow does not take it.
+        InputError: it has more pixels than are held in memory, or pixels that are no colours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._pixels: Pixels | None = None
+        with _no_pillow_limit():
+            self._image: Image.Image | None = _open(path)
+        try:
+            self._orientation, self.info = _describe(self._image, path)
+        except BaseException:
+            self._image.close()
+            raise
+
+    def tile_size(self, level: int) -> tuple[int, int]:
+        """Any size will do, as the photo is in memory."""
+        return self.info.width, 256
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide.read`; the first read decodes the photo."""
+        pixels = self._decoded()
+        return read_padded(
+            self.info, (x, y, w, h), level, lambda x, y, w, h: pixels[y : y + h, x : x + w].copy()
+        )
+
+    def associated_image(self, name: str) -> Pixels:
+        """There are none."""
+        raise no_such_image(self.info, name)
+
+    def close(self) -> None:
+        """See `Slide.close`."""
+        with self._lock:
+            self._pixels = None
+            if self._image is not None:
+                self._image.close()
+                self._image = None
+
+    def _decoded(self) -> Pixels:
+        with self._lock:
+            if self._pixels is None:
+                if self._image is None:
+                    raise ValueError(f"{self.info.path} is closed")
+                with _no_pillow_limit():
+                    self._pixels = _decode(self._image, self._orientation, self.info)
+                self._image.close()
+                self._image = None
+            return self._pixels
+
+
+_limit_lock = threading.Lock()
+_lifted: list[int | None] = []
+
+
+@contextmanager
+def _no_pillow_limit() -> Iterator[None]:
+    """Lift Pillow's own limit of pixels, which is global; sizes are checked here instead."""
+    with _limit_lock:
+        _lifted.append(Image.MAX_IMAGE_PIXELS)
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            earliest = _lifted[0]
+            _lifted.pop()
+            if not _lifted:
+                Image.MAX_IMAGE_PIXELS = earliest
+
+
+def _open(path: Path) -> Image.Image:
+    Image.init()  # else formats of plugins that were not needed yet are unknown
+    try:
+        return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+    except UnidentifiedImageError:
+        raise NotForThisReaderError("no photo format that it knows") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise NotForThisReaderError(str(error).rstrip(".")) from error
+
+
+def _describe(image: Image.Image, path: Path) -> tuple[int, SlideInfo]:
+    """The EXIF orientation, and what is known without decoding."""
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: has {width * height / 1e9:.1f} billion pixels, too many for a photo; "
+            f"convert it to a tiled TIFF."
+        )
+    if image.mode not in DECODED and not image.mode.startswith("I;16"):
+        raise InputError(
+            f"{path}: has pixels of type {image.mode!r}; convert it to 8-bit RGB or grey."
+        )
+    orientation = _orientation(image)
+    if orientation in SIDEWAYS:
+        width, height = height, width
+    return orientation, SlideInfo(
+        path=str(path),
+        reader="photo",
+        format=image.format or "unknown",
+        levels=(Level(width, height, 1.0),),
+        icc_profile=rgb_profile(image.info.get("icc_profile")),
+        exif=image.info.get("exif"),
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    # Pillow decodes a whole PNG to look for EXIF data behind its pixels, and turns a TIFF itself.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError):  # a damaged block says nothing
+        return 1
+    return value if value in UPRIGHT else 1
+
+
+def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
+    try:
+        image.load()
+        if orientation != 1:
+            image = image.transpose(UPRIGHT[orientation])
+        if image.mode.startswith("I"):
+            return _from_16_bit(np.asarray(image), info)
+        if image.has_transparency_data:
+            pixels = np.asarray(image.convert("RGBA"))
+            return composite(pixels[..., :3], pixels[..., 3], WHITE)
+        return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{info.path}: is damaged ({reason}); copy it again.") from error
+    except MemoryError:
+        raise InputError(
+            f"{info.path}: does not fit in memory; convert it to a tiled TIFF."
+        ) from None
+
+
+def _from_16_bit(grey: NDArray[Any], info: SlideInfo) -> Pixels:
+    if grey.min() < 0 or grey.max() > 65535:
+        raise InputError(f"{info.path}: has 32-bit pixels; convert it to 8-bit RGB or grey.")
+    return np.repeat(to_8_bit(grey.astype(np.uint16))[..., None], 3, axis=2)

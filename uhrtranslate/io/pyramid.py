@@ -1,0 +1,265 @@
+"""Pyramids written from a stream of pixels, in memory that does not grow with the image's height.
+
+A TIFF tile leaves memory when its last pixel arrives: it is encoded and appended to its level's
+spill file, and its half-sized copy becomes a quarter of a tile one level up, and so on. What stays
+are the tiles that are not full yet; for an image written from top to bottom, one row per level.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.io.atomic import PartialOutput
+from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io.metadata import OutputSpec, level_sizes
+from uhrtranslate.io.tiff_codecs import COMPRESSIONS, Pixels
+from uhrtranslate.io.tiff_writer import EncodedLevel, write_tiff
+
+# Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
+_IN_FLIGHT = 4
+
+
+class PyramidWriter:
+    """Writes a pyramidal tiled BigTIFF from rectangles in any order; a context manager.
+
+    Leaving the block assembles the file and gives it its name; leaving it by an exception leaves
+    nothing. The file's bytes depend on the pixels and the spec alone.
+
+    Args:
+        target: the file to write.
+        spec: everything about it but the pixels.
+        overwrite: replace an existing file.
+        workers: threads that encode.
+
+    Raises:
+        OutputError: the target exists, cannot be written, or is being written by another run.
+    """
+
+    def __init__(
+        self, target: Path, spec: OutputSpec, overwrite: bool = False, workers: int = 2
+    ) -> None:
+        self._spec = spec
+        self._workers = max(1, workers)
+        self._output = PartialOutput(target, overwrite)
+        self._encode = COMPRESSIONS[spec.compression].encode
+        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
+        self._written = 0  # px
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        spec = self._spec
+        with ExitStack() as stack, output_errors(self._output.target):
+            folder = stack.enter_context(self._output).folder
+            self._levels = [
+                _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
+                for number, (width, height) in enumerate(
+                    level_sizes(spec.width, spec.height, spec.smallest)
+                )
+            ]
+            for level in self._levels:
+                stack.callback(level.close)
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
+            stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            if kind is None:
+                with output_errors(self._output.target, self._missing_bytes):
+                    self._finish()
+
+    def write(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+        """Take a rectangle of pixels; it is copied.
+
+        Args:
+            x, y: its left top corner, in px of the image.
+            pixels: [h, w, 3] RGB; every pixel of the image must come exactly once.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+            ValueError: the rectangle leaves the image, or covers a pixel that came before.
+        """
+        check_rectangle(self._spec, x, y, pixels)
+        with output_errors(self._output.target, self._missing_bytes):
+            for row, col, tile in self._levels[0].add(x, y, pixels):
+                self._submit(0, row, col, tile)
+        self._written += pixels.shape[0] * pixels.shape[1]
+
+    def _submit(self, number: int, row: int, col: int, tile: Pixels) -> None:
+        while len(self._pending) >= _IN_FLIGHT * self._workers:
+            self._collect()
+        last = number == len(self._levels) - 1
+        future = self._pool.submit(self._encode_and_halve, tile, last)
+        self._pending.append((number, row, col, future))
+
+    def _encode_and_halve(self, tile: Pixels, last: bool) -> tuple[bytes, Pixels | None]:
+        """The work of the threads: arrays in, arrays out."""
+        return self._encode(tile, self._spec.quality), None if last else halve(tile)
+
+    def _collect(self) -> None:
+        """Take the oldest result: keep its bytes, pass its half up."""
+        number, row, col, future = self._pending.popleft()
+        encoded, half = future.result()
+        self._levels[number].keep(row, col, encoded)
+        if half is None:
+            return
+        above = self._levels[number + 1]
+        x, y = col * half.shape[1], row * half.shape[0]
+        inside = half[: above.height - y, : above.width - x]
+        for full in above.add(x, y, inside):
+            self._submit(number + 1, *full)
+
+    def _finish(self) -> None:
+        while self._pending:
+            self._collect()
+        missing = self._spec.width * self._spec.height - self._written
+        if missing or not all(level.complete for level in self._levels):
+            raise OutputError(
+                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
+            )
+        path = self._output.folder / "complete.tif"
+        levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
+        write_tiff(path, self._spec, levels)
+        self._output.publish(path)
+
+    def _missing_bytes(self) -> int:
+        """What the disk lacks, from the size so far: every tile is spilled, then copied."""
+        spilled = sum(level.size for level in self._levels)
+        share = max(self._written, 1) / (self._spec.width * self._spec.height)
+        used = sum(file.stat().st_size for file in self._output.folder.iterdir())
+        return int(2 * spilled / share) - used
+
+
+def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+    """Refuse pixels that are no RGB rectangle inside the image.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"pixels must be [h, w, 3] uint8, not {pixels.shape} {pixels.dtype}")
+    h, w = pixels.shape[:2]
+    if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
+        raise ValueError(
+            f"{w} x {h} px at ({x}, {y}) do not lie in an image of {spec.width} x {spec.height} px"
+        )
+
+
+def halve(pixels: Pixels) -> Pixels:
+    """Average squares of 2 x 2 pixels, .5 rounded up; sides must be even."""
+    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), np.uint8)
+    rows = np.add(pixels[0::2], pixels[1::2], dtype=np.uint16)
+    for channel in range(3):  # numpy's inner loop then runs along a row, not over 3 channels
+        sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
+        sums += 2
+        sums >>= 2
+        half[..., channel] = sums
+    return half
+
+
+@dataclass
+class _OpenTile:
+    """A tile that is not full yet.
+
+    Attributes:
+        pixels: [tile, tile, 3].
+        came: which pixels have come, [h, w], of those inside the image.
+        missing: how many have not.
+    """
+
+    pixels: Pixels
+    came: NDArray[np.bool_]
+    missing: int
+
+
+class _Level:
+    """One level of the pyramid: the tiles that are not full yet, and the spill of those that are.
+
+    Args:
+        path: the spill file.
+        width, height: px of the level.
+        tile: side of the TIFF tiles in px.
+    """
+
+    def __init__(self, path: Path, width: int, height: int, tile: int) -> None:
+        self.width, self.height = width, height
+        self.size = 0  # bytes of the spill
+        self._tile = tile
+        rows, cols = -(-height // tile), -(-width // tile)
+        self._open: dict[tuple[int, int], _OpenTile] = {}
+        self._full = np.zeros((rows, cols), bool)
+        self._index = np.full((rows, cols, 2), -1, np.int64)  # offset and length in the spill
+        self._spill = path.open("w+b")
+
+    @property
+    def complete(self) -> bool:
+        return bool((self._index[..., 0] >= 0).all())
+
+    def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
+        """Copy a rectangle into the tiles it touches; yield row, col and pixels of those now full.
+
+        The tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
+        """
+        size = self._tile
+        h, w = pixels.shape[:2]
+        for row in range(y // size, -(-(y + h) // size)):
+            for col in range(x // size, -(-(x + w) // size)):
+                full = self._place(row, col, x - col * size, y - row * size, pixels)
+                if full is not None:
+                    yield row, col, full
+
+    def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
+        """Copy into one tile what falls into it; `x, y` are relative to the tile."""
+        h = min(self._tile, self.height - row * self._tile)
+        w = min(self._tile, self.width - col * self._tile)
+        top, left = max(y, 0), max(x, 0)
+        part = pixels[top - y : h - y, left - x : w - x]
+        place = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+        key = row, col
+        tile = self._open.get(key)
+        if self._full[key] or (tile and tile.came[place].any()):
+            raise ValueError(f"pixels of tile ({row}, {col}) came twice")
+        if tile is None:
+            blank = np.empty((self._tile, self._tile, 3), np.uint8)
+            tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
+        tile.pixels[place] = part
+        tile.came[place] = True
+        tile.missing -= part.shape[0] * part.shape[1]
+        if tile.missing:
+            return None
+        del self._open[key]
+        self._full[key] = True
+        tile.pixels[:h, w:] = tile.pixels[:h, w - 1 : w]
+        tile.pixels[h:] = tile.pixels[h - 1]
+        return tile.pixels
+
+    def keep(self, row: int, col: int, encoded: bytes) -> None:
+        """Append an encoded tile to the spill."""
+        self._spill.write(encoded)
+        self._index[row, col] = self.size, len(encoded)
+        self.size += len(encoded)
+
+    def tiles(self) -> Iterator[bytes]:
+        """The encoded tiles, row by row, from left to right."""
+        for offset, length in self._index.reshape(-1, 2):
+            self._spill.seek(offset)
+            yield self._spill.read(length)
+
+    def close(self) -> None:
+        with suppress(OSError):  # of a full disk, reported already
+            self._spill.close()

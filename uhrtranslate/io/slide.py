@@ -1,0 +1,213 @@
+"""What a slide is: levels of RGB pixels with metadata, whatever the file.
+
+Whole-slide files, plain TIFFs, photos and computed images fulfil the same contract, so that no
+caller needs to know which of them it reads.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io.pixels import WHITE, Pixels
+
+
+@dataclass(frozen=True)
+class Level:
+    """A step of the pyramid.
+
+    Attributes:
+        width, height: in px.
+        downsample: how much smaller than level 0, at least 1.
+    """
+
+    width: int
+    height: int
+    downsample: float
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What is known of a slide without reading its pixels.
+
+    Attributes:
+        path: as it was opened.
+        reader: "openslide", "tifffile", "photo" or "virtual".
+        format: vendor or file format, such as "aperio", "generic-tiff", "OME-TIFF", "JPEG".
+        levels: level 0, the largest, first.
+        mpp: micrometres per pixel of level 0, x and y.
+        objective_power: the objective's nominal number; informative only.
+        icc_profile: of RGB; a profile of another colour space is left out.
+        background: RGB behind transparent and missing parts.
+        properties: as the file names them.
+        associated: names of associated images.
+        exif: EXIF block of a photo, its orientation included, which has been applied to the pixels.
+    """
+
+    path: str
+    reader: str
+    format: str
+    levels: tuple[Level, ...]
+    mpp: tuple[float, float] | None = None
+    objective_power: float | None = None
+    icc_profile: bytes | None = field(default=None, repr=False)
+    background: tuple[int, int, int] = WHITE
+    properties: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, hash=False
+    )
+    associated: tuple[str, ...] = ()
+    exif: bytes | None = field(default=None, repr=False)
+
+    @property
+    def width(self) -> int:
+        """Width of level 0 in px."""
+        return self.levels[0].width
+
+    @property
+    def height(self) -> int:
+        """Height of level 0 in px."""
+        return self.levels[0].height
+
+    @property
+    def is_photo(self) -> bool:
+        """Whether this is an ordinary picture, held in memory as a whole."""
+        return self.reader == "photo"
+
+
+class Slide(Protocol):
+    """An image with levels. Reading is safe from several threads.
+
+    Attributes:
+        info: what is known of it.
+    """
+
+    info: SlideInfo
+
+    def tile_size(self, level: int) -> tuple[int, int]:
+        """Width and height in px in which a level is stored: aligned reads are fastest."""
+        ...
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """Read a rectangle.
+
+        Args:
+            x, y: first pixel, in pixels of `level` (not of level 0, as in OpenSlide); the
+                rectangle may reach outside, where the background is given.
+            w, h: size in pixels of `level`, at least 1.
+            level: 0 is the largest.
+
+        Returns:
+            RGB, [h, w, 3] uint8; a copy.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        ...
+
+    def associated_image(self, name: str) -> Pixels:
+        """Read an associated image (label, macro, thumbnail).
+
+        Returns:
+            RGB, [h, w, 3] uint8.
+
+        Raises:
+            InputError: the file is damaged, or has no image of this name.
+        """
+        ...
+
+    def thumbnail(self, max_side: int) -> Pixels:
+        """A small view of the whole slide, antialiased and never enlarged.
+
+        Args:
+            max_side: larger side in px, at least 1.
+
+        Returns:
+            RGB, [h, w, 3] uint8.
+        """
+        from uhrtranslate.io.thumbnails import thumbnail  # it is made of views, which need slides
+        from uhrtranslate.io.view import open_view
+
+        shrink = min(max_side / max(self.info.width, self.info.height), 1)
+        size = (max(round(side * shrink), 1) for side in (self.info.width, self.info.height))
+        return thumbnail(open_view(self), *size)
+
+    def close(self) -> None:
+        """Give the file back; nothing can be read afterwards."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def no_such_image(info: SlideInfo, name: str) -> InputError:
+    """The error for an associated image that a slide does not have."""
+    has = ", ".join(info.associated) or "none"
+    return InputError(f"{info.path}: has no associated image {name!r}; it has: {has}.")
+
+
+def read_padded(
+    info: SlideInfo,
+    box: tuple[int, int, int, int],
+    level: int,
+    inside: Callable[[int, int, int, int], Pixels],
+) -> Pixels:
+    """Read a rectangle that may reach outside its level; readers build `Slide.read` on it.
+
+    Args:
+        info: of the slide.
+        box: x, y, w, h in pixels of the level.
+        level: 0 is the largest.
+        inside: reads x, y, w, h that lie inside.
+
+    Returns:
+        RGB, [h, w, 3] uint8, background outside the level.
+
+    Raises:
+        ValueError: an empty rectangle, or no such level.
+    """
+    x, y, w, h = box
+    if w < 1 or h < 1:
+        raise ValueError(f"a rectangle of {w} x {h} px cannot be read")
+    if not 0 <= level < len(info.levels):
+        raise ValueError(f"level {level} of {len(info.levels)}")
+    size = info.levels[level]
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + w, size.width), min(y + h, size.height)
+    if (left, top, right, bottom) == (x, y, x + w, y + h):
+        return inside(x, y, w, h)
+    padded = np.empty((h, w, 3), np.uint8)
+    padded[:] = info.background
+    if left < right and top < bottom:
+        pixels = inside(left, top, right - left, bottom - top)
+        padded[top - y : bottom - y, left - x : right - x] = pixels
+    return padded
+
+
+class NotForThisReaderError(Exception):
+    """A reader does not take a file; another one may. Its text says why, in a few words."""
+
+
+def open_slide(path: str | Path) -> Slide:
+    """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
+
+    Args:
+        path: of the file; for formats of several files the one that OpenSlide takes.
+
+    Raises:
+        InputError: the file is missing, empty or damaged, or no reader takes it.
+    """
+    from uhrtranslate.io.opening import open_with_any_reader  # the readers need this module
+
+    return open_with_any_reader(Path(path))

@@ -1,0 +1,92 @@
+"""Small images of large ones, in bounded memory."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.view import SlideView, resized
+
+# Side of what is read at once for the bilinear thumbnail.
+PIECE = 2048
+# OpenCV's weights for 8-bit images are whole numbers of 1 / 2**11.
+WEIGHT = 1 << 11
+
+
+def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
+    """An antialiased thumbnail of a view, from the coarsest level that suffices.
+
+    Args:
+        view: of which the region is shown.
+        width, height: in px, at least 1.
+
+    Returns:
+        RGB, [height, width, 3] uint8.
+    """
+    return resized(view, width, height).read(0, 0, width, height)
+
+
+def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
+    """A thumbnail of a view without antialiasing, as cv2.resize makes it with INTER_LINEAR.
+
+    The public code of KIN and DN makes its thumbnails so; networks get what they were given there.
+
+    Args:
+        view: whose own pixels are sampled.
+        width, height: in px, at least 1.
+
+    Returns:
+        RGB, [height, width, 3] uint8.
+    """
+    columns, x_weights = _samples(width, view.width)
+    rows, y_weights = _samples(height, view.height)
+    result = np.empty((height, width, 3), np.uint8)
+    for top, bottom in _groups(rows):
+        for left, right in _groups(columns):
+            x0, y0 = int(columns[left]), int(rows[top])
+            w = min(int(columns[right - 1]) + 2, view.width) - x0
+            h = min(int(rows[bottom - 1]) + 2, view.height) - y0
+            result[top:bottom, left:right] = _interpolate(
+                view.read(x0, y0, w, h),
+                rows[top:bottom] - y0,
+                y_weights[top:bottom],
+                columns[left:right] - x0,
+                x_weights[left:right],
+            )
+    return result
+
+
+def _samples(size: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """For each pixel the one before its centre in the source, and the next one's weight."""
+    position = ((np.arange(size) + 0.5) * (source / size) - 0.5).astype(np.float32)
+    first = np.floor(position).astype(np.intp)
+    weight = np.rint((position - first) * np.float32(WEIGHT)).astype(np.int64)
+    outside = (first < 0) | (first >= source - 1)
+    return first.clip(0, source - 1), np.where(outside, 0, weight)
+
+
+def _groups(positions: NDArray[np.intp]) -> list[tuple[int, int]]:
+    """Consecutive samples that lie in the same piece of the source."""
+    starts = np.flatnonzero(np.diff(positions // PIECE, prepend=-1))
+    return list(zip(starts.tolist(), [*starts[1:].tolist(), len(positions)], strict=True))
+
+
+def _interpolate(
+    pixels: Pixels,
+    rows: NDArray[np.intp],
+    y_weights: NDArray[np.int64],
+    columns: NDArray[np.intp],
+    x_weights: NDArray[np.int64],
+) -> Pixels:
+    below = np.minimum(rows + 1, pixels.shape[0] - 1)
+    right = np.minimum(columns + 1, pixels.shape[1] - 1)
+    v = y_weights[:, None, None]
+    u = x_weights[:, None]
+
+    def along_x(lines: NDArray[np.intp]) -> NDArray[np.int64]:
+        taken = pixels[lines]
+        return taken[:, columns] * (WEIGHT - u) + taken[:, right] * u
+
+    # The products are cut off in two places, as OpenCV does it in 16-bit registers.
+    upper = ((along_x(rows) >> 4) * (WEIGHT - v)) >> 16
+    lower = ((along_x(below) >> 4) * v) >> 16
+    return ((upper + lower + 2) >> 2).astype(np.uint8)

@@ -1,0 +1,231 @@
+"""One level of a TIFF: where its tiles or strips lie in the file, and how they become RGB."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_8_bit
+
+# Codes of the TIFF 6.0 specification and its supplements.
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
+UNCOMPRESSED, JPEG_OLD, JPEG = 1, 6, 7
+APERIO_YCBCR = 33003
+COLOURS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
+ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
+
+# Rows of an uncompressed image without tiles that are read together.
+ROWS = 64
+
+
+class File(Protocol):
+    """A file that several threads read from."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes from a position on; fewer at the end of the file."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TiffLevel:
+    """Storage of a level. Strips are tiles as wide as the image.
+
+    Attributes:
+        width, height: of the level in px.
+        tile_width, tile_height: in px; the last ones of a row or column are cut off.
+        cols: tiles in a row.
+        offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
+        decode: the bytes of a tile, and its number, as [h, w, samples of the plane].
+        to_rgb: all samples of a tile as RGB.
+    """
+
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+    cols: int
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    decode: Callable[[bytes, int], NDArray[Any]]
+    to_rgb: Callable[[NDArray[Any]], Pixels]
+
+    @property
+    def end(self) -> int:
+        """Bytes that the file must have."""
+        return int((self.offsets + self.sizes).max(initial=0))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether tiles are missing, which shows the background."""
+        return bool((self.sizes == 0).any())
+
+    def tile(self, file: File, number: int) -> Pixels | None:
+        """Decode a tile.
+
+        Returns:
+            RGB, [h, w, 3] uint8; None where the tile is missing.
+
+        Raises:
+            Exception: whatever the codec raises for damaged data.
+        """
+        if not self.sizes[:, number].all():
+            return None
+        planes = []
+        for plane, (offset, size) in enumerate(
+            zip(self.offsets[:, number], self.sizes[:, number], strict=True)
+        ):
+            index = plane * self.offsets.shape[1] + number
+            planes.append(self.decode(file.read_at(int(offset), int(size)), index))
+        return self.to_rgb(planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
+
+
+def why_not(page: tifffile.TiffPage) -> str | None:
+    """Why a page cannot be shown as RGB, in a few words; None if it can."""
+    colours = COLOURS.get(page.photometric)
+    samples = page.samplesperpixel
+    if page.dtype is None or page.dtype.kind not in "ub" or page.bitspersample > 16:
+        kind = "pixels of an unknown type" if page.dtype is None else f"{page.dtype} pixels"
+        return f"has {kind}"
+    if colours is None:
+        return f"has colours of a kind (TIFF photometric {int(page.photometric)}) unknown here"
+    if samples not in _channels(page, colours):
+        return f"has {samples} channels"
+    if page.photometric == YCBCR and page.compression != JPEG:
+        return "has YCbCr pixels without JPEG compression"
+    if page.photometric == SEPARATED and page.compression == JPEG:
+        return "has CMYK pixels in JPEG compression"
+    if page.compression in (JPEG_OLD, APERIO_YCBCR):
+        return f"has an unsupported compression ({int(page.compression)})"
+    if page.imagedepth != 1:
+        return f"has {page.imagedepth} layers"
+    return None
+
+
+def _channels(page: tifffile.TiffPage, colours: int) -> tuple[int, ...]:
+    """Numbers of samples that are colours and nothing else, or alpha."""
+    extra = page.extrasamples[0] if page.extrasamples else 0
+    # Writers often leave the meaning of a fourth sample beside RGB open: padding, then.
+    if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA) or page.photometric == RGB:
+        return colours, colours + 1
+    return (colours,)
+
+
+def is_plain(page: tifffile.TiffPage) -> bool:
+    """Whether all readers agree on a page's colours: tiled 8-bit grey or RGB without alpha."""
+    return (
+        page.is_tiled
+        and page.bitspersample == 8
+        and page.photometric in (MIN_IS_BLACK, RGB, YCBCR)
+        and page.samplesperpixel in (1, 3)
+        and why_not(page) is None
+    )
+
+
+def make_level(page: tifffile.TiffPage) -> TiffLevel:
+    """Take from a page all that reading its pixels needs; the page's file may then be closed."""
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    to_rgb = _converter(page)
+    if page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16):
+        return _uncompressed(page, planes, to_rgb)
+    # Resolved now: lazy tags move the file's position.
+    offsets = np.array(page.dataoffsets, np.int64)
+    sizes = np.array(page.databytecounts, np.int64)
+    tables: bytes | None = page.jpegtables
+    decode_segment = page.decode
+    arguments = {"jpegtables": tables} if tables is not None else {}
+
+    def decode(data: bytes, index: int) -> NDArray[Any]:
+        segment, _, _ = decode_segment(data, index, **arguments)
+        if segment is None:
+            raise ValueError("no pixels in a tile")
+        pixels: NDArray[Any] = segment[0]
+        return pixels
+
+    width, height = (
+        (page.tilewidth, page.tilelength)
+        if page.is_tiled
+        else (page.imagewidth, min(page.rowsperstrip, page.imagelength))
+    )
+    cols = -(-page.imagewidth // width)
+    shape = (planes, cols * -(-page.imagelength // height))
+    count = shape[0] * shape[1]
+    if len(offsets) < count or len(sizes) < count:
+        raise ValueError(f"lists {min(len(offsets), len(sizes))} of {count} tiles")
+    return TiffLevel(
+        page.imagewidth,
+        page.imagelength,
+        width,
+        height,
+        cols,
+        offsets[:count].reshape(shape),
+        sizes[:count].reshape(shape),
+        decode,
+        to_rgb,
+    )
+
+
+def _uncompressed(
+    page: tifffile.TiffPage, planes: int, to_rgb: Callable[[NDArray[Any]], Pixels]
+) -> TiffLevel:
+    """Strips of our own choice, as the file may hold all rows in one."""
+    samples = page.samplesperpixel // planes
+    dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+    row_bytes = page.imagewidth * samples * dtype.itemsize
+    tops = np.arange(0, page.imagelength, ROWS, dtype=np.int64)
+    rows = np.minimum(page.imagelength - tops, ROWS)
+    starts = page.dataoffsets[0] + np.arange(planes)[:, None] * page.imagelength * row_bytes
+
+    def decode(data: bytes, index: int) -> NDArray[Any]:
+        return np.frombuffer(data, dtype).reshape(-1, page.imagewidth, samples)
+
+    return TiffLevel(
+        page.imagewidth,
+        page.imagelength,
+        page.imagewidth,
+        ROWS,
+        1,
+        starts + tops * row_bytes,
+        np.broadcast_to(rows * row_bytes, (planes, len(tops))),
+        decode,
+        to_rgb,
+    )
+
+
+def _converter(page: tifffile.TiffPage) -> Callable[[NDArray[Any]], Pixels]:
+    bits, colours, photometric = page.bitspersample, COLOURS[page.photometric], page.photometric
+    extra = page.extrasamples[0] if page.extrasamples else 0
+    palette = None
+    if photometric == PALETTE:
+        palette = to_8_bit(np.moveaxis(np.asarray(page.colormap), 0, -1))
+
+    def convert(samples: NDArray[Any]) -> Pixels:
+        if palette is not None:
+            coloured: Pixels = palette[samples[..., 0]]
+            return coloured
+        pixels = to_8_bit(samples[..., :colours], bits)
+        if photometric == MIN_IS_WHITE:
+            pixels = 255 - pixels
+        elif photometric == SEPARATED:
+            pixels = _from_cmyk(pixels)
+        if pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA):
+            alpha = to_8_bit(samples[..., colours], bits)
+            if extra == ASSOCIATED_ALPHA:
+                behind = 255 - alpha[..., None].astype(np.uint16)
+                laid: Pixels = np.minimum(pixels + behind, 255).astype(np.uint8)
+                return laid
+            return composite(pixels, alpha, WHITE)
+        return np.ascontiguousarray(pixels)
+
+    return convert
+
+
+def _from_cmyk(cmyk: Pixels) -> Pixels:
+    """Ink on white paper, without a colour profile; 0 is no ink."""
+    paper = 255 - cmyk.astype(np.uint16)
+    rgb: Pixels = ((paper[..., :3] * paper[..., 3:] + 127) // 255).astype(np.uint8)
+    return rgb

@@ -1,0 +1,109 @@
+"""What a TIFF says about its pixels beside them: mpp, objective power, properties."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from xml.etree import ElementTree
+
+import tifffile
+
+Mpp = tuple[float, float]
+
+# Coarser resolutions are those of paper and screens (1200 dpi is 21 um), not of microscopes.
+COARSEST_MPP = 20.0
+# Of the OME schema's UnitsLength, those that appear in files.
+MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+PER_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF ResolutionUnit: inch, centimetre
+PROPERTY_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
+
+
+@dataclass(frozen=True)
+class TiffMetadata:
+    """Facts of a TIFF; None where it does not state them."""
+
+    mpp: Mpp | None
+    objective_power: float | None
+    icc_profile: bytes | None
+    properties: Mapping[str, str]
+
+
+def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:
+    """Read what a TIFF says about one of its series.
+
+    Args:
+        tif: open.
+        series: index of the series, which is also the index of the OME image.
+    """
+    page = tif.series[series].keyframe
+    mpp = power = None
+    if tif.is_ome:
+        mpp, power = _ome(tif.ome_metadata, series)
+    if mpp is None:
+        mpp = plausible(_imagej(tif, page) if tif.is_imagej else _resolution(page))
+    properties = {
+        f"tiff.{name}": str(page.tags[name].value) for name in PROPERTY_TAGS if name in page.tags
+    }
+    icc = page.tags.get(34675)
+    return TiffMetadata(mpp, power, icc.value if icc else None, MappingProxyType(properties))
+
+
+def plausible(mpp: Mpp | None) -> Mpp | None:
+    """The mpp if it is one of a microscope; resolution tags are often of a printer."""
+    return mpp if mpp is not None and max(mpp) <= COARSEST_MPP else None
+
+
+def _resolution(page: tifffile.TiffPage) -> Mpp | None:
+    unit = PER_UNIT.get(int(page.tags.valueof("ResolutionUnit", 2)))
+    return _per_pixel(page, unit) if unit else None
+
+
+def _imagej(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> Mpp | None:
+    unit = str((tif.imagej_metadata or {}).get("unit", ""))
+    unit = {"micron": "um", "\\u00B5m": "um"}.get(unit, unit)
+    return _per_pixel(page, MICROMETRES[unit]) if unit in MICROMETRES else None
+
+
+def _per_pixel(page: tifffile.TiffPage, unit: float) -> Mpp | None:
+    values = []
+    for name in ("XResolution", "YResolution"):
+        numerator, denominator = page.tags.valueof(name, (0, 1))
+        if not numerator or not denominator:
+            return None
+        values.append(unit * denominator / numerator)
+    return values[0], values[1]
+
+
+def _ome(xml: str | None, index: int) -> tuple[Mpp | None, float | None]:
+    try:
+        root = ElementTree.fromstring(xml or "")
+    except ElementTree.ParseError:
+        return None, None
+    images = root.findall("{*}Image")
+    if index >= len(images):
+        return None, None
+    image = images[index]
+    pixels = image.find("{*}Pixels")
+    sizes = [_length(pixels, f"PhysicalSize{axis}") for axis in "XY"] if pixels is not None else []
+    mpp = (sizes[0], sizes[1]) if len(sizes) == 2 and sizes[0] and sizes[1] else None
+    settings = image.find("{*}ObjectiveSettings")
+    wanted = settings.get("ID") if settings is not None else None
+    objectives = root.findall("{*}Instrument/{*}Objective")
+    chosen = [o for o in objectives if wanted is None or o.get("ID") == wanted]
+    power = _number(chosen[0].get("NominalMagnification")) if len(chosen) == 1 else None
+    return mpp, power
+
+
+def _length(element: Any, name: str) -> float | None:
+    value = _number(element.get(name))
+    unit = MICROMETRES.get(element.get(f"{name}Unit", "µm").replace("\u03bc", "µ"))
+    return value * unit if value and unit else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if value > 0 and math.isfinite(value) else None

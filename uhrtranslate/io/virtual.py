@@ -1,0 +1,66 @@
+"""A slide that computes its pixels: images of any size for tests and benches, without a file."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from uhrtranslate.geometry.levels import level_downsample
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.slide import Level, Slide, SlideInfo, no_such_image, read_padded
+
+
+class VirtualSlide(Slide):
+    """A slide whose level 0 is a function; further levels are its exact averages.
+
+    Args:
+        width, height: of level 0 in px.
+        pixels: computes x, y, w, h (level-0 px, inside) as [h, w, 3] uint8; called from several
+            threads.
+        mpp: micrometres per pixel of level 0.
+        levels: number of levels, each half as large as the one before.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        pixels: Callable[[int, int, int, int], Pixels],
+        mpp: tuple[float, float] | None = None,
+        levels: int = 1,
+    ) -> None:
+        sizes = [(-(-width // 2**i), -(-height // 2**i)) for i in range(levels)]
+        self.info = SlideInfo(
+            path=f"virtual-{width}x{height}",
+            reader="virtual",
+            format="virtual",
+            levels=tuple(Level(*s, level_downsample((width, height), s)) for s in sizes),
+            mpp=mpp,
+        )
+        self._pixels = pixels
+
+    def tile_size(self, level: int) -> tuple[int, int]:
+        """Any size will do; one that is usual."""
+        return 256, 256
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide.read`; a higher level computes all level-0 pixels below the rectangle."""
+
+        def inside(x: int, y: int, w: int, h: int) -> Pixels:
+            factor = 2**level
+            right, bottom = (x + w) * factor, (y + h) * factor
+            x0, y0 = x * factor, y * factor
+            w0, h0 = min(right, self.info.width) - x0, min(bottom, self.info.height) - y0
+            pixels = self._pixels(x0, y0, w0, h0)
+            if level == 0:
+                return np.array(pixels, np.uint8)
+            return np.array(Image.fromarray(pixels).reduce(factor))
+
+        return read_padded(self.info, (x, y, w, h), level, inside)
+
+    def associated_image(self, name: str) -> Pixels:
+        """There are none."""
+        raise no_such_image(self.info, name)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
