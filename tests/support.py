@@ -1,5 +1,6 @@
 """What several tests need: where the shared data is, and images and generators in memory."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.models.resnet import ResnetGenerator
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+UHRT = Path(sys.executable).parent / "uhrt"
 SHARED = REPOSITORY.parent / "shared"
 needs_shared = pytest.mark.skipif(
     not (SHARED / "golden").is_dir(),

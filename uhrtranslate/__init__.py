@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from uhrtranslate.io import open_slide
     from uhrtranslate.models import load_generator
     from uhrtranslate.options import TranslateOptions
-    from uhrtranslate.tasks import translate
+    from uhrtranslate.tasks.translate import translate
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ _HOMES = {
     "load_generator": "uhrtranslate.models",
     "open_slide": "uhrtranslate.io",
     "replace_norms": "uhrtranslate.engine",
-    "translate": "uhrtranslate.tasks",
+    "translate": "uhrtranslate.tasks.translate",
 }
 
 

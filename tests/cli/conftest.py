@@ -1,0 +1,55 @@
+import os
+import subprocess
+
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+from PIL import Image
+from support import UHRT, small_resnet
+
+from uhrtranslate.models import GeneratorInfo, save_native
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Inputs: a slide, a photo, a sub-folder with another, and a small generator."""
+    folder = tmp_path_factory.mktemp("inputs")
+    section = np.tile(skimage.data.immunohistochemistry(), (2, 1, 1))[:700]
+    tifffile.imwrite(
+        folder / "slide.tif",
+        section,
+        tile=(256, 256),
+        photometric="rgb",
+        compression="deflate",
+        resolution=(2e4, 2e4),
+        resolutionunit="CENTIMETER",
+    )
+    Image.fromarray(skimage.data.coffee()).save(folder / "photo.png")
+    (folder / "more").mkdir()
+    Image.fromarray(section[:200, :220]).save(folder / "more" / "slide.png")
+    save_native(
+        folder / "tiny.safetensors",
+        small_resnet(ngf=4, n_blocks=1),
+        GeneratorInfo("resnet", {"ngf": 4, "n_blocks": 1}, cell=128),
+    )
+    return folder
+
+
+@pytest.fixture
+def uhrt(folder):
+    """Run the program as a user does; paths are relative to the folder of inputs."""
+
+    def run(*arguments, stdin="", **more):
+        return subprocess.run(
+            [UHRT, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            timeout=120,
+            env=os.environ | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
+            **more,
+        )
+
+    return run

@@ -1,0 +1,216 @@
+import numpy as np
+import pytest
+import torch
+from support import ArraySource, FloatRunner, as_generator, small_resnet, translate_array
+from torch import nn
+
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, RowBuffer, stream
+from uhrtranslate.errors import CheckpointError, UhrError
+from uhrtranslate.geometry import Box, CellGrid, TilePlan
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class CountingSource(ArraySource):
+    """Counts how often each pixel is read, and how many rows are read ahead."""
+
+    def __init__(self, pixels, strip_height):
+        super().__init__(pixels, strip_height)
+        self.reads = np.zeros(pixels.shape[:2], int)
+
+    def read(self, x, y, w, h):
+        self.reads[y : y + h, x : x + w] += 1
+        return super().read(x, y, w, h)
+
+
+class Watch:
+    """A sink that notes how far the source had been read when each band was written."""
+
+    def __init__(self, source):
+        self.source, self.lead = source, {}
+
+    def write(self, x, y, pixels):
+        read = int(np.flatnonzero(self.source.reads.any(axis=1)).max()) + 1
+        self.lead[y] = max(self.lead.get(y, 0), read)
+
+
+def test_the_image_is_read_once_and_in_one_pass():
+    source = CountingSource(noise(1000, 200), strip_height=32)
+    runner = GeneratorRunner(as_generator(small_resnet(ngf=2, n_blocks=1)), torch.device("cpu"))
+    plan = TilePlan(CellGrid(200, 1000, 64), 64, 16, 4)
+    sink = Watch(source)
+    stream(source, GeneratorTransform(runner, DN(), plan, lambda: noise(32, 32)), sink)
+    assert (source.reads == 1).all()
+    for y, read in sink.lead.items():
+        # One row of cells below the tile's halo, and the strip that is read ahead.
+        assert read <= y + 64 + 16 + 2 * 64 + 2 * 32
+
+
+def test_a_row_buffer_continues_the_image_by_reflection():
+    pixels = noise(50, 40)
+    padded = np.pad(pixels, ((30, 30), (30, 30), (0, 0)), mode="reflect")
+    with RowBuffer(ArraySource(pixels, 8), workers=2, tail=50) as rows:
+        for box in (Box(-30, -30, 100, 100), Box(3, 4, 5, 6), Box(-2, 45, 50, 20)):
+            expected = padded[box.y + 30 :, box.x + 30 :][: box.h, : box.w]
+            assert np.array_equal(rows.view(box), expected)
+
+
+def test_dropped_rows_are_gone_but_the_tail_stays():
+    with RowBuffer(ArraySource(noise(100, 10), 10), workers=1, tail=20) as rows:
+        rows.view(Box(0, 0, 10, 100))
+        rows.drop_above(95)
+        assert rows.view(Box(0, 80, 10, 39)).shape == (39, 10, 3)
+        with pytest.raises(RuntimeError, match="dropped"):
+            rows.view(Box(0, 60, 10, 5))
+
+
+def test_a_reader_that_fails_stops_the_run():
+    class Broken(ArraySource):
+        def read(self, x, y, w, h):
+            raise OSError("bad sector")
+
+    with (
+        pytest.raises(OSError, match="bad sector"),
+        RowBuffer(Broken(noise(10, 10)), 1, 10) as rows,
+    ):
+        rows.view(Box(0, 0, 5, 5))
+
+
+@pytest.mark.parametrize(
+    "normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN()], ids=lambda n: n.name
+)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_bare_background_gives_no_blow_up(normalizer, mirrored):
+    """A white slide with one piece of tissue: finite everywhere, and tissue keeps its contrast."""
+    network = small_resnet(ngf=4, n_blocks=2)
+    slide = np.full((512, 640, 3), 245, np.uint8)
+    slide[192:320, 256:384] = noise(128, 128) // 2 + 64
+    result = translate_array(
+        slide,
+        network,
+        normalizer,
+        cell=64,
+        halo=32 if not mirrored else 16,
+        mirrored=mirrored,
+        thumbnail=slide[::8, ::8].copy(),
+        floats=True,
+    )
+    assert np.isfinite(result).all()
+    if normalizer.name == "in":
+        return
+    # Compared with the tissue alone, so with no flat cell in sight.
+    tissue = translate_array(
+        slide[192:320, 256:384],
+        network,
+        normalizer,
+        cell=64,
+        halo=32 if not mirrored else 16,
+        mirrored=mirrored,
+        thumbnail=slide[::8, ::8].copy(),
+        floats=True,
+    )
+    inside = result[224:288, 288:352]
+    assert 0.5 < inside.std() / tissue[32:96, 32:96].std() < 2
+
+
+@pytest.mark.parametrize("value", [0, 255, 241])
+@pytest.mark.parametrize(
+    "normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN()], ids=lambda n: n.name
+)
+def test_an_image_of_one_colour_is_translated(normalizer, value):
+    flat = np.full((150, 150, 3), value, np.uint8)
+    for mirrored in (False, True):
+        result = translate_array(
+            flat,
+            small_resnet(ngf=2, n_blocks=1),
+            normalizer,
+            cell=64,
+            halo=16,
+            mirrored=mirrored,
+            thumbnail=flat[:64, :64],
+            floats=True,
+        )
+        assert np.isfinite(result).all()
+
+
+def test_a_white_row_after_tissue_is_continuous():
+    """Where statistics are missing the field fades; no step along a cell's centre or border."""
+    network = nn.Sequential(nn.InstanceNorm2d(3))
+    slide = np.full((64, 512, 3), 200, np.uint8)
+    slide[:, :64] = noise(64, 64)
+    result = translate_array(
+        slide,
+        network,
+        DN(),
+        cell=64,
+        halo=0,
+        stride=1,
+        thumbnail=slide[:, ::8].copy(),
+        floats=True,
+    )
+    steps = np.abs(np.diff(result[:, 64:], axis=1))
+    assert steps.max() < 0.1
+
+
+def test_non_finite_results_are_refused():
+    class Broken(nn.Module):
+        def forward(self, x):
+            return x / 0
+
+    with pytest.raises(UhrError, match="not finite"):
+        translate_array(noise(64, 64), Broken(), DN(), cell=64)
+
+
+def test_generators_that_change_the_size_are_refused():
+    with pytest.raises(CheckpointError, match="keep the size"):
+        translate_array(noise(64, 64), nn.AvgPool2d(2), DN(), cell=64)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_channels_that_are_no_image_are_refused(channels):
+    generator = as_generator(nn.Identity(), in_channels=channels)
+    with pytest.raises(CheckpointError, match=f"takes {channels} channels"):
+        GeneratorRunner(generator, torch.device("cpu"))
+
+
+def test_grey_generators_take_luma_and_give_grey():
+    runner = GeneratorRunner(
+        as_generator(nn.Identity(), in_channels=1, out_channels=1), torch.device("cpu")
+    )
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    pixels[..., 1] = 100
+    (out,) = runner.to_pixels(runner.to_input([pixels]))
+    assert (out == 59).all()
+
+
+def test_the_value_range_is_respected():
+    for value_range in ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)):
+        runner = FloatRunner(
+            as_generator(nn.Identity(), value_range=value_range), torch.device("cpu")
+        )
+        x = runner.to_input([np.array([[[0, 128, 255]]], np.uint8)])
+        low, high = value_range
+        assert x.flatten().tolist() == pytest.approx(
+            [low, low + (high - low) * 128 / 255, high], abs=1e-5
+        )
+        assert (GeneratorRunner.to_pixels(runner, x)[0] == [[[0, 128, 255]]]).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16], ids=str)
+def test_reduced_precision_stays_close(dtype):
+    network = small_resnet(ngf=4, n_blocks=2)
+    image = noise(128, 128) // 4 + 90
+    full = translate_array(image, network, DN(), cell=64, halo=32)
+    runner = GeneratorRunner(as_generator(network), torch.device("cpu"), dtype)
+    plan = TilePlan(CellGrid(128, 128, 64), 64, 32, 4)
+    out = np.zeros((128, 128, 3), np.uint8)
+
+    class Sink:
+        def write(self, x, y, pixels):
+            out[y : y + len(pixels), x : x + pixels.shape[1]] = pixels
+
+    stream(ArraySource(image), GeneratorTransform(runner, DN(), plan, lambda: image), Sink())
+    assert np.abs(full.astype(int) - out).mean() < 3

@@ -1,0 +1,74 @@
+"""The use cases around models: describe, list, convert."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from uhrtranslate.errors import CheckpointError, OptionError, OutputError
+from uhrtranslate.models import bundled_generators
+from uhrtranslate.tasks.models import convert_model, describe_model, list_models
+
+
+@pytest.fixture
+def checkpoint(make, tmp_path):
+    path = tmp_path / "latest_net_G.pth"
+    torch.save({"state_dict": make("kaminyou", ngf=2, n_blocks=2).state_dict()}, path)
+    return path
+
+
+def test_a_checkpoint_is_described(checkpoint):
+    description = describe_model(checkpoint)
+    assert description.architecture == "kaminyou"
+    assert description.norms == {"instance": 9}
+    assert description.path == str(checkpoint)
+    assert description.stride == 4
+    assert description.parameters > 1000
+    assert json.loads(json.dumps(dataclasses.asdict(description)))["sha256"] == description.sha256
+
+
+def test_norms_are_counted_by_kind(make):
+    assert describe_model(make("unet", ngf=1, n_downs=5)).norms == {"batch": 7}
+    assert describe_model(torch.nn.Conv2d(3, 3, 1)).norms == {}
+
+
+def test_bundled_models_are_listed():
+    assert [d.name for d in list_models()] == bundled_generators()
+
+
+def test_converting_keeps_weights_and_adds_facts(checkpoint, tmp_path):
+    target = tmp_path / "mine.safetensors"
+    description = convert_model(checkpoint, target, 256, 0.5, ("HE", "IHC"), "Mine.")
+    assert description == describe_model(target)
+    assert (description.cell, description.mpp, description.domains) == (256, 0.5, ("HE", "IHC"))
+    again = convert_model(target, tmp_path / "again.safetensors", mpp=1.0)
+    assert (again.cell, again.mpp, again.description) == (256, 1.0, "Mine.")
+
+
+def test_an_existing_target_is_kept_unless_overwritten(checkpoint, tmp_path):
+    target = tmp_path / "mine.safetensors"
+    target.write_bytes(b"old")
+    with pytest.raises(OutputError, match="exists already"):
+        convert_model(checkpoint, target)
+    assert target.read_bytes() == b"old"
+    assert convert_model(checkpoint, target, overwrite=True).name == "mine"
+
+
+def test_a_part_is_converted(make, tmp_path):
+    states = {name: make(seed=i).state_dict() for i, name in enumerate(("G_A", "G_B"))}
+    torch.save(states, tmp_path / "both.pth")
+    with pytest.raises(CheckpointError, match="several generators"):
+        convert_model(tmp_path / "both.pth", tmp_path / "b.safetensors")
+    convert_model(tmp_path / "both.pth", tmp_path / "b.safetensors", part="G_B")
+    assert describe_model(tmp_path / "b.safetensors").arguments["ngf"] == 2
+
+
+def test_wrong_options_write_nothing(checkpoint, tmp_path):
+    target = tmp_path / "mine.safetensors"
+    for wrong in ({"cell": 0}, {"mpp": float("inf")}, {"domains": ("a", "")}):
+        with pytest.raises(OptionError):
+            convert_model(checkpoint, target, **wrong)
+    with pytest.raises(OptionError, match="suffix"):
+        convert_model(checkpoint, tmp_path / "mine.pth")
+    assert not target.exists()

@@ -1,0 +1,58 @@
+"""The `uhrt` program: its commands, and the rules that hold for all of them."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from uhrtranslate import __version__
+from uhrtranslate.cli import info, models, translate
+
+app = typer.Typer(
+    name="uhrt",
+    help="Seamless image-to-image translation of whole-slide images and photos "
+    "that fit in no memory.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
+app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"uhrt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    # Unwinds like Ctrl-C does, so that writers remove what they began.
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the program; the console script `uhrt`."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`); nobody is left to tell.
+        sys.stderr.close()
+        raise SystemExit(1) from None

@@ -1,0 +1,76 @@
+"""`uhrt info`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uhrtranslate.cli import params as p
+from uhrtranslate.cli.report import errors_as_sentences, print_json
+
+if TYPE_CHECKING:
+    from uhrtranslate.tasks.info import InputDescription
+
+EXAMPLES = """[bold]Examples[/bold]
+
+uhrt info slide.svs
+
+uhrt info slide.svs --json | jq .levels
+"""
+
+
+def info(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos."),
+    ],
+    properties: Annotated[
+        bool, typer.Option("--properties", help="List the vendor's properties too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
+    debug: p.Debug = False,
+) -> None:
+    """Say what a file is: size, levels, mpp, objective power, colour profile, properties."""
+    from uhrtranslate.tasks.info import describe_input
+
+    failed = False
+    for file in files:
+        try:
+            with errors_as_sentences(debug):
+                description = describe_input(file, properties)
+                if as_json:
+                    print_json(description)
+                else:
+                    Console().print(_table(description), highlight=False)
+        except typer.Exit as stop:
+            if stop.exit_code != 1:
+                raise
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _table(image: "InputDescription") -> Table:
+    table = Table(title=image.path, title_justify="left", show_header=False, box=None)
+    rows = [
+        ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
+        ("size", f"{image.width:,} x {image.height:,} px"),
+        ("mpp", "unknown" if image.mpp is None else f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um"),
+        (
+            "objective",
+            "unknown" if image.objective_power is None else f"{image.objective_power:g}x",
+        ),
+        ("stored in tiles of", f"{image.tile[0]} x {image.tile[1]} px"),
+        ("ICC profile", f"{image.icc_name or 'unnamed'}" if image.icc_bytes else "none"),
+        ("associated", ", ".join(image.associated) or "none"),
+    ]
+    for number, level in enumerate(image.levels):
+        size = f"{level.width:,} x {level.height:,} px, downsample {level.downsample:.4g}"
+        rows.append((f"level {number}", size))
+    rows += sorted(image.properties.items())
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))
+    return table

@@ -1,0 +1,120 @@
+"""`uhrt models`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uhrtranslate.cli import params as p
+from uhrtranslate.cli.report import errors_as_sentences, print_json
+
+if TYPE_CHECKING:
+    from uhrtranslate.tasks.models import ModelDescription
+
+app = typer.Typer(
+    help="List the generators that ship, show what a checkpoint is, convert checkpoints.",
+    epilog="[bold]Examples[/bold]\n\nuhrt models\n\nuhrt models show latest_net_G.pth\n\n"
+    "uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5",
+)
+
+Checkpoint = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="Bundled name, checkpoint (FILE:PART where it holds several), or "
+        "package.module:factory.",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def list_all(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per model.")] = False,
+) -> None:
+    """List the generators that ship with the package."""
+    if context.invoked_subcommand:
+        return
+    with errors_as_sentences():
+        from uhrtranslate.tasks.models import list_models
+
+        for model in list_models():
+            _show(model, as_json)
+
+
+@app.command(no_args_is_help=True)
+def show(
+    model: Checkpoint,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    debug: p.Debug = False,
+) -> None:
+    """Say what a checkpoint is: architecture, size, norm layers, cell, mpp, domains."""
+    with errors_as_sentences(debug):
+        from uhrtranslate.tasks.models import describe_model
+
+        _show(describe_model(model), as_json)
+
+
+@app.command(no_args_is_help=True)
+def convert(
+    source: Checkpoint,
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET.safetensors", show_default=False, help="New file.")
+    ],
+    cell: Annotated[
+        int | None, typer.Option(metavar="PX", help="Patch size it was trained on.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(metavar="F", help="Micrometres per pixel it was trained at.")
+    ] = None,
+    domains: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Names of the source and the target domain."),
+    ] = None,
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="A sentence for people.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    debug: p.Debug = False,
+) -> None:
+    """Write a checkpoint as one native .safetensors file that carries all that uhrt needs."""
+    with errors_as_sentences(debug):
+        from uhrtranslate.tasks.models import convert_model
+
+        names = _two(domains) if domains else None
+        convert_model(source, target, cell, mpp, names, description, overwrite)
+        print(target)
+
+
+def _two(domains: str) -> tuple[str, str]:
+    first, comma, second = domains.partition(",")
+    if not (first.strip() and comma and second.strip()) or "," in second:
+        raise typer.BadParameter(f"{domains!r} is not two names A,B", param_hint="--domains")
+    return first.strip(), second.strip()
+
+
+def _show(model: "ModelDescription", as_json: bool) -> None:
+    if as_json:
+        print_json(model)
+        return
+    table = Table(title=model.name, title_justify="left", show_header=False, box=None)
+    norms = ", ".join(f"{count} {kind}" for kind, count in model.norms.items()) or "none"
+    arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
+    for name, value in (
+        ("domains", " -> ".join(model.domains)),
+        ("architecture", f"{model.architecture}({arguments})"),
+        ("weights", f"{model.parameters:,}"),
+        ("norm layers", norms),
+        ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
+        ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
+        ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),
+        ("file", model.path or "none"),
+        ("sha256", model.sha256),
+        ("about", model.description or "-"),
+    ):
+        table.add_row(name, Text(value))
+    Console().print(table, highlight=False)

@@ -1,0 +1,132 @@
+"""What a user can choose: validated once, for the command line, YAML files and Python alike."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from uhrtranslate.errors import OptionError
+
+Norm = Literal["dn", "kin", "tin", "in"]
+Pad = Literal["context", "reflect"]
+KernelType = Literal["constant", "gaussian"]
+ThumbnailShape = Literal["aspect", "square"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
+
+
+def parse_region(value: object) -> object:
+    """`"X,Y,W,H"` as four integers; anything else is left to the validation."""
+    if isinstance(value, str):
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be four whole numbers X,Y,W,H in level-0 pixels") from None
+    return value
+
+
+def parse_auto(value: object) -> object:
+    """`"auto"` as None, text as a number."""
+    if isinstance(value, str):
+        return None if value == "auto" else int(value) if value.isdigit() else value
+    return value
+
+
+Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
+AutoInt = Annotated[int | None, BeforeValidator(parse_auto)]
+
+
+class TranslateOptions(BaseModel):
+    """How images are translated; None means that the default depends on generator or image.
+
+    Attributes:
+        model: bundled generator, checkpoint file, or `package.module:factory`.
+        norm: normalizer that replaces instance norm.
+        cell: side of the statistics cells in px; None: what the generator was trained on, or 512.
+        tile: side of what the device computes at once in px; None: by the generator's memory.
+        halo: px of true neighbours (pad context) or of mirroring (pad reflect) around a tile;
+            None: measured (context), 16 for dn and 0 for the others (reflect).
+        pad: context is independent of tiles; reflect is the published geometry.
+        kernel: side of KIN's kernel in cells, odd.
+        kernel_type: KIN's kernel.
+        thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
+        batch: tiles that are computed together.
+        device: auto, cpu, cuda or cuda:N.
+        precision: of the convolutions; statistics are always fp32.
+        level: pyramid level to translate.
+        mpp: micrometres per pixel to translate at.
+        region: x, y, w, h in level-0 pixels.
+        compression: of TIFF outputs.
+        quality: of JPEG, 1 to 100.
+        preview: also write a PNG with source and result side by side.
+        overwrite: replace existing outputs.
+        workers: threads that read, and threads that encode.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "he2ihc"
+    norm: Norm = "dn"
+    cell: Annotated[int | None, Field(ge=16, le=8192)] = None
+    tile: Annotated[AutoInt, Field(ge=16, le=16384)] = None
+    halo: Annotated[AutoInt, Field(ge=0, le=4096)] = None
+    pad: Pad = "context"
+    kernel: Annotated[int, Field(ge=1, le=99)] = 3
+    kernel_type: KernelType = "constant"
+    thumbnail: ThumbnailShape = "aspect"
+    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    device: str = "auto"
+    precision: Precision = "fp32"
+    level: Annotated[int | None, Field(ge=0)] = None
+    mpp: Annotated[float | None, Field(gt=0)] = None
+    region: Region | None = None
+    compression: Compression = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    preview: bool = False
+    overwrite: bool = False
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.level is not None and self.mpp is not None:
+            raise ValueError("level and mpp exclude each other")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {self.kernel}")
+        if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
+            raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
+        return self
+
+
+def make_options(values: dict[str, Any]) -> TranslateOptions:
+    """Validate options.
+
+    Raises:
+        OptionError: names the first wrong option and what it may be.
+    """
+    try:
+        return TranslateOptions.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1]) or "options"
+        message = first["msg"].removeprefix("Value error, ")
+        shown = f" (got {first['input']!r})" if first["loc"] else ""
+        raise OptionError(f"{name}: {message[:1].lower()}{message[1:]}{shown}.") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Options from a YAML file: a mapping of option names, with - or _ in them.
+
+    Raises:
+        OptionError: the file is missing or no such mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0]
+        raise OptionError(f"{path}: cannot be read as YAML ({reason}).") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise OptionError(f"{path}: must be a mapping of options, as 'norm: dn'.")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}

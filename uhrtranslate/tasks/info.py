@@ -1,0 +1,82 @@
+"""Say what a file is."""
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import ImageCms
+
+from uhrtranslate.io import Level, open_slide
+
+
+@dataclass(frozen=True)
+class InputDescription:
+    """What is known of an image without reading its pixels; fit for JSON.
+
+    Attributes:
+        path: as it was given.
+        file_bytes: size of the file, not of those beside it.
+        reader, format: which back end reads it, and as what.
+        width, height: of level 0 in px.
+        levels: level 0, the largest, first.
+        mpp: micrometres per pixel of level 0, x and y.
+        objective_power: the objective's nominal number.
+        icc_bytes, icc_name: of the colour profile; 0 and None without one.
+        associated: names of associated images.
+        tile: width and height of the storage tiles of level 0.
+        properties: as the file names them, if they were asked for.
+    """
+
+    path: str
+    file_bytes: int
+    reader: str
+    format: str
+    width: int
+    height: int
+    levels: tuple[Level, ...]
+    mpp: tuple[float, float] | None
+    objective_power: float | None
+    icc_bytes: int
+    icc_name: str | None
+    associated: tuple[str, ...]
+    tile: tuple[int, int]
+    properties: dict[str, str]
+
+
+def describe_input(path: str | Path, properties: bool = False) -> InputDescription:
+    """Describe an image.
+
+    Args:
+        path: of the file.
+        properties: whether to list the vendor's properties, which may be hundreds.
+
+    Raises:
+        InputError: the file is missing or damaged, or no reader takes it.
+    """
+    with open_slide(path) as slide:
+        info = slide.info
+        return InputDescription(
+            path=str(path),
+            file_bytes=Path(path).stat().st_size,
+            reader=info.reader,
+            format=info.format,
+            width=info.width,
+            height=info.height,
+            levels=info.levels,
+            mpp=info.mpp,
+            objective_power=info.objective_power,
+            icc_bytes=len(info.icc_profile or b""),
+            icc_name=_profile_name(info.icc_profile),
+            associated=info.associated,
+            tile=slide.tile_size(0),
+            properties=dict(info.properties) if properties else {},
+        )
+
+
+def _profile_name(profile: bytes | None) -> str | None:
+    if profile is None:
+        return None
+    try:
+        return ImageCms.getProfileDescription(ImageCms.getOpenProfile(BytesIO(profile))).strip()
+    except (OSError, ImageCms.PyCMSError):  # a damaged profile has no name
+        return None

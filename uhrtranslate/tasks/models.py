@@ -1,0 +1,157 @@
+"""Describe generators, list the bundled ones, and convert checkpoints to the native format."""
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from uhrtranslate.errors import OptionError, OutputError
+from uhrtranslate.models.architectures import ARCHITECTURES
+from uhrtranslate.models.load import (
+    Generator,
+    bundled_generators,
+    find_weights,
+    load_generator,
+)
+from uhrtranslate.models.native import save_native
+
+_NORMS = {
+    "instance": nn.modules.instancenorm._InstanceNorm,
+    "batch": nn.modules.batchnorm._BatchNorm,
+    "group": nn.GroupNorm,
+    "layer": nn.LayerNorm,
+}
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All that is known of a generator; `dataclasses.asdict` gives what JSON can hold.
+
+    Attributes:
+        name: bundled name, file name without suffix, class or factory.
+        path: the weights file; None if there is none.
+        architecture: family in `models.ARCHITECTURES`, or where the network's code is.
+        arguments: keyword arguments that rebuild the network.
+        parameters: number of weights.
+        norms: number of norm layers by kind; `instance` ones are what a normalizer replaces.
+        cell: side of the training patches in px; None if unknown.
+        stride: total downsampling in px.
+        halo: px of true neighbours that a tile needs; None to have it measured.
+        mpp: micrometres per pixel of the training images; None if unknown.
+        domains: names of the source and the target domain.
+        description: a sentence for people.
+        sha256: digest of the weights, see `models.Generator`.
+    """
+
+    name: str
+    path: str | None
+    architecture: str
+    arguments: dict[str, Any]
+    parameters: int
+    norms: dict[str, int]
+    cell: int | None
+    stride: int
+    halo: int | None
+    mpp: float | None
+    domains: tuple[str, str]
+    description: str
+    sha256: str
+
+
+def describe_model(model: str | Path | nn.Module) -> ModelDescription:
+    """Load a generator and say what is known of it.
+
+    Args:
+        model: anything that `models.load_generator` takes.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+    """
+    generator = load_generator(model)
+    path = None if isinstance(model, nn.Module) else find_weights(model)[0]
+    return _describe(generator, path)
+
+
+def list_models() -> list[ModelDescription]:
+    """Describe the generators that come with the package.
+
+    Raises:
+        CheckpointError: one of them is damaged.
+    """
+    return [describe_model(name) for name in bundled_generators()]
+
+
+def convert_model(
+    source: str | Path,
+    target: str | Path,
+    cell: int | None = None,
+    mpp: float | None = None,
+    domains: tuple[str, str] | None = None,
+    description: str | None = None,
+    overwrite: bool = False,
+    part: str | None = None,
+) -> ModelDescription:
+    """Write a checkpoint in the native format, with facts that a checkpoint does not tell.
+
+    Args:
+        source: anything that `models.load_generator` takes; facts of a native file are kept.
+        target: the file to write, `name.safetensors`.
+        cell: side in px of the patches it was trained on.
+        mpp: micrometres per pixel it was trained at.
+        domains: names of the source and the target domain.
+        description: a sentence for people.
+        overwrite: replace an existing target.
+        part: which generator, where the checkpoint holds several.
+
+    Raises:
+        CheckpointError: the source cannot be loaded.
+        OptionError: the facts are out of bounds, or the source is of no known family.
+        OutputError: the target exists or cannot be written.
+    """
+    target = Path(target)
+    if target.suffix != ".safetensors":
+        raise OptionError(f"{target}: a native file is called name.safetensors; change the suffix")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists already; choose another name or overwrite it")
+    generator = load_generator(source if part is None else f"{source}:{part}")
+    if generator.info.architecture not in ARCHITECTURES:
+        raise OptionError(
+            f"{source}: only {', '.join(ARCHITECTURES)} generators can be converted, "
+            f"not {generator.info.architecture}"
+        )
+    given = {"cell": cell, "mpp": mpp, "domains": domains, "description": description}
+    facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    save_native(target, generator.module, dataclasses.replace(generator.info, **facts))
+    return _describe(load_generator(target), target)
+
+
+def _describe(generator: Generator, path: Path | None) -> ModelDescription:
+    info = generator.info
+    return ModelDescription(
+        name=generator.name,
+        path=None if path is None else str(path),
+        architecture=info.architecture,
+        arguments=info.arguments,
+        parameters=sum(p.numel() for p in generator.module.parameters()),
+        norms=_count_norms(generator.module),
+        cell=info.cell,
+        stride=info.stride,
+        halo=info.halo,
+        mpp=info.mpp,
+        domains=info.domains,
+        description=info.description,
+        sha256=generator.digest,
+    )
+
+
+def _count_norms(module: nn.Module) -> dict[str, int]:
+    kinds = (
+        kind
+        for layer in module.modules()
+        for kind, base in _NORMS.items()
+        if isinstance(layer, base)
+    )
+    return dict(Counter(kinds))

@@ -1,0 +1,52 @@
+"""Where results go."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from uhrtranslate.errors import OptionError, OutputError
+from uhrtranslate.io import OUTPUT_SUFFIXES, Found
+
+
+def plan_outputs(found: Sequence[Found], output: Path | None, suffix: str) -> list[Path]:
+    """One path for each input, no two alike.
+
+    Args:
+        found: inputs; the folders below the one that the user named are kept.
+        output: a file for one input, else a folder; None puts results beside their inputs.
+        suffix: what the result's name ends with, as `.dn.tif`.
+
+    Raises:
+        OptionError: one file for several inputs.
+        OutputError: the output folder is a file.
+    """
+    if output is not None and output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir():
+        if len(found) != 1:
+            raise OptionError(
+                f"-o {output}: is one file, and there are {len(found)} inputs; name a folder."
+            )
+        return [output]
+    if output is not None and output.exists() and not output.is_dir():
+        raise OutputError(
+            f"-o {output}: is neither a folder nor one of {', '.join(OUTPUT_SUFFIXES)}."
+        )
+    folders = [
+        item.path.parent if output is None else output / item.path.relative_to(item.root).parent
+        for item in found
+    ]
+    short = [
+        folder / f"{item.path.stem}{suffix}" for folder, item in zip(folders, found, strict=True)
+    ]
+    times = Counter(short)
+    # a.svs and a.ndpi in one folder: the whole name keeps them apart.
+    targets = [
+        path if times[path] == 1 else path.with_name(f"{item.path.name}{suffix}")
+        for path, item in zip(short, found, strict=True)
+    ]
+    for target, count in Counter(targets).items():
+        if count > 1:
+            raise OptionError(
+                f"-o {output}: {count} inputs would be written to {target}; "
+                "translate their folders one by one."
+            )
+    return targets

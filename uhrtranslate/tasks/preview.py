@@ -1,0 +1,42 @@
+"""A picture of source and result side by side."""
+
+from pathlib import Path
+
+import numpy as np
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer, thumbnail
+
+# Longer side of each half in px, and the white gap between them.
+SIDE = 1024
+GAP = 8
+
+
+def write_preview(view: SlideView, result: Path, overwrite: bool) -> Path:
+    """Write `NAME.preview.png` beside a result: the source left, the result right.
+
+    Args:
+        view: what was translated.
+        result: the finished file.
+        overwrite: replace an existing preview.
+
+    Returns:
+        Path of the PNG.
+
+    Raises:
+        OutputError: it exists already, or cannot be written.
+    """
+    target = result.with_name(f"{result.stem}.preview.png")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists already; use --overwrite to replace it.")
+    share = min(1.0, SIDE / max(view.width, view.height))
+    width, height = max(1, round(view.width * share)), max(1, round(view.height * share))
+    with open_slide(result) as slide:
+        after = thumbnail(open_view(slide), width, height)
+    before = thumbnail(view, width, height)
+    gap = np.full((height, GAP, 3), 255, np.uint8)
+    pixels = np.concatenate([before, gap, after], axis=1)
+    spec = OutputSpec(width=pixels.shape[1], height=height, icc_profile=view.info.icc_profile)
+    with open_writer(target, spec, overwrite=overwrite) as writer:
+        writer.write(0, 0, pixels)
+    return target
