@@ -24,6 +24,7 @@ from uhrtranslate.io import (
     Found,
     Missing,
     OutputSpec,
+    Slide,
     SlideView,
     bilinear_thumbnail,
     open_slide,
@@ -74,7 +75,7 @@ def translate(
     path = Path(source)
     found = Found(path, path.parent)
     target = plan_outputs([found], Path(output) if output else None, f".{chosen.norm}.tif")[0]
-    return Translator(chosen, generator).translate(path, target, on_event)
+    return Translator(chosen, generator).translate_file(path, target, on_event)
 
 
 def translate_many(
@@ -96,14 +97,14 @@ def translate_many(
     """
     found = [item for item in inputs if isinstance(item, Found)]
     targets = dict(zip(found, plan_outputs(found, output, f".{options.norm}.tif"), strict=True))
-    translator = Translator(options) if found else None
+    translator = Translator(options)
     results = []
     for item in inputs:
         name = str(item.path) if isinstance(item, Found) else item.item
         try:
-            if isinstance(item, Missing) or translator is None:
-                raise item.error if isinstance(item, Missing) else UhrError("nothing to do")
-            result = translator.translate(item.path, targets[item], on_event)
+            if isinstance(item, Missing):
+                raise item.error
+            result = translator.translate_file(item.path, targets[item], on_event)
         except UhrError as error:
             result = TranslateResult(input=name, output=None, status="failed", error=str(error))
             on_event(result)
@@ -174,53 +175,61 @@ class Translator:
         grid = CellGrid(width, height, self.cell)
         return TilePlan(grid, tile, self.halo, stride, self.mirrored)
 
-    def translate(self, path: Path, target: Path, on_event: OnEvent) -> TranslateResult:
+    def translate_file(
+        self, path: Path, target: Path, on_event: OnEvent = lambda event: None
+    ) -> TranslateResult:
         """Translate one image; see `translate`."""
-        started = time.perf_counter()
-        options = self.options
         if target.exists() and path.exists() and target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
         with open_slide(path) as slide:
-            view = open_view(slide, options.level, options.mpp, options.region)
-            plan = self.plan(view.width, view.height)
-            transform = GeneratorTransform(
-                self.runner, self.normalizer, plan, lambda: self._thumbnail(view)
+            return self.translate_slide(slide, target, on_event)
+
+    def translate_slide(
+        self, slide: Slide, target: Path, on_event: OnEvent = lambda event: None
+    ) -> TranslateResult:
+        """Translate an open slide, a `VirtualSlide` for instance; see `translate`."""
+        started = time.perf_counter()
+        options = self.options
+        view = open_view(slide, options.level, options.mpp, options.region)
+        plan = self.plan(view.width, view.height)
+        transform = GeneratorTransform(
+            self.runner, self.normalizer, plan, lambda: self._thumbnail(view)
+        )
+        with open_writer(
+            target, self._spec(view), overwrite=options.overwrite, workers=options.workers
+        ) as writer:
+            note = (
+                f"{options.norm} on {self.runner.device}, cells of {self.cell} px, "
+                f"tiles of {plan.tile} px, halo {plan.halo} px"
             )
-            with open_writer(
-                target, self._spec(view), overwrite=options.overwrite, workers=options.workers
-            ) as writer:
-                note = (
-                    f"{options.norm} on {self.runner.device}, cells of {self.cell} px, "
-                    f"tiles of {plan.tile} px, halo {plan.halo} px"
-                )
-                on_event(Started(str(path), str(target), view.width * view.height, note))
-                stream(
-                    view,
-                    transform,
-                    writer,
-                    batch=options.batch,
-                    workers=options.workers,
-                    progress=lambda pixels: on_event(Advanced(pixels)),
-                )
-            preview = write_preview(view, target, options.overwrite) if options.preview else None
-            result = TranslateResult(
-                input=str(path),
-                output=str(target),
-                status="done",
-                width=view.width,
-                height=view.height,
-                mpp=view.mpp,
-                model=self.generator.name,
-                norm=options.norm,
-                cell=self.cell,
-                tile=plan.tile,
-                halo=plan.halo,
-                pad=options.pad,
-                device=str(self.runner.device),
-                precision=options.precision,
-                seconds=round(time.perf_counter() - started, 3),
-                preview=str(preview) if preview else None,
+            on_event(Started(slide.info.path, str(target), view.width * view.height, note))
+            stream(
+                view,
+                transform,
+                writer,
+                batch=options.batch,
+                workers=options.workers,
+                progress=lambda pixels: on_event(Advanced(pixels)),
             )
+        preview = write_preview(view, target, options.overwrite) if options.preview else None
+        result = TranslateResult(
+            input=slide.info.path,
+            output=str(target),
+            status="done",
+            width=view.width,
+            height=view.height,
+            mpp=view.mpp,
+            model=self.generator.name,
+            norm=options.norm,
+            cell=self.cell,
+            tile=plan.tile,
+            halo=plan.halo,
+            pad=options.pad,
+            device=str(self.runner.device),
+            precision=options.precision,
+            seconds=round(time.perf_counter() - started, 3),
+            preview=str(preview) if preview else None,
+        )
         on_event(result)
         return result
 

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""What a translation costs: DN beside patch-IN, and memory beside the image's size.
+
+    python scripts/bench_translate.py --json translate.json
+
+Times: the 9-block ngf-64 generator (random weights, 1.51 MFLOP per pixel) over the same pixels,
+each run a process of its own, interleaved, medians of CPU seconds. Patch-IN is what the public
+code does: every bare cell alone, one forward (`--norm in --pad reflect`). Starting up and loading
+are measured by a run over one cell and subtracted.
+
+Memory: a tiny generator over virtual slides that make their pixels on request, DN, whole pipeline
+with the pyramid written; peak resident memory of each process.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from uhrtranslate.io import VirtualSlide
+from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
+from uhrtranslate.options import make_options
+from uhrtranslate.tasks.translate import Translator
+
+CELL = 512
+METHODS = {
+    "in (patch-IN, bare cells)": {"norm": "in", "pad": "reflect"},
+    "in (true halo)": {"norm": "in"},
+    "tin": {"norm": "tin"},
+    "kin": {"norm": "kin"},
+    "dn": {"norm": "dn"},
+    "dn (published geometry)": {"norm": "dn", "pad": "reflect"},
+}
+
+
+def texture(x: int, y: int, w: int, h: int) -> np.ndarray:
+    """Pixels of a virtual slide: blobs and grain that differ from cell to cell."""
+    column, row = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)
+    wave = np.sin(row / 37)[:, None] * np.cos(column / 53) + np.sin(row / 911)[:, None]
+    grain = ((row.astype(np.int64) * 7919)[:, None] ^ (column.astype(np.int64) * 104729)) & 31
+    base = (wave * 40 + 150).astype(np.int64) + grain
+    return np.stack([base, base - 40, base - 10], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def tiny() -> Generator:
+    """A generator that costs next to nothing but has all parts: norm, stride 4, halo."""
+    module = nn.Sequential(
+        nn.Conv2d(3, 4, 4, 4), nn.InstanceNorm2d(4), nn.ReLU(), nn.ConvTranspose2d(4, 3, 4, 4)
+    )
+    return Generator(module, GeneratorInfo("tiny", stride=4, halo=16, cell=CELL), "tiny", "0" * 64)
+
+
+def usual() -> Generator:
+    """The generator of CycleGAN and CUT."""
+    torch.manual_seed(0)
+    info = GeneratorInfo("resnet", stride=4, cell=CELL)
+    return Generator(ResnetGenerator(), info, "resnet_9blocks", "0" * 64)
+
+
+def run_one(generator: str, side: int, options: dict[str, object]) -> None:
+    """The work of one process: translate, then print what it took."""
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    with tempfile.TemporaryDirectory() as folder:
+        translator = Translator(make_options(options), globals()[generator]())
+        slide = VirtualSlide(side, side, texture)
+        result = translator.translate_slide(slide, Path(folder, "out.tif"))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(
+        json.dumps(
+            {
+                "cpu_s": usage.ru_utime + usage.ru_stime,
+                "wall_s": result.seconds,
+                "peak_mb": usage.ru_maxrss / 1024,
+                "tile": result.tile,
+                "halo": result.halo,
+            }
+        )
+    )
+
+
+def measure(generator: str, side: int, threads: int, **options: object) -> dict[str, float]:
+    """Run in a process of its own."""
+    job = json.dumps([generator, side, options])
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    run = subprocess.run(
+        [sys.executable, __file__, "--job", job],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout)
+
+
+def times(side: int, repeat: int, threads: int) -> dict[str, dict[str, float]]:
+    """Median CPU seconds of every method, start-up subtracted, and ratios to patch-IN."""
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
+    idle: dict[str, list[float]] = {name: [] for name in METHODS}
+    for _ in range(repeat):
+        for name, options in METHODS.items():
+            runs[name].append(measure("usual", side, threads, **options))
+            idle[name].append(measure("usual", 16, threads, cell=16, **options)["cpu_s"])
+    result = {}
+    for name in METHODS:
+        cpu = statistics.median(run["cpu_s"] for run in runs[name]) - statistics.median(idle[name])
+        result[name] = {
+            "cpu_s": round(cpu, 2),
+            "wall_s": statistics.median(run["wall_s"] for run in runs[name]),
+            "tile": runs[name][0]["tile"],
+            "halo": runs[name][0]["halo"],
+        }
+    base = result["in (patch-IN, bare cells)"]
+    for row in result.values():
+        row["cpu_ratio"] = round(row["cpu_s"] / base["cpu_s"], 3)
+        row["wall_ratio"] = round(row["wall_s"] / base["wall_s"], 3)
+    return result
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=2048, help="of the timed image in px")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.job:
+        generator, side, options = json.loads(given.job)
+        run_one(generator, side, options)
+        return
+    report: dict[str, object] = {"torch": torch.__version__, "threads": given.threads}
+    if given.repeat:
+        report["times"] = rows = times(given.side, given.repeat, given.threads)
+        print(f"9 blocks, ngf 64, {given.side} px square, {given.threads} threads:")
+        print(
+            f"{'method':28}{'CPU s':>9}{'ratio':>8}{'wall s':>9}{'ratio':>8}{'tile':>7}{'halo':>6}"
+        )
+        for name, row in rows.items():
+            print(
+                f"{name:28}{row['cpu_s']:9.1f}{row['cpu_ratio']:8.2f}{row['wall_s']:9.1f}"
+                f"{row['wall_ratio']:8.2f}{row['tile']:7}{row['halo']:6}"
+            )
+    if given.sizes:
+        memory = {size: measure("tiny", size, given.threads, norm="dn") for size in given.sizes}
+        report["memory"] = memory
+        print("\nDN with a tiny generator, whole pipeline:")
+        for size, row in memory.items():
+            print(
+                f"{size:,} px square: peak {row['peak_mb']:.0f} MB, {row['wall_s']:.0f} s, "
+                f"{size * size / row['wall_s'] / 1e6:.1f} MP/s"
+            )
+        peaks = [row["peak_mb"] for row in memory.values()]
+        print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
