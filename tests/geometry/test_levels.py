@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_pyramids_halve_until_they_are_small(width, height, smallest):
     sizes = pyramid_sizes(width, height, smallest)
     assert sizes[0] == (width, height)
     assert max(sizes[-1]) <= smallest or len(sizes) == 1
-    for (w, h), (half_w, half_h) in zip(sizes, sizes[1:]):
+    for (w, h), (half_w, half_h) in pairwise(sizes):
         assert (half_w, half_h) == ((w + 1) // 2, (h + 1) // 2)
         assert max(w, h) > smallest
 

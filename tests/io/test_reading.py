@@ -82,7 +82,8 @@ def test_many_threads_read_what_one_reads(slide, picture):
     rng = np.random.default_rng(2)
     boxes = [(int(rng.integers(0, 380)), int(rng.integers(0, 260)), 41, 41) for _ in range(80)]
     with ThreadPoolExecutor(8) as pool:
-        for (x, y, w, h), read in zip(boxes, pool.map(lambda b: slide.read(*b), boxes)):
+        reads = pool.map(lambda box: slide.read(*box), boxes)
+        for (x, y, w, h), read in zip(boxes, reads, strict=True):
             np.testing.assert_array_equal(read, picture[y : y + h, x : x + w])
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from PIL import Image
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import open_slide
@@ -138,6 +139,19 @@ def test_alpha_is_laid_on_white(kind, seen, tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=[kind], compression="lzw")
     assert (rgb_of(path) == (seen, 204, 204)).all()
+
+
+def test_what_tifffile_cannot_decode_is_left_to_pillow(picture, tmp_path):
+    path = tmp_path / "a.tif"
+    turned = [(274, "H", 1, 6)]
+    tifffile.imwrite(path, picture, photometric="rgb", compression="lzw", extratags=turned)
+    np.testing.assert_array_equal(rgb_of(path), np.rot90(picture, -1))
+    Image.fromarray(picture).convert("1").save(path, compression="group4")
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(rgb_of(path), np.asarray(image.convert("RGB")))
+    Image.fromarray(picture).convert("YCbCr").save(path)
+    with open_slide(path) as slide:
+        assert slide.info.reader == "photo"
 
 
 @pytest.mark.parametrize("tile", [None, (64, 64)])

@@ -1,5 +1,6 @@
 """The `uhrt` program: its commands, and the rules that hold for all of them."""
 
+import logging
 import signal
 import sys
 from types import FrameType
@@ -50,6 +51,8 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the program; the console script `uhrt`."""
     signal.signal(signal.SIGTERM, _terminate)
+    # What it says of damaged files, our own sentence says; it would come without a file name.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         app()
     except BrokenPipeError:

@@ -14,10 +14,18 @@ from uhrtranslate.cli.report import errors_as_sentences, print_json
 if TYPE_CHECKING:
     from uhrtranslate.tasks.models import ModelDescription
 
+EXAMPLES = """[bold]Examples[/bold]
+
+uhrt models
+
+uhrt models show latest_net_G.pth
+
+uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5
+"""
+
 app = typer.Typer(
     help="List the generators that ship, show what a checkpoint is, convert checkpoints.",
-    epilog="[bold]Examples[/bold]\n\nuhrt models\n\nuhrt models show latest_net_G.pth\n\n"
-    "uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5",
+    epilog=EXAMPLES,
 )
 
 Checkpoint = Annotated[

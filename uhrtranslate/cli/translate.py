@@ -16,7 +16,7 @@ uhrt translate slide.svs --norm dn
 
 uhrt translate slides/ -o out/ --model latest_net_G.pth --cell 512
 
-uhrt translate photo.jpg -o photo.png --model monet.safetensors
+uhrt translate photo.jpg -o photo.png --model latest_net_G.pth
 
 find slides -name '*.svs' | uhrt translate - -o out/ --json
 """

@@ -91,6 +91,8 @@ def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
 
 
 def _expand(item: str) -> Sequence[Found | Missing]:
+    if not item.strip():  # else the current folder
+        raise InputError("'': is no path; name a file or folder.")
     try:
         path = Path(item).expanduser()
         if path.is_dir():

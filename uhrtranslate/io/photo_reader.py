@@ -1,6 +1,7 @@
 """Photos through Pillow: decoded once, held as an array."""
 
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,13 +54,18 @@ class PhotoSlide(Slide):
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._pixels: Pixels | None = None
-        with _no_pillow_limit():
-            self._image: Image.Image | None = _open(path)
-        try:
-            self._orientation, self.info = _describe(self._image, path)
-        except BaseException:
-            self._image.close()
-            raise
+        self._image: Image.Image | None = None
+        with _no_pillow_limit(), _warnings_kept() as warned:
+            image = _open(path)
+            try:
+                self._orientation, self.info = _describe(image, path)
+                # Of a TIFF they say that tags were left out, of a photo that its EXIF block is odd.
+                if warned and image.format == "TIFF":
+                    raise NotForThisReaderError(str(warned[0].message).strip().rstrip("."))
+            except BaseException:
+                image.close()
+                raise
+        self._image = image
 
     def tile_size(self, level: int) -> tuple[int, int]:
         """Any size will do, as the photo is in memory."""
@@ -97,6 +103,7 @@ class PhotoSlide(Slide):
 
 
 _limit_lock = threading.Lock()
+_warnings_lock = threading.Lock()
 _lifted: list[int | None] = []
 
 
@@ -114,6 +121,14 @@ def _no_pillow_limit() -> Iterator[None]:
             _lifted.pop()
             if not _lifted:
                 Image.MAX_IMAGE_PIXELS = earliest
+
+
+@contextmanager
+def _warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect Pillow's warnings instead of showing them; one file at a time, as they are global."""
+    with _warnings_lock, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
 
 
 def _open(path: Path) -> Image.Image:

@@ -14,6 +14,8 @@ from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_8_bit
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
 UNCOMPRESSED, JPEG_OLD, JPEG = 1, 6, 7
 APERIO_YCBCR = 33003
+LZW, DEFLATE, DEFLATE_OLD, ZSTD = 5, 8, 32946, 50000
+PLAIN_COMPRESSIONS = (UNCOMPRESSED, LZW, JPEG, DEFLATE, DEFLATE_OLD, ZSTD)
 COLOURS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 
@@ -62,50 +64,64 @@ class TiffLevel:
         """Whether tiles are missing, which shows the background."""
         return bool((self.sizes == 0).any())
 
-    def tile(self, file: File, number: int) -> Pixels | None:
-        """Decode a tile.
+    def has(self, number: int) -> bool:
+        """Whether a tile is there."""
+        return bool(self.sizes[:, number].all())
+
+    def tile(self, file: File, number: int) -> Pixels:
+        """Decode a tile that is there.
 
         Returns:
-            RGB, [h, w, 3] uint8; None where the tile is missing.
+            RGB, [h, w, 3] uint8; at least the part of the tile that lies in the image.
 
         Raises:
             Exception: whatever the codec raises for damaged data.
         """
-        if not self.sizes[:, number].all():
-            return None
-        planes = []
-        for plane, (offset, size) in enumerate(
-            zip(self.offsets[:, number], self.sizes[:, number], strict=True)
-        ):
-            index = plane * self.offsets.shape[1] + number
-            planes.append(self.decode(file.read_at(int(offset), int(size)), index))
-        return self.to_rgb(planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
+        tiles = self.offsets.shape[1]
+        planes = [
+            self.decode(file.read_at(int(offset), int(size)), plane * tiles + number)
+            for plane, (offset, size) in enumerate(
+                zip(self.offsets[:, number], self.sizes[:, number], strict=True)
+            )
+        ]
+        rgb = self.to_rgb(planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
+        row, col = divmod(number, self.cols)
+        rows = min(self.tile_height, self.height - row * self.tile_height)
+        cols = min(self.tile_width, self.width - col * self.tile_width)
+        if rgb.shape[0] < rows or rgb.shape[1] < cols:
+            raise ValueError("a tile is short")
+        return rgb
 
 
-def why_not(page: tifffile.TiffPage) -> str | None:
-    """Why a page cannot be shown as RGB, in a few words; None if it can."""
-    colours = COLOURS.get(page.photometric)
-    samples = page.samplesperpixel
+def no_colours(page: tifffile.TiffPage) -> str | None:
+    """Why a page's pixels are no colours, in a few words; None if they are."""
     if page.dtype is None or page.dtype.kind not in "ub" or page.bitspersample > 16:
-        kind = "pixels of an unknown type" if page.dtype is None else f"{page.dtype} pixels"
-        return f"has {kind}"
-    if colours is None:
+        return "has pixels of an unknown type" if page.dtype is None else f"has {page.dtype} pixels"
+    if page.photometric in COLOURS and page.samplesperpixel not in _channels(page):
+        return f"has {page.samplesperpixel} channels"
+    if page.imagedepth != 1:
+        return f"has {page.imagedepth} layers"
+    return None
+
+
+def not_decoded(page: tifffile.TiffPage) -> str | None:
+    """Why a page's colours are not decoded here, though another reader may; None if they are."""
+    if page.photometric not in COLOURS:
         return f"has colours of a kind (TIFF photometric {int(page.photometric)}) unknown here"
-    if samples not in _channels(page, colours):
-        return f"has {samples} channels"
     if page.photometric == YCBCR and page.compression != JPEG:
         return "has YCbCr pixels without JPEG compression"
     if page.photometric == SEPARATED and page.compression == JPEG:
         return "has CMYK pixels in JPEG compression"
     if page.compression in (JPEG_OLD, APERIO_YCBCR):
         return f"has an unsupported compression ({int(page.compression)})"
-    if page.imagedepth != 1:
-        return f"has {page.imagedepth} layers"
+    if page.tags.valueof("Orientation", 1) not in (0, 1):
+        return "its pixels are turned (Orientation tag)"
     return None
 
 
-def _channels(page: tifffile.TiffPage, colours: int) -> tuple[int, ...]:
+def _channels(page: tifffile.TiffPage) -> tuple[int, ...]:
     """Numbers of samples that are colours and nothing else, or alpha."""
+    colours = COLOURS[page.photometric]
     extra = page.extrasamples[0] if page.extrasamples else 0
     # Writers often leave the meaning of a fourth sample beside RGB open: padding, then.
     if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA) or page.photometric == RGB:
@@ -114,13 +130,16 @@ def _channels(page: tifffile.TiffPage, colours: int) -> tuple[int, ...]:
 
 
 def is_plain(page: tifffile.TiffPage) -> bool:
-    """Whether all readers agree on a page's colours: tiled 8-bit grey or RGB without alpha."""
+    """Whether all readers agree on a page's pixels: tiled 8-bit grey or RGB, usual compression."""
     return (
         page.is_tiled
         and page.bitspersample == 8
         and page.photometric in (MIN_IS_BLACK, RGB, YCBCR)
         and page.samplesperpixel in (1, 3)
-        and why_not(page) is None
+        and page.compression in PLAIN_COMPRESSIONS
+        and no_colours(page) is None
+        # OpenSlide does not turn pixels, and is the judge.
+        and not (page.photometric == YCBCR and page.compression != JPEG)
     )
 
 

@@ -28,7 +28,7 @@ from uhrtranslate.io.slide import (
     no_such_image,
     read_padded,
 )
-from uhrtranslate.io.tiff_level import TiffLevel, is_plain, make_level, why_not
+from uhrtranslate.io.tiff_level import TiffLevel, is_plain, make_level, no_colours, not_decoded
 from uhrtranslate.io.tiff_metadata import plausible, read_metadata
 
 CACHE_BYTES = 128 << 20
@@ -111,7 +111,7 @@ class TiffSlide(Slide):
                 bottom = min(y + h, y0 + level.tile_height)
                 target = pixels[top - y : bottom - y, left - x : right - x]
                 number = row * level.cols + col
-                if level.sizes[:, number].all():
+                if level.has(number):
                     tile = self._tile(level, key, number)
                     target[:] = tile[top - y0 : bottom - y0, left - x0 : right - x0]
                 else:
@@ -122,16 +122,10 @@ class TiffSlide(Slide):
         def decode() -> Pixels:
             # Codecs have exceptions of their own, without a common base.
             try:
-                tile = level.tile(self._file, number)
+                return level.tile(self._file, number)
             except Exception as error:
                 reason = str(error).rstrip(".") or repr(error)
                 raise InputError(f"{self._path}: is damaged ({reason}); copy it again.") from error
-            assert tile is not None
-            rows = min(level.tile_height, level.height - number // level.cols * level.tile_height)
-            cols = min(level.tile_width, level.width - number % level.cols * level.tile_width)
-            if tile.shape[0] < rows or tile.shape[1] < cols:
-                raise InputError(f"{self._path}: is damaged (a tile is short); copy it again.")
-            return tile
 
         return self._cache.get((key, number), decode)
 
@@ -150,6 +144,9 @@ class TiffSlide(Slide):
                 raise NotForThisReaderError("tiles are missing")
         else:
             self._check_colours(series)
+            reason = next(filter(None, map(not_decoded, pages)), None)
+            if reason is not None:
+                raise NotForThisReaderError(reason)
             levels = [make_level(page) for page in pages]
         return levels, self._info(tif, index, levels)
 
@@ -188,29 +185,32 @@ class TiffSlide(Slide):
         )
 
     def _check_colours(self, series: tifffile.TiffPageSeries) -> None:
-        axes = series.axes.replace("S", "")
-        reason = why_not(series.keyframe)
-        if reason is None and axes != "YX":
+        reason = no_colours(series.keyframe)
+        if reason is None and series.axes.replace("S", "") != "YX":
             reason = f"holds a stack of {len(series.pages)} images (axes {series.axes})"
         if reason is not None:
             raise InputError(f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image.")
-        if series.keyframe.tags.valueof("Orientation", 1) not in (0, 1):
-            raise NotForThisReaderError("its pixels are turned (Orientation tag)")
 
     def _check_levels(self) -> None:
         """Find out now what would else fail in the middle of a run."""
         needed = max(level.end for level in self._levels)
         if needed > self._file.size:
             raise _cut_off(self._path, self._file.size, needed)
-        for number, level in enumerate(self._levels):
+        for level in self._levels:
             tile_bytes = level.tile_width * level.tile_height * 3
             if tile_bytes > MAX_TILE_BYTES:
                 raise InputError(
                     f"{self._path}: is stored in pieces of {tile_bytes / 1e9:.1f} GB; "
                     f"convert it to a tiled TIFF."
                 )
-            if number == len(self._levels) - 1 and level.sizes[:, 0].all():
-                self._tile(level, number, 0)
+        last = len(self._levels) - 1
+        if self._levels[last].has(0):
+            try:
+                self._tile(self._levels[last], last, 0)
+            except InputError as error:
+                raise NotForThisReaderError(
+                    f"no tile could be decoded ({error.__cause__})"
+                ) from error
 
 
 def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
@@ -247,9 +247,9 @@ class _SharedFile:
             return os.read(self._fd, size)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def _check_header(path: Path) -> None:
@@ -303,6 +303,10 @@ def _other_images(tif: tifffile.TiffFile, main: int) -> dict[str, TiffLevel]:
     found = {}
     for number, series in enumerate(tif.series):
         name = next((known for known in ASSOCIATED if known in series.name.lower()), None)
-        if number != main and name is not None and why_not(series.keyframe) is None:
+        if number != main and name is not None and _is_readable(series.keyframe):
             found[name] = make_level(series.keyframe)
     return found
+
+
+def _is_readable(page: tifffile.TiffPage) -> bool:
+    return no_colours(page) is None and not_decoded(page) is None

@@ -12,23 +12,29 @@ SIDE = 1024
 GAP = 8
 
 
-def write_preview(view: SlideView, result: Path, overwrite: bool) -> Path:
-    """Write `NAME.preview.png` beside a result: the source left, the result right.
-
-    Args:
-        view: what was translated.
-        result: the finished file.
-        overwrite: replace an existing preview.
-
-    Returns:
-        Path of the PNG.
+def preview_path(result: Path, overwrite: bool) -> Path:
+    """Where the preview of a result goes, `NAME.preview.png` beside it.
 
     Raises:
-        OutputError: it exists already, or cannot be written.
+        OutputError: it exists already.
     """
     target = result.with_name(f"{result.stem}.preview.png")
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; use --overwrite to replace it.")
+    return target
+
+
+def write_preview(view: SlideView, result: Path, target: Path) -> None:
+    """Write a PNG: the source left, the result right.
+
+    Args:
+        view: what was translated.
+        result: the finished file.
+        target: the PNG; replaced if it exists.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     share = min(1.0, SIDE / max(view.width, view.height))
     width, height = max(1, round(view.width * share)), max(1, round(view.height * share))
     with open_slide(result) as slide:
@@ -37,6 +43,5 @@ def write_preview(view: SlideView, result: Path, overwrite: bool) -> Path:
     gap = np.full((height, GAP, 3), 255, np.uint8)
     pixels = np.concatenate([before, gap, after], axis=1)
     spec = OutputSpec(width=pixels.shape[1], height=height, icc_profile=view.info.icc_profile)
-    with open_writer(target, spec, overwrite=overwrite) as writer:
+    with open_writer(target, spec, overwrite=True) as writer:
         writer.write(0, 0, pixels)
-    return target

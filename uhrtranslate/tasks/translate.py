@@ -37,7 +37,7 @@ from uhrtranslate.normalizers import DN, KIN, TIN, Normalizer, PatchIN
 from uhrtranslate.options import TranslateOptions, make_options
 from uhrtranslate.tasks.events import Advanced, OnEvent, Started, TranslateResult
 from uhrtranslate.tasks.outputs import plan_outputs
-from uhrtranslate.tasks.preview import write_preview
+from uhrtranslate.tasks.preview import preview_path, write_preview
 
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
@@ -191,6 +191,8 @@ class Translator:
         started = time.perf_counter()
         options = self.options
         view = open_view(slide, options.level, options.mpp, options.region)
+        # Asked before the work, not after it.
+        preview = preview_path(target, options.overwrite) if options.preview else None
         plan = self.plan(view.width, view.height)
         transform = GeneratorTransform(
             self.runner, self.normalizer, plan, lambda: self._thumbnail(view)
@@ -200,7 +202,7 @@ class Translator:
         ) as writer:
             note = (
                 f"{options.norm} on {self.runner.device}, cells of {self.cell} px, "
-                f"tiles of {plan.tile} px, halo {plan.halo} px"
+                f"tiles of {plan.tile} px, halo {plan.halo} px{self._advice(view)}"
             )
             on_event(Started(slide.info.path, str(target), view.width * view.height, note))
             stream(
@@ -211,7 +213,8 @@ class Translator:
                 workers=options.workers,
                 progress=lambda pixels: on_event(Advanced(pixels)),
             )
-        preview = write_preview(view, target, options.overwrite) if options.preview else None
+        if preview:
+            write_preview(view, target, preview)
         result = TranslateResult(
             input=slide.info.path,
             output=str(target),
@@ -232,6 +235,15 @@ class Translator:
         )
         on_event(result)
         return result
+
+    def _advice(self, view: SlideView) -> str:
+        """What to know where the image's resolution is not that of the training."""
+        trained = self.generator.info.mpp
+        if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
+            return ""
+        finer = view.mpp[0] < trained
+        remedy = f"; --mpp {trained:g} would match" if finer else ""
+        return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
 
     def _thumbnail(self, view: SlideView) -> Any:
         """The whole image in one cell, with sides that the generator takes."""
@@ -267,6 +279,7 @@ class Translator:
             height=view.height,
             mpp=view.mpp,
             icc_profile=view.info.icc_profile,
+            exif=view.info.exif,
             description=json.dumps(how),
             compression=options.compression,
             quality=options.quality,

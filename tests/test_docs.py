@@ -1,0 +1,124 @@
+"""Every command and example of the documentation is run as it stands."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import skimage.data
+import tifffile
+import torch
+from PIL import Image
+from support import REPOSITORY, UHRT, small_resnet
+
+from uhrtranslate.cli import info, models, translate
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language, text=README):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+
+
+def commands():
+    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+
+
+def examples():
+    epilogs = (translate.EXAMPLES, info.EXAMPLES, models.EXAMPLES)
+    return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A folder with the files that the documentation speaks of."""
+    desk = tmp_path_factory.mktemp("desk")
+    section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
+    for name in ("slide.svs", "slides/one.svs", "slides/deep/two.svs"):
+        (desk / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = section if name == "slide.svs" else section[:300, :300]
+        tifffile.imwrite(
+            desk / name,
+            pixels,
+            tile=(256, 256),
+            photometric="rgb",
+            resolution=(2e4, 2e4),
+            resolutionunit="CENTIMETER",
+        )
+    Image.fromarray(skimage.data.coffee()).save(desk / "photo.jpg")
+    torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
+    return desk
+
+
+def run(command, desk):
+    if shutil.which("jq") is None:
+        command = re.sub(r"\s*\|\s*jq .*", "", command)
+    path = f"{UHRT.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; {command}"],
+        cwd=desk,
+        env=os.environ | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_in_their_order(desk):
+    assert len(commands()) >= 12
+    for command in commands():
+        done = run(command, desk)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout, command
+    for made in ("slide.dn.tif", "out/deep/two.dn.tif", "photo.png", "part.preview.png"):
+        assert (desk / made).is_file(), made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", examples())
+def test_the_examples_of_help_work(desk, command, tmp_path):
+    shutil.copytree(desk, tmp_path, dirs_exist_ok=True)
+    for leftover in [*tmp_path.rglob("*.dn.tif"), tmp_path / "mine.safetensors"]:
+        leftover.unlink(missing_ok=True)
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(desk):
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "norm layers" in done.stdout
+
+
+def test_files_that_the_readme_names_exist():
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
+        assert (REPOSITORY / path).is_file(), path
+    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README):
+        assert (REPOSITORY / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_config_is_valid(path):
+    from uhrtranslate.options import make_options, read_config
+
+    make_options(read_config(path))
+
+
+def test_doctests_of_public_functions():
+    import doctest
+
+    from uhrtranslate.engine import layers
+
+    outcome = doctest.testmod(layers)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
