@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 import time
@@ -39,6 +40,9 @@ def errors_as_sentences(debug: bool = False) -> Iterator[None]:
 
     Exit codes: 1 an input or output failed, 2 wrong usage, 130 interrupted.
     """
+    if debug:
+        logging.basicConfig(stream=sys.stderr)
+        logging.getLogger("uhrtranslate").setLevel(logging.DEBUG)
     try:
         yield
     except UhrError as error:

@@ -44,7 +44,7 @@ class FieldSampler:
         if isinstance(self.normalizer, TIN):
             whole = self.whole()
             mean, std = whole.mean[call][None], whole.std[call][None]
-            return StatisticsTable(mean, std, mean.new_ones((1, 1), dtype=torch.bool))
+            return StatisticsTable(mean, std, torch.ones((1, 1), dtype=torch.bool))
         window = r0, _, c0, _ = self.window(tile)
         fallback = None if self.ring.complete(*window) else self.whole()
         table = self.ring.window(call, *window, fallback)

@@ -57,19 +57,18 @@ class StatisticsRing:
         if moments is None:
             self._rows[row] = None
             return
-        device = moments.mean[0].device
-        mask = torch.tensor(valid, device=device)
+        mask = torch.tensor(valid)
 
         def spread(compact: Tensor) -> Tensor:
             full = compact.new_ones(self.cols, compact.shape[1])
-            full[mask] = compact
+            full[mask.to(full.device)] = compact
             return full
 
         spread_moments = Moments(
             tuple(spread(mean) for mean in moments.mean), tuple(spread(std) for std in moments.std)
         )
         finite = mask.clone()
-        finite[mask] = moments.finite()
+        finite[mask] = moments.finite().cpu()
         self._rows[row] = _Row(spread_moments, finite)
 
     def drop_above(self, row: int) -> None:
@@ -97,9 +96,9 @@ class StatisticsRing:
             rows = [row for r in range(r0, r1) if (row := self._rows[r]) is not None]
             mean = torch.stack([row.moments.mean[call][c0:c1] for row in rows])
             std = torch.stack([row.moments.std[call][c0:c1] for row in rows])
-            return StatisticsTable(mean, std, mean.new_ones(mean.shape[:2], dtype=torch.bool))
+            return StatisticsTable(mean, std, torch.ones(mean.shape[:2], dtype=torch.bool))
         mean0, std0 = fallback.mean[call][0], fallback.std[call][0]
-        nothing = torch.zeros(c1 - c0, dtype=torch.bool, device=mean0.device)
+        nothing = torch.zeros(c1 - c0, dtype=torch.bool)
         blank = mean0.new_ones(c1 - c0, len(mean0))
         means, stds, valid = [], [], []
         for r in range(r0, r1):

@@ -3,6 +3,7 @@
 import configparser
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ PHOTO_ENDINGS = (
 ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
 # In the names of outputs that are not finished.
 PARTIAL = ".uhrt-partial"
+# What `uhrt translate` writes beside its inputs is not taken for an input the next time.
+OURS = re.compile(r"\.(in|tin|kin|dn)\.tif$|\.preview\.png$")
 # Bytes of a DICOM file in which its series is named.
 DICOM_HEAD = 1 << 16
 
@@ -52,8 +55,8 @@ def expand_inputs(items: Iterable[str], stdin: Iterable[str] = ()) -> list[Found
     """Find the images that items stand for.
 
     An item is a file, a folder (searched with its subfolders for known endings; what is hidden,
-    unfinished or a part of another slide is left out), a pattern as `slides/*.svs` (`**` is any
-    number of folders), or `-` for a list on stdin.
+    unfinished, a part of another slide or an earlier result of ours is left out), a pattern as
+    `slides/*.svs` (`**` is any number of folders), or `-` for a list on stdin.
 
     Args:
         items: as on a command line.
@@ -136,7 +139,8 @@ def _matching(pattern: str) -> list[Found]:
 
 
 def _is_image(name: str) -> bool:
-    return name[0] != "." and PARTIAL not in name and Path(name).suffix.lower() in ENDINGS
+    hidden = name[0] == "." or PARTIAL in name or OURS.search(name)
+    return not hidden and Path(name).suffix.lower() in ENDINGS
 
 
 def _without_parts(paths: list[Path]) -> list[Path]:

@@ -20,7 +20,8 @@ class StatisticsTable:
 
     Attributes:
         mean, std: [rows, cols, c] float32; values of missing cells are not read.
-        valid: [rows, cols] bool; False marks a missing cell.
+        valid: [rows, cols] bool; False marks a missing cell. On the CPU whatever the device, so
+            that asking whether cells are missing does not wait for a GPU.
         fallback_mean, fallback_std: [c] float32, what a pixel gets that no valid cell reaches;
             may be None as long as every cell is valid.
     """
@@ -145,10 +146,11 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
     if not bool(table.valid.all()):
         if table.fallback_mean is None or table.fallback_std is None:
             raise ValueError("the table has missing cells and no fallback")
-        keep = table.valid[..., None]
+        valid = table.valid.to(mean.device)
+        keep = valid[..., None]
         mean = torch.where(keep, mean, 0.0)
         scale = torch.where(keep, scale, 0.0)
-        coverage = rows @ table.valid.to(rows.dtype) @ cols.T
+        coverage = rows @ valid.to(rows.dtype) @ cols.T
         fallback_std = table.fallback_std + normalizer.reciprocal_eps
         fallback_mean = table.fallback_mean
         fallback_scale = fallback_std.reciprocal() if normalizer.averages_rstd else fallback_std

@@ -48,7 +48,7 @@ def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTa
     """
     if bool(table.valid.all()) or not bool(table.valid[row, col]):
         return table
-    keep = table.valid[..., None]
+    keep = table.valid[..., None].to(table.mean.device)
     return replace(
         table,
         mean=torch.where(keep, table.mean, table.mean[row, col]),

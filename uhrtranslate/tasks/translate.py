@@ -1,11 +1,14 @@
 """The main job: images through a generator, without seams."""
 
 import json
+import logging
 import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from uhrtranslate import __version__
 from uhrtranslate.engine import (
@@ -38,6 +41,8 @@ from uhrtranslate.options import TranslateOptions, make_options
 from uhrtranslate.tasks.events import Advanced, OnEvent, Started, TranslateResult
 from uhrtranslate.tasks.outputs import plan_outputs
 from uhrtranslate.tasks.preview import preview_path, write_preview
+
+_log = logging.getLogger(__name__)
 
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
@@ -105,11 +110,22 @@ def translate_many(
             if isinstance(item, Missing):
                 raise item.error
             result = translator.translate_file(item.path, targets[item], on_event)
-        except UhrError as error:
-            result = TranslateResult(input=name, output=None, status="failed", error=str(error))
+        except Exception as error:
+            _log.debug("%s failed", name, exc_info=True)
+            sentence = _sentence(name, error)
+            result = TranslateResult(input=name, output=None, status="failed", error=sentence)
             on_event(result)
         results.append(result)
     return results
+
+
+def _sentence(name: str, error: Exception) -> str:
+    """What to tell a user of an error that ended one input of many."""
+    if isinstance(error, UhrError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"{name}: memory is not enough; use a smaller --tile or --batch."
+    return f"{name}: failed unexpectedly ({type(error).__name__}: {error}); --debug tells more."
 
 
 class Translator:
