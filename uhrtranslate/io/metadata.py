@@ -1,6 +1,5 @@
 """What an output says about itself: size, resolution, colour profile, how it was made."""
 
-import math
 from dataclasses import dataclass
 
 from uhrtranslate import __version__
@@ -62,11 +61,3 @@ class OutputSpec:
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
     """The resolution of a level, along x and y; what TIFF and EXIF call X- and YResolution."""
     return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])
-
-
-def level_sizes(width: int, height: int, smallest: int) -> list[tuple[int, int]]:
-    """Width and height of each level: halves, rounded up, until the longer side is `smallest`."""
-    sizes = [(width, height)]
-    while max(sizes[-1]) > smallest:
-        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
-    return sizes

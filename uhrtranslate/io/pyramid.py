@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.atomic import PartialOutput
 from uhrtranslate.io.disk import output_errors
-from uhrtranslate.io.metadata import OutputSpec, level_sizes
+from uhrtranslate.io.metadata import OutputSpec
 from uhrtranslate.io.tiff_codecs import COMPRESSIONS, Pixels
 from uhrtranslate.io.tiff_writer import EncodedLevel, write_tiff
 
@@ -62,7 +63,7 @@ class PyramidWriter:
             self._levels = [
                 _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
                 for number, (width, height) in enumerate(
-                    level_sizes(spec.width, spec.height, spec.smallest)
+                    pyramid_sizes(spec.width, spec.height, spec.smallest)
                 )
             ]
             for level in self._levels:
@@ -225,8 +226,8 @@ class _Level:
 
     def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
         """Copy into one tile what falls into it; `x, y` are relative to the tile."""
-        h = min(self._tile, self.height - row * self._tile)
-        w = min(self._tile, self.width - col * self._tile)
+        size = self._tile
+        h, w = min(size, self.height - row * size), min(size, self.width - col * size)
         top, left = max(y, 0), max(x, 0)
         part = pixels[top - y : h - y, left - x : w - x]
         place = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
@@ -234,19 +235,23 @@ class _Level:
         tile = self._open.get(key)
         if self._full[key] or (tile and tile.came[place].any()):
             raise ValueError(f"pixels of tile ({row}, {col}) came twice")
-        if tile is None:
-            blank = np.empty((self._tile, self._tile, 3), np.uint8)
-            tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
-        tile.pixels[place] = part
-        tile.came[place] = True
-        tile.missing -= part.shape[0] * part.shape[1]
-        if tile.missing:
-            return None
-        del self._open[key]
+        if tile is None and part.shape[:2] == (h, w):  # whole at once: nothing to keep track of
+            full = np.empty((size, size, 3), np.uint8)
+            full[:h, :w] = part
+        else:
+            if tile is None:
+                blank = np.empty((size, size, 3), np.uint8)
+                tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
+            tile.pixels[place] = part
+            tile.came[place] = True
+            tile.missing -= part.shape[0] * part.shape[1]
+            if tile.missing:
+                return None
+            full = self._open.pop(key).pixels
         self._full[key] = True
-        tile.pixels[:h, w:] = tile.pixels[:h, w - 1 : w]
-        tile.pixels[h:] = tile.pixels[h - 1]
-        return tile.pixels
+        full[:h, w:] = full[:h, w - 1 : w]
+        full[h:] = full[h - 1]
+        return full
 
     def keep(self, row: int, col: int, encoded: bytes) -> None:
         """Append an encoded tile to the spill."""

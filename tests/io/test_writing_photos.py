@@ -1,0 +1,99 @@
+"""Ordinary photos as outputs."""
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.io import OutputSpec, PhotoWriter
+from uhrtranslate.io.metadata import SOFTWARE
+
+NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp"]
+
+
+@pytest.fixture
+def pixels():
+    y, x = np.mgrid[:90, :120]
+    return np.stack([x * 2, y * 2, 200 - x], axis=-1).astype(np.uint8)
+
+
+def write(path, pixels, spec, **options):
+    with PhotoWriter(path, spec, **options) as writer:
+        for y in range(0, spec.height, 32):  # rows in tiles, bottom half of them from the right
+            for x in range(0, spec.width, 50):
+                writer.write(x, y, pixels[y : y + 32, x : x + 50])
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pixels_and_metadata_arrive(tmp_path, pixels, name):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    spec = OutputSpec(120, 90, (0.25, 0.5), profile, '{"norm": "dn"}')
+    with Image.open(write(tmp_path / name, pixels, spec)) as image:
+        error = np.abs(np.asarray(image.convert("RGB")).astype(int) - pixels)
+        exif = image.getexif()
+        assert error.max() == 0 if name == "a.png" else error.mean() < 3
+        assert image.info["icc_profile"] == profile
+        assert exif[ExifTags.Base.ImageDescription] == '{"norm": "dn"}'
+        assert exif[ExifTags.Base.Software] == SOFTWARE
+        assert exif[ExifTags.Base.XResolution] == 40_000
+        assert exif[ExifTags.Base.YResolution] == 20_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exif_is_kept_but_its_orientation(tmp_path, pixels, name):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "Camera"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = 0.5
+    spec = OutputSpec(120, 90, exif=exif.tobytes())
+    with Image.open(write(tmp_path / name, pixels, spec)) as image:
+        kept = image.getexif()
+        assert ExifTags.Base.Orientation not in kept
+        assert kept[ExifTags.Base.Make] == "Camera"
+        assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] == 0.5
+
+
+def test_exif_too_long_for_jpeg_is_left_out(tmp_path, pixels):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "x" * 70_000
+    spec = OutputSpec(120, 90, description="how", exif=exif.tobytes())
+    with Image.open(write(tmp_path / "a.jpg", pixels, spec)) as image:
+        assert ExifTags.Base.Make not in image.getexif()
+        assert image.getexif()[ExifTags.Base.ImageDescription] == "how"
+
+
+def test_a_broken_exif_block_is_left_out(tmp_path, pixels):
+    spec = OutputSpec(120, 90, description="how", exif=b"no exif at all")
+    with Image.open(write(tmp_path / "a.jpg", pixels, spec)) as image:
+        assert image.getexif()[ExifTags.Base.ImageDescription] == "how"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_pixels_give_the_same_bytes(tmp_path, pixels, name):
+    spec = OutputSpec(120, 90, (0.25, 0.25), description="x")
+    one = write(tmp_path / f"1{name}", pixels, spec)
+    with PhotoWriter(tmp_path / f"2{name}", spec) as writer:
+        writer.write(0, 45, pixels[45:])
+        writer.write(0, 0, pixels[:45])
+    assert one.read_bytes() == (tmp_path / f"2{name}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "limit"), [("a.jpg", 65_501, "65,500"), ("a.webp", 16_384, "16,383")]
+)
+def test_an_image_too_large_for_its_format_is_refused(tmp_path, name, width, limit):
+    with pytest.raises(OutputError, match=f"{limit} px a side.*write a .tif instead"):
+        PhotoWriter(tmp_path / name, OutputSpec(width, 10))
+
+
+def test_an_image_too_large_for_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("uhrtranslate.io.photo_writer.available_memory", lambda: 1e9)
+    with pytest.raises(OutputError, match=r"needs 2\.0 GB of memory and 1\.0 GB are free"):
+        PhotoWriter(tmp_path / "a.png", OutputSpec(20_000, 20_000))
+
+
+def test_an_exception_leaves_nothing(tmp_path, pixels):
+    with pytest.raises(KeyboardInterrupt), PhotoWriter(tmp_path / "a.png", OutputSpec(120, 90)):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
