@@ -22,9 +22,17 @@ SPEC = OutputSpec(300, 300, compression="none", tile=64, smallest=100)
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 
 
-def write(target, **options):
+def write(target, then=lambda: None, **options):
     with open_writer(target, SPEC, **options) as writer:
         writer.write(0, 0, PIXELS)
+        then()
+
+
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
 
 
 def names(folder):
@@ -42,9 +50,8 @@ def test_the_target_appears_at_the_end_and_alone(tmp_path, name):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError, SystemExit])
 def test_an_exception_leaves_nothing(tmp_path, error):
     threads = threading.active_count()
-    with pytest.raises(error), PyramidWriter(tmp_path / "a.tif", SPEC) as writer:
-        writer.write(0, 0, PIXELS[:200])
-        raise error
+    with pytest.raises(error):
+        write(tmp_path / "a.tif", then=raising(error))
     assert names(tmp_path) == []
     assert threading.active_count() == threads
 
@@ -79,12 +86,8 @@ def test_an_existing_target_is_kept(tmp_path, name):
 
 def test_a_target_that_appears_meanwhile_is_kept(tmp_path):
     target = tmp_path / "a.tif"
-    with (
-        pytest.raises(OutputError, match="exists already"),
-        PyramidWriter(target, SPEC) as writer,
-    ):
-        writer.write(0, 0, PIXELS)
-        target.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="exists already"):
+        write(target, then=lambda: target.write_bytes(b"precious"))
     assert target.read_bytes() == b"precious"
     assert names(tmp_path) == ["a.tif"]
 
@@ -92,8 +95,8 @@ def test_a_target_that_appears_meanwhile_is_kept(tmp_path):
 def test_the_old_file_stays_if_overwriting_fails(tmp_path):
     target = tmp_path / "a.tif"
     target.write_bytes(b"precious")
-    with pytest.raises(KeyboardInterrupt), PyramidWriter(target, SPEC, overwrite=True):
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write(target, then=raising(KeyboardInterrupt), overwrite=True)
     assert target.read_bytes() == b"precious"
 
 
@@ -113,10 +116,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, target):
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(Path, "mkdir", raising(refused))
     with pytest.raises(OutputError, match="cannot be written; choose another folder with -o"):
         write(tmp_path / "a.tif")
 
@@ -126,8 +127,7 @@ def test_a_name_too_long_is_an_output_error(tmp_path):
         write(tmp_path / f"{'a' * 250}.tif")
 
 
-def full(*args, **kwargs):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+full = raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 @pytest.mark.parametrize("place", ["spill", "copy", "encoder", "publish"])
@@ -171,14 +171,14 @@ def test_a_disk_that_is_really_full(small_disk, name, room):
 def test_the_missing_space_is_estimated(tmp_path, monkeypatch):
     spec = OutputSpec(512, 512, compression="none", tile=64, smallest=512)
     pixels = np.zeros((512, 512, 3), np.uint8)
-    with (
-        # 0.79 MB, twice; half of it is there already.
-        pytest.raises(OutputError, match=r"free about 1\.\d MB"),
-        PyramidWriter(tmp_path / "a.tif", spec, workers=1) as writer,
-    ):
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(PyramidWriter(tmp_path / "a.tif", spec, workers=1))
         writer.write(0, 0, pixels[:256])
         monkeypatch.setattr(pyramid._Level, "keep", full)
-        writer.write(0, 256, pixels[256:])
+        # 0.79 MB, twice; some of it is there already.
+        with pytest.raises(OutputError, match=r"free about 1\.\d MB"):
+            writer.write(0, 256, pixels[256:])
+        stack.pop_all().__exit__(KeyboardInterrupt, None, None)
 
 
 SLOW = """
@@ -297,11 +297,8 @@ def test_a_loop_of_links_is_an_output_error(tmp_path):
 
 def test_file_systems_without_locks_are_written_all_the_same(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
-
-    def unsupported(descriptor, operation):
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(fcntl, "flock", unsupported)
+    unsupported = OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    monkeypatch.setattr(fcntl, "flock", raising(unsupported))
     write(tmp_path / "a.tif")
     assert names(tmp_path) == ["a.tif"]
 

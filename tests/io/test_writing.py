@@ -229,12 +229,14 @@ def test_missing_pixels_are_an_error(tmp_path, ending):
 def test_pixels_that_come_twice_are_an_error(tmp_path, ending, first):
     pixels = picture(100, 100)
     x, y, w, h = first
-    with (
-        pytest.raises(ValueError, match="twice"),
-        open_writer(tmp_path / ending, OutputSpec(100, 100, tile=32)) as writer,
-    ):
-        writer.write(x, y, pixels[:h, :w])
-        writer.write(12, 12, pixels[:1, :1])
+
+    def write_twice():
+        with open_writer(tmp_path / ending, OutputSpec(100, 100, tile=32)) as writer:
+            writer.write(x, y, pixels[:h, :w])
+            writer.write(12, 12, pixels[:1, :1])
+
+    with pytest.raises(ValueError, match="twice"):
+        write_twice()
     assert not list(tmp_path.iterdir())
 
 

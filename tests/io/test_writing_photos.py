@@ -1,7 +1,11 @@
 """Ordinary photos as outputs."""
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from uhrtranslate.errors import OutputError
@@ -19,7 +23,7 @@ def pixels():
 
 def write(path, pixels, spec, **options):
     with PhotoWriter(path, spec, **options) as writer:
-        for y in range(0, spec.height, 32):  # rows in tiles, bottom half of them from the right
+        for y in range(0, spec.height, 32):
             for x in range(0, spec.width, 50):
                 writer.write(x, y, pixels[y : y + 32, x : x + 50])
     return path
@@ -63,10 +67,25 @@ def test_exif_too_long_for_jpeg_is_left_out(tmp_path, pixels):
         assert image.getexif()[ExifTags.Base.ImageDescription] == "how"
 
 
-def test_a_broken_exif_block_is_left_out(tmp_path, pixels):
-    spec = OutputSpec(120, 90, description="how", exif=b"no exif at all")
-    with Image.open(write(tmp_path / "a.jpg", pixels, spec)) as image:
-        assert image.getexif()[ExifTags.Base.ImageDescription] == "how"
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path_factory, data):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    exif[ExifTags.Base.XResolution] = 72.5
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = 0.5
+    block = bytearray(exif.tobytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        block[data.draw(st.integers(0, len(block) - 1))] = data.draw(st.integers(0, 255))
+    block = bytes(block[: data.draw(st.integers(0, len(block)))])
+    path = tmp_path_factory.getbasetemp() / "damaged.jpg"
+    spec = OutputSpec(4, 4, (0.25, 0.25), description="how", exif=block)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of damaged blocks
+        with PhotoWriter(path, spec, overwrite=True) as writer:
+            writer.write(0, 0, np.zeros((4, 4, 3), np.uint8))
+    with Image.open(path) as image:
+        assert image.size == (4, 4)
 
 
 @pytest.mark.parametrize("name", NAMES)

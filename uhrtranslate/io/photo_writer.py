@@ -1,7 +1,8 @@
 """Ordinary photos as outputs: held in memory, written at the end."""
 
+import struct
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,6 @@ from uhrtranslate.io.metadata import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.pyramid import check_rectangle
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
-_JPEG_SEGMENT = 65_533  # bytes an EXIF block can have in a JPEG file
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,21 @@ class PhotoFormat:
     Attributes:
         name: Pillow's name.
         side: px that width and height may have.
+        exif: bytes that its EXIF block may have.
         memory: bytes per pixel at the peak, the encoder's included.
         options: for Pillow's `save`.
     """
 
     name: str
     side: int
+    exif: int
     memory: int
     options: dict[str, Any] = field(default_factory=dict)
 
 
-_PNG = PhotoFormat("PNG", 2**31 - 1, 5, {"compress_level": 6})
-_JPEG = PhotoFormat("JPEG", 65_500, 5, {"subsampling": "4:2:0"})
-_WEBP = PhotoFormat("WEBP", 16_383, 16, {"method": 4})
+_PNG = PhotoFormat("PNG", 2**31 - 1, 2**31 - 1, 5, {"compress_level": 6})
+_JPEG = PhotoFormat("JPEG", 65_500, 65_533, 5, {"subsampling": "4:2:0"})
+_WEBP = PhotoFormat("WEBP", 16_383, 2**31 - 1, 21, {"method": 4})
 
 PHOTO_FORMATS: dict[str, PhotoFormat] = {
     ".png": _PNG,
@@ -70,6 +72,7 @@ class PhotoWriter:
         self._output = PartialOutput(target, overwrite)
         self._stack = ExitStack()
         self._check_size()
+        self._exif = _exif(spec, self._format.exif)
 
     def __enter__(self) -> Self:
         size = self._spec.width, self._spec.height
@@ -121,7 +124,7 @@ class PhotoWriter:
             format=self._format.name,
             quality=self._spec.quality,
             icc_profile=self._spec.icc_profile,
-            exif=_exif(self._spec, _JPEG_SEGMENT if self._format is _JPEG else None),
+            exif=self._exif,
             **self._format.options,
         )
         self._output.publish(path)
@@ -151,11 +154,19 @@ def available_memory() -> int | None:
     return int(kilobytes[0]) * 1024 if kilobytes else None
 
 
-def _exif(spec: OutputSpec, limit: int | None) -> bytes:
-    """The EXIF block: the input's, upright, with what this package knows better."""
+def _exif(spec: OutputSpec, limit: int) -> bytes:
+    """The EXIF block: the input's if it is sound and not too long, and what we know better."""
+    try:
+        block = _exif_with(spec, spec.exif)
+    except (SyntaxError, struct.error, ValueError, TypeError, LookupError, OSError):
+        block = b""  # what Pillow raises for blocks that cameras and editors have damaged
+    return block if 0 < len(block) <= limit else _exif_with(spec, None)
+
+
+def _exif_with(spec: OutputSpec, block: bytes | None) -> bytes:
     exif = Image.Exif()
-    if spec.exif:
-        exif.load(spec.exif)
+    if block:
+        exif.load(block)
     # The pixels are upright already, and their number is the image's own affair.
     for tag in (ExifTags.Base.Orientation, ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
         exif.pop(tag, None)
@@ -167,7 +178,4 @@ def _exif(spec: OutputSpec, limit: int | None) -> bytes:
         exif[ExifTags.Base.XResolution] = x
         exif[ExifTags.Base.YResolution] = y
         exif[ExifTags.Base.ResolutionUnit] = _CENTIMETRE
-    block = exif.tobytes()
-    if limit and len(block) > limit and spec.exif:
-        return _exif(replace(spec, exif=None), limit)
-    return block
+    return exif.tobytes()
