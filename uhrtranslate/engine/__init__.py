@@ -3,7 +3,7 @@
 from uhrtranslate.engine.devices import DTYPES, choose_device
 from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
-from uhrtranslate.engine.loop import Sink, stream
+from uhrtranslate.engine.loop import stream
 from uhrtranslate.engine.memory import choose_tile
 from uhrtranslate.engine.receptive_field import measure_halo
 from uhrtranslate.engine.rows import RowBuffer, Source
@@ -15,7 +15,6 @@ __all__ = [
     "GeneratorRunner",
     "GeneratorTransform",
     "RowBuffer",
-    "Sink",
     "Source",
     "Transform",
     "choose_device",

@@ -1,21 +1,13 @@
 """The streaming loop: one pass over the image, from top to bottom, in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
 
-from uhrtranslate.engine.rows import Pixels, RowBuffer, Source
+from uhrtranslate.engine.rows import RowBuffer, Source
 from uhrtranslate.engine.transform import Transform
 from uhrtranslate.geometry import Tile
+from uhrtranslate.io import Sink
 
 Progress = Callable[[int], None]
-
-
-class Sink(Protocol):
-    """Where finished pixels go."""
-
-    def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take a rectangle of the result, [h, w, 3] uint8; every pixel comes exactly once."""
-        ...
 
 
 def stream(
