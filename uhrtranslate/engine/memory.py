@@ -12,7 +12,7 @@ from uhrtranslate.engine.runner import GeneratorRunner
 
 # Memory that the features of one batch of tiles may take, and that decoded rows may take.
 FEATURE_BYTES = 3 << 30
-ROW_BYTES = 512 << 20
+ROW_BYTES = 160 << 20
 # Measured on ResNet generators: the largest feature map is alive about this often at once (a
 # padded copy, the convolution's input, output and workspace, the normalized copy).
 ALIVE = 5

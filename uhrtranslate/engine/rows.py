@@ -56,6 +56,9 @@ class RowBuffer:
         self._source = source
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="uhrt-read")
         self._strips: deque[tuple[int, Pixels]] = deque()
+        # Dropped strips are filled again: blocks of this size, freed and taken anew, would leave
+        # the heap in pieces that add up to as much memory again.
+        self._spare: list[Pixels] = []
         self._pending: tuple[int, Pixels, list[Future[None]]] | None = None
         self._starts = iter(list(spans(source.height, source.strip_height)))
         self._tail = max(source.height - tail, 0)
@@ -95,7 +98,7 @@ class RowBuffer:
         """Forget rows above `y`, but for the image's tail."""
         keep = min(y, self._tail)
         while self._strips and self._strips[0][0] + len(self._strips[0][1]) <= keep:
-            self._strips.popleft()
+            self._spare.append(self._strips.popleft()[1])
 
     def _read_to(self, y: int) -> None:
         while self._end < y:
@@ -113,7 +116,11 @@ class RowBuffer:
         y0, y1 = next(self._starts, (0, 0))
         if y1 == 0:
             return
-        strip = np.empty((y1 - y0, self._source.width, 3), np.uint8)
+        shape = y1 - y0, self._source.width, 3
+        if self._spare and self._spare[-1].shape == shape:
+            strip = self._spare.pop()
+        else:
+            strip = np.empty(shape, np.uint8)
         reads = [
             self._pool.submit(self._read, strip, x0, x1, y0)
             for x0, x1 in spans(self._source.width, READ_WIDTH)
