@@ -6,8 +6,8 @@
 Both directions learn from patches of real sections, all freely licensed (see SOURCES), brought to
 0.5 um/px: each generator imitates a classical re-staining of its input (colour deconvolution, then
 the colours of the other domain's stains). A CycleGAN refinement against the real other domain was
-tried and dropped: on so few images it blurred nuclei. Same seed, same machine: the same weights (docs/bundled-generators.md says
-how the shipped ones differ).
+tried and dropped: on so few images it blurred nuclei. Same seed, same machine: the same weights;
+docs/bundled-generators.md says how the shipped ones differ.
 
 The result demonstrates the tool. It is not for diagnosis.
 """
