@@ -32,10 +32,10 @@ def examples():
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """A folder with the files that the documentation speaks of."""
-    desk = tmp_path_factory.mktemp("desk")
+@pytest.fixture
+def desk(tmp_path):
+    """A fresh folder with the files that the documentation speaks of."""
+    desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
     for name in ("slide.svs", "slides/one.svs", "slides/deep/two.svs"):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
@@ -80,11 +80,8 @@ def test_the_commands_of_the_readme_work_in_their_order(desk):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", examples())
-def test_the_examples_of_help_work(desk, command, tmp_path):
-    shutil.copytree(desk, tmp_path, dirs_exist_ok=True)
-    for leftover in [*tmp_path.rglob("*.dn.tif"), tmp_path / "mine.safetensors"]:
-        leftover.unlink(missing_ok=True)
-    done = run(command, tmp_path)
+def test_the_examples_of_help_work(desk, command):
+    done = run(command, desk)
     assert done.returncode == 0, done.stderr
 
 
