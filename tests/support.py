@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, stream
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Masking, stream
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.models.resnet import ResnetGenerator
@@ -50,6 +50,9 @@ class ArraySink:
         self.pixels[y : y + h, x : x + w] = pixels
         self.written[y : y + h, x : x + w] += 1
 
+    def reached(self, y):
+        assert (self.written[:y] == 1).all()
+
 
 class FloatRunner(GeneratorRunner):
     """Gives the generator's floats instead of pixels, [h, w, 3]."""
@@ -88,6 +91,7 @@ def translate_array(
     floats=False,
     strip_height=96,
     stride=4,
+    masking=None,
 ):
     """Run the engine over an array, [h, w, 3] uint8."""
     runner = (FloatRunner if floats else GeneratorRunner)(
@@ -99,6 +103,6 @@ def translate_array(
     transform = GeneratorTransform(runner, normalizer, plan, lambda: thumbnail)
     sink = ArraySink(height, width, np.float32 if floats else np.uint8)
     source = ArraySource(pixels, strip_height)
-    stream(source, transform, sink, batch=batch, workers=workers)
+    stream(source, transform, sink, batch=batch, workers=workers, masking=masking or Masking())
     assert (sink.written == 1).all()
     return sink.pixels

@@ -13,7 +13,7 @@ ROWS = [
     {"cli"},
     {"tasks"},
     {"engine"},
-    {"normalizers", "models", "io"},
+    {"normalizers", "models", "io", "tissue", "metrics"},
     {"geometry", "options"},
     {"errors"},
 ]
@@ -21,6 +21,7 @@ ROW = {name: i for i, names in enumerate(ROWS) for name in names}
 FORBIDDEN = {
     "io": {"torch", "typer", "rich"},
     "geometry": {"torch", "typer", "rich", "PIL", "tifffile"},
+    "tissue": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
     "normalizers": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "tasks": {"typer", "rich"},
     "engine": {"typer", "rich"},

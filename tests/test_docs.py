@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from support import REPOSITORY, UHRT, small_resnet
 
-from uhrtranslate.cli import info, models, translate
+from uhrtranslate.cli import doctor, info, models, translate, validate
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -28,7 +28,8 @@ def commands():
 
 
 def examples():
-    epilogs = (translate.EXAMPLES, info.EXAMPLES, models.EXAMPLES)
+    commands = (translate, info, validate, doctor, models)
+    epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
 
 
@@ -49,6 +50,7 @@ def desk(tmp_path):
             resolutionunit="CENTIMETER",
         )
     Image.fromarray(skimage.data.coffee()).save(desk / "photo.jpg")
+    (desk / "slides.csv").write_text('path,region\nslide.svs,\nphoto.jpg,"0,0,300,200"\n')
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
     return desk
 

@@ -14,6 +14,7 @@ KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
+Format = Literal["tiff", "ome-tiff", "svs", "ome-zarr"]
 
 
 def parse_region(value: object) -> object:
@@ -34,7 +35,8 @@ def parse_auto(value: object) -> object:
 
 
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
-AutoInt = Annotated[int | None, BeforeValidator(parse_auto)]
+Tile = Annotated[Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(parse_auto)]
+Halo = Annotated[Annotated[int, Field(ge=0, le=4096)] | None, BeforeValidator(parse_auto)]
 
 
 class TranslateOptions(BaseModel):
@@ -57,10 +59,19 @@ class TranslateOptions(BaseModel):
         level: pyramid level to translate.
         mpp: micrometres per pixel to translate at.
         region: x, y, w, h in level-0 pixels.
+        mask: none, auto (tissue is found in a thumbnail), or a file: an image over the whole
+            slide, or QuPath's GeoJSON.
+        background: what stands where the mask has no tissue: keep (the source's pixels), white, or
+            a colour as #f0f0f0.
+        format: of slides; None: by the output's ending, tiff without one.
         compression: of TIFF outputs.
         quality: of JPEG, 1 to 100.
+        keep_associated: copy thumbnail, label and macro image; labels may carry names.
         preview: also write a PNG with source and result side by side.
         overwrite: replace existing outputs.
+        resume: go on where an unfinished run was cut off, and skip what is complete.
+        skip_existing: skip inputs whose output is there and complete; incomplete ones are made
+            again.
         workers: threads that read, and threads that encode.
     """
 
@@ -69,8 +80,8 @@ class TranslateOptions(BaseModel):
     model: str = "he2ihc"
     norm: Norm = "dn"
     cell: Annotated[int | None, Field(ge=16, le=8192)] = None
-    tile: Annotated[AutoInt, Field(ge=16, le=16384)] = None
-    halo: Annotated[AutoInt, Field(ge=0, le=4096)] = None
+    tile: Tile = None
+    halo: Halo = None
     pad: Pad = "context"
     kernel: Annotated[int, Field(ge=1, le=99)] = 3
     kernel_type: KernelType = "constant"
@@ -81,10 +92,16 @@ class TranslateOptions(BaseModel):
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
     region: Region | None = None
+    mask: str = "none"
+    background: str = "white"
+    format: Format | None = None
     compression: Compression = "jpeg"
     quality: Annotated[int, Field(ge=1, le=100)] = 90
+    keep_associated: bool = False
     preview: bool = False
     overwrite: bool = False
+    resume: bool = False
+    skip_existing: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 2
 
     @model_validator(mode="after")
@@ -95,6 +112,8 @@ class TranslateOptions(BaseModel):
             raise ValueError(f"kernel must be odd, not {self.kernel}")
         if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
             raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
+        if self.overwrite and self.skip_existing:
+            raise ValueError("overwrite and skip_existing exclude each other")
         return self
 
 

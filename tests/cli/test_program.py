@@ -14,7 +14,7 @@ from uhrtranslate.cli.app import app
 from uhrtranslate.cli.translate import translate
 from uhrtranslate.options import TranslateOptions
 
-NOT_OPTIONS = {"inputs", "output", "config", "as_json", "quiet", "debug"}
+NOT_OPTIONS = {"inputs", "output", "config", "as_json", "quiet", "debug", "manifest", "dry_run"}
 
 
 def test_help_does_not_load_torch():

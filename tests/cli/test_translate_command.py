@@ -194,26 +194,36 @@ def test_wrong_input_gets_one_sentence(folder, monkeypatch, capsys, arguments, c
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(folder, tmp_path, number):
+def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
     big = tmp_path / "big.tif"
     pixels = np.random.default_rng(0).integers(0, 256, (4000, 4000, 3), np.uint8)
     tifffile.imwrite(big, pixels, tile=(512, 512), photometric="rgb")
+    command = [
+        UHRT, "translate", big, "--model", folder / "tiny.safetensors", "-o", tmp_path / "o.tif",
+        "--tile", "512",
+    ]  # fmt: skip
     run = subprocess.Popen(
-        [UHRT, "translate", big, "--model", folder / "tiny.safetensors", "-o", tmp_path / "o.tif"],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not partial_files(tmp_path) and time.monotonic() < deadline:
+    state = tmp_path / "o.tif.uhrt-partial" / "state"
+    while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert partial_files(tmp_path), "the run has not begun to write"
-    time.sleep(0.5)
+    assert state.exists(), "the run has not begun to write"
     run.send_signal(number)
+    told = time.monotonic()
     _, errors = run.communicate(timeout=30)
+    assert time.monotonic() - told < 10
     assert run.returncode == 128 + number
     assert "Traceback" not in errors
+    assert "--resume goes on" in errors
     assert not (tmp_path / "o.tif").exists()
+    again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0
+    assert "resumed at" in again.stderr
     assert not partial_files(tmp_path)
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import skimage.data
 import torch
-from support import ArraySource, FloatRunner, as_generator, small_resnet, translate_array
+from support import ArraySink, ArraySource, FloatRunner, as_generator, small_resnet, translate_array
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, RowBuffer, stream
@@ -35,6 +36,9 @@ class Watch:
     def write(self, x, y, pixels):
         read = int(np.flatnonzero(self.source.reads.any(axis=1)).max()) + 1
         self.lead[y] = max(self.lead.get(y, 0), read)
+
+    def reached(self, y):
+        pass
 
 
 def test_the_image_is_read_once_and_in_one_pass():
@@ -206,11 +210,35 @@ def test_reduced_precision_stays_close(dtype):
     full = translate_array(image, network, DN(), cell=64, halo=32)
     runner = GeneratorRunner(as_generator(network), torch.device("cpu"), dtype)
     plan = TilePlan(CellGrid(128, 128, 64), 64, 32, 4)
-    out = np.zeros((128, 128, 3), np.uint8)
+    sink = ArraySink(128, 128)
+    stream(ArraySource(image), GeneratorTransform(runner, DN(), plan, lambda: image), sink)
+    assert np.abs(full.astype(int) - sink.pixels).mean() < 3
 
-    class Sink:
-        def write(self, x, y, pixels):
-            out[y : y + len(pixels), x : x + pixels.shape[1]] = pixels
 
-    stream(ArraySource(image), GeneratorTransform(runner, DN(), plan, lambda: image), Sink())
-    assert np.abs(full.astype(int) - out).mean() < 3
+class TestStartingInTheMiddle:
+    @pytest.mark.parametrize("normalizer", [DN(), KIN(5), TIN(), PatchIN()], ids=lambda n: n.name)
+    @pytest.mark.parametrize("start", [0, 64, 128, 192, 256, 320])
+    def test_gives_the_same_bytes(self, normalizer, start):
+        pixels = skimage.data.immunohistochemistry()[:301, :222]
+        plan = TilePlan(CellGrid(222, 301, 48), 64, 16, 4)
+
+        def run(sink, start):
+            runner = GeneratorRunner(as_generator(small_resnet(), stride=4), torch.device("cpu"))
+            transform = GeneratorTransform(runner, normalizer, plan, lambda: pixels[:48, :48])
+            source = CountingSource(pixels, strip_height=40)
+            stream(source, transform, sink, start=start)
+            return source
+
+        whole, rest = ArraySink(301, 222), ArraySink(301, 222)
+        run(whole, 0)
+        rest.written[:start] = 1
+        source = run(rest, start)
+        assert (rest.written == 1).all()
+        assert np.array_equal(rest.pixels[start:], whole.pixels[start:])
+        if start == 192:
+            top = int(np.flatnonzero(source.reads.any(axis=1)).min())
+            assert top == {"dn": 80, "kin": 40, "tin": 160, "in": 120}[normalizer.name]
+
+    def test_is_refused_between_bands(self):
+        with pytest.raises(ValueError, match="no band"):
+            list(TilePlan(CellGrid(100, 100, 48), 64, 16, 4).bands(10))

@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all, whatever happens on the way."""
 
 import contextlib
+import dataclasses
 import errno
 import os
 import shutil
@@ -61,7 +62,8 @@ def test_ctrl_c_during_the_last_copy_leaves_nothing(tmp_path, monkeypatch):
         path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pyramid, "write_tiff", interrupted)
+    format = dataclasses.replace(pyramid.FORMATS["tiff"], assemble=interrupted)
+    monkeypatch.setitem(pyramid.FORMATS, "tiff", format)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "a.tif")
     assert names(tmp_path) == []

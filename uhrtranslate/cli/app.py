@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from uhrtranslate import __version__
-from uhrtranslate.cli import info, models, translate
+from uhrtranslate.cli import doctor, info, models, translate, validate
+from uhrtranslate.cli.report import Terminated
 
 app = typer.Typer(
     name="uhrt",
@@ -22,6 +23,8 @@ app = typer.Typer(
 )
 app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
+app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 
@@ -44,8 +47,7 @@ def _root(
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    # Unwinds like Ctrl-C does, so that writers remove what they began.
-    raise SystemExit(128 + number)
+    raise Terminated
 
 
 def main() -> None:

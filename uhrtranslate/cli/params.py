@@ -9,14 +9,22 @@ from typing import Annotated
 
 import typer
 
-from uhrtranslate.options import Compression, KernelType, Norm, Pad, Precision, ThumbnailShape
+from uhrtranslate.options import (
+    Compression,
+    Format,
+    KernelType,
+    Norm,
+    Pad,
+    Precision,
+    ThumbnailShape,
+)
 
 METHOD, GEOMETRY, IMAGE, MACHINE = "Method", "Geometry", "Image", "Machine and output"
 
 Inputs = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
-        metavar="INPUT...",
+        metavar="[INPUT...]",
         help="Slides, photos, folders (searched by known endings), glob patterns, "
         "or - for a list of paths on stdin.",
         show_default=False,
@@ -30,6 +38,15 @@ Output = Annotated[
         metavar="PATH",
         help="A file (.tif, .png, .jpg, .webp) for one input, else a folder.",
         show_default="beside the input",
+    ),
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="CSV",
+        help="Table of inputs: path, and if need be output, model, mpp, region of each.",
+        show_default=False,
     ),
 ]
 Config = Annotated[
@@ -183,6 +200,64 @@ PrecisionOption = Annotated[
         show_default="fp32",
         rich_help_panel=MACHINE,
     ),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(
+        "--mask",
+        metavar="none|auto|FILE",
+        help="Where tissue is: found in a thumbnail, or an image or QuPath's GeoJSON. "
+        "Cells without are not computed.",
+        show_default="none",
+        rich_help_panel=IMAGE,
+    ),
+]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="white|keep|COLOR",
+        help="What stands where the mask has no tissue; keep: the source's pixels.",
+        show_default="white",
+        rich_help_panel=IMAGE,
+    ),
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        help="Of slides: flat pyramidal BigTIFF, OME-TIFF, with Aperio's description, OME-Zarr.",
+        show_default="by the output's ending, or tiff",
+        rich_help_panel=MACHINE,
+    ),
+]
+KeepAssociated = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep-associated",
+        help="Copy thumbnail, label and macro image; labels may carry patients' names.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Resume = Annotated[
+    bool | None,
+    typer.Option(
+        "--resume",
+        help="Go on where a run was cut off; outputs that are complete are skipped.",
+        rich_help_panel=MACHINE,
+    ),
+]
+SkipExisting = Annotated[
+    bool | None,
+    typer.Option(
+        "--skip-existing",
+        help="Skip inputs whose output is there, and complete when read.",
+        rich_help_panel=MACHINE,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Say what would be done and what it would take; do nothing."),
 ]
 CompressionOption = Annotated[
     Compression | None,

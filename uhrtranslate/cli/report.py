@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -25,7 +27,13 @@ from rich.progress import (
 from rich.text import Text
 
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.tasks.events import Advanced, Event, Started, TranslateResult
+from uhrtranslate.tasks.events import (
+    Advanced,
+    Event,
+    Started,
+    TranslatePlan,
+    TranslateResult,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -34,11 +42,15 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 30.0
 
 
-@contextmanager
-def errors_as_sentences(debug: bool = False) -> Iterator[None]:
-    """Turn a `UhrError` into one sentence on stderr and the right exit code.
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: unwinds like Ctrl-C does, so that writers save what they can."""
 
-    Exit codes: 1 an input or output failed, 2 wrong usage, 130 interrupted.
+
+@contextmanager
+def errors_as_sentences(debug: bool = False, when_stopped: str = "stopped.") -> Iterator[None]:
+    """Turn a `UhrError`, or Ctrl-C, into one sentence on stderr and the right exit code.
+
+    Exit codes: 1 an input or output failed, 2 wrong usage, 130 interrupted, 143 terminated.
     """
     if debug:
         logging.basicConfig(stream=sys.stderr)
@@ -50,9 +62,9 @@ def errors_as_sentences(debug: bool = False) -> Iterator[None]:
             traceback.print_exc()
         print_error(str(error))
         raise typer.Exit(2 if isinstance(error, OptionError) else 1) from None
-    except KeyboardInterrupt:
-        print_error("interrupted; nothing half-written was left behind.")
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        print_error(when_stopped)
+        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
 
 
 def print_error(sentence: str) -> None:
@@ -75,47 +87,70 @@ class Report:
     """
 
     def __init__(self, as_json: bool, quiet: bool, inputs: int) -> None:
-        self.failed = 0
+        self.failures: list[str] = []
         self._as_json = as_json
+        self._quiet = quiet
         self._inputs = inputs
-        self._count = 0
+        self._finished = 0
         console = Console(stderr=True)
         self._view: _Bars | _Lines | None = None
         if not quiet:
             live = console.is_terminal and not os.environ.get("CI")
-            self._view = _Bars(console) if live else _Lines()
+            self._view = _Bars(console, inputs) if live else _Lines()
 
     def __enter__(self) -> "Report":
         if isinstance(self._view, _Bars):
             self._view.progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if isinstance(self._view, _Bars):
             self._view.progress.stop()
+        if kind is None and self.failures and self._inputs > 1:
+            print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
+            for sentence in self.failures:
+                print(f"  {sentence}", file=sys.stderr)
 
     def event(self, event: Event) -> None:
         """Show what a task tells."""
         if isinstance(event, Started):
-            self._count += 1
             if self._view:
-                self._view.start(event, f"[{self._count}/{self._inputs}] ")
+                self._view.start(event, f"[{self._finished + 1}/{self._inputs}] ")
         elif isinstance(event, Advanced):
             if self._view:
                 self._view.advance(event.pixels)
         else:
             self._finish(event)
 
-    def _finish(self, result: TranslateResult) -> None:
+    def _finish(self, result: TranslateResult | TranslatePlan) -> None:
+        self._finished += 1
         if self._view:
             self._view.finish(result)
         if result.status == "failed":
-            self.failed += 1
-            print_error(result.error or f"{result.input}: failed.")
+            self.failures.append(result.error or f"{result.input}: failed.")
+            print_error(self.failures[-1])
         if self._as_json:
             print_json(result)
         elif result.output:
             print(result.output, flush=True)
+
+
+def _in_words(result: TranslateResult | TranslatePlan) -> str | None:
+    """What became of an input, or would, in a line for people; failures are told elsewhere."""
+    if result.status == "failed":
+        return None
+    if result.status == "skipped":
+        return f"{result.input}: is there already, complete -> {result.output}"
+    if isinstance(result, TranslateResult):
+        return f"{result.input}: done in {result.seconds:.1f} s -> {result.output}"
+    state = " (an unfinished run can be resumed)" if result.resumable else ""
+    state = " (exists already)" if result.exists else state
+    time_left = timedelta(seconds=round(result.seconds or 0))
+    return (
+        f"{result.input}: {result.width:,} x {result.height:,} px, {result.cells:,} cells of "
+        f"{result.cell} px, {result.tiles:,} tiles of {result.tile} px; about "
+        f"{(result.bytes or 0) / 1e6:,.1f} MB, {time_left} h -> {result.output}{state}"
+    )
 
 
 class _Rate(ProgressColumn):
@@ -123,13 +158,14 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed / 1e6:.2f} MP/s", style="cyan")
+        megapixels = "" if speed is None or not task.fields["pixels"] else f"{speed / 1e6:.2f} MP/s"
+        return Text(megapixels, style="cyan")
 
 
 class _Bars:
-    """Progress bars on a terminal."""
+    """Progress bars on a terminal: one for the input at work, one for all if there are several."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, inputs: int) -> None:
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -140,19 +176,34 @@ class _Bars:
             transient=True,
         )
         self._console = console
+        self._all = None
+        if inputs > 1:
+            self._all = self.progress.add_task(f"all {inputs} inputs", total=inputs, pixels=False)
+        self._one: TaskID | None = None
+        self._finished = 0
 
     def start(self, event: Started, counter: str) -> None:
         self._console.print(f"{counter}{event.input}: {event.note}", markup=False, highlight=False)
-        self._task = self.progress.add_task(
-            counter + os.path.basename(event.input), total=event.pixels
+        self._total = event.pixels
+        self._one = self.progress.add_task(
+            counter + os.path.basename(event.input), total=event.pixels, pixels=True
         )
 
     def advance(self, pixels: int) -> None:
-        self.progress.advance(self._task, pixels)
+        if self._one is not None:
+            self.progress.advance(self._one, pixels)
+        if self._all is not None:
+            self.progress.advance(self._all, pixels / self._total)
 
-    def finish(self, result: TranslateResult) -> None:
-        for task in self.progress.task_ids:
-            self.progress.remove_task(task)
+    def finish(self, result: TranslateResult | TranslatePlan) -> None:
+        if self._one is not None:
+            self.progress.remove_task(self._one)
+            self._one = None
+        self._finished += 1
+        if self._all is not None:
+            self.progress.update(self._all, completed=self._finished)
+        if result.status != "done" and (words := _in_words(result)):
+            self._console.print(words, markup=False, highlight=False)
 
 
 class _Lines:
@@ -178,10 +229,6 @@ class _Lines:
             flush=True,
         )
 
-    def finish(self, result: TranslateResult) -> None:
-        if result.status == "done":
-            print(
-                f"{result.input}: done in {result.seconds:.1f} s -> {result.output}",
-                file=sys.stderr,
-                flush=True,
-            )
+    def finish(self, result: TranslateResult | TranslatePlan) -> None:
+        if words := _in_words(result):
+            print(words, file=sys.stderr, flush=True)

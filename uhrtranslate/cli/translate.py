@@ -1,7 +1,8 @@
 """`uhrt translate`."""
 
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -9,6 +10,9 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import make_options, read_config
+
+if TYPE_CHECKING:
+    from uhrtranslate.tasks.batch import Item
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -19,12 +23,17 @@ uhrt translate slides/ -o out/ --model latest_net_G.pth --cell 512
 uhrt translate photo.jpg -o photo.png --model latest_net_G.pth
 
 find slides -name '*.svs' | uhrt translate - -o out/ --json
+
+uhrt translate slides/ -o weekend/ --mask auto --resume
+
+uhrt translate --manifest slides.csv -o table/ --dry-run
 """
 
 
 def translate(
-    inputs: p.Inputs,
+    inputs: p.Inputs = None,
     output: p.Output = None,
+    manifest: p.Manifest = None,
     config: p.Config = None,
     model: p.Model = None,
     norm: p.NormOption = None,
@@ -38,14 +47,21 @@ def translate(
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
+    mask: p.Mask = None,
+    background: p.Background = None,
     batch: p.Batch = None,
     device: p.Device = None,
     precision: p.PrecisionOption = None,
+    format: p.FormatOption = None,
     compression: p.CompressionOption = None,
     quality: p.Quality = None,
+    keep_associated: p.KeepAssociated = None,
     preview: p.Preview = None,
     overwrite: p.Overwrite = None,
+    resume: p.Resume = None,
+    skip_existing: p.SkipExisting = None,
     workers: p.Workers = None,
+    dry_run: p.DryRun = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -69,28 +85,49 @@ def translate(
         "level": level,
         "mpp": mpp,
         "region": region,
+        "mask": mask,
+        "background": background,
         "batch": batch,
         "device": device,
         "precision": precision,
+        "format": format,
         "compression": compression,
         "quality": quality,
+        "keep_associated": keep_associated,
         "preview": preview,
         "overwrite": overwrite,
+        "resume": resume,
+        "skip_existing": skip_existing,
         "workers": workers,
     }
-    with errors_as_sentences(debug):
+    with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
         given = {name: value for name, value in flags.items() if value is not None}
         options = make_options((read_config(config) if config else {}) | given)
 
-        from uhrtranslate.io import expand_inputs
+        items = _items(inputs or [], manifest)
 
-        found = expand_inputs(inputs, sys.stdin)
-        if not found:
-            raise OptionError("no inputs: the list on stdin is empty.")
+        from uhrtranslate.tasks.batch import plan_many, translate_many
 
-        from uhrtranslate.tasks.translate import translate_many
-
-        with Report(as_json, quiet, len(found)) as report:
-            translate_many(found, output, options, report.event)
-    if report.failed:
+        with Report(as_json, quiet, len(items)) as report:
+            run = plan_many if dry_run else translate_many
+            run(items, output, options, report.event)
+    if report.failures:
         raise typer.Exit(1)
+
+
+def _items(inputs: list[str], manifest: Path | None) -> "list[Item]":
+    """What the user named: on the command line, on stdin, in a manifest."""
+    from uhrtranslate.io import expand_inputs
+    from uhrtranslate.tasks.batch import Item
+    from uhrtranslate.tasks.manifest import read_manifest
+
+    if not inputs and manifest is None:
+        raise OptionError(
+            "no inputs: name slides or folders, - for a list on stdin, or a manifest."
+        )
+    items = [Item(found) for found in expand_inputs(inputs, sys.stdin)]
+    if manifest is not None:
+        items += read_manifest(manifest)
+    if not items:
+        raise OptionError("no inputs: the list is empty.")
+    return items

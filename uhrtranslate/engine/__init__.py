@@ -4,6 +4,7 @@ from uhrtranslate.engine.devices import DTYPES, choose_device
 from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
 from uhrtranslate.engine.loop import stream
+from uhrtranslate.engine.masking import Masking
 from uhrtranslate.engine.memory import choose_tile
 from uhrtranslate.engine.receptive_field import measure_halo
 from uhrtranslate.engine.rows import RowBuffer, Source
@@ -14,6 +15,7 @@ __all__ = [
     "DTYPES",
     "GeneratorRunner",
     "GeneratorTransform",
+    "Masking",
     "RowBuffer",
     "Source",
     "Transform",

@@ -75,15 +75,23 @@ class GeneratorTransform:
         top, bottom = self.plan.rows_read(y0, y1)
         return self.plan.grid.rows_within(top, bottom, self._reach)[1]
 
-    def observe(self, row: int, cells: Sequence[Pixels]) -> None:
+    def first_row(self, y: int) -> int:
+        """See `Transform`."""
+        if not self._observes:
+            return 0
+        top = self.plan.rows_read(y, y + 1)[0]
+        return self.plan.grid.rows_within(top, top + 1, self._reach)[0]
+
+    def observe(self, row: int, cells: Sequence[Pixels | None]) -> None:
         """See `Transform`; flat cells are not forwarded."""
-        valid = [not is_flat(cell) for cell in cells]
-        self._valid += valid
-        if any(valid):
-            x = self._runner.to_input(
-                [cell for cell, keep in zip(cells, valid, strict=True) if keep],
-                self.plan.halo if self.plan.mirrored else 0,
-            )
+        forwarded = []
+        for cell in cells:
+            valid = cell is not None and not is_flat(cell)
+            self._valid.append(valid)
+            if cell is not None and valid:
+                forwarded.append(cell)
+        if forwarded:
+            x = self._runner.to_input(forwarded, self.plan.halo if self.plan.mirrored else 0)
             rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
             self._parts.append(self._record(x, rule))
         if len(self._valid) == self.plan.grid.cols:
@@ -103,8 +111,7 @@ class GeneratorTransform:
     def forget_above(self, y: int) -> None:
         """See `Transform`."""
         if self._observes and y < self.plan.grid.height:
-            top = self.plan.rows_read(y, y + 1)[0]
-            self._ring.drop_above(self.plan.grid.rows_within(top, top + 1, self._reach)[0])
+            self._ring.drop_above(self.first_row(y))
 
     @cached_property
     def whole(self) -> Moments:

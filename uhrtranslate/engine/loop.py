@@ -1,13 +1,15 @@
 """The streaming loop: one pass over the image, from top to bottom, in bounded memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from uhrtranslate.engine.masking import Masking
 from uhrtranslate.engine.rows import RowBuffer, Source
 from uhrtranslate.engine.transform import Transform
 from uhrtranslate.geometry import Tile
 from uhrtranslate.io import Sink
 
 Progress = Callable[[int], None]
+EVERYTHING = Masking()
 
 
 def stream(
@@ -18,6 +20,8 @@ def stream(
     batch: int = 1,
     workers: int = 2,
     progress: Progress = lambda pixels: None,
+    start: int = 0,
+    masking: Masking = EVERYTHING,
 ) -> None:
     """Run a transform over an image.
 
@@ -28,41 +32,56 @@ def stream(
     Args:
         source: the image.
         transform: what to do; its plan must be for the source's size.
-        sink: takes the result, in order of bands, tiles from left to right.
+        sink: takes the result, in order of bands.
         batch: tiles or cells that are computed together.
         workers: reader threads; they change nothing but the speed.
         progress: told the number of finished pixels of each batch of tiles.
+        start: pixel row at which a band begins; what lies above it is in the sink already.
+        masking: which cells are computed, and what stands in place of the others.
     """
     plan = transform.plan
+    if start >= source.height:
+        return
     grid = plan.grid
-    observed = 0
+    observed = transform.first_row(start)
     tail = max(grid.cell, plan.halo) + 8 * plan.stride
-    with RowBuffer(source, workers, tail) as rows:
-        for y0, y1 in plan.bands():
+    first = plan.rows_read(start, start + 1)[0]
+    if transform.rows_needed(start, start + 1):
+        first = min(first, observed * grid.cell)
+    with RowBuffer(source, workers, tail, first, lambda box: masking.reads(box, plan)) as rows:
+        for y0, y1 in plan.bands(start):
             for row in range(observed, transform.rows_needed(y0, y1)):
-                for columns in _batches(range(grid.cols), batch):
-                    transform.observe(row, [rows.view(grid.box(row, col)) for col in columns])
+                kept = masking.kept(row, grid)
+                for columns in _batches(kept, batch):
+                    cells = [rows.view(grid.box(row, c)) if kept[c] else None for c in columns]
+                    transform.observe(row, cells)
                 observed = row + 1
-            for tiles in _alike(plan.tiles(y0, y1), batch):
-                done = transform.apply(tiles, [rows.view(tile.source) for tile in tiles])
-                for tile, pixels in zip(tiles, done, strict=True):
-                    sink.write(tile.core.x, tile.core.y, pixels)
-                progress(sum(tile.core.w * tile.core.h for tile in tiles))
+            tiles, background = masking.cut(plan, y0, y1)
+            for box in background:
+                sink.write(box.x, box.y, masking.backdrop(box, rows))
+                progress(box.w * box.h)
+            for group in _alike(tiles, batch):
+                done = transform.apply(group, [rows.view(tile.source) for tile in group])
+                for tile, pixels in zip(group, done, strict=True):
+                    core = tile.core
+                    sink.write(core.x, core.y, masking.joined(plan, core, pixels, rows))
+                progress(sum(tile.core.w * tile.core.h for tile in group))
+            sink.reached(y1)
             transform.forget_above(y1)
             next_read = plan.rows_read(y1, y1 + 1)[0]
             rows.drop_above(min(next_read, observed * grid.cell) if observed else next_read)
 
 
-def _batches(items: Iterable[int], size: int) -> Iterator[list[int]]:
-    """Consecutive items in lists of `size`, the last perhaps shorter."""
-    group: list[int] = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
+def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:
+    """Consecutive columns, `size` of them kept; in the last perhaps fewer."""
+    first = count = 0
+    for column, keep in enumerate(kept):
+        count += keep
+        if count == size:
+            yield range(first, column + 1)
+            first, count = column + 1, 0
+    if first < len(kept):
+        yield range(first, len(kept))
 
 
 def _alike(tiles: Iterable[Tile], size: int) -> Iterator[list[Tile]]:

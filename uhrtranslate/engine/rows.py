@@ -1,6 +1,7 @@
 """Decoded rows of the image: each is read once, kept while somebody needs it, then dropped."""
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
@@ -50,19 +51,33 @@ class RowBuffer:
         workers: number of reader threads.
         tail: rows at the image's lower end that are never dropped, because what lies beyond the
             end is their reflection.
+        first: row above which nothing will be asked for.
+        wanted: whether any of a rectangle may be asked for; what is not wanted is not read.
     """
 
-    def __init__(self, source: Source, workers: int, tail: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        workers: int,
+        tail: int,
+        first: int = 0,
+        wanted: Callable[[Box], bool] = lambda box: True,
+    ) -> None:
         self._source = source
+        self._wanted = wanted
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="uhrt-read")
         self._strips: deque[tuple[int, Pixels]] = deque()
         # Dropped strips are filled again: blocks of this size, freed and taken anew, would leave
         # the heap in pieces that add up to as much memory again.
         self._spare: list[Pixels] = []
         self._pending: tuple[int, Pixels, list[Future[None]]] | None = None
-        self._starts = iter(list(spans(source.height, source.strip_height)))
         self._tail = max(source.height - tail, 0)
-        self._end = 0
+        first = max(min(first, self._tail), 0) // source.strip_height * source.strip_height
+        self._starts = (
+            (y0, y1)
+            for y0, y1 in spans(source.height, source.strip_height)
+            if y0 >= first and wanted(Box(0, y0, source.width, y1 - y0))
+        )
         self._request_next()
 
     def __enter__(self) -> Self:
@@ -84,12 +99,14 @@ class RowBuffer:
         left, right = int(xs.min()), int(xs.max()) + 1
         self._read_to(bottom)
         block = np.empty((bottom - top, right - left, 3), np.uint8)
-        if self._strips[0][0] > top:
-            raise RuntimeError(f"row {top} was dropped before it was used")
+        there = 0
         for start, strip in self._strips:
             first, last = max(start, top), min(start + len(strip), bottom)
             if first < last:
                 block[first - top : last - top] = strip[first - start : last - start, left:right]
+                there += last - first
+        if there < bottom - top:
+            raise RuntimeError(f"rows {top} to {bottom} were dropped or never wanted")
         if block.shape[:2] == (box.h, box.w) and (ys[0], xs[0]) == (top, left):
             return block
         return block[(ys - top)[:, None], xs - left]
@@ -101,15 +118,12 @@ class RowBuffer:
             self._spare.append(self._strips.popleft()[1])
 
     def _read_to(self, y: int) -> None:
-        while self._end < y:
-            if self._pending is None:
-                raise RuntimeError(f"row {y} lies beyond the image")
+        while self._pending is not None and self._pending[0] < y:
             start, strip, reads = self._pending
             self._pending = None
             for read in reads:
                 read.result()
             self._strips.append((start, strip))
-            self._end = start + len(strip)
             self._request_next()
 
     def _request_next(self) -> None:
@@ -121,10 +135,12 @@ class RowBuffer:
             strip = self._spare.pop()
         else:
             strip = np.empty(shape, np.uint8)
-        reads = [
-            self._pool.submit(self._read, strip, x0, x1, y0)
-            for x0, x1 in spans(self._source.width, READ_WIDTH)
-        ]
+        reads = []
+        for x0, x1 in spans(self._source.width, READ_WIDTH):
+            if self._wanted(Box(x0, y0, x1 - x0, y1 - y0)):
+                reads.append(self._pool.submit(self._read, strip, x0, x1, y0))
+            else:
+                strip[:, x0:x1] = 255  # never looked at; but no run may depend on leftovers
         self._pending = (y0, strip, reads)
 
     def _read(self, strip: Pixels, x0: int, x1: int, y0: int) -> None:

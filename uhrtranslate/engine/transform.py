@@ -28,8 +28,18 @@ class Transform(Protocol):
         """Rows of cells, from the top, to be observed before the band `y0 <= y < y1`."""
         ...
 
-    def observe(self, row: int, cells: Sequence[Pixels]) -> None:
-        """Take note of some cells of a row, in order; each [cell, cell, 3] uint8."""
+    def first_row(self, y: int) -> int:
+        """The first row of cells that bands from pixel row `y` on depend on."""
+        ...
+
+    def observe(self, row: int, cells: Sequence[Pixels | None]) -> None:
+        """Take note of some cells of a row, in order.
+
+        Args:
+            row: its number.
+            cells: [cell, cell, 3] uint8 each; None for a cell that a mask skips, so that it has
+                no statistics.
+        """
         ...
 
     def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:

@@ -1,6 +1,19 @@
 """Cells, tiles, halos, levels: pure arithmetic."""
 
 from uhrtranslate.geometry.cells import Box, CellGrid, reflect
+from uhrtranslate.geometry.masks import CellMask, Part, cells_with_tissue, cut_band
 from uhrtranslate.geometry.tiles import Tile, TilePlan, spans, with_halo
 
-__all__ = ["Box", "CellGrid", "Tile", "TilePlan", "reflect", "spans", "with_halo"]
+__all__ = [
+    "Box",
+    "CellGrid",
+    "CellMask",
+    "Part",
+    "Tile",
+    "TilePlan",
+    "cells_with_tissue",
+    "cut_band",
+    "reflect",
+    "spans",
+    "with_halo",
+]

@@ -64,22 +64,32 @@ class TilePlan:
     stride: int
     mirrored: bool = False
 
-    def bands(self) -> Iterator[tuple[int, int]]:
-        """Pixel rows `y0, y1` of each band; together they cover the image once."""
-        return spans(self.grid.height, self.tile)
+    def bands(self, start: int = 0) -> Iterator[tuple[int, int]]:
+        """Pixel rows `y0, y1` of each band from `start` on; together they cover the image once.
+
+        Raises:
+            ValueError: no band begins at `start`.
+        """
+        if start % self.tile:
+            raise ValueError(f"no band of {self.tile} px begins at row {start}")
+        return ((y0, y1) for y0, y1 in spans(self.grid.height, self.tile) if y0 >= start)
 
     def tiles(self, y0: int, y1: int) -> Iterator[Tile]:
         """The tiles of the band `y0 <= y < y1`, from left to right."""
         for x0, x1 in spans(self.grid.width, self.tile):
-            core = Box(x0, y0, x1 - x0, y1 - y0)
-            if self.mirrored:
-                cell = Box(x0, y0, self.tile, self.tile)
-                yield Tile(core, cell, self.halo, cell)
-            else:
-                left, right = with_halo(x0, x1, self.halo, self.stride)
-                top, bottom = with_halo(y0, y1, self.halo, self.stride)
-                source = Box(left, top, right - left, bottom - top)
-                yield Tile(core, source, 0, source)
+            yield self.tile_over(Box(x0, y0, x1 - x0, y1 - y0), y0, y1)
+
+    def tile_over(self, core: Box, y0: int, y1: int) -> Tile:
+        """The tile of a core inside the band `y0 <= y < y1`; a whole cell in mirrored geometry."""
+        if self.mirrored:
+            cell = Box(core.x, core.y, self.tile, self.tile)
+            return Tile(core, cell, self.halo, cell)
+        left, right = with_halo(core.x, core.x + core.w, self.halo, self.stride)
+        top, bottom = with_halo(core.y, core.y + core.h, self.halo, self.stride)
+        # A core too low to be a tile by itself must not look further down than its band does.
+        beyond = max(bottom - self.rows_read(y0, y1)[1], 0)
+        source = Box(left, top - beyond, right - left, bottom - top)
+        return Tile(core, source, 0, source)
 
     def rows_read(self, y0: int, y1: int) -> tuple[int, int]:
         """Pixel rows that the tiles of a band are computed from; may reach beyond the image."""

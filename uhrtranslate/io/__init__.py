@@ -1,8 +1,14 @@
 """Reading slides and photos, writing pyramids and photos; no torch."""
 
+from uhrtranslate.io.atomic import can_resume, discard_state
+from uhrtranslate.io.complete import Complete, check_complete
+from uhrtranslate.io.estimate import bytes_per_pixel
+from uhrtranslate.io.fingerprint import Fingerprint, fingerprint
+from uhrtranslate.io.formats import suffix_of
 from uhrtranslate.io.inputs import Found, Missing, expand_inputs
 from uhrtranslate.io.metadata import OutputSpec
 from uhrtranslate.io.photo_writer import PhotoWriter
+from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.pyramid import PyramidWriter
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, open_slide
 from uhrtranslate.io.thumbnails import bilinear_thumbnail, thumbnail
@@ -12,11 +18,14 @@ from uhrtranslate.io.writer import OUTPUT_SUFFIXES, Sink, open_writer
 
 __all__ = [
     "OUTPUT_SUFFIXES",
+    "Complete",
+    "Fingerprint",
     "Found",
     "Level",
     "Missing",
     "OutputSpec",
     "PhotoWriter",
+    "Pixels",
     "PyramidWriter",
     "Sink",
     "Slide",
@@ -24,10 +33,16 @@ __all__ = [
     "SlideView",
     "VirtualSlide",
     "bilinear_thumbnail",
+    "bytes_per_pixel",
+    "can_resume",
+    "check_complete",
+    "discard_state",
     "expand_inputs",
+    "fingerprint",
     "open_slide",
     "open_view",
     "open_writer",
     "resized",
+    "suffix_of",
     "thumbnail",
 ]

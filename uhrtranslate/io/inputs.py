@@ -20,7 +20,7 @@ ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
 # In the names of outputs that are not finished.
 PARTIAL = ".uhrt-partial"
 # What `uhrt translate` writes beside its inputs is not taken for an input the next time.
-OURS = re.compile(r"\.(in|tin|kin|dn)\.tif$|\.preview\.png$")
+OURS = re.compile(r"\.(in|tin|kin|dn)\.(tif|ome\.tif|svs)$|\.preview\.png$")
 # Bytes of a DICOM file in which its series is named.
 DICOM_HEAD = 1 << 16
 
@@ -98,7 +98,7 @@ def _expand(item: str) -> Sequence[Found | Missing]:
         raise InputError("'': is no path; name a file or folder.")
     try:
         path = Path(item).expanduser()
-        if path.is_dir():
+        if path.is_dir() and path.suffix.lower() != ".zarr":
             return _in_folder(path)
         if path.exists():
             return [Found(path, path.parent)]
@@ -114,7 +114,11 @@ def _in_folder(folder: Path) -> list[Found | Missing]:
     unreadable: list[OSError] = []
     for where, folders, names in os.walk(folder, onerror=unreadable.append):
         slides = {Path(name).stem for name in names if name.lower().endswith(".mrxs")}
-        folders[:] = [name for name in folders if name not in slides and name[0] != "."]
+        folders[:] = [
+            name
+            for name in folders
+            if name not in slides and name[0] != "." and not name.endswith((PARTIAL, ".zarr"))
+        ]
         paths += [Path(where, name) for name in names if _is_image(name)]
     results: list[Found | Missing] = [Found(path, folder) for path in _without_parts(paths)]
     for error in unreadable:

@@ -1,6 +1,11 @@
 """What an output says about itself: size, resolution, colour profile, how it was made."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from uhrtranslate import __version__
 from uhrtranslate.errors import OptionError
@@ -27,6 +32,10 @@ class OutputSpec:
         smallest: the levels of a pyramid end where the longer side is at most this many px.
         exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
             upright already.
+        format: of a slide, a name of `formats.FORMATS`; None: by the output's name.
+        objective_power: the nominal number at which the largest level looks as it does.
+        position: x and y of the left top corner in the source, in px of the largest level.
+        associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
     """
 
     width: int
@@ -39,6 +48,12 @@ class OutputSpec:
     tile: int = 512
     smallest: int = 1024
     exif: bytes | None = None
+    format: str | None = None
+    objective_power: float | None = None
+    position: tuple[float, float] = (0, 0)
+    associated: Mapping[str, NDArray[np.uint8]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.compression not in COMPRESSIONS:
@@ -56,6 +71,23 @@ class OutputSpec:
             raise OptionError(f"mpp {self.mpp} cannot be stored; name the true one")
         if self.description.startswith("Aperio"):
             raise ValueError("a description that starts with 'Aperio' changes how readers read")
+
+    @property
+    def position_um(self) -> tuple[float, float] | None:
+        """Position in micrometres; None without one, or without mpp."""
+        if self.mpp is None or self.position == (0, 0):
+            return None
+        return self.position[0] * self.mpp[0], self.position[1] * self.mpp[1]
+
+    def position_tags(self) -> tuple[tuple[int, int, int, tuple[int, int], bool], ...]:
+        """XPosition and YPosition of TIFF, in cm, as tifffile takes them; none without position."""
+        if self.position_um is None:
+            return ()
+        rational, denominator = 5, 10**8  # a tenth of a nanometre, up to 42 cm
+        return tuple(
+            (code, rational, 1, (round(um / 1e4 * denominator), denominator), True)
+            for code, um in zip((286, 287), self.position_um, strict=True)
+        )
 
 
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from uhrtranslate.io.openslide_reader import OpenSlideSlide
 from uhrtranslate.io.photo_reader import PhotoSlide
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
 from uhrtranslate.io.tiff_reader import TiffSlide, open_direct
+from uhrtranslate.io.zarr_reader import ZarrSlide
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
@@ -14,6 +15,8 @@ NEVER_PHOTOS = (".mrxs",)
 
 def open_with_any_reader(path: Path) -> Slide:
     """Try OpenSlide, tifffile, then Pillow; see `open_slide`."""
+    if path.suffix.lower() == ".zarr" and path.is_dir():
+        return ZarrSlide(path)
     _check_file(path)
     reasons = []
     try:

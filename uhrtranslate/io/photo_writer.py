@@ -1,5 +1,6 @@
 """Ordinary photos as outputs: held in memory, written at the end."""
 
+import math
 import struct
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -14,10 +15,13 @@ from PIL import ExifTags, Image
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.atomic import PartialOutput
 from uhrtranslate.io.disk import human_size, output_errors
+from uhrtranslate.io.journal import Job, Journal
+from uhrtranslate.io.memory import available_memory
 from uhrtranslate.io.metadata import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.pyramid import check_rectangle
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
+_STRIP = 256  # rows that are read back together
 
 
 @dataclass(frozen=True)
@@ -55,31 +59,54 @@ class PhotoWriter:
     """Writes a PNG, JPEG or WebP file from rectangles in any order; a context manager.
 
     Leaving the block writes the file and gives it its name; leaving it by an exception leaves
-    nothing.
+    nothing but, for a job, the state to go on with.
 
     Args:
         target: the file to write; its ending says the format.
         spec: everything about it but the pixels.
         overwrite: replace an existing file.
+        job: what is written, if it can be resumed; see `journal.State`.
+        resume: go on where an unfinished run of the same job was cut off.
+
+    Attributes:
+        start: px from the top that such a run has done; known inside the block.
 
     Raises:
-        OutputError: the target exists or cannot be written, or the image is too large for it.
+        OutputError: the target exists or cannot be written, or the image is too large for it; an
+            unfinished run is in the way, or was another job.
     """
 
-    def __init__(self, target: Path, spec: OutputSpec, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        target: Path,
+        spec: OutputSpec,
+        overwrite: bool = False,
+        job: Job | None = None,
+        resume: bool = False,
+    ) -> None:
         self._spec = spec
         self._format = PHOTO_FORMATS[target.suffix.lower()]
-        self._output = PartialOutput(target, overwrite)
+        self._output = PartialOutput(target, overwrite, job, resume)
+        self._job = job
+        self._journal: Journal | None = None
+        self.start = 0
+        self._saved = 0  # rows that are on the disk
         self._stack = ExitStack()
         self._check_size()
         self._exif = _exif(spec, self._format.exif)
 
     def __enter__(self) -> Self:
         size = self._spec.width, self._spec.height
-        with ExitStack() as stack:
-            stack.enter_context(self._output)
+        with ExitStack() as stack, output_errors(self._output.target):
+            folder = stack.enter_context(self._output).folder
             self._image = Image.new("RGB", size)
             self._came = np.zeros(size[::-1], bool)
+            if self._job is not None:
+                state = self._output.state
+                self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
+                if state:
+                    self._restore(state.rows)
+                self._journal = Journal(folder, self._job, self._spec.height)
             self._stack = stack.pop_all()
         return self
 
@@ -112,6 +139,31 @@ class PhotoWriter:
         came[:] = True
         self._image.paste(Image.fromarray(pixels), (x, y))
 
+    def reached(self, y: int) -> None:
+        """Every pixel above row `y` has come, and none below: a moment to save the state.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        if self._journal is None or not self._journal.due:
+            return
+        with output_errors(self._output.target):
+            rows = self._image.crop((0, self._saved, self._spec.width, y))
+            self._rows.write(rows.tobytes())
+            self._journal.save(y, [self._rows], {})
+            self._saved = y
+
+    def _restore(self, rows: int) -> None:
+        """Take back the rows that a run before has saved."""
+        for y in range(0, rows, _STRIP):
+            size = self._spec.width, min(_STRIP, rows - y)
+            self._image.paste(
+                Image.frombytes("RGB", size, self._rows.read(3 * math.prod(size))), (0, y)
+            )
+        self._rows.truncate(3 * self._spec.width * rows)
+        self._came[:rows] = True
+        self.start = self._saved = rows
+
     def _finish(self) -> None:
         missing = self._came.size - np.count_nonzero(self._came)
         if missing:
@@ -142,16 +194,6 @@ class PhotoWriter:
                 f"{target}: an image of {width:,} x {height:,} px needs {human_size(needed)} of "
                 f"memory and {human_size(available)} are free; write a .tif instead"
             )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(kilobytes[0]) * 1024 if kilobytes else None
 
 
 def _exif(spec: OutputSpec, limit: int) -> bytes:

@@ -5,14 +5,15 @@ spill file, and its half-sized copy becomes a quarter of a tile one level up, an
 are the tiles that are not full yet; for an image written from top to bottom, one row per level.
 """
 
+import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,11 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.atomic import PartialOutput
 from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io.formats import FORMATS, format_of
+from uhrtranslate.io.journal import Job, Journal, State
 from uhrtranslate.io.metadata import OutputSpec
-from uhrtranslate.io.tiff_codecs import COMPRESSIONS, Pixels
-from uhrtranslate.io.tiff_writer import EncodedLevel, write_tiff
+from uhrtranslate.io.tiff_codecs import Pixels
+from uhrtranslate.io.tiff_writer import EncodedLevel
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
 _IN_FLIGHT = 4
@@ -33,25 +36,47 @@ class PyramidWriter:
     """Writes a pyramidal tiled BigTIFF from rectangles in any order; a context manager.
 
     Leaving the block assembles the file and gives it its name; leaving it by an exception leaves
-    nothing. The file's bytes depend on the pixels and the spec alone.
+    nothing but, for a job, the state to go on with. The file's bytes depend on the pixels and the
+    spec alone.
 
     Args:
         target: the file to write.
         spec: everything about it but the pixels.
         overwrite: replace an existing file.
         workers: threads that encode.
+        job: what is written, if it can be resumed; see `journal.State`.
+        resume: go on where an unfinished run of the same job was cut off.
+
+    Attributes:
+        start: px from the top that such a run has done; known inside the block.
 
     Raises:
-        OutputError: the target exists, cannot be written, or is being written by another run.
+        OutputError: the target exists, cannot be written, or is being written by another run; an
+            unfinished run is in the way, or was another job.
     """
 
     def __init__(
-        self, target: Path, spec: OutputSpec, overwrite: bool = False, workers: int = 2
+        self,
+        target: Path,
+        spec: OutputSpec,
+        overwrite: bool = False,
+        workers: int = 2,
+        job: Job | None = None,
+        resume: bool = False,
     ) -> None:
         self._spec = spec
+        if spec.associated and not FORMATS[format_of(target, spec.format)].holds_associated:
+            raise OutputError(
+                f"{target}: this format has no place for label, macro image and thumbnail; "
+                "leave out --keep-associated, or use --format svs or ome-tiff"
+            )
         self._workers = max(1, workers)
-        self._output = PartialOutput(target, overwrite)
-        self._encode = COMPRESSIONS[spec.compression].encode
+        self._output = PartialOutput(target, overwrite, job, resume)
+        self._job = job
+        self._journal: Journal | None = None
+        self.start = 0
+        self._format = FORMATS[format_of(target, spec.format)]
+        self._encode = self._format.encoder(spec.compression)
         self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
         self._written = 0  # px
         self._stack = ExitStack()
@@ -60,14 +85,20 @@ class PyramidWriter:
         spec = self._spec
         with ExitStack() as stack, output_errors(self._output.target):
             folder = stack.enter_context(self._output).folder
-            self._levels = [
-                _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
-                for number, (width, height) in enumerate(
-                    pyramid_sizes(spec.width, spec.height, spec.smallest)
-                )
-            ]
-            for level in self._levels:
+            state = self._output.state
+            self._levels = []
+            for number, (width, height) in enumerate(
+                pyramid_sizes(spec.width, spec.height, spec.smallest)
+            ):
+                level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
+                self._levels.append(level)
                 stack.callback(level.close)
+                level.open(None if state is None else _arrays_of(number, state))
+            if state:
+                self.start = state.rows
+                self._written = state.rows * spec.width
+            if self._job is not None:
+                self._journal = Journal(folder, self._job, spec.height)
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
             stack.callback(self._pool.shutdown, cancel_futures=True)
             self._stack = stack.pop_all()
@@ -101,6 +132,24 @@ class PyramidWriter:
                 self._submit(0, row, col, tile)
         self._written += pixels.shape[0] * pixels.shape[1]
 
+    def reached(self, y: int) -> None:
+        """Every pixel above row `y` has come, and none below: a moment to save the state.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        if self._journal is None or not self._journal.due:
+            return
+        with output_errors(self._output.target, self._missing_bytes):
+            while self._pending:
+                self._collect()
+            arrays = {
+                f"{number}/{name}": array
+                for number, level in enumerate(self._levels)
+                for name, array in level.arrays().items()
+            }
+            self._journal.save(y, (level.spill for level in self._levels), arrays)
+
     def _submit(self, number: int, row: int, col: int, tile: Pixels) -> None:
         while len(self._pending) >= _IN_FLIGHT * self._workers:
             self._collect()
@@ -133,16 +182,16 @@ class PyramidWriter:
             raise OutputError(
                 f"{self._output.target}: {missing:,} pixels never came; nothing was written"
             )
-        path = self._output.folder / "complete.tif"
+        path = self._output.folder / f"complete{self._format.suffix}"
         levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
-        write_tiff(path, self._spec, levels)
+        self._format.assemble(path, self._spec, levels)
         self._output.publish(path)
 
     def _missing_bytes(self) -> int:
         """What the disk lacks, from the size so far: every tile is spilled, then copied."""
         spilled = sum(level.size for level in self._levels)
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
-        used = sum(file.stat().st_size for file in self._output.folder.iterdir())
+        used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
         return int(2 * spilled / share) - used
 
 
@@ -188,14 +237,29 @@ class _OpenTile:
     missing: int
 
 
+def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
+    """What a state holds of one level."""
+    prefix = f"{number}/"
+    return {
+        name.removeprefix(prefix): array
+        for name, array in state.arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 class _Level:
     """One level of the pyramid: the tiles that are not full yet, and the spill of those that are.
 
     Args:
-        path: the spill file.
+        path: the spill file, for `open`.
         width, height: px of the level.
         tile: side of the TIFF tiles in px.
+
+    Attributes:
+        spill: the open spill file.
     """
+
+    spill: BinaryIO
 
     def __init__(self, path: Path, width: int, height: int, tile: int) -> None:
         self.width, self.height = width, height
@@ -205,7 +269,45 @@ class _Level:
         self._open: dict[tuple[int, int], _OpenTile] = {}
         self._full = np.zeros((rows, cols), bool)
         self._index = np.full((rows, cols, 2), -1, np.int64)  # offset and length in the spill
-        self._spill = path.open("w+b")
+        self._path = path
+
+    def open(self, arrays: Mapping[str, NDArray[Any]] | None) -> None:
+        """Open the spill: a new one, or where another run has left it.
+
+        Args:
+            arrays: as `arrays` gave them, of a level of the same size; None for a new one.
+
+        Raises:
+            OutputError: the spill is shorter than it was.
+        """
+        if arrays is None:
+            self.spill = self._path.open("w+b")
+            return
+        self.spill = self._path.open("r+b")
+        self._index[...] = arrays["index"]
+        self._full = self._index[..., 0] >= 0
+        self.size = int(self._index.sum(-1).max(initial=0, where=self._full))
+        if self.spill.seek(0, os.SEEK_END) < self.size:
+            raise OutputError(
+                f"{self._path}: has lost its end; use --overwrite without --resume to start afresh"
+            )
+        self.spill.truncate(self.size)
+        self.spill.seek(self.size)
+        for key in arrays:
+            if key.startswith("came/"):
+                row, col = (int(part) for part in key.split("/")[1:])
+                h, w = self._inside(row, col)
+                came = np.unpackbits(arrays[key], axis=1, count=w).astype(bool)
+                tile = np.array(arrays[f"pixels/{row}/{col}"])
+                self._open[row, col] = _OpenTile(tile, came, h * w - int(np.count_nonzero(came)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the spill: where tiles lie in it, and the pixels of those that are not full."""
+        arrays: dict[str, NDArray[Any]] = {"index": self._index}
+        for (row, col), tile in self._open.items():
+            arrays[f"came/{row}/{col}"] = np.packbits(tile.came, axis=1)
+            arrays[f"pixels/{row}/{col}"] = tile.pixels
+        return arrays
 
     @property
     def complete(self) -> bool:
@@ -227,7 +329,7 @@ class _Level:
     def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
         """Copy into one tile what falls into it; `x, y` are relative to the tile."""
         size = self._tile
-        h, w = min(size, self.height - row * size), min(size, self.width - col * size)
+        h, w = self._inside(row, col)
         top, left = max(y, 0), max(x, 0)
         part = pixels[top - y : h - y, left - x : w - x]
         place = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
@@ -253,18 +355,24 @@ class _Level:
         full[h:] = full[h - 1]
         return full
 
+    def _inside(self, row: int, col: int) -> tuple[int, int]:
+        """Height and width in px of the part of a tile that lies inside the image."""
+        size = self._tile
+        return min(size, self.height - row * size), min(size, self.width - col * size)
+
     def keep(self, row: int, col: int, encoded: bytes) -> None:
         """Append an encoded tile to the spill."""
-        self._spill.write(encoded)
+        self.spill.write(encoded)
         self._index[row, col] = self.size, len(encoded)
         self.size += len(encoded)
 
     def tiles(self) -> Iterator[bytes]:
         """The encoded tiles, row by row, from left to right."""
         for offset, length in self._index.reshape(-1, 2):
-            self._spill.seek(offset)
-            yield self._spill.read(length)
+            self.spill.seek(offset)
+            yield self.spill.read(length)
 
     def close(self) -> None:
-        with suppress(OSError):  # of a full disk, reported already
-            self._spill.close()
+        if hasattr(self, "spill"):
+            with suppress(OSError):  # of a full disk, reported already
+                self.spill.close()

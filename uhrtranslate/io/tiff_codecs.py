@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+# Encodes a tile [tile, tile, 3], contiguous, at a quality of 1 to 100.
+Encode = Callable[[Pixels, int], bytes]
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,11 @@ class TiffCodec:
     """One way to encode tiles.
 
     Attributes:
-        encode: pixels [tile, tile, 3], contiguous, and quality -> bytes.
+        encode: a tile.
         tags: how the page says so, as tifffile's `write` takes it.
     """
 
-    encode: Callable[[Pixels, int], bytes]
+    encode: Encode
     tags: dict[str, Any]
 
 

@@ -52,6 +52,7 @@ def write_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None
                 iccprofile=spec.icc_profile if first else None,
                 # Encoded, as tifffile takes only ASCII text.
                 description=spec.description.encode() if first and spec.description else None,
+                extratags=spec.position_tags() if first else (),
                 software=SOFTWARE if first else False,
                 metadata=None,  # no description of tifffile's own
                 contiguous=False,

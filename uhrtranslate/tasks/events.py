@@ -30,23 +30,28 @@ class Advanced:
 
 @dataclass(frozen=True)
 class TranslateResult:
-    """What became of one input.
+    """What became of one input; a line of `uhrt translate --json` and a record of a run's file.
 
     Attributes:
         input: path as found.
         output: path of the result; None if it failed.
-        status: done or failed.
+        status: done, skipped (its result was there already, complete), or failed.
         error: a sentence, if it failed.
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
         model, norm, cell, tile, halo, pad, device, precision: how it was made.
+        tiles: how many tiles were computed, or would be.
+        tissue: share of the cells that are computed; None without a mask.
+        resumed: px rows that an earlier run had done.
+        seams: `metrics.seam_ratio` of the result at the borders of cells, over the source's own; 1
+            means that the translation added none. None for images too small to say.
         seconds: wall time.
         preview: path of the preview, if one was asked for.
     """
 
     input: str
     output: str | None
-    status: Literal["done", "failed"]
+    status: Literal["done", "skipped", "failed"]
     error: str | None = None
     width: int | None = None
     height: int | None = None
@@ -59,9 +64,50 @@ class TranslateResult:
     pad: str | None = None
     device: str | None = None
     precision: str | None = None
+    tiles: int | None = None
+    tissue: float | None = None
+    resumed: int | None = None
+    seams: float | None = None
     seconds: float | None = None
     preview: str | None = None
 
 
-Event = Started | Advanced | TranslateResult
+@dataclass(frozen=True)
+class TranslatePlan:
+    """What translating one input would take; a line of `uhrt translate --dry-run --json`.
+
+    Attributes:
+        input, output: paths.
+        status: planned, or failed where the input cannot be translated.
+        error: a sentence, if it failed.
+        width, height: of the result in px.
+        mpp: of the result, micrometres per pixel in x and y.
+        cell, tile, halo: sides in px.
+        cells, tiles: how many are to be computed.
+        bytes: that the result will take, from a probe of its middle; about.
+        seconds: that it will take here, from the same probe; about.
+        resumable: whether an unfinished run has left a state to go on with.
+        exists: whether the output is there already.
+    """
+
+    input: str
+    output: str | None
+    status: Literal["planned", "failed"]
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mpp: tuple[float, float] | None = None
+    cell: int | None = None
+    tile: int | None = None
+    halo: int | None = None
+    cells: int | None = None
+    tiles: int | None = None
+    bytes: int | None = None
+    seconds: float | None = None
+    resumable: bool = False
+    exists: bool = False
+
+
+Event = Started | Advanced | TranslateResult | TranslatePlan
 OnEvent = Callable[[Event], None]
+"""Somebody who is told."""

@@ -8,19 +8,27 @@ from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.io import OUTPUT_SUFFIXES, Found
 
 
-def plan_outputs(found: Sequence[Found], output: Path | None, suffix: str) -> list[Path]:
+def _is_one_output(output: Path) -> bool:
+    """Whether a path names a single output, not the folder of several."""
+    suffix = output.suffix.lower()
+    return suffix == ".zarr" or (suffix in OUTPUT_SUFFIXES and not output.is_dir())
+
+
+def plan_outputs(
+    found: Sequence[Found], output: Path | None, suffixes: Sequence[str]
+) -> list[Path]:
     """One path for each input, no two alike.
 
     Args:
         found: inputs; the folders below the one that the user named are kept.
         output: a file for one input, else a folder; None puts results beside their inputs.
-        suffix: what the result's name ends with, as `.dn.tif`.
+        suffixes: what the name of each result ends with, as `.dn.tif`.
 
     Raises:
         OptionError: one file for several inputs.
         OutputError: the output folder is a file.
     """
-    if output is not None and output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir():
+    if output is not None and _is_one_output(output):
         if len(found) != 1:
             raise OptionError(
                 f"-o {output}: is one file, and there are {len(found)} inputs; name a folder."
@@ -35,13 +43,14 @@ def plan_outputs(found: Sequence[Found], output: Path | None, suffix: str) -> li
         for item in found
     ]
     short = [
-        folder / f"{item.path.stem}{suffix}" for folder, item in zip(folders, found, strict=True)
+        folder / f"{item.path.stem}{suffix}"
+        for folder, item, suffix in zip(folders, found, suffixes, strict=True)
     ]
     times = Counter(short)
     # a.svs and a.ndpi in one folder: the whole name keeps them apart.
     targets = [
         path if times[path] == 1 else path.with_name(f"{item.path.name}{suffix}")
-        for path, item in zip(short, found, strict=True)
+        for path, item, suffix in zip(short, found, suffixes, strict=True)
     ]
     for target, count in Counter(targets).items():
         if count > 1:

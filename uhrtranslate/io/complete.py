@@ -1,0 +1,130 @@
+"""Whether an output is whole, by reading it: names and sizes say nothing of a broken copy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import tifffile
+from PIL import ExifTags, Image
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io.photo_writer import PHOTO_FORMATS
+from uhrtranslate.io.slide import open_slide
+
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A complete image.
+
+    Attributes:
+        width, height: of its largest level in px.
+        description: what it says of how it was made; empty if it says nothing.
+    """
+
+    width: int
+    height: int
+    description: str
+
+
+def check_complete(path: Path) -> Complete:
+    """Check that an image of a format that uhrt writes is whole.
+
+    Of a TIFF, every tile of every level must lie in the file; those of JPEG must begin and end as
+    such, of the others the first and the last of each level are decoded. The smallest level is
+    decoded, and all of a photo.
+
+    Raises:
+        InputError: it is not, or it is something else.
+    """
+    try:
+        if path.suffix.lower() in PHOTO_FORMATS:
+            return _photo(path)
+        if path.suffix.lower() == ".zarr":
+            return _zarr(path)
+        return _tiff(path)
+    except InputError:
+        raise
+    except Exception as error:  # what readers raise of damaged files is no closed set
+        raise InputError(f"{path}: is not complete ({error}); make it again.") from error
+
+
+def _photo(path: Path) -> Complete:
+    with open_slide(path) as slide:
+        info = slide.info
+        slide.read(0, info.height - 1, info.width, 1)
+        exif = Image.Exif()
+        if info.exif:
+            exif.load(info.exif)
+        description = exif.get(ExifTags.Base.ImageDescription) or ""
+        return Complete(info.width, info.height, str(description))
+
+
+def _zarr(path: Path) -> Complete:
+    with open_slide(path) as slide:
+        info = slide.info
+        for number, level in enumerate(info.levels):
+            width, height = slide.tile_size(number)
+            for row in range(-(-level.height // height)):
+                for column in range(-(-level.width // width)):
+                    chunk = path / str(number) / "0" / str(row) / str(column)
+                    if not chunk.stat().st_size:
+                        raise InputError(f"{path}: a chunk of it is empty; make it again.")
+        last = info.levels[-1]
+        slide.read(0, 0, last.width, last.height, len(info.levels) - 1)
+        return Complete(info.width, info.height, info.properties.get("description", ""))
+
+
+def _tiff(path: Path) -> Complete:
+    size = path.stat().st_size
+    with tifffile.TiffFile(path) as tiff:
+        pages = list(_pages(tiff))
+        for page in pages:
+            _check_page(path, page, size)
+        min(pages, key=lambda page: page.imagewidth * page.imagelength).asarray()
+        first = pages[0]
+        return Complete(first.imagewidth, first.imagelength, _description(first))
+
+
+def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
+    """All pages, those below others included."""
+    for page in tiff.pages:
+        for one in (page, *(page.pages or ())):
+            yield one.aspage()
+
+
+def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
+    handle = page.parent.filehandle
+    # Asked before seeking: what tifffile reads lazily moves the file's position.
+    decode, tables = page.decode, page.jpegtables
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    rows = -(-page.imagelength // (page.tilelength or page.rowsperstrip))
+    cols = -(-page.imagewidth // (page.tilewidth or page.imagewidth))
+    if len(places) != rows * cols * (page.samplesperpixel if page.planarconfig == 2 else 1):
+        raise InputError(f"{path}: lacks tiles; make it again.")
+    for offset, length in places:
+        if not (length > 0 and offset > 0 and offset + length <= size):
+            raise InputError(f"{path}: a tile of it lies beyond its end; make it again.")
+        if page.compression == tifffile.COMPRESSION.JPEG:
+            handle.seek(offset)
+            start = handle.read(2)
+            handle.seek(offset + length - 2)
+            if start != _JPEG_START or handle.read(2) != _JPEG_END:
+                raise InputError(f"{path}: a tile of it is damaged; make it again.")
+    for index in {0, len(places) - 1}:
+        offset, length = places[index]
+        handle.seek(offset)
+        decode(handle.read(length), index, jpegtables=tables)
+
+
+def _description(page: tifffile.TiffPage) -> str:
+    tag = page.tags.get(270)
+    value = tag.value if tag is not None else ""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    if text.startswith("Aperio"):
+        return text.partition("|uhrt = ")[2]
+    if text.startswith("<OME "):
+        return ElementTree.fromstring(text).findtext(".//{*}Description") or ""
+    return text

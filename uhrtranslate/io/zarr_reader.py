@@ -1,0 +1,106 @@
+"""OME-Zarr images, as uhrt and others write them: a folder with levels of uint8 RGB planes."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uhrtranslate.errors import InputError, require
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.slide import Level, Slide, SlideInfo, no_such_image, read_padded
+
+# In micrometres; other units of NGFF are not those of slides.
+_UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+# Sides beyond this are no image.
+_LARGEST = 2**31
+
+
+class ZarrSlide(Slide):
+    """An OME-Zarr image (NGFF 0.4 or 0.5) with three uint8 channels.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        InputError: it is no such image, or damaged.
+        MissingExtraError: zarr is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        zarr = require("zarr", "zarr")
+        try:
+            group = zarr.open_group(path, mode="r")
+            attributes = dict(group.attrs)
+            ngff = attributes.get("ome", attributes)
+            (image,) = ngff["multiscales"][:1]
+            axes = [axis["name"] for axis in image["axes"]]
+            self._levels = [group[data["path"]] for data in image["datasets"]]
+            levels = _levels_of(path, axes, self._levels)
+            scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
+            mpp = _mpp(image["axes"], scale)
+        except InputError:
+            raise
+        except Exception as error:  # zarr raises what its stores and codecs raise
+            raise InputError(
+                f"{path}: is no OME-Zarr image, or damaged ({error}); name the folder that holds "
+                "its .zattrs or zarr.json."
+            ) from error
+        self.info = SlideInfo(
+            path=str(path),
+            reader="zarr",
+            format="OME-Zarr",
+            levels=levels,
+            mpp=mpp,
+            properties={"description": str(attributes.get("uhrt", {}).get("description", ""))},
+        )
+
+    def tile_size(self, level: int) -> tuple[int, int]:
+        """See `Slide`."""
+        chunks = self._levels[level].chunks
+        return chunks[2], chunks[1]
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide`."""
+
+        def inside(x: int, y: int, w: int, h: int) -> Pixels:
+            try:
+                planes = self._levels[level][:, y : y + h, x : x + w]
+            except Exception as error:
+                raise InputError(
+                    f"{self.info.path}: a chunk of it is damaged ({error}); make it again."
+                ) from error
+            return np.ascontiguousarray(planes.transpose(1, 2, 0))
+
+        return read_padded(self.info, (x, y, w, h), level, inside)
+
+    def associated_image(self, name: str) -> Pixels:
+        """See `Slide`; there are none."""
+        raise no_such_image(self.info, name)
+
+    def close(self) -> None:
+        """See `Slide`."""
+
+
+def _levels_of(path: Path, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
+    for array in arrays:
+        good = array.ndim == 3 and array.shape[0] == 3 and array.dtype == np.uint8
+        if axes != ["c", "y", "x"] or not good or not 0 < max(array.shape) < _LARGEST:
+            raise InputError(
+                f"{path}: has axes {''.join(axes)} of {array.dtype} {array.shape}; only RGB images "
+                "of 8 bits with axes cyx are read."
+            )
+    _, height, width = arrays[0].shape
+    return tuple(
+        Level(a.shape[2], a.shape[1], max((width / a.shape[2] + height / a.shape[1]) / 2, 1.0))
+        for a in arrays
+    )
+
+
+def _mpp(axes: list[dict[str, Any]], scale: list[float]) -> tuple[float, float] | None:
+    """Micrometres per pixel in x and y, if the axes have units."""
+    sizes = [
+        float(value) * _UNITS[axis["unit"]]
+        for axis, value in zip(axes, scale, strict=True)
+        if axis.get("unit") in _UNITS
+    ]
+    return (sizes[1], sizes[0]) if len(sizes) == 2 and min(sizes) > 0 else None

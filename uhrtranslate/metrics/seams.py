@@ -1,0 +1,78 @@
+"""Whether seams show, without a reference.
+
+People see a seam as a step of colour between two areas, not as a gradient of one pixel: so the mean
+colours of two strips, one on each side of a border, are compared, and the steps at the borders of
+a grid are set against steps between the same borders.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Read = Callable[[int, int, int, int], NDArray[np.uint8]]
+
+# px on each side of a border whose colours are compared, and px along it.
+STRIP = 8
+LENGTH = 64
+# Places looked at along each axis; the ratio of an image without seams then lies within about 0.1
+# of 1. Fewer than the second number tell nothing.
+SAMPLES = 96
+FEWEST = 16
+
+
+def seam_ratio(
+    read: Read, width: int, height: int, spacing: int, samples: int = SAMPLES, seed: int = 0
+) -> float | None:
+    """Mean colour step at the borders of a grid, over the mean step half-way between them.
+
+    Args:
+        read: gives x, y, w, h of the image as RGB, [h, w, 3] uint8.
+        width, height: of the image in px.
+        spacing: of the grid in px; its first line is the image's edge.
+        samples: places looked at along each axis at most, drawn at random.
+        seed: of the draw.
+
+    Returns:
+        1 where borders are like any other place, more where they show; None for an image with
+        hardly any border inside, or without any step (a bare one).
+    """
+    if spacing < 4 * STRIP:
+        return None
+    random = np.random.default_rng(seed)
+    steps = [
+        *_steps(read, width, height, spacing, samples, random),
+        *_steps(
+            lambda x, y, w, h: read(y, x, h, w).transpose(1, 0, 2),
+            height, width, spacing, samples, random,
+        ),
+    ]  # fmt: skip
+    if len(steps) < FEWEST:
+        return None
+    at_border, between = np.mean(steps, axis=0)
+    return float(at_border / between) if between > 0 else None
+
+
+def _steps(
+    read: Read, width: int, height: int, spacing: int, samples: int, random: np.random.Generator
+) -> list[tuple[float, float]]:
+    """Steps across vertical borders: at the border, and half-way to the next."""
+    half = spacing // 2
+    borders = (width - 1 - half - STRIP) // spacing
+    if borders < 1:
+        return []
+    length = min(LENGTH, height)
+    steps = []
+    for _ in range(min(samples, borders * (height // length))):
+        x = spacing * int(random.integers(1, borders + 1))
+        y = int(random.integers(0, height - length + 1))
+        block = read(x - STRIP, y, half + 2 * STRIP, length).astype(np.float32)
+        steps.append((_step(block[:, : 2 * STRIP]), _step(block[:, half : half + 2 * STRIP])))
+    return steps
+
+
+def _step(block: NDArray[np.float32]) -> float:
+    """Difference of the mean colours of the left and the right half, in grey levels."""
+    middle = block.shape[1] // 2
+    left, right = block[:, :middle].mean((0, 1)), block[:, middle:].mean((0, 1))
+    return float(np.abs(left - right).mean())

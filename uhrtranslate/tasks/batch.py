@@ -1,0 +1,204 @@
+"""Many images in one run: one that fails does not stop the others, and nothing is forgotten."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uhrtranslate.errors import OptionError, UhrError
+from uhrtranslate.io import Found, Missing, can_resume, suffix_of
+from uhrtranslate.options import TranslateOptions, make_options
+from uhrtranslate.tasks.events import OnEvent, TranslatePlan, TranslateResult
+from uhrtranslate.tasks.outputs import plan_outputs
+from uhrtranslate.tasks.probe import Probe
+from uhrtranslate.tasks.record import RunRecord
+from uhrtranslate.tasks.translate import Translator
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input of a run.
+
+    Attributes:
+        input: what was found, or what is missing.
+        output: as the user named it for this input alone; None: by the run's.
+        options: that this input has of its own, as a row of a manifest gives them.
+    """
+
+    input: Found | Missing
+    output: Path | None = None
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """The input, for people."""
+        return str(self.input.path) if isinstance(self.input, Found) else self.input.item
+
+
+@dataclass(frozen=True)
+class _Task:
+    """An item with all that is needed to translate it."""
+
+    item: Item
+    options: TranslateOptions
+    target: Path | None
+
+
+def translate_many(
+    items: Sequence[Item],
+    output: Path | None,
+    options: TranslateOptions,
+    on_event: OnEvent = lambda event: None,
+) -> list[TranslateResult]:
+    """Translate several images; those that fail do not stop the others.
+
+    Where `output` is a folder, `uhrt-run.json` in it says what became of each input; it is brought
+    up to date after every one.
+
+    Args:
+        items: the inputs.
+        output: a file for one input, else a folder; None writes beside the inputs.
+        options: how, but for what an item says of its own.
+        on_event: told of each start, progress, and each result, failures included.
+
+    Raises:
+        OptionError, CheckpointError: nothing can be translated with these options.
+        OutputError: the folder cannot be written.
+    """
+    tasks = _tasks(items, output, options)
+    folder = _folder(tasks, output)
+    record = RunRecord(folder, options) if folder else None
+    translators = _Translators(tasks)
+    results = []
+    for task in tasks:
+        try:
+            path, target = _needed(task)
+            result = translators.get(task).translate_file(path, target, on_event)
+        except Exception as error:
+            _log.debug("%s failed", task.item.name, exc_info=True)
+            sentence = _sentence(task, error)
+            result = TranslateResult(task.item.name, output=None, status="failed", error=sentence)
+            on_event(result)
+        results.append(result)
+        if record:
+            record.add(result)
+    return results
+
+
+def plan_many(
+    items: Sequence[Item],
+    output: Path | None,
+    options: TranslateOptions,
+    on_event: OnEvent = lambda event: None,
+) -> list[TranslatePlan]:
+    """Say what `translate_many` would do and what it would take; nothing is written.
+
+    Args and errors: as `translate_many`.
+    """
+    tasks = _tasks(items, output, options)
+    translators = _Translators(tasks)
+    probe = Probe()
+    plans = []
+    for task in tasks:
+        try:
+            path, target = _needed(task)
+            plan = probe.plan(translators.get(task), path, target)
+        except Exception as error:
+            _log.debug("%s failed", task.item.name, exc_info=True)
+            sentence = _sentence(task, error)
+            plan = TranslatePlan(task.item.name, output=None, status="failed", error=sentence)
+        on_event(plan)
+        plans.append(plan)
+    return plans
+
+
+class _Translators:
+    """One translator for each set of options that occurs, made when it is needed.
+
+    Raises:
+        OptionError, CheckpointError: the options that all inputs share do not work.
+    """
+
+    def __init__(self, tasks: Sequence[_Task]) -> None:
+        self._made: dict[str, Translator] = {}
+        shared = next((task for task in tasks if not task.item.options), None)
+        if shared:
+            self.get(shared)
+
+    def get(self, task: _Task) -> Translator:
+        """The translator of a task; the last one is kept, as a manifest may name many models."""
+        key = task.options.model_dump_json(exclude={"level", "mpp", "region"})
+        if key not in self._made:
+            self._made.clear()
+            self._made[key] = Translator(task.options)
+        return self._made[key].with_view(task.options)
+
+
+def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[_Task]:
+    """Options and targets of all items.
+
+    Raises:
+        OptionError, OutputError: see `plan_outputs`; two inputs have one output.
+    """
+    own = [make_options(options.model_dump() | dict(item.options or {})) for item in items]
+    places = [
+        (item.input, chosen)
+        for item, chosen in zip(items, own, strict=True)
+        if isinstance(item.input, Found) and item.output is None
+    ]
+    found = [place for place, _ in places]
+    suffixes = [f".{chosen.norm}{suffix_of(chosen.format)}" for _, chosen in places]
+    planned = iter(plan_outputs(found, output, suffixes))
+    tasks = []
+    taken: dict[Path, str] = {}
+    for item, chosen in zip(items, own, strict=True):
+        target = item.output
+        if isinstance(item.input, Found) and target is None:
+            target = next(planned)
+        if target is not None:
+            other = taken.setdefault(target.absolute(), item.name)
+            if other != item.name:
+                raise OptionError(f"{target}: is the output of both {other} and {item.name}.")
+        tasks.append(_Task(item, chosen, target))
+    return tasks
+
+
+def _needed(task: _Task) -> tuple[Path, Path]:
+    """Input and output of a task.
+
+    Raises:
+        InputError: there is no such input.
+    """
+    if isinstance(task.item.input, Missing):
+        raise task.item.input.error
+    assert task.target is not None
+    return task.item.input.path, task.target
+
+
+def _folder(tasks: Sequence[_Task], output: Path | None) -> Path | None:
+    """The folder of all outputs, if the user named one."""
+    if output is None or any(task.target == output for task in tasks):
+        return None
+    return output
+
+
+def _sentence(task: _Task, error: Exception) -> str:
+    """What to tell a user of an error that ended one input of many."""
+    name = task.item.name
+    if isinstance(error, UhrError):
+        sentence = str(error)
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        sentence = f"{name}: memory is not enough; use a smaller --tile or --batch."
+    elif isinstance(error, OSError) and error.strerror:
+        sentence = f"{error.filename or name}: cannot be read or written ({error.strerror})."
+    else:
+        reason = f"{type(error).__name__}: {error}"
+        sentence = f"{name}: failed unexpectedly ({reason}); --debug tells more."
+    if task.target and "--resume" not in sentence and can_resume(task.target):
+        sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."
+    return sentence

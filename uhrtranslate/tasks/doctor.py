@@ -1,0 +1,145 @@
+"""What this installation has: versions, devices, codecs, and what is missing."""
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import imagecodecs
+import numpy as np
+import openslide
+import tifffile
+import torch
+from PIL import features
+
+from uhrtranslate import __version__
+from uhrtranslate.io import OutputSpec, open_writer
+from uhrtranslate.io.memory import available_memory
+from uhrtranslate.io.tiff_codecs import COMPRESSIONS
+from uhrtranslate.models import bundled_generators
+
+PACKAGES = (
+    "torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs", "pillow",
+    "scikit-image", "safetensors", "pydantic", "typer",
+)  # fmt: skip
+# Package to import, extra that brings it, what for.
+EXTRAS = (("zarr", "zarr", "--format ome-zarr"),)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where generators can run.
+
+    Attributes:
+        name: as `--device` takes it.
+        model: of the chip.
+        memory: bytes; None if unknown.
+        note: threads, instruction set, or compute capability.
+    """
+
+    name: str
+    model: str
+    memory: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The state of an installation; fit for JSON.
+
+    Attributes:
+        versions: of uhrt, Python, the system, packages and libraries.
+        devices: where generators can run, the one that `auto` takes first.
+        codecs: by name, whether pixels come back from it as they should.
+        generators: bundled ones.
+        free_disk: bytes free in the current folder.
+        problems: what does not work, and what to do; empty if all is well.
+        missing: optional parts, and how to install them.
+    """
+
+    versions: dict[str, str]
+    devices: tuple[Device, ...]
+    codecs: dict[str, bool]
+    generators: tuple[str, ...]
+    free_disk: int
+    problems: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything that translations need."""
+    problems = []
+    versions = {
+        "uhrt": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            problems.append(
+                f"{name} is not installed; run: pip install --force-reinstall uhrtranslate"
+            )
+    versions["openslide library"] = openslide.__library_version__
+    versions["jpeg library"] = imagecodecs.jpeg8_version()
+    codecs = {name: _works(name) for name in COMPRESSIONS}
+    codecs |= {name: bool(features.check(name)) for name in ("webp", "jpg_2000", "littlecms2")}
+    for name, works in codecs.items():
+        if not works:
+            problems.append(f"the codec {name} does not work; reinstall imagecodecs and pillow")
+    missing = [
+        f"{purpose}: pip install 'uhrtranslate[{extra}]'"
+        for module, extra, purpose in EXTRAS
+        if not _has(module)
+    ]
+    return Diagnosis(
+        versions=versions,
+        devices=tuple(_devices()),
+        codecs=codecs,
+        generators=tuple(bundled_generators()),
+        free_disk=shutil.disk_usage(Path.cwd()).free,
+        problems=tuple(problems),
+        missing=tuple(missing),
+    )
+
+
+def _works(compression: str) -> bool:
+    """Whether pixels come back from a codec as they were, or nearly so."""
+    pixels = np.full((64, 64, 3), 200, np.uint8)
+    pixels[16:48] = 50
+    spec = OutputSpec(64, 64, compression=compression, tile=64)
+    try:
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "a.tif")
+            with open_writer(path, spec) as writer:
+                writer.write(0, 0, pixels)
+            found = tifffile.imread(path)
+    except Exception:  # a codec that was left out of the build says so in its own ways
+        return False
+    return bool(np.abs(found.astype(int) - pixels).mean() < 2)
+
+
+def _has(module: str) -> bool:
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
+def _devices() -> list[Device]:
+    devices = []
+    for number in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(number)
+        note = f"compute capability {facts.major}.{facts.minor}"
+        devices.append(Device(f"cuda:{number}", facts.name, facts.total_memory, note))
+    capability = torch.backends.cpu.get_cpu_capability()
+    note = f"{torch.get_num_threads()} threads of {os.cpu_count()}, {capability}"
+    devices.append(Device("cpu", platform.processor() or sys.platform, available_memory(), note))
+    return devices
