@@ -15,7 +15,16 @@ from types import ModuleType
 
 
 class UhrError(Exception):
-    """Base of all errors that `uhrt` raises on purpose; its text is fit for a user."""
+    """Base of all errors that `uhrt` raises on purpose; its text is fit for a user.
+
+    Args:
+        sentence: what is wrong with what, and the remedy. It may quote a damaged file, so line
+            breaks become spaces, and what else would move a terminal's cursor becomes `?`.
+    """
+
+    def __init__(self, sentence: str = "") -> None:
+        line = " ".join(sentence.split())
+        super().__init__("".join(c if c.isprintable() else "?" for c in line))
 
 
 class InputError(UhrError):

@@ -6,6 +6,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.io.openslide_reader import OpenSlideSlide
 from uhrtranslate.io.photo_reader import PhotoSlide
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.tiff_chain import check_chain
 from uhrtranslate.io.tiff_reader import TiffSlide, open_direct
 from uhrtranslate.io.zarr_reader import ZarrSlide
 
@@ -46,8 +47,7 @@ def _check_file(path: Path) -> None:
             raise InputError(f"{path}: is a folder; name the image in it.")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty; copy it again.")
-        with path.open("rb"):
-            pass
+        check_chain(path)
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist; check the path.") from None
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """Slides through OpenSlide: every vendor format, and the judge of levels, mpp and properties."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -26,6 +27,8 @@ from uhrtranslate.io.slide import (
 PIECE = 2048
 BLOCK = 1024
 CACHE_BYTES = 96 << 20
+# Px of a tile that OpenSlide is trusted with; those of real slides have a million at most.
+LARGEST_TILE = 1 << 26
 
 
 class OpenSlideSlide(Slide):
@@ -52,16 +55,16 @@ class OpenSlideSlide(Slide):
             raise NotForThisReaderError(str(error).strip().rstrip(".")) from error
         try:
             self.info = _describe(self._slide, path)
-        except BaseException:
+        except BaseException as error:
             self._slide.close()
+            if isinstance(error, openslide.OpenSlideError):
+                raise NotForThisReaderError(str(error).strip().rstrip(".")) from error
             raise
         self._cache = BlockCache(CACHE_BYTES)
 
     def tile_size(self, level: int) -> tuple[int, int]:
         """As OpenSlide states it, or a usual size."""
-        properties = self._slide.properties
-        key = f"openslide.level[{level}].tile-"
-        return int(properties.get(key + "width", 256)), int(properties.get(key + "height", 256))
+        return _tile_size(self.info.properties, level)
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
         """See `Slide.read`."""
@@ -132,15 +135,41 @@ def _cuts(start: int, size: int, step: int, aligned: bool) -> list[tuple[int, in
     return [(max(start, start - offset + a), start - offset + b) for a, b in pieces]
 
 
+def _properties(slide: openslide.OpenSlide) -> dict[str, str]:
+    """The properties; of a damaged file, OpenSlide names some that it then does not have."""
+    properties = {}
+    for name in slide.properties:
+        with suppress(KeyError):
+            properties[name] = slide.properties[name]
+    return properties
+
+
+def _tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int]:
+    key = f"openslide.level[{level}].tile-"
+    return int(properties.get(key + "width", 256)), int(properties.get(key + "height", 256))
+
+
+def _check_tiles(slide: openslide.OpenSlide, properties: Mapping[str, str], path: Path) -> None:
+    """Refuse tiles so large that OpenSlide, which takes memory for a whole one, would abort."""
+    for level in range(slide.level_count):
+        width, height = _tile_size(properties, level)
+        if width * height > LARGEST_TILE:
+            raise InputError(
+                f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; "
+                "copy it again."
+            )
+
+
 def _describe(slide: openslide.OpenSlide, path: Path) -> SlideInfo:
     base = slide.dimensions
-    properties = dict(slide.properties)
+    properties = _properties(slide)
+    _check_tiles(slide, properties, path)
     # No pixel is read, but what comes back carries the profile as it is in the file.
     profile = slide.read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
     return SlideInfo(
         path=str(path),
         reader="openslide",
-        format=properties[openslide.PROPERTY_NAME_VENDOR],
+        format=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
         levels=tuple(Level(*size, level_downsample(base, size)) for size in slide.level_dimensions),
         mpp=_mpp(properties),
         objective_power=_number(properties, openslide.PROPERTY_NAME_OBJECTIVE_POWER),

@@ -137,7 +137,7 @@ def _open(path: Path) -> Image.Image:
         return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
         raise NotForThisReaderError("no photo format that it knows") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # what Pillow raises of damaged files is no closed set
         raise NotForThisReaderError(str(error).rstrip(".")) from error
 
 
@@ -188,13 +188,13 @@ def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
             pixels = np.asarray(image.convert("RGBA"))
             return composite(pixels[..., :3], pixels[..., 3], WHITE)
         return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = str(error).rstrip(".")
-        raise InputError(f"{info.path}: is damaged ({reason}); copy it again.") from error
     except MemoryError:
         raise InputError(
             f"{info.path}: does not fit in memory; convert it to a tiled TIFF."
         ) from None
+    except Exception as error:  # what Pillow raises of damaged files is no closed set
+        reason = str(error).rstrip(".")
+        raise InputError(f"{info.path}: is damaged ({reason}); copy it again.") from error
 
 
 def _from_16_bit(grey: NDArray[Any], info: SlideInfo) -> Pixels:

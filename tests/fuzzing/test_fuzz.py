@@ -1,0 +1,46 @@
+"""Damaged files are read or refused in one sentence; nothing crashes, hangs or takes the memory."""
+
+import pytest
+from fuzzing.hunt import hunt
+from fuzzing.mutations import mutated
+from fuzzing.seeds import write_checkpoints, write_images
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folders = {}
+    for kind, write in (("image", write_images), ("checkpoint", write_checkpoints)):
+        folders[kind] = tmp_path_factory.mktemp(kind)
+        write(folders[kind])
+    return {kind: list(folder.iterdir()) for kind, folder in folders.items()}
+
+
+def test_whole_files_are_read(files, tmp_path):
+    from uhrtranslate.io import open_slide
+    from uhrtranslate.models import load_generator
+
+    for path in files["image"]:
+        if path.name == "float.tif":  # refused, whole or not
+            continue
+        with open_slide(path) as slide:
+            assert slide.read(0, 0, 8, 8).shape == (8, 8, 3)
+    for path in files["checkpoint"]:
+        assert load_generator(path).module is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "count"), [("image", 1700), ("checkpoint", 500)])
+def test_damaged_files_do_no_harm(files, tmp_path, kind, count):
+    account = hunt(kind, files[kind], tmp_path, range(count))
+    assert account.failures == []
+    assert sum(account.outcomes.values()) == count
+    # The damage is such that both happen.
+    assert account.outcomes["read"] > count / 50
+    assert account.outcomes["refused"] > count / 10
+
+
+def test_the_same_seed_does_the_same_damage(files):
+    content = files["image"][0].read_bytes()
+    assert mutated(content, [content], 7) == mutated(content, [content], 7)
+    different = {mutated(content, [content], seed) for seed in range(50)}
+    assert len(different) > 40
