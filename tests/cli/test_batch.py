@@ -4,8 +4,11 @@ import csv
 import json
 import shutil
 
+import numpy as np
+import openslide
 import pytest
 import tifffile
+from PIL import Image
 
 MODEL = ("--model", "tiny.safetensors")
 
@@ -29,7 +32,6 @@ class TestTheRecord:
         run = record(out)
         assert run["versions"]["uhrt"]
         assert run["versions"]["torch"]
-        assert run["options"]["norm"] == "dn"
         assert run["started"] <= run["finished"]
         bad, good, gone = run["inputs"]
         assert (bad["status"], good["status"], gone["status"]) == ("failed", "done", "failed")
@@ -38,6 +40,8 @@ class TestTheRecord:
         assert good["pixels"] == 700 * 512
         assert good["tiles"] >= 1
         assert good["seconds"] > 0
+        assert good["options"]["norm"] == "dn"
+        assert good["versions"] == run["versions"]
         assert 0.3 < good["seams"] < 3
         assert "gone.svs" in gone["error"]
 
@@ -188,6 +192,94 @@ class TestADryRun:
         assert done.returncode == 0
         assert done.stdout.strip() == str(tmp_path / "slide.dn.tif")
         assert "512 x 700 px, 24 cells of 128 px" in done.stderr
+
+
+class TestMasks:
+    """The left half of the slide is tissue."""
+
+    @pytest.fixture
+    def masks(self, tmp_path):
+        half = np.zeros((70, 51), np.uint8)
+        half[:, :26] = 255
+        Image.fromarray(half).save(tmp_path / "mask.png")
+        ring = [[0, 0], [250, 0], [250, 700], [0, 700], [0, 0]]
+        shape = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}}
+        geojson = {"type": "FeatureCollection", "features": [shape | {"properties": {}}]}
+        (tmp_path / "mask.geojson").write_text(json.dumps(geojson))
+        return tmp_path
+
+    @pytest.mark.parametrize("name", ["mask.png", "mask.geojson"])
+    def test_of_files_leave_the_rest_alone(self, uhrt, masks, name):
+        out = masks / "out.png"
+        done = uhrt(
+            "translate", "slide.tif", "-o", out, "--mask", masks / name, "--background", "#102030",
+            "--json", *MODEL,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        (line,) = lines(done)
+        assert line["tissue"] == pytest.approx(0.5, abs=0.26)
+        pixels = np.asarray(Image.open(out))
+        assert (pixels[:, 420:] == (0x10, 0x20, 0x30)).all()
+        assert (pixels[:, :200] != (0x10, 0x20, 0x30)).any(axis=2).mean() > 0.99
+
+    def test_auto_keeps_tissue(self, uhrt, masks):
+        done = uhrt(
+            "translate", "slide.tif", "-o", masks / "a.tif", "--mask", "auto", "--json", *MODEL
+        )
+        (line,) = lines(done)
+        assert line["tissue"] > 0.8
+
+    @pytest.mark.parametrize(
+        ("more", "code", "reason"),
+        [
+            (("--mask", "gone.png"), 1, "gone.png: does not exist"),
+            (("--mask", "photo.png"), 1, "another shape"),
+            (("--mask", "auto", "--background", "no-colour"), 2, "--background no-colour"),
+        ],
+    )
+    def test_that_do_not_fit_are_refused(self, uhrt, masks, more, code, reason):
+        done = uhrt("translate", "slide.tif", "-o", masks / "a.tif", *more, *MODEL)
+        assert done.returncode == code
+        assert reason in done.stderr
+        assert not (masks / "a.tif").exists()
+
+
+class TestFormats:
+    @pytest.mark.parametrize(
+        ("more", "name"),
+        [
+            (("--format", "ome-tiff"), "slide.dn.ome.tif"),
+            (("--format", "svs"), "slide.dn.svs"),
+            (("--format", "ome-zarr"), "slide.dn.ome.zarr"),
+        ],
+    )
+    def test_give_the_name_its_ending(self, uhrt, tmp_path, more, name):
+        for _ in range(2):
+            done = uhrt("translate", "slide.tif", "-o", tmp_path, "--resume", *more, *MODEL)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.strip() == str(tmp_path / name)
+        assert "is there already, complete" in done.stderr
+        assert uhrt("validate", tmp_path / name).returncode == 0
+
+    def test_keep_associated_images_only_where_asked(self, uhrt, folder, tmp_path):
+        aperio = "Aperio Image Library v12\n512x700 |AppMag = 20|MPP = 0.5"
+        pixels = tifffile.imread(folder / "slide.tif")
+        source = tmp_path / "with-label.svs"
+        with tifffile.TiffWriter(source) as tiff:
+            tiff.write(
+                pixels, tile=(256, 256), photometric="rgb", description=aperio, metadata=None
+            )
+            tiff.write(pixels[::8, ::8].copy(), photometric="rgb", metadata=None)
+            text = "Aperio Image Library v12\nlabel 40x30"
+            tiff.write(
+                pixels[:30, :40], photometric="rgb", subfiletype=1, description=text, metadata=None
+            )
+        for more, expected in (((), set()), (("--keep-associated",), {"label", "thumbnail"})):
+            out = tmp_path / f"out{len(more)}.svs"
+            assert uhrt("translate", source, "-o", out, *more, *MODEL).returncode == 0
+            with openslide.OpenSlide(out) as slide:
+                assert set(slide.associated_images) == expected
+                assert slide.properties["openslide.objective-power"] == "20"
 
 
 def test_no_input_at_all_is_wrong_usage(uhrt):

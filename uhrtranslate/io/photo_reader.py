@@ -38,6 +38,9 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = {5, 6, 7, 8}
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
+# Px of a tile that is decoded without a second thought.
+LARGEST_BLOCK = 1 << 24
 
 
 class PhotoSlide(Slide):
@@ -58,6 +61,7 @@ class PhotoSlide(Slide):
         with _no_pillow_limit(), _warnings_kept() as warned:
             image = _open(path)
             try:
+                _check_blocks(image, path)
                 self._orientation, self.info = _describe(image, path)
                 # Of a TIFF they say that tags were left out, of a photo that its EXIF block is odd.
                 if warned and image.format == "TIFF":
@@ -139,6 +143,17 @@ def _open(path: Path) -> Image.Image:
         raise NotForThisReaderError("no photo format that it knows") from None
     except Exception as error:  # what Pillow raises of damaged files is no closed set
         raise NotForThisReaderError(str(error).rstrip(".")) from error
+
+
+def _check_blocks(image: Image.Image, path: Path) -> None:
+    """Refuse a TIFF with tiles or strips far larger than it is: libtiff takes memory for one."""
+    tags = getattr(image, "tag_v2", {})
+    width = int(tags.get(_TILE_WIDTH, image.width))
+    height = int(tags.get(_TILE_LENGTH, image.height))
+    if width * height > max(4 * image.width * image.height, LARGEST_BLOCK):
+        raise InputError(
+            f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; copy it again."
+        )
 
 
 def _describe(image: Image.Image, path: Path) -> tuple[int, SlideInfo]:

@@ -72,7 +72,7 @@ def translate_many(
     """
     tasks = _tasks(items, output, options)
     folder = _folder(tasks, output)
-    record = RunRecord(folder, options) if folder else None
+    record = RunRecord(folder) if folder else None
     translators = _Translators(tasks)
     results = []
     for task in tasks:
@@ -86,7 +86,7 @@ def translate_many(
             on_event(result)
         results.append(result)
         if record:
-            record.add(result)
+            record.add(result, task.options)
     return results
 
 

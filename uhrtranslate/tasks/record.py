@@ -24,13 +24,12 @@ class RunRecord:
 
     Args:
         folder: of the outputs; made if it is not there.
-        options: of the run.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, options: TranslateOptions) -> None:
+    def __init__(self, folder: Path) -> None:
         folder = folder.resolve()  # `..` is not made a way through new folders
         self._path = folder / NAME
         self._content: dict[str, Any] = {
@@ -41,15 +40,14 @@ class RunRecord:
                 "python": platform.python_version(),
                 **{name: version(name) for name in PACKAGES},
             },
-            "options": options.model_dump(mode="json"),
             "inputs": [],
         }
         with output_errors(self._path):
             folder.mkdir(parents=True, exist_ok=True)
         self._write()
 
-    def add(self, result: TranslateResult) -> None:
-        """Take in a result.
+    def add(self, result: TranslateResult, options: TranslateOptions) -> None:
+        """Take in a result, and the options of its input.
 
         Raises:
             OutputError: the file cannot be written.
@@ -57,6 +55,8 @@ class RunRecord:
         record = dataclasses.asdict(result)
         if result.width is not None and result.height is not None:
             record["pixels"] = result.width * result.height
+        record["options"] = options.model_dump(mode="json")
+        record["versions"] = self._content["versions"]
         self._content["inputs"].append(record)
         self._content["finished"] = _now()
         self._write()

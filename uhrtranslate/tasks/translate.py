@@ -198,7 +198,7 @@ class Translator:
             device=str(self.runner.device),
             precision=options.precision,
             tiles=sum(len(list(masking.cut(plan, *band)[0])) for band in plan.bands()),
-            tissue=None if masking.cells is None else round(masking.cells.share, 4),
+            tissue=None if options.mask == "none" else _share(masking),
         )
         incomplete = False
         if (options.skip_existing or options.resume) and os.path.lexists(target):
@@ -371,6 +371,11 @@ class Translator:
             compression=options.compression,
             quality=options.quality,
         )
+
+
+def _share(masking: Masking) -> float:
+    """Cells that are computed, among all."""
+    return 1.0 if masking.cells is None else round(masking.cells.share, 4)
 
 
 def _power(view: SlideView) -> float | None:
