@@ -152,7 +152,8 @@ def _check_blocks(image: Image.Image, path: Path) -> None:
     height = int(tags.get(_TILE_LENGTH, image.height))
     if width * height > max(4 * image.width * image.height, LARGEST_BLOCK):
         raise InputError(
-            f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; copy it again."
+            f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; copy it "
+            "again."
         )
 
 

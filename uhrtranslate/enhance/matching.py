@@ -1,0 +1,105 @@
+"""The light enhancement of digital staining: z with c_b(z) = 1 - c_d(x) (equation 1).
+
+c_d is the distribution of a dark-field image's illuminance, c_b that of bright-field images. What
+is brightest in the dark field becomes what is darkest in the bright one, never the other way.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.enhance.illuminance import illuminance
+from uhrtranslate.enhance.tally import Tally
+
+Doubles = NDArray[np.float64]
+
+
+def match(source: Tally, target: Tally) -> Doubles:
+    """The target's level at each level's quantile of the source, [source.levels] float64.
+
+    As `skimage.exposure.match_histograms`: between levels that the target has, values are
+    interpolated, so that 16 bits from 8 do not come out in steps. Levels that the source does not
+    have lie between their neighbours.
+
+    Raises:
+        ValueError: a tally is empty.
+    """
+    have, quantiles = _distribution(source)
+    goal, wanted = _distribution(target)
+    found = np.interp(quantiles, wanted, goal)
+    table: Doubles = np.interp(np.arange(source.levels), have, found)
+    return table
+
+
+def invert_match(source: Tally, target: Tally) -> Doubles:
+    """The target's level at one minus each level's quantile, [source.levels] float64.
+
+    Quantiles are of mid-rank (half of a level's own pixels count as below it), so that inverting
+    twice is no change, whatever the ties.
+
+    Raises:
+        ValueError: a tally is empty.
+    """
+    have, quantiles = _distribution(source, middle=True)
+    goal, wanted = _distribution(target, middle=True)
+    found = np.interp(1 - quantiles, wanted, goal)
+    table: Doubles = np.interp(np.arange(source.levels), have, found)
+    return table
+
+
+def _distribution(tally: Tally, middle: bool = False) -> tuple[Doubles, Doubles]:
+    """Levels that occur, and the share of the pixels up to each."""
+    if tally.total == 0:
+        raise ValueError("a histogram of no pixels")
+    have = np.flatnonzero(tally.counts)
+    counts = tally.counts[have]
+    upto = np.cumsum(counts) - (counts / 2 if middle else 0)
+    return have.astype(np.float64), upto / tally.total
+
+
+@dataclass(frozen=True, eq=False)
+class Matching:
+    """A table of levels, ready to be applied.
+
+    Attributes:
+        table: level in -> level out, [256] or [65536] float64.
+        top: highest level out, 255 or 65535.
+        colour: keep the source's chroma, and replace its luminance alone; else grey.
+    """
+
+    table: Doubles
+    top: int = 255
+    colour: bool = False
+
+    def apply(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Enhance pixels.
+
+        Args:
+            pixels: [..., 3] RGB of 8 or 16 bits, as the table's length says; [...] grey likewise.
+
+        Returns:
+            The same shape, uint8 or uint16 as `top` says.
+        """
+        kind = np.uint8 if self.top == 255 else np.uint16
+        if not (self.colour and pixels.shape[-1] == 3):
+            table = (self.table + 0.5).clip(0, self.top).astype(kind)
+            grey = table[illuminance(pixels)]
+            return np.repeat(grey[..., None], 3, axis=-1) if pixels.shape[-1:] == (3,) else grey
+        scale = self.top / (len(self.table) - 1)
+        shift = (self.table - np.arange(len(self.table)) * scale).astype(np.float32)
+        moved = pixels.astype(np.float32) * scale + shift[illuminance(pixels)][..., None]
+        return (moved + 0.5).clip(0, self.top).astype(kind)
+
+    def of_tensor(self, x: Any) -> Any:
+        """The same for a tensor [n, 3, h, w] in -1..1, as in training: [n, 1, h, w] grey.
+
+        Gradients end here: the mapping is not learned.
+        """
+        levels = len(self.table)
+        pixels = ((x.detach() + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1)
+        weights = x.new_tensor((0.299, 0.587, 0.114))[None, :, None, None]
+        index = (pixels * weights).sum(1, keepdim=True).round().long().clamp(0, levels - 1)
+        table = x.new_tensor(self.table / self.top * 2 - 1)
+        return table[index]

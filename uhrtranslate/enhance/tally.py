@@ -1,0 +1,97 @@
+"""Histograms that are gathered piece by piece, exact for 8 and 16 bits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.enhance.illuminance import illuminance
+from uhrtranslate.errors import InputError
+
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """How many pixels have each level of illuminance.
+
+    Attributes:
+        counts: [256] or [65536] int64.
+    """
+
+    counts: NDArray[np.int64]
+
+    @staticmethod
+    def of(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> "Tally":
+        """The tally of some pixels, [..., 3] RGB or [...] grey, of 8 or 16 bits.
+
+        Raises:
+            ValueError: they have another type.
+        """
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"pixels of {pixels.dtype}; 8 or 16 bits are needed")
+        levels = 256 if pixels.dtype == np.uint8 else 65536
+        return Tally(np.bincount(illuminance(pixels).reshape(-1), minlength=levels))
+
+    @staticmethod
+    def nothing(levels: int = 256) -> "Tally":
+        """The tally of no pixels."""
+        return Tally(np.zeros(levels, np.int64))
+
+    def __add__(self, other: "Tally") -> "Tally":
+        """Both together.
+
+        Raises:
+            ValueError: one is of 8 bits, the other of 16.
+        """
+        if len(self.counts) != len(other.counts):
+            raise ValueError("tallies of 8 and of 16 bits cannot be added")
+        return Tally(self.counts + other.counts)
+
+    @property
+    def levels(self) -> int:
+        """256 or 65536."""
+        return len(self.counts)
+
+    @property
+    def total(self) -> int:
+        """How many pixels."""
+        return int(self.counts.sum())
+
+    def clipped(self, share: float) -> "Tally":
+        """Without its brightest pixels: hot ones of a camera count as the brightest that stay.
+
+        Args:
+            share: of the pixels, 0 to 1.
+        """
+        keep = self.total - round(self.total * share)
+        below = np.minimum(np.cumsum(self.counts), max(keep, 1))
+        counts = np.diff(below, prepend=0)
+        brightest = int(np.flatnonzero(counts).max(initial=0))
+        counts[brightest] += self.total - counts.sum()
+        return Tally(counts)
+
+
+def dump_tally(tally: Tally) -> dict[str, Any]:
+    """A tally as what JSON can hold."""
+    return {"version": VERSION, "illuminance": tally.counts.tolist()}
+
+
+def load_tally(content: Any) -> Tally:
+    """A tally from `dump_tally`.
+
+    Raises:
+        InputError: it is none; the text has no file name in it.
+    """
+    counts = content.get("illuminance") if isinstance(content, dict) else None
+    good = (
+        isinstance(counts, list)
+        and content.get("version") == VERSION
+        and len(counts) in (256, 65536)
+        and all(type(n) is int and 0 <= n < 2**53 for n in counts)
+        and any(counts)
+    )
+    if not good:
+        raise InputError("is no saved histogram; make it again with --save-reference")
+    return Tally(np.array(counts, np.int64))

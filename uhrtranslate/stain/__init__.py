@@ -1,0 +1,31 @@
+"""Stain normalization: from the colours of one slide to those of another.
+
+Every method is a map of colours, the same for all pixels of a slide: its fits (of the source and of
+the target) are made once, so no seam can arise. Arrays in, arrays out; no files.
+"""
+
+from uhrtranslate.stain.base import Fit, Method, dump_fit, load_fit, pooled, protect_white
+from uhrtranslate.stain.histogram import Histogram
+from uhrtranslate.stain.macenko import Macenko
+from uhrtranslate.stain.reinhard import Reinhard, ReinhardPlain
+from uhrtranslate.stain.vahadane import Vahadane
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (Macenko(), Vahadane(), Reinhard(), ReinhardPlain(), Histogram())
+}
+
+__all__ = [
+    "METHODS",
+    "Fit",
+    "Histogram",
+    "Macenko",
+    "Method",
+    "Reinhard",
+    "ReinhardPlain",
+    "Vahadane",
+    "dump_fit",
+    "load_fit",
+    "pooled",
+    "protect_white",
+]

@@ -1,0 +1,121 @@
+"""What a stain normalizer is: a fit of each slide's colours, and a map from one fit to another."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from uhrtranslate.errors import InputError
+
+Colours = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+VERSION = 1
+# Grey levels of the darkest channel from which on a pixel is taken for bare glass, and at which it
+# is one altogether. Glass of bright-field scans lies at 230 to 250.
+GLASS = (215, 235)
+
+
+class Fit(BaseModel):
+    """What a method knows of a slide; fit for JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def facts(self) -> dict[str, float]:
+        """Its numbers by name, for tables."""
+        return {}
+
+    def distance(self, other: "Fit") -> float:
+        """How far the colours of another slide are from these; 0 for the same."""
+        mine, theirs = self.facts(), other.facts()
+        return float(np.sqrt(np.mean([(mine[name] - theirs[name]) ** 2 for name in mine])))
+
+
+class Method(Protocol):
+    """A way to normalize stains.
+
+    Attributes:
+        name: as users know it.
+        fit_type: what `fit` gives.
+    """
+
+    name: ClassVar[str]
+    fit_type: ClassVar[type[Fit]]
+
+    def fit(self, colours: Colours) -> Fit:
+        """Learn a slide's colours.
+
+        Args:
+            colours: of tissue pixels, [n, 3] uint8.
+
+        Raises:
+            InputError: they do not suffice.
+        """
+        ...
+
+    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
+        """Map colours of a slide to those of another, [n, 3] uint8 each."""
+        ...
+
+
+def dump_fit(method: Method, fit: Fit) -> dict[str, Any]:
+    """A fit as what JSON can hold."""
+    return {"version": VERSION, "method": method.name, "fit": fit.model_dump(mode="json")}
+
+
+def load_fit(content: Any, method: Method) -> Fit:
+    """A fit from `dump_fit`.
+
+    Raises:
+        InputError: it is none, or of another method; the text has no file name in it.
+    """
+    if not isinstance(content, dict) or content.get("version") != VERSION or "fit" not in content:
+        raise InputError("is no saved fit of this version; make it again with --save-fit")
+    if content.get("method") != method.name:
+        raise InputError(
+            f"is a fit of {content.get('method')}, not of {method.name}; choose that --method"
+        )
+    try:
+        return method.fit_type.model_validate(content["fit"])
+    except ValidationError as error:
+        raise InputError(
+            f"is a damaged fit ({error.errors()[0]['msg']}); make it again with --save-fit"
+        ) from error
+
+
+def pooled(samples: Sequence[Colours]) -> Colours:
+    """Colours of several images as one, each with the same weight, [n, 3] uint8."""
+    fewest = min(len(sample) for sample in samples)
+    return np.concatenate([sample[:: max(len(sample) // fewest, 1)][:fewest] for sample in samples])
+
+
+def protect_white(colours: Colours, mapped: Floats) -> Floats:
+    """Let bare glass stay as it is, and what is nearly glass change by halves.
+
+    Args:
+        colours: [n, 3], before.
+        mapped: [n, 3] in 0..255, after.
+    """
+    low, high = GLASS
+    glass = ((colours.min(axis=1).astype(np.float32) - low) / (high - low)).clip(0, 1)[:, None]
+    glass = glass * glass * (3 - 2 * glass)
+    kept: Floats = mapped + (colours - mapped) * glass
+    return kept
+
+
+def rounded(values: NDArray[Any]) -> Colours:
+    """[n, 3] in any range as uint8, half up."""
+    return (values + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def enough(colours: Colours, least: int = 100) -> Colours:
+    """The colours, if there are at least so many.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if len(colours) < least:
+        raise InputError(f"has only {len(colours)} pixels of tissue, and {least} are needed")
+    return colours

@@ -1,0 +1,50 @@
+"""Macenko et al. (ISBI 2009): stains are the extreme directions in the plane of densities."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.stain.base import Colours, Fit, rounded
+from uhrtranslate.stain.density import MOST, amounts, from_density, stained, to_density
+from uhrtranslate.stain.stains import StainFit, stain_fit
+
+# Percentile of the angles that is taken for the extreme: alpha of the paper.
+EXTREME = 1.0
+FEWEST = 100
+
+
+class Macenko:
+    """Angles of the 1st and 99th percentile in the plane of the two largest eigenvectors."""
+
+    name: ClassVar[str] = "macenko"
+    fit_type: ClassVar[type[Fit]] = StainFit
+
+    def fit(self, colours: Colours) -> StainFit:
+        """See `Method`."""
+        density = stained(colours)
+        if len(density) < FEWEST:
+            raise InputError(f"has only {len(density)} stained pixels; {FEWEST} are needed")
+        _, vectors = np.linalg.eigh(np.cov(density.T))
+        plane = vectors[:, [2, 1]]
+        # Signs of eigenvectors are arbitrary; tissue lies where densities are positive.
+        plane = plane * np.where(plane.sum(axis=0) < 0, -1, 1)
+        flat = density @ plane
+        angles = np.arctan2(flat[:, 1], flat[:, 0])
+        extremes = np.percentile(angles, (EXTREME, 100 - EXTREME))
+        stains = np.stack([plane @ (np.cos(a), np.sin(a)) for a in extremes])
+        stains = stains / np.linalg.norm(stains, axis=1, keepdims=True)
+        return stain_fit(stains, np.percentile(amounts(density, stains), MOST, axis=0))
+
+    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
+        """See `Method`."""
+        return recomposed(colours, source, target)
+
+
+def recomposed(colours: Colours, source: Fit, target: Fit) -> Colours:
+    """Amounts of the source's stains, scaled, in the target's stains."""
+    if not isinstance(source, StainFit) or not isinstance(target, StainFit):
+        raise TypeError("fits of stains are needed")
+    found = amounts(to_density(colours), source.matrix)
+    found *= np.divide(target.most, source.most)
+    return rounded(from_density(found @ target.matrix))

@@ -1,0 +1,81 @@
+"""Reinhard et al. (2001): mean and standard deviation in a colour space that follows the eye."""
+
+from typing import ClassVar
+
+import numpy as np
+import skimage.color
+
+from uhrtranslate.stain.base import Colours, Fit, enough, protect_white, rounded
+from uhrtranslate.stain.density import Doubles
+
+Triple = tuple[float, float, float]
+
+
+class LabFit(Fit):
+    """Mean and standard deviation in CIE Lab (D65).
+
+    Attributes:
+        mean, std: of L (0..100), a, b.
+    """
+
+    mean: Triple
+    std: Triple
+
+    def facts(self) -> dict[str, float]:
+        """See `Fit`."""
+        values = (*self.mean, *self.std)
+        names = [f"{what}_{channel}" for what in ("mean", "std") for channel in ("l", "a", "b")]
+        return dict(zip(names, values, strict=True))
+
+
+class ReinhardPlain:
+    """As published: every pixel, bare glass too, is moved and stretched alike."""
+
+    name: ClassVar[str] = "reinhard-plain"
+    fit_type: ClassVar[type[Fit]] = LabFit
+
+    def fit(self, colours: Colours) -> LabFit:
+        """See `Method`."""
+        lab = to_lab(enough(colours))
+        return LabFit(mean=lab.mean(0).tolist(), std=lab.std(0).tolist())
+
+    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
+        """See `Method`."""
+        return rounded(_moved(colours, source, target))
+
+
+class Reinhard(ReinhardPlain):
+    """The same, but bare glass stays as it is: see `protect_white`."""
+
+    name: ClassVar[str] = "reinhard"
+
+    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
+        """See `Method`."""
+        mapped = _moved(colours, source, target).astype(np.float32)
+        return rounded(protect_white(colours, mapped))
+
+
+def to_lab(colours: Colours) -> Doubles:
+    """[n, 3] uint8 sRGB -> [n, 3] CIE Lab."""
+    lab: Doubles = skimage.color.rgb2lab(colours[None])[0]
+    return lab
+
+
+def _moved(colours: Colours, source: Fit, target: Fit) -> Doubles:
+    """[n, 3] in 0..255, colours out of sRGB clipped."""
+    if not isinstance(source, LabFit) or not isinstance(target, LabFit):
+        raise TypeError("fits in Lab are needed")
+    # A channel that does not vary keeps its (absent) contrast.
+    gain = [t / s if s > 1e-6 else 1.0 for s, t in zip(source.std, target.std, strict=True)]
+    lab = (to_lab(colours) - source.mean) * gain + target.mean
+    return to_rgb(lab) * 255
+
+
+def to_rgb(lab: Doubles) -> Doubles:
+    """[n, 3] CIE Lab -> [n, 3] sRGB in 0..1, clipped without a warning for odd colours."""
+    # f(L) below zero is no colour; scikit-image would warn of it.
+    lab = lab.copy()
+    lab[:, 0] = lab[:, 0].clip(0, 100)
+    lab[:, 2] = np.minimum(lab[:, 2], 200 * ((lab[:, 0] + 16) / 116) - 1e-6)
+    rgb: Doubles = skimage.color.lab2rgb(lab[None])[0]
+    return rgb
