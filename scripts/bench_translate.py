@@ -29,6 +29,7 @@ from torch import nn
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.options import make_options
+from uhrtranslate.tasks.image_task import process_slide
 from uhrtranslate.tasks.translate import Translator
 
 CELL = 512
@@ -72,7 +73,7 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         translator = Translator(make_options(options), globals()[generator]())
         slide = VirtualSlide(side, side, texture)
-        result = translator.translate_slide(slide, Path(folder, "out.tif"))
+        result = process_slide(translator, slide, Path(folder, "out.tif"))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(

@@ -13,12 +13,15 @@ ROWS = [
     {"cli"},
     {"tasks"},
     {"engine"},
-    {"normalizers", "models", "io", "tissue", "metrics"},
+    {"normalizers", "models", "io", "tissue", "metrics", "stain", "enhance"},
     {"geometry", "options"},
     {"errors"},
 ]
 ROW = {name: i for i, names in enumerate(ROWS) for name in names}
 FORBIDDEN = {
+    "stain": {"PIL", "tifffile", "openslide", "typer", "rich"},
+    "enhance": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
+    "metrics": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
     "io": {"torch", "typer", "rich"},
     "geometry": {"torch", "typer", "rich", "PIL", "tifffile"},
     "tissue": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},

@@ -14,7 +14,15 @@ import torch
 from PIL import Image
 from support import REPOSITORY, UHRT, small_resnet
 
-from uhrtranslate.cli import doctor, info, models, translate, validate
+from uhrtranslate.cli import (
+    doctor,
+    enhance,
+    info,
+    models,
+    stain_normalize,
+    translate,
+    validate,
+)
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -28,7 +36,7 @@ def commands():
 
 
 def examples():
-    commands = (translate, info, validate, doctor, models)
+    commands = (translate, stain_normalize, enhance, info, validate, doctor, models)
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
 

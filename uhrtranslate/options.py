@@ -1,7 +1,7 @@
 """What a user can choose: validated once, for the command line, YAML files and Python alike."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +14,9 @@ KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
+StainMethod = Literal[
+    "macenko", "vahadane", "reinhard", "reinhard-plain", "histogram", "stainnet", "model"
+]
 Format = Literal["tiff", "ome-tiff", "svs", "ome-zarr"]
 
 
@@ -39,25 +42,12 @@ Tile = Annotated[Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(
 Halo = Annotated[Annotated[int, Field(ge=0, le=4096)] | None, BeforeValidator(parse_auto)]
 
 
-class TranslateOptions(BaseModel):
-    """How images are translated; None means that the default depends on generator or image.
+class ImageOptions(BaseModel):
+    """What all tasks that make an image of an image have in common.
 
     Attributes:
-        model: bundled generator, checkpoint file, or `package.module:factory`.
-        norm: normalizer that replaces instance norm.
-        cell: side of the statistics cells in px; None: what the generator was trained on, or 512.
-        tile: side of what the device computes at once in px; None: by the generator's memory.
-        halo: px of true neighbours (pad context) or of mirroring (pad reflect) around a tile;
-            None: measured (context), 16 for dn and 0 for the others (reflect).
-        pad: context is independent of tiles; reflect is the published geometry.
-        kernel: side of KIN's kernel in cells, odd.
-        kernel_type: KIN's kernel.
-        thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
-        batch: tiles that are computed together.
-        device: auto, cpu, cuda or cuda:N.
-        precision: of the convolutions; statistics are always fp32.
-        level: pyramid level to translate.
-        mpp: micrometres per pixel to translate at.
+        level: pyramid level to work on.
+        mpp: micrometres per pixel to work at.
         region: x, y, w, h in level-0 pixels.
         mask: none, auto (tissue is found in a thumbnail), or a file: an image over the whole
             slide, or QuPath's GeoJSON.
@@ -77,18 +67,6 @@ class TranslateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "he2ihc"
-    norm: Norm = "dn"
-    cell: Annotated[int | None, Field(ge=16, le=8192)] = None
-    tile: Tile = None
-    halo: Halo = None
-    pad: Pad = "context"
-    kernel: Annotated[int, Field(ge=1, le=99)] = 3
-    kernel_type: KernelType = "constant"
-    thumbnail: ThumbnailShape = "aspect"
-    batch: Annotated[int, Field(ge=1, le=256)] = 1
-    device: str = "auto"
-    precision: Precision = "fp32"
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
     region: Region | None = None
@@ -105,26 +83,120 @@ class TranslateOptions(BaseModel):
     workers: Annotated[int, Field(ge=1, le=64)] = 2
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
+    def _exclude_each_other(self) -> Self:
         if self.level is not None and self.mpp is not None:
             raise ValueError("level and mpp exclude each other")
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, not {self.kernel}")
-        if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
-            raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
         if self.overwrite and self.skip_existing:
             raise ValueError("overwrite and skip_existing exclude each other")
         return self
 
 
+class TranslateOptions(ImageOptions):
+    """How images are translated; None means that the default depends on generator or image.
+
+    Attributes:
+        model: bundled generator, checkpoint file, or `package.module:factory`.
+        norm: normalizer that replaces instance norm.
+        cell: side of the statistics cells in px; None: what the generator was trained on, or 512.
+        tile: side of what the device computes at once in px; None: by the generator's memory.
+        halo: px of true neighbours (pad context) or of mirroring (pad reflect) around a tile;
+            None: measured (context), 16 for dn and 0 for the others (reflect).
+        pad: context is independent of tiles; reflect is the published geometry.
+        kernel: side of KIN's kernel in cells, odd.
+        kernel_type: KIN's kernel.
+        thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
+        batch: tiles that are computed together.
+        device: auto, cpu, cuda or cuda:N.
+        precision: of the convolutions; statistics are always fp32.
+    """
+
+    model: str = "he2ihc"
+    norm: Norm = "dn"
+    cell: Annotated[int | None, Field(ge=16, le=8192)] = None
+    tile: Tile = None
+    halo: Halo = None
+    pad: Pad = "context"
+    kernel: Annotated[int, Field(ge=1, le=99)] = 3
+    kernel_type: KernelType = "constant"
+    thumbnail: ThumbnailShape = "aspect"
+    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    device: str = "auto"
+    precision: Precision = "fp32"
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {self.kernel}")
+        if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
+            raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
+        return self
+
+
+class StainOptions(ImageOptions):
+    """How stains are normalized.
+
+    Attributes:
+        method: how.
+        fit: of the source, once per slide, or for each tile (seams; for comparison).
+        samples: tissue pixels that a slide's fit is made of.
+        seed: of the draw of these pixels.
+        model: weights of a StainNet, for the method stainnet; or any generator that
+            `uhrt translate` takes, for the method model, which is that command.
+        little_tissue: slides with almost no tissue are copied, or skipped.
+    """
+
+    method: StainMethod = "macenko"
+    fit: Literal["slide", "tile"] = "slide"
+    samples: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
+    seed: Annotated[int, Field(ge=0)] = 0
+    model: str | None = None
+    little_tissue: Literal["copy", "skip"] = "copy"
+
+    @model_validator(mode="after")
+    def _model_for_stainnet(self) -> Self:
+        if (self.method in ("stainnet", "model")) != (self.model is not None):
+            raise ValueError("model is for the methods stainnet and model, which need it")
+        return self
+
+
+class EnhanceOptions(ImageOptions):
+    """How dark-field images are enhanced.
+
+    Attributes:
+        invert: what is brightest becomes darkest, as the paper has it; else plain matching.
+        colour: keep the source's chroma, else grey.
+        clip: share of the brightest pixels, hot ones of a camera, that do not count.
+        pool: one histogram for all inputs, so that they stay comparable.
+        synthesize: make dark-field images of bright-field ones.
+    """
+
+    invert: bool = True
+    colour: bool = False
+    clip: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    pool: bool = False
+    synthesize: bool = False
+
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
 def make_options(values: dict[str, Any]) -> TranslateOptions:
+    """Validate options of a translation; see `validated`."""
+    return validated(TranslateOptions, values)
+
+
+def validated(kind: type[Options], values: dict[str, Any]) -> Options:
     """Validate options.
+
+    Args:
+        kind: of which task.
+        values: by name.
 
     Raises:
         OptionError: names the first wrong option and what it may be.
     """
     try:
-        return TranslateOptions.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:1]) or "options"

@@ -9,7 +9,15 @@ from typing import Annotated, NoReturn
 import typer
 
 from uhrtranslate import __version__
-from uhrtranslate.cli import doctor, info, models, translate, validate
+from uhrtranslate.cli import (
+    doctor,
+    enhance,
+    info,
+    models,
+    stain_normalize,
+    translate,
+    validate,
+)
 from uhrtranslate.cli.report import Terminated
 
 app = typer.Typer(
@@ -22,6 +30,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
+app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normalize.stain_normalize)
+app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -104,7 +104,7 @@ def translate(
         given = {name: value for name, value in flags.items() if value is not None}
         options = make_options((read_config(config) if config else {}) | given)
 
-        items = _items(inputs or [], manifest)
+        items = find_items(inputs or [], manifest)
 
         from uhrtranslate.tasks.batch import plan_many, translate_many
 
@@ -115,7 +115,7 @@ def translate(
         raise typer.Exit(1)
 
 
-def _items(inputs: list[str], manifest: Path | None) -> "list[Item]":
+def find_items(inputs: list[str], manifest: Path | None) -> "list[Item]":
     """What the user named: on the command line, on stdin, in a manifest."""
     from uhrtranslate.io import expand_inputs
     from uhrtranslate.tasks.batch import Item

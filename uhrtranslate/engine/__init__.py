@@ -1,5 +1,6 @@
 """The streaming engine: the only place where normalizers, generators and images meet."""
 
+from uhrtranslate.engine.colour_transform import ColourTable, ColourTransform
 from uhrtranslate.engine.devices import DTYPES, choose_device
 from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
@@ -13,6 +14,8 @@ from uhrtranslate.engine.transform import Transform
 
 __all__ = [
     "DTYPES",
+    "ColourTable",
+    "ColourTransform",
     "GeneratorRunner",
     "GeneratorTransform",
     "Masking",

@@ -20,7 +20,9 @@ ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
 # In the names of outputs that are not finished.
 PARTIAL = ".uhrt-partial"
 # What `uhrt translate` writes beside its inputs is not taken for an input the next time.
-OURS = re.compile(r"\.(in|tin|kin|dn)\.(tif|ome\.tif|svs)$|\.preview\.png$")
+OURS = re.compile(
+    r"\.(in|tin|kin|dn|macenko|vahadane|reinhard|reinhard-plain|histogram|stainnet|enhanced)\.(tif|ome\.tif|svs)$|\.preview\.png$"
+)
 # Bytes of a DICOM file in which its series is named.
 DICOM_HEAD = 1 << 16
 

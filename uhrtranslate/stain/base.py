@@ -1,6 +1,6 @@
 """What a stain normalizer is: a fit of each slide's colours, and a map from one fit to another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -39,10 +39,12 @@ class Method(Protocol):
     Attributes:
         name: as users know it.
         fit_type: what `fit` gives.
+        keeps_glass: whether bare glass is to stay as it is; see `colour_map`.
     """
 
     name: ClassVar[str]
     fit_type: ClassVar[type[Fit]]
+    keeps_glass: ClassVar[bool]
 
     def fit(self, colours: Colours) -> Fit:
         """Learn a slide's colours.
@@ -58,6 +60,18 @@ class Method(Protocol):
     def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
         """Map colours of a slide to those of another, [n, 3] uint8 each."""
         ...
+
+
+def colour_map(method: Method, source: Fit, target: Fit) -> Callable[[Colours], Colours]:
+    """A map from colours [n, 3] uint8 of a slide to those of another; glass stays glass."""
+
+    def mapped(colours: Colours) -> Colours:
+        result = method.transform(colours, source, target)
+        if not method.keeps_glass:
+            return result
+        return rounded(protect_white(colours, result.astype(np.float32)))
+
+    return mapped
 
 
 def dump_fit(method: Method, fit: Fit) -> dict[str, Any]:
@@ -88,7 +102,8 @@ def load_fit(content: Any, method: Method) -> Fit:
 def pooled(samples: Sequence[Colours]) -> Colours:
     """Colours of several images as one, each with the same weight, [n, 3] uint8."""
     fewest = min(len(sample) for sample in samples)
-    return np.concatenate([sample[:: max(len(sample) // fewest, 1)][:fewest] for sample in samples])
+    parts = [sample[:: max(len(sample) // max(fewest, 1), 1)][:fewest] for sample in samples]
+    return np.concatenate(parts)
 
 
 def protect_white(colours: Colours, mapped: Floats) -> Floats:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.stain.base import Colours, Fit, enough, protect_white, rounded
+from uhrtranslate.stain.base import Colours, Fit, enough, rounded
 
 
 class HistogramFit(Fit):
@@ -29,10 +29,11 @@ class HistogramFit(Fit):
 
 
 class Histogram:
-    """Each channel gets the distribution of the target's; bare glass stays as it is."""
+    """Each channel gets the distribution of the target's."""
 
     name: ClassVar[str] = "histogram"
     fit_type: ClassVar[type[Fit]] = HistogramFit
+    keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> HistogramFit:
         """See `Method`."""
@@ -49,7 +50,7 @@ class Histogram:
             for s, t in zip(source.counts, target.counts, strict=True)
         ]
         mapped = np.stack([tables[c][colours[:, c]] for c in range(3)], axis=1)
-        return rounded(protect_white(colours, mapped.astype(np.float32)))
+        return rounded(mapped)
 
 
 def match(source: NDArray[np.int64], target: NDArray[np.int64]) -> NDArray[np.float64]:

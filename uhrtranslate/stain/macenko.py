@@ -19,6 +19,7 @@ class Macenko:
 
     name: ClassVar[str] = "macenko"
     fit_type: ClassVar[type[Fit]] = StainFit
+    keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> StainFit:
         """See `Method`."""

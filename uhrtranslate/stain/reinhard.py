@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import skimage.color
 
-from uhrtranslate.stain.base import Colours, Fit, enough, protect_white, rounded
+from uhrtranslate.stain.base import Colours, Fit, enough, rounded
 from uhrtranslate.stain.density import Doubles
 
 Triple = tuple[float, float, float]
@@ -33,6 +33,7 @@ class ReinhardPlain:
 
     name: ClassVar[str] = "reinhard-plain"
     fit_type: ClassVar[type[Fit]] = LabFit
+    keeps_glass: ClassVar[bool] = False
 
     def fit(self, colours: Colours) -> LabFit:
         """See `Method`."""
@@ -45,14 +46,10 @@ class ReinhardPlain:
 
 
 class Reinhard(ReinhardPlain):
-    """The same, but bare glass stays as it is: see `protect_white`."""
+    """The same, but bare glass stays as it is."""
 
     name: ClassVar[str] = "reinhard"
-
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
-        """See `Method`."""
-        mapped = _moved(colours, source, target).astype(np.float32)
-        return rounded(protect_white(colours, mapped))
+    keeps_glass: ClassVar[bool] = True
 
 
 def to_lab(colours: Colours) -> Doubles:

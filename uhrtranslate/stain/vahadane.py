@@ -30,6 +30,7 @@ class Vahadane:
 
     name: ClassVar[str] = "vahadane"
     fit_type: ClassVar[type[Fit]] = StainFit
+    keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> StainFit:
         """See `Method`; codes are exact, the dictionary follows by block coordinate descent."""

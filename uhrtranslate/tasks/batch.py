@@ -1,7 +1,7 @@
 """Many images in one run: one that fails does not stop the others, and nothing is forgotten."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ import torch
 
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.io import Found, Missing, can_resume, suffix_of
-from uhrtranslate.options import TranslateOptions, make_options
+from uhrtranslate.options import ImageOptions, TranslateOptions, make_options
 from uhrtranslate.tasks.events import OnEvent, TranslatePlan, TranslateResult
+from uhrtranslate.tasks.image_task import Recipe, process_file
 from uhrtranslate.tasks.outputs import plan_outputs
 from uhrtranslate.tasks.probe import Probe
 from uhrtranslate.tasks.record import RunRecord
@@ -41,11 +42,11 @@ class Item:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """An item with all that is needed to translate it."""
+class Task:
+    """An item with all that is needed to work on it."""
 
     item: Item
-    options: TranslateOptions
+    options: ImageOptions
     target: Path | None
 
 
@@ -71,14 +72,61 @@ def translate_many(
         OutputError: the folder cannot be written.
     """
     tasks = _tasks(items, output, options)
+    translators = _Translators(tasks)
+    return run_tasks(tasks, output, translators.get, on_event)
+
+
+def recolour_many(
+    items: Sequence[Item],
+    output: Path | None,
+    recipe: Recipe,
+    on_event: OnEvent = lambda event: None,
+) -> list[TranslateResult]:
+    """The same with one recipe for all inputs.
+
+    Args:
+        items: the inputs, without options of their own.
+        output: as `translate_many`.
+        recipe: how.
+        on_event: as `translate_many`.
+
+    Raises:
+        OptionError, OutputError: see `plan_outputs`.
+    """
+    found = [item.input for item in items if isinstance(item.input, Found)]
+    suffix = f".{recipe.suffix}{suffix_of(recipe.options.format)}"
+    targets = dict(zip(found, plan_outputs(found, output, [suffix] * len(found)), strict=True))
+    tasks = [
+        Task(item, recipe.options, targets[item.input] if isinstance(item.input, Found) else None)
+        for item in items
+    ]
+    return run_tasks(tasks, output, lambda task: recipe, on_event)
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    output: Path | None,
+    recipe_of: Callable[[Task], Recipe],
+    on_event: OnEvent,
+) -> list[TranslateResult]:
+    """Work through tasks, one after the other; failures are results, too.
+
+    Args:
+        tasks: what to do.
+        output: as the user named it; if it is the folder of all outputs, a record is kept in it.
+        recipe_of: how each is done.
+        on_event: told of everything.
+
+    Raises:
+        OutputError: the record cannot be written.
+    """
     folder = _folder(tasks, output)
     record = RunRecord(folder) if folder else None
-    translators = _Translators(tasks)
     results = []
     for task in tasks:
         try:
             path, target = _needed(task)
-            result = translators.get(task).translate_file(path, target, on_event)
+            result = process_file(recipe_of(task), path, target, on_event)
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
             sentence = _sentence(task, error)
@@ -124,22 +172,25 @@ class _Translators:
         OptionError, CheckpointError: the options that all inputs share do not work.
     """
 
-    def __init__(self, tasks: Sequence[_Task]) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self._made: dict[str, Translator] = {}
         shared = next((task for task in tasks if not task.item.options), None)
         if shared:
             self.get(shared)
 
-    def get(self, task: _Task) -> Translator:
+    def get(self, task: Task) -> Translator:
         """The translator of a task; the last one is kept, as a manifest may name many models."""
-        key = task.options.model_dump_json(exclude={"level", "mpp", "region"})
+        options = task.options
+        if not isinstance(options, TranslateOptions):
+            raise TypeError(f"{type(options).__name__} is no way to translate")
+        key = options.model_dump_json(exclude={"level", "mpp", "region"})
         if key not in self._made:
             self._made.clear()
-            self._made[key] = Translator(task.options)
-        return self._made[key].with_view(task.options)
+            self._made[key] = Translator(options)
+        return self._made[key].with_view(options)
 
 
-def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[_Task]:
+def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:
     """Options and targets of all items.
 
     Raises:
@@ -164,11 +215,11 @@ def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions
             other = taken.setdefault(target.absolute(), item.name)
             if other != item.name:
                 raise OptionError(f"{target}: is the output of both {other} and {item.name}.")
-        tasks.append(_Task(item, chosen, target))
+        tasks.append(Task(item, chosen, target))
     return tasks
 
 
-def _needed(task: _Task) -> tuple[Path, Path]:
+def _needed(task: Task) -> tuple[Path, Path]:
     """Input and output of a task.
 
     Raises:
@@ -180,14 +231,14 @@ def _needed(task: _Task) -> tuple[Path, Path]:
     return task.item.input.path, task.target
 
 
-def _folder(tasks: Sequence[_Task], output: Path | None) -> Path | None:
+def _folder(tasks: Sequence[Task], output: Path | None) -> Path | None:
     """The folder of all outputs, if the user named one."""
     if output is None or any(task.target == output for task in tasks):
         return None
     return output
 
 
-def _sentence(task: _Task, error: Exception) -> str:
+def _sentence(task: Task, error: Exception) -> str:
     """What to tell a user of an error that ended one input of many."""
     name = task.item.name
     if isinstance(error, UhrError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from uhrtranslate import __version__
 from uhrtranslate.io.disk import output_errors
-from uhrtranslate.options import TranslateOptions
+from uhrtranslate.options import ImageOptions
 from uhrtranslate.tasks.events import TranslateResult
 
 NAME = "uhrt-run.json"
@@ -46,7 +46,7 @@ class RunRecord:
             folder.mkdir(parents=True, exist_ok=True)
         self._write()
 
-    def add(self, result: TranslateResult, options: TranslateOptions) -> None:
+    def add(self, result: TranslateResult, options: ImageOptions) -> None:
         """Take in a result, and the options of its input.
 
         Raises:

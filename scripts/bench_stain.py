@@ -1,0 +1,113 @@
+"""What stain normalization and enhancement cost, and what they keep of the texture.
+
+    python scripts/bench_stain.py --json stain.json
+
+Speed: a slide is worked on through the whole pipeline, and copied through the same reader and
+writer, in turns; medians of seconds of CPU per megapixel, and their ratio (target: 1.3). Texture:
+SSIM, PCC and PSNR between grey versions of patches before and after, as the DSTGAN paper measures.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import tifffile
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from uhrtranslate.engine import ColourTransform
+from uhrtranslate.enhance import Tally, illuminance
+from uhrtranslate.options import EnhanceOptions, StainOptions
+from uhrtranslate.stain import METHODS, colour_map
+from uhrtranslate.tasks.enhance import Enhancer
+from uhrtranslate.tasks.image_task import process_file
+from uhrtranslate.tasks.stain_normalize import StainNormalizer, find_reference
+
+
+class Copier(StainNormalizer):
+    """The same pipeline, and nothing done in it."""
+
+    def transform(self, view, plan):
+        """See `Recipe`."""
+        return ColourTransform(plan, lambda pixels: pixels)
+
+
+def texture(source: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float]]:
+    """Figures of each method, from one patch to the colours of another."""
+    found = {}
+    before = illuminance(source).astype(float)
+    for name, method in METHODS.items():
+        fits = [method.fit(image.reshape(-1, 3)) for image in (source, target)]
+        mapped = colour_map(method, *fits)(source.reshape(-1, 3)).reshape(source.shape)
+        after = illuminance(mapped).astype(float)
+        found[name] = {
+            "ssim": float(
+                structural_similarity(
+                    before, after, data_range=255, gaussian_weights=True, sigma=1.5,
+                    use_sample_covariance=False,
+                )
+            ),
+            "pcc": float(np.corrcoef(before.ravel(), after.ravel())[0, 1]),
+            "psnr": float(peak_signal_noise_ratio(before, after, data_range=255)),
+        }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, help="a patch; else one of scikit-image's")
+    parser.add_argument("--target", type=Path, help="another, for its colours")
+    parser.add_argument("--side", type=int, default=6000, help="px of the slide that is timed")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    section = skimage.data.immunohistochemistry()
+    source, target = (
+        np.asarray(Image.open(path).convert("RGB")) if path else default
+        for path, default in (
+            (args.source, section),
+            (args.target, (255 - (255 - section.astype(float)) * (0.6, 0.9, 0.7)).astype(np.uint8)),
+        )
+    )
+    figures = texture(source, target)
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        count = -(-args.side // min(source.shape[:2]))
+        pixels = np.tile(source, (count, count, 1))[: args.side, : args.side]
+        slide = folder / "slide.tif"
+        tifffile.imwrite(slide, pixels, tile=(512, 512), photometric="rgb", compression="jpeg")
+        Image.fromarray(target).save(folder / "target.png")
+        recipes = {}
+        for method in METHODS:
+            options = StainOptions(method=method, overwrite=True)
+            reference = find_reference(str(folder / "target.png"), [], options)
+            recipes[method] = StainNormalizer(options, reference)
+            recipes.setdefault("copy", Copier(options, reference))
+        recipes["enhance"] = Enhancer(EnhanceOptions(overwrite=True), Tally.of(target))
+        for _ in range(args.repeat):
+            for label, recipe in recipes.items():
+                began = time.process_time()
+                process_file(recipe, slide, folder / "out.tif")
+                seconds.setdefault(label, []).append(time.process_time() - began)
+    megapixels = args.side**2 / 1e6
+    cost = {label: statistics.median(times) / megapixels for label, times in seconds.items()}
+    print(f"{'':15}{'CPU s/MP':>9}{'x copy':>8}{'SSIM':>7}{'PCC':>7}{'PSNR':>7}")
+    for label, value in cost.items():
+        line = f"{label:15}{value:9.3f}{value / cost['copy']:8.2f}"
+        if label in figures:
+            row = figures[label]
+            line += f"{row['ssim']:7.3f}{row['pcc']:7.3f}{row['psnr']:7.2f}"
+        print(line)
+    if args.json:
+        report = {"cpu_seconds_per_megapixel": cost, "texture": figures, "runs": seconds}
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

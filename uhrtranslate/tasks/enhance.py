@@ -1,0 +1,145 @@
+"""Dark-field images to the grey look of bright-field ones, by inverse histogram matching."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate.engine import ColourTransform, Transform
+from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
+from uhrtranslate.errors import InputError
+from uhrtranslate.geometry import CellGrid, TilePlan, spans
+from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.io.disk import output_errors
+from uhrtranslate.options import EnhanceOptions
+
+# Side of what is worked on at once in px; there is nothing that a tile could change.
+TILE = 1024
+SAVED_ENDING = ".json"
+
+
+def tally_view(view: SlideView) -> Tally:
+    """The histogram of all pixels of a view, in one pass."""
+    total = Tally.nothing()
+    for y0, y1 in spans(view.height, view.strip_height):
+        for x0, x1 in spans(view.width, 4 * TILE):
+            total += Tally.of(view.read(x0, y0, x1 - x0, y1 - y0))
+    return total
+
+
+def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
+    """The histogram of a reference: images, folders, or saved histograms, pooled.
+
+    Raises:
+        InputError: one of them is missing or damaged.
+    """
+    total = Tally.nothing()
+    for name in names:
+        if name.endswith(SAVED_ENDING):
+            total += _read_tally(Path(name))
+            continue
+        for item in expand_inputs([name]):
+            if isinstance(item, Missing):
+                raise item.error
+            total += _tally_file(item.path, options)
+    return total
+
+
+def pool_tally(inputs: Sequence[Found | Missing], options: EnhanceOptions) -> Tally:
+    """The histogram of all inputs together; unreadable ones are left out."""
+    total = Tally.nothing()
+    for item in inputs:
+        if isinstance(item, Found):
+            try:
+                total += _tally_file(item.path, options)
+            except InputError:
+                continue
+    return total
+
+
+def save_tally(path: Path, tally: Tally) -> None:
+    """Write a histogram as JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dump_tally(tally)) + "\n")
+
+
+class Enhancer:
+    """Enhances dark-field images; a `Recipe`.
+
+    Args:
+        options: how.
+        reference: the histogram that results are to have.
+        pooled: of all inputs, where they share one; else each has its own.
+    """
+
+    batch = 1
+
+    def __init__(
+        self, options: EnhanceOptions, reference: Tally, pooled: Tally | None = None
+    ) -> None:
+        self.options = options
+        self.suffix = "dark" if options.synthesize else "enhanced"
+        self._reference = reference
+        self._pooled = pooled
+
+    def plan(self, width: int, height: int) -> TilePlan:
+        """See `Recipe`."""
+        return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
+
+    def transform(self, view: SlideView, plan: TilePlan) -> Transform:
+        """See `Recipe`; the whole view is read once before, for its histogram."""
+        tally = self._pooled or tally_view(view)
+        tally = tally.clipped(self.options.clip)
+        table = (invert_match if self.options.invert else match)(tally, self._reference)
+        return ColourTransform(plan, Matching(table, colour=self.options.colour).apply)
+
+    def how(self) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {
+            "enhancement": "inverse histogram matching" if self.options.invert else "matching",
+            "reference_sha256": _digest(self._reference),
+            "pooled": self._pooled is not None,
+            **self.options.model_dump(mode="json", include={"colour", "clip", "synthesize"}),
+        }
+
+    def identity(self, plan: TilePlan) -> dict[str, Any]:
+        """See `Recipe`."""
+        return self.how() | {"pool": self._pooled and _digest(self._pooled)}
+
+    def facts(self, plan: TilePlan) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {"model": self.suffix}
+
+    def note(self, view: SlideView, plan: TilePlan) -> str:
+        """See `Recipe`."""
+        kind = "inverse matching" if self.options.invert else "plain matching"
+        return f"{kind}, {'colour' if self.options.colour else 'grey'}"
+
+
+def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
+    with open_slide(path) as slide:
+        return tally_view(open_view(slide, options.level, options.mpp))
+
+
+def _read_tally(path: Path) -> Tally:
+    try:
+        tally = load_tally(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON; make it again with --save-reference.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}.") from error
+    if tally.levels != 256:
+        raise InputError(f"{path}: is of 16 bits, and images are read in 8; make it again.")
+    return tally
+
+
+def _digest(tally: Tally) -> str:
+    return hashlib.sha256(tally.counts.tobytes()).hexdigest()

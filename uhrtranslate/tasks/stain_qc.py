@@ -1,0 +1,80 @@
+"""A picture that shows at a glance what stain normalization did to a slide."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from uhrtranslate.io import SlideView, thumbnail
+from uhrtranslate.stain import Fit
+from uhrtranslate.stain.base import Colours
+from uhrtranslate.stain.density import to_density
+from uhrtranslate.stain.stains import StainFit
+
+SIDE = 384
+# Optical density at the scatter's edge.
+DENSEST = 2.0
+
+
+def write_picture(
+    path: Path,
+    view: SlideView,
+    mapping: Callable[[Colours], Colours],
+    colours: Colours,
+    fit: Fit,
+    reference: Colours | None,
+) -> None:
+    """Write a PNG: before, after, and scatters of optical density (red across, blue up).
+
+    Args:
+        path: of the PNG; replaced if it exists.
+        view: the slide.
+        mapping: what is done to its colours.
+        colours: of its tissue, [n, 3] uint8.
+        fit: of them; its stains are drawn.
+        reference: colours of the reference's tissue, if they are known.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    share = SIDE / max(view.width, view.height)
+    width, height = (max(1, round(side * min(share, 1))) for side in (view.width, view.height))
+    before = thumbnail(view, width, height)
+    after = mapping(before.reshape(-1, 3)).reshape(before.shape)
+    parts = [
+        _framed(before),
+        _framed(after),
+        scatter(colours, fit),
+        scatter(mapping(colours), None),
+    ]
+    if reference is not None:
+        parts.append(scatter(reference, None))
+    Image.fromarray(np.concatenate(parts, axis=1)).save(path)
+
+
+def scatter(colours: Colours, fit: Fit | None) -> Colours:
+    """Pixels of each density of red (to the right) and blue (up), with the stains of a fit.
+
+    Returns:
+        [SIDE, SIDE, 3] uint8.
+    """
+    density = to_density(colours)[:, [0, 2]].clip(0, DENSEST - 1e-6)
+    places = (density / DENSEST * SIDE).astype(int)
+    count = np.zeros((SIDE, SIDE))
+    np.add.at(count, (SIDE - 1 - places[:, 1], places[:, 0]), 1)
+    shade = 255 - 255 * np.log1p(count) / max(float(np.log1p(count.max())), 1e-9)
+    image = Image.fromarray(np.repeat(shade.astype(np.uint8)[..., None], 3, axis=2))
+    if isinstance(fit, StainFit):
+        draw = ImageDraw.Draw(image)
+        for stain, colour in zip(fit.matrix, ("blue", "deeppink"), strict=True):
+            reach = SIDE / DENSEST * 1.5
+            draw.line((0, SIDE, stain[0] * reach, SIDE - stain[2] * reach), fill=colour, width=2)
+    return np.asarray(image)
+
+
+def _framed(pixels: Colours) -> Colours:
+    """In the left top corner of a square."""
+    square = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    square[: pixels.shape[0], : pixels.shape[1]] = pixels
+    return square
