@@ -15,7 +15,7 @@ from torch import Tensor
 from uhrtranslate.engine import ColourTable, ColourTransform, Transform
 from uhrtranslate.errors import CheckpointError, InputError, OptionError, OutputError
 from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
 from uhrtranslate.io.disk import output_errors
 from uhrtranslate.models.checkpoint import read_safetensors, read_tree
 from uhrtranslate.options import StainOptions
@@ -24,7 +24,7 @@ from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 from uhrtranslate.tasks.image_task import Skipped
 from uhrtranslate.tasks.sampling import sample_tissue
-from uhrtranslate.tasks.stain_qc import write_picture
+from uhrtranslate.tasks.stain_qc import SIDE, write_picture
 
 # Side of what is worked on at once in px; there is nothing that a tile could change.
 TILE = 1024
@@ -40,11 +40,13 @@ class Reference:
         fit: of its colours.
         colours: of its tissue, [n, 3] uint8; None where only the fit was saved.
         name: for people.
+        picture: a thumbnail of it, or of its first image; None where only the fit was saved.
     """
 
     fit: Fit
     colours: Colours | None = field(repr=False)
     name: str
+    picture: Pixels | None = field(default=None, repr=False)
 
 
 def find_reference(
@@ -75,7 +77,7 @@ def find_reference(
         samples.append(_sample(item.path, options))
     colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
     try:
-        return Reference(method.fit(colours), colours, target)
+        return Reference(method.fit(colours), colours, target, _picture(found))
     except InputError as error:
         raise InputError(f"{target}: {error}; choose another reference.") from error
 
@@ -247,7 +249,16 @@ def _median(inputs: Sequence[Found | Missing], method: Method, options: StainOpt
         raise OptionError("--target auto: none of the inputs has enough tissue.")
     far = [sum(fit.distance(other) for _, other, _ in fits) for _, fit, _ in fits]
     path, fit, colours = fits[int(np.argmin(far))]
-    return Reference(fit, colours, str(path))
+    return Reference(fit, colours, str(path), _picture([Found(path, path.parent)]))
+
+
+def _picture(found: Sequence[Found | Missing]) -> Pixels | None:
+    """A thumbnail of the first image."""
+    for item in found:
+        if isinstance(item, Found):
+            with open_slide(item.path) as slide:
+                return slide.thumbnail(SIDE)
+    return None
 
 
 def save_stainnet(path: Path, network: StainNet) -> None:
@@ -306,5 +317,9 @@ class _Table:
                 writer.writeheader()
                 writer.writerows(sorted(self._rows, key=lambda row: -float(row["distance"])))
             write_picture(
-                self._folder / f"{name}.png", view, mapping, colours, fit, reference.colours
+                self._folder / f"{name}.png",
+                view,
+                mapping,
+                (colours, fit),
+                (reference.colours, reference.picture),
             )

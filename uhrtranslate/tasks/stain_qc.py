@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from uhrtranslate.io import SlideView, thumbnail
+from uhrtranslate.io import Pixels, SlideView, thumbnail
 from uhrtranslate.stain import Fit
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.density import to_density
@@ -21,19 +21,19 @@ def write_picture(
     path: Path,
     view: SlideView,
     mapping: Callable[[Colours], Colours],
-    colours: Colours,
-    fit: Fit,
-    reference: Colours | None,
+    found: tuple[Colours, Fit],
+    reference: tuple[Colours | None, Pixels | None],
 ) -> None:
-    """Write a PNG: before, after, and scatters of optical density (red across, blue up).
+    """Write a PNG: before, after, reference, and scatters of optical density of all three.
+
+    The density of red runs across, that of blue up.
 
     Args:
         path: of the PNG; replaced if it exists.
         view: the slide.
         mapping: what is done to its colours.
-        colours: of its tissue, [n, 3] uint8.
-        fit: of them; its stains are drawn.
-        reference: colours of the reference's tissue, if they are known.
+        found: colours of its tissue, [n, 3] uint8, and their fit, whose stains are drawn.
+        reference: colours of the reference's tissue, and a picture of it, as far as known.
 
     Raises:
         OSError: it cannot be written.
@@ -42,14 +42,13 @@ def write_picture(
     width, height = (max(1, round(side * min(share, 1))) for side in (view.width, view.height))
     before = thumbnail(view, width, height)
     after = mapping(before.reshape(-1, 3)).reshape(before.shape)
-    parts = [
-        _framed(before),
-        _framed(after),
-        scatter(colours, fit),
-        scatter(mapping(colours), None),
-    ]
-    if reference is not None:
-        parts.append(scatter(reference, None))
+    (colours, fit), (goal, picture) = found, reference
+    parts = [_framed(before), _framed(after)]
+    if picture is not None:
+        parts.append(_framed(picture[:SIDE, :SIDE]))
+    parts += [scatter(colours, fit), scatter(mapping(colours), None)]
+    if goal is not None:
+        parts.append(scatter(goal, None))
     Image.fromarray(np.concatenate(parts, axis=1)).save(path)
 
 
