@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+pytestmark = pytest.mark.slow
 MODEL = ("--model", "tiny.safetensors")
 
 

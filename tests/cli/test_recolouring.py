@@ -13,6 +13,7 @@ from support import small_resnet
 from uhrtranslate.enhance import illuminance
 from uhrtranslate.models import GeneratorInfo, save_native
 
+pytestmark = pytest.mark.slow
 SECTION = skimage.data.immunohistochemistry()
 
 

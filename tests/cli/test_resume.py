@@ -17,7 +17,10 @@ import tifffile
 
 from uhrtranslate.io.atomic import SUFFIX
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,6 @@ def kind(request, mortal, desk, tmp_path_factory):
     return name, options, content(target), done["took"]
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments_again_and_again(kind, mortal, desk, tmp_path):
     name, options, whole, seconds = kind
     target = tmp_path / name
@@ -110,7 +112,6 @@ def test_killed_at_random_moments_again_and_again(kind, mortal, desk, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "counts"),
     [
