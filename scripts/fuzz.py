@@ -32,7 +32,7 @@ def main() -> None:
             (Path(folder) / kind).mkdir()
             write(Path(folder) / kind)
         totals = {kind: {"read": 0, "refused": 0, "FAILED": 0} for kind in kinds}
-        slowest = 0.0
+        slowest, largest = 0.0, 0
         while time.monotonic() < end:
             for kind, share in (("image", 300), ("checkpoint", 60)):
                 files = list((Path(folder) / kind).iterdir())
@@ -40,6 +40,7 @@ def main() -> None:
                 for outcome, count in found.outcomes.items():
                     totals[kind][outcome] += count
                 slowest = max(slowest, found.slowest)
+                largest = max(largest, found.largest)
                 for number, name, detail in found.failures:
                     failures += 1
                     print(f"seed {number}, {kind} {name}:\n{detail}", flush=True)
@@ -48,7 +49,7 @@ def main() -> None:
         number = max(sum(outcomes.values()), 1)
         shares = ", ".join(f"{name} {count / number:.1%}" for name, count in outcomes.items())
         print(f"{number:,} damaged {kind}s: {shares}")
-    print(f"slowest {slowest:.2f} s")
+    print(f"slowest {slowest:.2f} s, most memory {largest / 1e6:.0f} MB")
     raise SystemExit(1 if failures else 0)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -22,11 +23,13 @@ class Account:
         outcomes: how many were read, refused, or failed.
         failures: seed, name of the file that was damaged, and what happened, of each failure.
         slowest: seconds.
+        largest: bytes of memory beyond what the process had.
     """
 
     outcomes: Counter = field(default_factory=Counter)
     failures: list = field(default_factory=list)
     slowest: float = 0.0
+    largest: int = 0
 
 
 class Victim:
@@ -64,6 +67,13 @@ class Victim:
             self.process = None
 
 
+def death(code):
+    """In words: signals are negative codes."""
+    if code == -signal.SIGALRM:
+        return "it hung, and was ended after ten seconds"
+    return f"the process died, exit code {code}"
+
+
 def hunt(kind, files, folder, seeds, keep=None):
     """Open damaged copies of files.
 
@@ -84,11 +94,13 @@ def hunt(kind, files, folder, seeds, keep=None):
             path.write_bytes(mutated(contents[number], contents, seed))
             answer = victim.ask({"kind": kind, "path": str(path)}) or {
                 "outcome": "FAILED",
-                "detail": f"the process died, exit code {victim.code}",
+                "detail": death(victim.code),
                 "seconds": 0,
+                "bytes": 0,
             }
             account.outcomes[answer["outcome"]] += 1
             account.slowest = max(account.slowest, answer["seconds"])
+            account.largest = max(account.largest, answer["bytes"])
             if answer["outcome"] == "FAILED":
                 account.failures.append((seed, files[number].name, answer["detail"]))
                 if keep:

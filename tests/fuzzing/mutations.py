@@ -1,6 +1,7 @@
 """Files, damaged as disks, networks and attackers damage them; the same seed, the same damage."""
 
 import random
+import re
 import struct
 
 EXTREMES = (
@@ -31,7 +32,7 @@ def mutated(data, others, seed):
     chance = random.Random(seed)
     damaged = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
-        damage = chance.choice((_bits, _run, _cut, _repeat, _splice, _number, _number, _tag, _tag))
+        damage = chance.choice(KINDS)
         damage(damaged, others, chance)
         if not damaged:
             break
@@ -83,6 +84,16 @@ def _number(data, others, chance):
     data[place : place + size] = value.to_bytes(size, order)
 
 
+def _digits(data, others, chance):
+    """A number written in text, as in XML, JSON and the descriptions of TIFFs."""
+    found = list(re.finditer(rb"\d+", bytes(data[:200_000])))
+    if found:
+        start, end = chance.choice(found).span()
+        length = end - start
+        words = (b"9" * length, b"0" * length, b"-1".rjust(length, b"0"), b"9" * (length + 9))
+        data[start:end] = chance.choice(words)
+
+
 def _tag(data, others, chance):
     """A field of a TIFF directory: code, type, count or value."""
     if data[:2] not in (b"II", b"MM") or len(data) < 32:
@@ -94,6 +105,15 @@ def _tag(data, others, chance):
     if start + head > len(data):
         return None
     (count,) = struct.unpack_from(end + ("Q" if big else "H"), data, start)
+    for _ in range(chance.choice((0, 0, 1, 2, 5))):  # to a page further on
+        following = start + head + count * size
+        if following + 8 > len(data):
+            break
+        (place,) = struct.unpack_from(end + ("Q" if big else "I"), data, following)
+        if not 0 < place < len(data) - head:
+            break
+        start = place
+        (count,) = struct.unpack_from(end + ("Q" if big else "H"), data, start)
     entry = start + head + chance.randrange(max(min(count, 40), 1)) * size
     fields = ((0, "H"), (2, "H"), (4, "Q" if big else "I"), (12 if big else 8, "Q" if big else "I"))
     # The pointer to the next directory too: cycles are made of it.
@@ -106,3 +126,6 @@ def _tag(data, others, chance):
     value = chance.choice(values) & (2 ** (8 * struct.calcsize(kind)) - 1)
     struct.pack_into(end + kind, data, place, value)
     return None
+
+
+KINDS = (_bits, _run, _cut, _repeat, _splice, _number, _number, _tag, _tag, _tag, _digits)

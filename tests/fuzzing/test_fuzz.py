@@ -29,7 +29,7 @@ def test_whole_files_are_read(files, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "count"), [("image", 1700), ("checkpoint", 500)])
+@pytest.mark.parametrize(("kind", "count"), [("image", 2000), ("checkpoint", 700)])
 def test_damaged_files_do_no_harm(files, tmp_path, kind, count):
     account = hunt(kind, files[kind], tmp_path, range(count))
     assert account.failures == []

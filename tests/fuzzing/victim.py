@@ -1,18 +1,20 @@
-"""Opens damaged files until it dies: a program for `run.py`, with a job per line on stdin.
+"""Opens damaged files until it dies: a program for `hunt.py`, with a job per line on stdin.
 
 A job is {"kind": "image" | "checkpoint", "path": p}; the answer {"outcome": "read" | "refused" |
-"FAILED", "detail": text, "seconds": s}. What kills this process is the fault of a C library, or of
-a limit: seconds (SIGALRM).
+"FAILED", "detail": text, "seconds": s, "bytes": b}. What kills this process is the fault of a C
+library, or of a limit: seconds (SIGALRM), address space. Address space is capped far above what a
+job may really take, so that a refusal is one of ours and not of the cap.
 """
 
 import json
-import logging
+import os
 import resource
 import signal
 import sys
 import time
 import traceback
 import warnings
+from pathlib import Path
 
 from uhrtranslate.errors import UhrError
 from uhrtranslate.io import open_slide
@@ -20,13 +22,19 @@ from uhrtranslate.models import load_generator
 
 SECONDS = 10
 MEMORY = 1 << 30  # beyond what the libraries take
+ADDRESSES = 6 << 30
 
 
 def read_image(path):
     with open_slide(path) as slide:
-        for number, level in enumerate(slide.info.levels[:4]):
+        assert slide.info.width > 0
+        assert slide.info.height > 0
+        count = len(slide.info.levels)
+        for number in sorted({*range(min(count, 4)), count - 1}):
+            level = slide.info.levels[number]
+            assert min(slide.tile_size(number)) > 0
             w, h = min(level.width, 300), min(level.height, 300)
-            slide.read(0, 0, w, h, number)
+            assert slide.read(0, 0, w, h, number).shape == (h, w, 3)
             slide.read(level.width - w // 2, level.height - h // 2, w, h, number)
         for name in slide.info.associated[:3]:
             slide.associated_image(name)
@@ -36,33 +44,56 @@ def read_checkpoint(path):
     load_generator(path)
 
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024
+
+
+def spilled(errors):
+    """What was written to stderr since the last job."""
+    end = os.lseek(errors, 0, os.SEEK_END)
+    os.lseek(errors, 0, os.SEEK_SET)
+    text = os.read(errors, min(end, 5000)).decode(errors="replace")
+    os.ftruncate(errors, 0)
+    os.lseek(errors, 0, os.SEEK_SET)
+    # GLib says this when OpenSlide opens a file with levels out of order; nothing can stop it.
+    return "" if "OpenSlide-WARNING" in text else text
+
+
+def outcome_of(job):
+    try:
+        {"image": read_image, "checkpoint": read_checkpoint}[job["kind"]](job["path"])
+    except UhrError as error:
+        text = str(error)
+        if "\n" in text.strip() or not text.startswith(job["path"]):
+            return "FAILED", f"no sentence about the file: {text!r}"
+        return "refused", text
+    except BaseException:
+        return "FAILED", traceback.format_exc()
+    return "read", ""
 
 
 def main():
-    warnings.simplefilter("error")  # what leaks to a user's terminal is a failure
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    before = peak()
+    warnings.simplefilter("always")  # what leaks to a user's terminal is a failure
+    limit = status("VmSize") + ADDRESSES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # A file, as C libraries write to the descriptor and not to Python's stream.
+    errors = os.memfd_create("stderr")
+    os.dup2(errors, 2)
     for line in sys.stdin:
         job = json.loads(line)
-        began = time.monotonic()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before, began = status("VmRSS"), time.monotonic()
         signal.alarm(SECONDS)
-        try:
-            {"image": read_image, "checkpoint": read_checkpoint}[job["kind"]](job["path"])
-            outcome, detail = "read", ""
-        except UhrError as error:
-            outcome, detail = "refused", str(error)
-            if "\n" in detail.strip() or not detail.strip():
-                outcome = "FAILED"
-        except BaseException:
-            outcome, detail = "FAILED", traceback.format_exc()
+        outcome, detail = outcome_of(job)
         signal.alarm(0)
-        if peak() > before + MEMORY:
-            outcome, detail = "FAILED", f"took {(peak() - before) / 1e9:.1f} GB"
-            before = peak()
-        seconds = time.monotonic() - began
-        answer = {"outcome": outcome, "detail": detail, "seconds": seconds}
+        seconds, taken = time.monotonic() - began, status("VmHWM") - before
+        if taken > MEMORY:
+            outcome, detail = "FAILED", f"took {taken / 1e9:.1f} GB, {outcome}: {detail}"
+        leaked = spilled(errors)
+        if leaked:
+            outcome, detail = "FAILED", f"wrote to stderr: {leaked}"
+        answer = {"outcome": outcome, "detail": detail, "seconds": seconds, "bytes": taken}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

@@ -70,6 +70,15 @@ HOSTILE = {
     "3 bits": [page(bits=3)],
     "no directory": [],
     "an empty directory": [[]],
+    "one pixel wide, four billion high": [page(width=1, height=2**32 - 1, tile=None)],
+    "the same, compressed": [page(width=1, height=2**32 - 1, tile=None, compression=5)],
+    "four billion wide, one pixel high": [page(width=2**32 - 1, height=1, tile=None)],
+    "a negative height": [
+        sorted([*page(tile=None)[:1], (257, 9, 1, 2**32 - 64), *page(tile=None)[2:]])
+    ],
+    "a negative width": [sorted([(256, 9, 1, 2**32 - 64), *page(compression=50001)[1:]])],
+    "thousands of sizes": [page(width=n, height=n, tile=(16, 16)) for n in range(16, 2100)],
+    "a tile of one sample too many": [[*page()[:5], (277, 3, 1, 65535), *page()[6:]]],
 }
 
 
@@ -84,6 +93,65 @@ def test_hostile_files_are_refused_in_one_sentence(victim, tmp_path, kind):
         assert answer["outcome"] == "refused", answer["detail"]
         assert answer["detail"].startswith(str(path))
     assert answer["seconds"] < 10
+    assert answer["bytes"] < 1 << 30
+
+
+def test_many_levels_are_read_in_time(victim, tmp_path):
+    pages = [page(width=n, height=n, tile=(16, 16), length=256) for n in range(1000, 16, -1)]
+    path = tiff(tmp_path / "a.tif", *pages, tail=bytes(90000))
+    answer = victim.ask({"kind": "image", "path": str(path)})
+    assert answer["outcome"] in ("read", "refused"), answer["detail"]
+
+
+@pytest.mark.parametrize("pages", [1, 20_000])
+def test_a_circle_in_an_ndpi_file(victim, tmp_path, pages):
+    path = tiff(tmp_path / "a.ndpi", *[page()] * (pages - 1), [*page(), "cycle"], tail=bytes(6000))
+    answer = victim.ask({"kind": "image", "path": str(path)})
+    assert answer["outcome"] == "refused", answer["detail"]
+
+
+REAL = {
+    "aperio-svs/CMU-1-Small-Region.svs": 0.6,
+    "hamamatsu-ndpi/test3-DAPI-387.ndpi": 0.5,
+    "dicom-wsi/sm_image.dcm": 0.999,
+    "scanner-pair-ki67/OS-2-ndpi.ome.tif": 0.9,
+}
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.01, 0.1, 0.3, 1])
+@pytest.mark.parametrize("name", REAL)
+def test_real_slides_that_were_cut_are_refused(victim, shared_data, tmp_path, name, share):
+    whole = shared_data(name)
+    path = tmp_path / whole.name
+    data = whole.read_bytes()
+    path.write_bytes(data[: int(len(data) * share * REAL[name])])
+    answer = victim.ask({"kind": "image", "path": str(path)})
+    assert answer["outcome"] == "refused", answer["detail"]
+
+
+def test_damage_that_openslide_meets_while_reading_is_told(shared_data, tmp_path):
+    whole = shared_data("hamamatsu-ndpi/test3-DAPI-387.ndpi")
+    path = tmp_path / whole.name
+    data = bytearray(whole.read_bytes())
+    with tifffile.TiffFile(whole) as tiff:
+        start = tiff.pages[0].dataoffsets[0]
+    data[start + 20_000 : start + 1_500_000] = bytes(1_480_000)
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        assert slide.info.reader == "openslide"
+        with pytest.raises(InputError, match=r"387\.ndpi: is damaged \(.*\); copy it again"):
+            slide.read(0, 0, slide.info.width, slide.info.height)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.svs", "a.ndpi", "a.tif", "a.jpg", "a.mrxs", "a"])
+@pytest.mark.parametrize(
+    "head", [b"", bytes(128) + b"DICM", b"II*\0", b"MM\0+", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"]
+)
+def test_junk_of_any_name_is_refused(victim, tmp_path, name, head):
+    path = tmp_path / name
+    path.write_bytes(head + np.random.default_rng(len(head)).bytes(5000))
+    answer = victim.ask({"kind": "image", "path": str(path)})
+    assert answer["outcome"] == "refused", answer["detail"]
 
 
 def test_tiles_at_which_openslide_would_abort_are_refused(victim, tmp_path):
@@ -171,6 +239,48 @@ def save(path, kind):
         case "grey":
             tifffile.imwrite(path, grey, photometric="minisblack")
             return np.repeat(grey[..., None], 3, axis=2)
+        case "16 bit grey, Motorola":
+            deep = grey.astype(np.uint16) * 257
+            tifffile.imwrite(path, deep, photometric="minisblack", byteorder=">", rowsperstrip=7)
+            return np.repeat(grey[..., None], 3, axis=2)
+        case "CMYK in tiles":
+            cmyk = np.dstack([255 - PIXELS, np.zeros_like(grey)])
+            tifffile.imwrite(
+                path, cmyk, photometric="separated", tile=(32, 48), compression="deflate"
+            )
+            return PIXELS
+        case "16 bit planar in tiles":
+            planes = np.ascontiguousarray(PIXELS.transpose(2, 0, 1)).astype(np.uint16) * 257
+            tifffile.imwrite(
+                path, planes, photometric="rgb", planarconfig="separate", tile=(64, 64),
+                compression="lzw", predictor=True,
+            )  # fmt: skip
+            return PIXELS
+        case "premultiplied alpha":
+            half = np.full((96, 128), 128, np.uint8)
+            laid = np.dstack([PIXELS // 2, half])
+            tifffile.imwrite(path, laid, photometric="rgb", extrasamples=["assocalpha"])
+            return PIXELS // 2 + 127
+        case "12 bit":
+            twelve = grey.astype(np.uint32) * 4095 // 255
+            packed = np.zeros(96 * 128 * 3 // 2, np.uint8)
+            first, second = twelve.ravel()[::2], twelve.ravel()[1::2]
+            packed[::3], packed[2::3] = first >> 4, second & 255
+            packed[1::3] = (first & 15) << 4 | second >> 8
+            entries = page(tile=None, bits=12, offset=200, length=len(packed))
+            tiff(path, entries)
+            path.write_bytes(path.read_bytes().ljust(200, b"\0") + packed.tobytes())
+            return np.repeat(grey[..., None], 3, axis=2)
+        case "fax":
+            image.convert("1").save(path, compression="group4")
+            bits = np.asarray(image.convert("1")).astype(np.uint8) * 255
+            return np.repeat(bits[..., None], 3, axis=2)
+        case "signed":
+            tifffile.imwrite(path, grey.astype(np.int8))
+            return None
+        case "32 bit":
+            tifffile.imwrite(path, grey.astype(np.uint32))
+            return None
         case "complex":
             tifffile.imwrite(path, grey.astype(np.complex64))
             return None
@@ -179,7 +289,8 @@ def save(path, kind):
 
 ODD = (
     "16 bit", "float", "CMYK", "palette", "planar", "alpha", "multi-page", "1 bit",
-    "white is zero", "grey", "complex",
+    "white is zero", "grey", "complex", "16 bit grey, Motorola", "CMYK in tiles",
+    "16 bit planar in tiles", "premultiplied alpha", "12 bit", "fax", "signed", "32 bit",
 )  # fmt: skip
 
 

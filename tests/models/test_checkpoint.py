@@ -330,3 +330,36 @@ def test_a_file_larger_than_memory_is_not_read(make, tmp_path, monkeypatch):
     monkeypatch.setattr(module_under_test, "_memory", lambda: 1000.0)
     with pytest.raises(CheckpointError, match="larger than this machine's memory"):
         load_checkpoint(tmp_path / "g.pth")
+
+
+def nested_pair(as_key):
+    """A pickle of 300 bytes: a pair of the same pair, sixty times over, in a dict."""
+    twice = b"h\x01\x86q\x01"
+    pair = b"K\x01K\x02\x86q\x01" + twice * 60
+    return b"\x80\x02}q\x00" + (pair + b"K\x05s." if as_key else b"K\x05" + pair + b"s.")
+
+
+@pytest.mark.parametrize("as_key", [True, False])
+@pytest.mark.parametrize("old", [True, False])
+def test_a_pickle_that_takes_for_ever_is_refused(as_key, old, make, tmp_path):
+    path = tmp_path / "g.pth"
+    if old:
+        head = [0x1950A86A20F9469CFC6C, 1001, {}]
+        path.write_bytes(b"".join(pickle.dumps(p, 2) for p in head) + nested_pair(as_key))
+    else:
+        torch.save(make().state_dict(), tmp_path / "whole.pth")
+        with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(path, "w") as bomb:
+            for name in whole.namelist():
+                content = nested_pair(as_key) if name.endswith("data.pkl") else whole.read(name)
+                bomb.writestr(name, content)
+    with pytest.raises(CheckpointError, match=r"g\.pth: .* builds more than 10,000,000 values"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x02.", b"\x80\x02(.", b"\x80\x02}K\x01s.", b"\x80\x02(K\x010."]
+)
+def test_pickles_that_take_from_an_empty_stack_are_refused(content, tmp_path):
+    (tmp_path / "g.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(tmp_path / "g.pth")

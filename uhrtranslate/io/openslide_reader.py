@@ -1,5 +1,6 @@
 """Slides through OpenSlide: every vendor format, and the judge of levels, mpp and properties."""
 
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ BLOCK = 1024
 CACHE_BYTES = 96 << 20
 # Px of a tile that OpenSlide is trusted with; those of real slides have a million at most.
 LARGEST_TILE = 1 << 26
+# The same of an associated image, which is read as a whole.
+LARGEST_ASSOCIATED = 1 << 26
 
 
 class OpenSlideSlide(Slide):
@@ -90,6 +93,10 @@ class OpenSlideSlide(Slide):
         """See `Slide.associated_image`."""
         if name not in self.info.associated:
             raise no_such_image(self.info, name)
+        key = f"openslide.associated.{name}."
+        sides = (self.info.properties.get(key + side, "0") for side in ("width", "height"))
+        if math.prod(map(int, sides)) > LARGEST_ASSOCIATED:
+            raise self._damaged(ValueError(f"its {name} image claims to be larger than a slide"))
         try:
             image = self._slide.associated_images[name]
         except openslide.OpenSlideError as error:

@@ -1,17 +1,22 @@
 """Photos through Pillow: decoded once, held as an array."""
 
+import ctypes
+import logging
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io.memory import available_memory
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_8_bit
 from uhrtranslate.io.slide import (
     Level,
@@ -22,20 +27,32 @@ from uhrtranslate.io.slide import (
     read_padded,
 )
 
-# Seven bytes per pixel while decoding: beyond this a photo should be a tiled TIFF.
+# Bytes per pixel while decoding, measured; beyond this a photo should be a tiled TIFF.
 MAX_PIXELS = 2_000_000_000
+PEAK_BYTES = {"JPEG2000": 19, "WEBP": 16, "AVIF": 16}
+USUAL_PEAK_BYTES = 8
+# Photos beyond this many px must have at least so many bytes per px: a blank JPEG has more than a
+# hundredth. What has fewer is cut off, or made to fill the memory.
+FREE_PIXELS = 40_000_000
+LEAST_BYTES = 0.01
+# Rows that are converted together.
+ROWS = 256
+# TIFF compressions that every Pillow has: of others, its libtiff complains on stderr.
+COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+_COMPRESSION = 259
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 DECODED = {"1", "CMYK", "I", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"}
 ORIENTATION = 0x0112
-# What brings the pixels of each EXIF orientation upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# An upright picture as its file has it, for each EXIF orientation.
+STORED: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright),
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
 }
 SIDEWAYS = {5, 6, 7, 8}
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
@@ -58,6 +75,7 @@ class PhotoSlide(Slide):
         self._lock = threading.Lock()
         self._pixels: Pixels | None = None
         self._image: Image.Image | None = None
+        _quiet_libtiff()
         with _no_pillow_limit(), _warnings_kept() as warned:
             image = _open(path)
             try:
@@ -106,6 +124,9 @@ class PhotoSlide(Slide):
             return self._pixels
 
 
+# What it logs of damaged files, our errors say; a program that configures logging still gets it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
 _limit_lock = threading.Lock()
 _warnings_lock = threading.Lock()
 _lifted: list[int | None] = []
@@ -135,6 +156,15 @@ def _warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
         yield caught
 
 
+@cache
+def _quiet_libtiff() -> None:
+    """Let Pillow's libtiff not write to stderr what Pillow raises anyway; where it can be found."""
+    places = Path(PIL.__file__).parent, Path(PIL.__file__).parents[1] / "pillow.libs"
+    for library in (found for place in places for found in place.glob("**/libtiff*")):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
+
+
 def _open(path: Path) -> Image.Image:
     Image.init()  # else formats of plugins that were not needed yet are unknown
     try:
@@ -148,8 +178,13 @@ def _open(path: Path) -> Image.Image:
 def _check_blocks(image: Image.Image, path: Path) -> None:
     """Refuse a TIFF with tiles or strips far larger than it is: libtiff takes memory for one."""
     tags = getattr(image, "tag_v2", {})
-    width = int(tags.get(_TILE_WIDTH, image.width))
-    height = int(tags.get(_TILE_LENGTH, image.height))
+    if tags.get(_COMPRESSION, 1) not in COMPRESSIONS:
+        raise NotForThisReaderError(f"an unsupported compression ({tags[_COMPRESSION]})")
+    try:
+        width = int(tags.get(_TILE_WIDTH, image.width))
+        height = int(tags.get(_TILE_LENGTH, image.height))
+    except (ArithmeticError, TypeError, ValueError):
+        raise NotForThisReaderError("its tiles have no size") from None
     if width * height > max(4 * image.width * image.height, LARGEST_BLOCK):
         raise InputError(
             f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; copy it "
@@ -164,6 +199,19 @@ def _describe(image: Image.Image, path: Path) -> tuple[int, SlideInfo]:
         raise InputError(
             f"{path}: has {width * height / 1e9:.1f} billion pixels, too many for a photo; "
             f"convert it to a tiled TIFF."
+        )
+    size = path.stat().st_size
+    if width * height > max(FREE_PIXELS, size / LEAST_BYTES):
+        raise InputError(
+            f"{path}: says that it has {width:,} x {height:,} px, which {size:,} bytes do not "
+            f"hold; copy it again."
+        )
+    memory = available_memory()
+    needed = width * height * PEAK_BYTES.get(image.format or "", USUAL_PEAK_BYTES)
+    if memory is not None and needed > memory:
+        raise InputError(
+            f"{path}: needs {needed / 1e9:.1f} GB of memory, of which {memory / 1e9:.1f} GB are "
+            f"free; convert it to a tiled TIFF."
         )
     if image.mode not in DECODED and not image.mode.startswith("I;16"):
         raise InputError(
@@ -190,20 +238,21 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError):  # a damaged block says nothing
         return 1
-    return value if value in UPRIGHT else 1
+    return value if value in STORED else 1
 
 
 def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
     try:
         image.load()
-        if orientation != 1:
-            image = image.transpose(UPRIGHT[orientation])
-        if image.mode.startswith("I"):
-            return _from_16_bit(np.asarray(image), info)
-        if image.has_transparency_data:
-            pixels = np.asarray(image.convert("RGBA"))
-            return composite(pixels[..., :3], pixels[..., 3], WHITE)
-        return np.asarray(image.convert("RGB"))
+        pixels = np.empty((info.height, info.width, 3), np.uint8)
+        # Seen as the file has it, so that what is decoded is turned on its way.
+        stored = STORED[orientation](pixels)
+        for top in range(0, image.height, ROWS):
+            bottom = min(top + ROWS, image.height)
+            stored[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)), info)
+        return pixels
+    except InputError:
+        raise
     except MemoryError:
         raise InputError(
             f"{info.path}: does not fit in memory; convert it to a tiled TIFF."
@@ -211,6 +260,15 @@ def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
     except Exception as error:  # what Pillow raises of damaged files is no closed set
         reason = str(error).rstrip(".")
         raise InputError(f"{info.path}: is damaged ({reason}); copy it again.") from error
+
+
+def _to_rgb(image: Image.Image, info: SlideInfo) -> Pixels:
+    if image.mode.startswith("I"):
+        return _from_16_bit(np.asarray(image), info)
+    if image.has_transparency_data:
+        pixels = np.asarray(image.convert("RGBA"))
+        return composite(pixels[..., :3], pixels[..., 3], WHITE)
+    return np.asarray(image.convert("RGB"))
 
 
 def _from_16_bit(grey: NDArray[Any], info: SlideInfo) -> Pixels:

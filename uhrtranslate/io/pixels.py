@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 WHITE = (255, 255, 255)
+# Samples that are converted together.
+CHUNK = 1 << 20
 
 
 def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> Pixels:
@@ -41,7 +43,11 @@ def to_8_bit(pixels: NDArray[Any], bits: int = 16) -> Pixels:
     if bits == 8:
         return pixels.astype(np.uint8, copy=False)
     largest = 2**bits - 1
-    scaled: Pixels = ((pixels.astype(np.uint32) * 255 + largest // 2) // largest).astype(np.uint8)
+    scaled: Pixels = np.empty(pixels.shape, np.uint8)
+    rows = max(CHUNK * len(pixels) // max(pixels.size, 1), 1)
+    for top in range(0, len(pixels), rows):  # four bytes per sample, but never of all
+        part = pixels[top : top + rows].astype(np.uint32)
+        scaled[top : top + rows] = (part * 255 + largest // 2) // largest
     return scaled
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from uhrtranslate.errors import InputError
 
-# Pages of the longest stacks and slides are some hundreds.
-MOST = 20_000
+# Slides with all their levels and channels have some hundreds; tifffile takes seconds for more, as
+# it compares sizes with each other.
+MOST = 2_000
 
 
 def check_chain(path: Path) -> None:
     """Refuse a TIFF whose directories form a circle, or are too many.
 
-    Files that are no TIFF, or whose chain leads out of the file, are left to the readers. (In an
-    NDPI file beyond 4 GB the pointers' upper halves are elsewhere, so its chain may lead astray.)
+    Files that are no TIFF, or whose chain leads out of the file, are left to the readers.
 
     Raises:
         InputError: it is such a file.
@@ -22,13 +22,15 @@ def check_chain(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
-        if order is None or len(head) < 16 or path.suffix.lower() == ".ndpi":
+        if order is None or len(head) < 16:
             return
         (version,) = struct.unpack_from(order + "H", head, 2)
         if version not in (42, 43):
             return
         big = version == 43
-        count, pointer = (order + "Q", order + "Q") if big else (order + "H", order + "I")
+        # NDPI is a classic TIFF, but for pointers to directories of 64 bits.
+        long = big or path.suffix.lower() == ".ndpi"
+        count, pointer = order + ("Q" if big else "H"), order + ("Q" if long else "I")
         size = 20 if big else 12
         (place,) = struct.unpack_from(pointer, head, 8 if big else 4)
         seen: set[int] = set()

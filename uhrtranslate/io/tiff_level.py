@@ -1,5 +1,6 @@
 """One level of a TIFF: where its tiles or strips lie in the file, and how they become RGB."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from uhrtranslate.io.encoded_size import PICTURES, encoded_size
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_8_bit
 
 # Codes of the TIFF 6.0 specification and its supplements.
@@ -16,6 +18,9 @@ UNCOMPRESSED, JPEG_OLD, JPEG = 1, 6, 7
 APERIO_YCBCR = 33003
 LZW, DEFLATE, DEFLATE_OLD, ZSTD = 5, 8, 32946, 50000
 PLAIN_COMPRESSIONS = (UNCOMPRESSED, LZW, JPEG, DEFLATE, DEFLATE_OLD, ZSTD)
+# These and pictures are decoded into memory of known size; other codecs take what a file asks for.
+CCITT, PACKBITS, LZMA = (2, 3, 4), 32773, 34925
+BOUNDED = (UNCOMPRESSED, *CCITT, LZW, DEFLATE, DEFLATE_OLD, PACKBITS, LZMA, ZSTD, *PICTURES)
 COLOURS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 
@@ -112,7 +117,7 @@ def not_decoded(page: tifffile.TiffPage) -> str | None:
         return "has YCbCr pixels without JPEG compression"
     if page.photometric == SEPARATED and page.compression == JPEG:
         return "has CMYK pixels in JPEG compression"
-    if page.compression in (JPEG_OLD, APERIO_YCBCR):
+    if page.compression == APERIO_YCBCR or page.compression not in BOUNDED:
         return f"has an unsupported compression ({int(page.compression)})"
     if page.tags.valueof("Orientation", 1) not in (0, 1):
         return "its pixels are turned (Orientation tag)"
@@ -143,11 +148,36 @@ def is_plain(page: tifffile.TiffPage) -> bool:
     )
 
 
+def piece_size(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Width and height in px of what is decoded at once."""
+    if page.is_tiled:
+        return page.tilewidth, page.tilelength
+    if _is_uncompressed(page):
+        return page.imagewidth, min(ROWS, page.imagelength)
+    return page.imagewidth, min(page.rowsperstrip, page.imagelength)
+
+
+def piece_bytes(page: tifffile.TiffPage) -> int:
+    """Bytes of what is decoded at once, with all its samples."""
+    return math.prod(piece_size(page)) * int(page.samplesperpixel) * np.dtype(page.dtype).itemsize
+
+
+def uncompressed_end(page: tifffile.TiffPage) -> int:
+    """Bytes that the file must have for pixels that lie there as they are; 0 for other pages."""
+    return int(page.dataoffsets[0] + page.nbytes) if _is_uncompressed(page) else 0
+
+
+def _is_uncompressed(page: tifffile.TiffPage) -> bool:
+    return page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16)
+
+
 def make_level(page: tifffile.TiffPage) -> TiffLevel:
     """Take from a page all that reading its pixels needs; the page's file may then be closed."""
+    if min(page.imagewidth, page.imagelength, *piece_size(page)) < 1:  # tags may be signed
+        raise ValueError("its size is not positive")
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
     to_rgb = _converter(page)
-    if page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16):
+    if _is_uncompressed(page):
         return _uncompressed(page, planes, to_rgb)
     # Resolved now: lazy tags move the file's position.
     offsets = np.array(page.dataoffsets, np.int64)
@@ -155,19 +185,19 @@ def make_level(page: tifffile.TiffPage) -> TiffLevel:
     tables: bytes | None = page.jpegtables
     decode_segment = page.decode
     arguments = {"jpegtables": tables} if tables is not None else {}
+    compression = int(page.compression)
+    most = 2 * math.prod(piece_size(page))  # strips of JPEG may have rows to spare
 
     def decode(data: bytes, index: int) -> NDArray[Any]:
+        if compression in PICTURES and math.prod(encoded_size(compression, data)) > most:
+            raise ValueError("a tile holds a picture that is larger than it")
         segment, _, _ = decode_segment(data, index, **arguments)
         if segment is None:
             raise ValueError("no pixels in a tile")
         pixels: NDArray[Any] = segment[0]
         return pixels
 
-    width, height = (
-        (page.tilewidth, page.tilelength)
-        if page.is_tiled
-        else (page.imagewidth, min(page.rowsperstrip, page.imagelength))
-    )
+    width, height = piece_size(page)
     cols = -(-page.imagewidth // width)
     shape = (planes, cols * -(-page.imagelength // height))
     count = shape[0] * shape[1]

@@ -16,6 +16,8 @@ COARSEST_MPP = 20.0
 # Of the OME schema's UnitsLength, those that appear in files.
 MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 PER_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF ResolutionUnit: inch, centimetre
+# Planes of an OME image; tifffile makes a list of as many as the text says.
+MOST_PLANES = 1_000_000
 PROPERTY_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
 
 
@@ -47,6 +49,43 @@ def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:
     }
     icc = page.tags.get(34675)
     return TiffMetadata(mpp, power, icc.value if icc else None, MappingProxyType(properties))
+
+
+def exaggerates(xml: str | None) -> str | None:
+    """Which number in OME-XML no image can have, in a few words; None if all are possible."""
+    try:
+        root = ElementTree.fromstring(xml or "")
+    except ElementTree.ParseError:
+        return None
+    for element in root.iter():
+        name = str(element.tag).rpartition("}")[2]
+        if name == "Pixels":
+            planes = math.prod(max(_count(element.get(f"Size{axis}")), 1) for axis in "CZT")
+        elif name == "TiffData":
+            planes = max((_count(value) for value in element.attrib.values()), default=0)
+        elif name.startswith("ModuloAlong"):
+            start, end, step = (_real(element.get(key)) for key in ("Start", "End", "Step"))
+            planes = int(min(abs(end - start) / (abs(step) or 1.0), 2.0 * MOST_PLANES))
+        else:
+            continue
+        if planes > MOST_PLANES:
+            return f"its OME-XML tells of {planes:,} planes in one image"
+    return None
+
+
+def _count(text: str | None) -> int:
+    try:
+        return int(text or 0)
+    except ValueError:
+        return 0
+
+
+def _real(text: str | None) -> float:
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else math.inf
 
 
 def plausible(mpp: Mpp | None) -> Mpp | None:

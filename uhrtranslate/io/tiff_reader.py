@@ -5,6 +5,7 @@ compressions), and a fast path for those it takes, several times as fast, where 
 judge of levels, mpp and properties.
 """
 
+import logging
 import os
 import struct
 import threading
@@ -28,15 +29,29 @@ from uhrtranslate.io.slide import (
     no_such_image,
     read_padded,
 )
-from uhrtranslate.io.tiff_level import TiffLevel, is_plain, make_level, no_colours, not_decoded
-from uhrtranslate.io.tiff_metadata import plausible, read_metadata
+from uhrtranslate.io.tiff_level import (
+    TiffLevel,
+    is_plain,
+    make_level,
+    no_colours,
+    not_decoded,
+    piece_bytes,
+    uncompressed_end,
+)
+from uhrtranslate.io.tiff_metadata import exaggerates, plausible, read_metadata
 
 CACHE_BYTES = 128 << 20
-# A strip or tile that is larger than this in memory cannot be streamed.
-MAX_TILE_BYTES = 4 << 30
+# A strip or tile that is larger than this in memory cannot be streamed: codecs, predictors and
+# conversions hold up to three copies of one.
+MAX_TILE_BYTES = 256 << 20
+# Px; labels and macro images have some millions.
+LARGEST_ASSOCIATED = 1 << 26
 ASSOCIATED = ("label", "macro", "thumbnail", "overview")
 # OpenSlide's names of formats whose levels are pages of tiles, one beside the other.
 DIRECT_FORMATS = ("aperio", "generic-tiff")
+
+# What it logs of damaged files, our errors say; a program that configures logging still gets it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 class TiffSlide(Slide):
@@ -58,14 +73,19 @@ class TiffSlide(Slide):
         self._cache = BlockCache(CACHE_BYTES)
         _check_header(path)
         with ExitStack() as stack:
-            # tifffile raises all kinds of exceptions for damaged files.
+            # Overflows in damaged tags are no concern of the user.
+            stack.enter_context(np.errstate(all="ignore"))
+            # tifffile raises all kinds of exceptions for damaged files. Files that this one names
+            # are not opened: they may be pipes, or anything.
             try:
-                tif = stack.enter_context(tifffile.TiffFile(path))
+                tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+                if tif.is_ome and (reason := exaggerates(tif.ome_metadata)):
+                    raise InputError(f"{path}: is damaged: {reason}; write it again.")
                 self._levels, self.info = self._describe(tif)
             except (InputError, NotForThisReaderError):
                 raise
             except Exception as error:
-                raise NotForThisReaderError(str(error).rstrip(".") or repr(error)) from error
+                raise self._not_read(error) from error
         self._file = _SharedFile(path)
         try:
             self._check_levels()
@@ -129,6 +149,16 @@ class TiffSlide(Slide):
 
         return self._cache.get((key, number), decode)
 
+    def _not_read(self, error: BaseException) -> Exception:
+        """OpenSlide may take what fails here; to others, a damaged TIFF is not handed on."""
+        reason = str(error).strip().rstrip(".") or repr(error)
+        if self._judge is not None:
+            return NotForThisReaderError(reason)
+        return InputError(
+            f"{self._path}: is damaged, or of a kind of TIFF that is not read ({reason}); copy it "
+            f"again, or convert it to a tiled TIFF."
+        )
+
     def _describe(self, tif: tifffile.TiffFile) -> tuple[list[TiffLevel], SlideInfo]:
         index = max(range(len(tif.series)), key=lambda i: _pixels(tif.series[i]))
         series = tif.series[index]
@@ -138,7 +168,7 @@ class TiffSlide(Slide):
             if judged.format != "aperio":
                 self._check_colours(series)
             pages = _judged_pages(tif, judged)
-            levels = [make_level(page) for page in pages]
+            levels = self._make_levels(tif, pages)
             # OpenSlide fills an Aperio slide's missing tiles from other levels.
             if judged.format == "aperio" and any(level.incomplete for level in levels):
                 raise NotForThisReaderError("tiles are missing")
@@ -147,8 +177,23 @@ class TiffSlide(Slide):
             reason = next(filter(None, map(not_decoded, pages)), None)
             if reason is not None:
                 raise NotForThisReaderError(reason)
-            levels = [make_level(page) for page in pages]
+            levels = self._make_levels(tif, pages)
         return levels, self._info(tif, index, levels)
+
+    def _make_levels(
+        self, tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
+    ) -> list[TiffLevel]:
+        """Levels, once it is sure that reading them takes no more memory than is decent."""
+        size = tif.filehandle.size
+        for page in pages:
+            if uncompressed_end(page) > size:
+                raise _cut_off(self._path, size, uncompressed_end(page))
+            if piece_bytes(page) > MAX_TILE_BYTES:
+                raise InputError(
+                    f"{self._path}: is stored in pieces of {piece_bytes(page) / 1e9:.1f} GB; "
+                    f"convert it to a tiled TIFF."
+                )
+        return [make_level(page) for page in pages]
 
     def _info(self, tif: tifffile.TiffFile, index: int, levels: list[TiffLevel]) -> SlideInfo:
         base = levels[0].width, levels[0].height
@@ -196,21 +241,12 @@ class TiffSlide(Slide):
         needed = max(level.end for level in self._levels)
         if needed > self._file.size:
             raise _cut_off(self._path, self._file.size, needed)
-        for level in self._levels:
-            tile_bytes = level.tile_width * level.tile_height * 3
-            if tile_bytes > MAX_TILE_BYTES:
-                raise InputError(
-                    f"{self._path}: is stored in pieces of {tile_bytes / 1e9:.1f} GB; "
-                    f"convert it to a tiled TIFF."
-                )
         last = len(self._levels) - 1
         if self._levels[last].has(0):
             try:
                 self._tile(self._levels[last], last, 0)
             except InputError as error:
-                raise NotForThisReaderError(
-                    f"no tile could be decoded ({error.__cause__})"
-                ) from error
+                raise self._not_read(error.__cause__ or error) from error
 
 
 def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
@@ -309,4 +345,11 @@ def _other_images(tif: tifffile.TiffFile, main: int) -> dict[str, TiffLevel]:
 
 
 def _is_readable(page: tifffile.TiffPage) -> bool:
-    return no_colours(page) is None and not_decoded(page) is None
+    size = page.parent.filehandle.size
+    return (
+        no_colours(page) is None
+        and not_decoded(page) is None
+        and page.imagewidth * page.imagelength <= LARGEST_ASSOCIATED
+        and piece_bytes(page) <= MAX_TILE_BYTES
+        and uncompressed_end(page) <= size
+    )

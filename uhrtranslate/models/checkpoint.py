@@ -14,10 +14,14 @@ from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models.architecture import Architecture, Arguments
+from uhrtranslate.models.pickle_size import check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
 # Kept by norm layers of PyTorch before 0.4 (or asked for), and never used by instance norm.
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
+
+# Before PyTorch 1.6: magic number, protocol, machine, the content, and keys of its storages.
+_OLD_PICKLES = 5
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,13 @@ def read_tree(path: Path) -> object:
         return read_safetensors(path)[0]
     if kind == "zip":
         _check_zip(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on storages of old files: no concern of the user
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on odd escapes and old storages: no concern of the user
+        _check_pickles(path, kind)
+        try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
-    except Exception as error:  # the unpickler raises anything on hostile bytes
-        raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
+        except Exception as error:  # the unpickler raises anything on hostile bytes
+            raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
 
 
 def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
@@ -192,6 +197,25 @@ def _check_zip(path: Path) -> None:
         raise CheckpointError(f"{path}: is a zip file, but no checkpoint")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise CheckpointError(f"{path}: has compressed content, which torch.save never writes")
+
+
+def _check_pickles(path: Path, kind: str) -> None:
+    """Refuse pickles that are small and build something without end."""
+    try:
+        if kind == "zip":
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    if entry.filename.endswith("data.pkl"):
+                        with archive.open(entry) as file:
+                            check_pickle(file)
+        else:
+            with path.open("rb") as file:
+                for _ in range(_OLD_PICKLES):
+                    check_pickle(file)
+    except Exception as error:  # as the unpickler, on hostile bytes
+        raise CheckpointError(
+            f"{path}: the file is damaged or no checkpoint ({show(error)}); copy it again"
+        ) from error
 
 
 def _why_unreadable(error: Exception) -> str:

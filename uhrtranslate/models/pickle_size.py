@@ -1,0 +1,79 @@
+"""Measure what a pickle builds, before it is built.
+
+A kilobyte of pickle can nest a pair of the same pair sixty times; used as a key, or shown in a
+message, it takes for ever, as its hash and its text visit each of 2^60 leaves. torch's unpickler
+runs no code, but has no such limit.
+"""
+
+import pickletools
+from typing import IO
+
+# Leaves of everything in a pickle, shared parts counted each time; checkpoints have some 10,000.
+MOST_LEAVES = 10_000_000
+
+# A container's leaves, in a list of one, as it may grow after others refer to it.
+_Leaves = list[int]
+
+_FILLED = {"APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "ADDITEMS": None}
+
+
+def check_pickle(file: IO[bytes]) -> None:
+    """Read one pickle, without building it.
+
+    Args:
+        file: at the pickle's first byte; afterwards behind its last.
+
+    Raises:
+        ValueError: it is none, or builds more than is decent.
+    """
+    stack: list[_Leaves | None] = []  # None is a mark
+    memo: dict[int, _Leaves] = {}
+    for opcode, value, _ in pickletools.genops(file):
+        name = opcode.name
+        if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if name == "MEMOIZE" else int(str(value))] = _top(stack)
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo.get(int(str(value)), [1]))
+        elif name == "MARK":
+            stack.append(None)
+        elif name == "DUP":
+            stack.append(_top(stack))
+        elif name in _FILLED:
+            taken = _pop(stack, _FILLED[name])
+            _top(stack)[0] += taken
+            _check(_top(stack)[0])
+        else:
+            before = opcode.stack_before
+            marked = pickletools.markobject in before
+            taken = _pop(stack, None if marked else len(before))
+            if marked and before[0] is not pickletools.markobject:
+                taken += _pop(stack, before.index(pickletools.markobject))
+            _check(taken + 1)
+            stack.extend([taken + 1] for _ in opcode.stack_after)
+
+
+def _top(stack: list[_Leaves | None]) -> _Leaves:
+    if not stack or stack[-1] is None:
+        raise ValueError("a pickle takes from an empty stack")
+    return stack[-1]
+
+
+def _pop(stack: list[_Leaves | None], count: int | None) -> int:
+    """Leaves of what is taken off the stack: so many entries, or all down to the last mark."""
+    total = 0
+    while count is None or count > 0:
+        if not stack:
+            raise ValueError("a pickle takes from an empty stack")
+        entry = stack.pop()
+        if entry is None:
+            if count is None:
+                break
+            raise ValueError("a pickle takes a mark for a value")
+        total += entry[0]
+        count = None if count is None else count - 1
+    return total
+
+
+def _check(leaves: int) -> None:
+    if leaves > MOST_LEAVES:
+        raise ValueError(f"it builds more than {MOST_LEAVES:,} values of few bytes")
