@@ -29,6 +29,7 @@ class ArraySource:
         self.pixels = pixels
         self.height, self.width = pixels.shape[:2]
         self.strip_height = strip_height
+        self.dtype = pixels.dtype
 
     def read(self, x, y, w, h):
         assert x >= 0

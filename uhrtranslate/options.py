@@ -168,6 +168,8 @@ class EnhanceOptions(ImageOptions):
         clip: share of the brightest pixels, hot ones of a camera, that do not count.
         pool: one histogram for all inputs, so that they stay comparable.
         synthesize: make dark-field images of bright-field ones.
+        bits: of results, 8 or 16; inputs are read with all the bits they have. With 16 the
+            compression is deflate unless another lossless one is chosen.
     """
 
     invert: bool = True
@@ -175,6 +177,22 @@ class EnhanceOptions(ImageOptions):
     clip: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     pool: bool = False
     synthesize: bool = False
+    bits: Literal[8, 16] = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lossless(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("bits") == 16:
+            return {"compression": "deflate", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _sixteen_bits_fit(self) -> Self:
+        if self.bits == 16 and self.compression == "jpeg":
+            raise ValueError("jpeg holds 8 bits; choose the compression deflate, lzw or zstd")
+        if self.bits == 16 and self.format == "svs":
+            raise ValueError("svs holds 8 bits; choose the format tiff, ome-tiff or ome-zarr")
+        return self
 
 
 Options = TypeVar("Options", bound=BaseModel)

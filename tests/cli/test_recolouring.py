@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 from support import small_resnet
 
-from uhrtranslate.enhance import illuminance
+from uhrtranslate.enhance import Matching, Tally, illuminance, invert_match
 from uhrtranslate.models import GeneratorInfo, save_native
 
 pytestmark = pytest.mark.slow
@@ -205,6 +205,96 @@ class TestEnhancing:
             for name in ("alone", "pool")
         }
         assert np.ptp(means["alone"]) < 4 < np.ptp(means["pool"])
+
+
+@pytest.fixture(scope="module")
+def deep(desk):
+    """A 16-bit dark-field image that holds some 30,000 levels, most of them in the shadows."""
+    random = np.random.default_rng(5)
+    grey = np.kron(random.uniform(0.05, 1, (30, 40)), np.ones((32, 32))) ** 3
+    grey = (grey * 40_000 + random.normal(0, 200, grey.shape)).clip(0, 65535).astype(np.uint16)
+    path = desk / "deep" / "deep.tif"
+    path.parent.mkdir()
+    tifffile.imwrite(path, grey, tile=(256, 256), compression="deflate")
+    return path
+
+
+class TestSixteenBits:
+    """`uhrt enhance` from and to 16 bits, against the functions on whole arrays."""
+
+    def expected(self, deep, desk, tally, top):
+        goal = Tally.of(pixels(desk / "reference.png"))
+        table = invert_match(tally, goal) * (top / 255)
+        return Matching(table, top).apply(np.repeat(tifffile.imread(deep)[..., None], 3, axis=2))
+
+    @pytest.mark.parametrize("ending", ["tif", "ome.tif"])
+    def test_sixteen_bits_come_out_without_steps(self, uhrt, desk, deep, tmp_path, ending):
+        done = uhrt(
+            "enhance", deep, "--reference", desk / "reference.png", "--bits", "16",
+            "-o", tmp_path / f"a.{ending}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = tifffile.imread(tmp_path / f"a.{ending}")
+        wanted = self.expected(deep, desk, Tally.of(tifffile.imread(deep)), 65535)
+        assert found.dtype == np.uint16
+        assert np.array_equal(found, wanted)
+        assert len(np.unique(found)) > 5_000
+
+    def test_all_bits_count_where_eight_are_written(self, uhrt, desk, deep, tmp_path):
+        done = uhrt(
+            "enhance", deep, "--reference", desk / "reference.png", "-o", tmp_path / "a.png"
+        )
+        assert done.returncode == 0, done.stderr
+        wanted = self.expected(deep, desk, Tally.of(tifffile.imread(deep)), 255)
+        assert np.array_equal(pixels(tmp_path / "a.png"), wanted)
+
+    def test_a_pool_holds_both(self, uhrt, desk, deep, tmp_path):
+        done = uhrt(
+            "enhance", deep, desk / "dark.png", "--reference", desk / "reference.png", "--pool",
+            "--bits", "16", "-o", tmp_path / "out",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        pool = Tally.of(tifffile.imread(deep)) + Tally.of(pixels(desk / "dark.png"))
+        found = tifffile.imread(tmp_path / "out" / "deep.enhanced.tif")
+        assert np.array_equal(found, self.expected(deep, desk, pool, 65535))
+        shallow = tifffile.imread(tmp_path / "out" / "dark.enhanced.tif")
+        goal = Tally.of(pixels(desk / "reference.png"))
+        table = (invert_match(pool, goal) * 257)[::257]
+        assert np.array_equal(shallow, Matching(table, 65535).apply(pixels(desk / "dark.png")))
+
+    def test_masks_previews_and_colour(self, uhrt, desk, deep, tmp_path):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[:, :20] = 255
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        for background, right in (("#ff8000", (65535, 32896, 0)), ("keep", None)):
+            target = tmp_path / f"{background.strip('#')}.tif"
+            done = uhrt(
+                "enhance", deep, "--reference", desk / "reference.png", "--bits", "16", "--colour",
+                "--mask", tmp_path / "mask.png", "--background", background, "--preview",
+                "--region", "0,0,1280,960", "-o", target,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            found = tifffile.imread(target)[400, 1275]
+            kept = (tifffile.imread(deep)[400, 1275],) * 3
+            assert tuple(found) == (right or kept)
+            assert target.with_name(f"{target.stem}.preview.png").exists()
+
+    @pytest.mark.parametrize(
+        ("more", "code"),
+        [
+            (("-o", "a.png"), 1),
+            (("-o", "a.tif", "--compression", "jpeg"), 2),
+            (("-o", "a.svs", "--format", "svs"), 2),
+            (("-o", "a.tif", "--bits", "12"), 2),
+        ],
+    )
+    def test_what_cannot_hold_them_is_refused(self, uhrt, desk, deep, tmp_path, more, code):
+        arguments = [tmp_path / word if word.startswith("a.") else word for word in more]
+        reference = ("--reference", desk / "reference.png")
+        done = uhrt("enhance", deep, *reference, "--bits", "16", *arguments)
+        assert done.returncode == code, done.stderr
+        assert "bits" in done.stderr
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

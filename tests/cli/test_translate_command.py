@@ -207,6 +207,8 @@ def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     state = tmp_path / "o.tif.uhrt-partial" / "state"

@@ -108,8 +108,10 @@ def test_tallies_add_up_and_survive_json():
     assert np.array_equal(parts.counts, Tally.of(image).counts)
     saved = json.loads(json.dumps(dump_tally(parts)))
     assert np.array_equal(load_tally(saved).counts, parts.counts)
-    with pytest.raises(ValueError, match="cannot be added"):
-        parts + Tally.nothing(65536)
+    grey = image[..., 0]
+    both = Tally.of(grey) + Tally.of(grey.astype(np.uint16) * 257)
+    assert np.array_equal(both.counts, 2 * Tally.of(grey).widened().counts)
+    assert np.array_equal(np.flatnonzero(both.counts), 257 * np.unique(grey.astype(int)))
     with pytest.raises(ValueError, match="no pixels"):
         match(Tally.nothing(), parts)
 

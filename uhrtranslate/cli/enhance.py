@@ -50,6 +50,10 @@ def enhance(
         Path | None,
         typer.Option(metavar="HIST.json", help="Also write the reference's histogram."),
     ] = None,
+    bits: Annotated[
+        int,
+        typer.Option(help="Of results: 8, or 16 (lossless); inputs are read with all they have."),
+    ] = 8,
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
@@ -73,7 +77,8 @@ def enhance(
     """
     flags: dict[str, Any] = {
         "invert": invert, "colour": colour, "clip": clip, "pool": pool,
-        "synthesize": synthesize, "level": level, "mpp": mpp, "region": region, "mask": mask,
+        "synthesize": synthesize, "bits": bits,
+        "level": level, "mpp": mpp, "region": region, "mask": mask,
         "background": background, "format": format, "compression": compression,
         "quality": quality, "preview": preview, "overwrite": overwrite, "resume": resume,
         "skip_existing": skip_existing, "workers": workers,

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.engine.rows import Pixels
 from uhrtranslate.geometry import Tile, TilePlan
+from uhrtranslate.io import Pixels
 
 # From colours [n, 3] uint8 to colours [n, 3] uint8.
 ColourMap = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

@@ -16,11 +16,11 @@ from uhrtranslate.engine.layers import (
     MomentRule,
     Recorder,
 )
-from uhrtranslate.engine.rows import Pixels
 from uhrtranslate.engine.runner import GeneratorRunner
 from uhrtranslate.engine.statistics import Moments, StatisticsRing
 from uhrtranslate.errors import UhrError
 from uhrtranslate.geometry import Tile, TilePlan
+from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import TIN, Normalizer, PatchIN
 
 # A cell whose pixels vary less than this (std in grey levels, in every channel) is flat: bare

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uhrtranslate.engine.rows import Pixels, RowBuffer
+from uhrtranslate.engine.rows import RowBuffer
 from uhrtranslate.geometry import Box, CellGrid, CellMask, Tile, TilePlan, cut_band, spans
+from uhrtranslate.io import Pixels, to_bits
 
 Colour = tuple[int, int, int]
 
@@ -24,11 +25,13 @@ class Masking:
 
     Attributes:
         cells: kept and skipped cells; None keeps all.
-        background: RGB in place of skipped cells; None leaves the image's own pixels.
+        background: RGB of 8 bits in place of skipped cells; None leaves the image's own pixels.
+        bits: of the result, 8 or 16.
     """
 
     cells: CellMask | None = None
     background: Colour | None = (255, 255, 255)
+    bits: int = 8
 
     def __post_init__(self) -> None:
         if self.cells is not None and bool(self.cells.kept.all()):
@@ -80,13 +83,15 @@ class Masking:
         return self.cells.near(box, margin)
 
     def backdrop(self, box: Box, rows: RowBuffer) -> Pixels:
-        """What stands in place of skipped cells, [h, w, 3] uint8."""
+        """What stands in place of skipped cells, [h, w, 3]."""
         if self.background is None:
-            return rows.view(box)
-        return np.full((box.h, box.w, 3), self.background, np.uint8)
+            pixels = rows.view(box)
+            return to_bits(pixels, 8 * pixels.itemsize, self.bits)
+        colour = to_bits(np.array(self.background, np.uint8), 8, self.bits)
+        return np.broadcast_to(colour, (box.h, box.w, 3)).copy()
 
     def joined(self, plan: TilePlan, core: Box, pixels: Pixels, rows: RowBuffer) -> Pixels:
-        """A tile's result with the ramps into the background, [h, w, 3] uint8."""
+        """A tile's result with the ramps into the background, [h, w, 3]."""
         if self.cells is None:
             return pixels
         result = pixels.copy()

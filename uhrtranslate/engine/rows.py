@@ -4,14 +4,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uhrtranslate.geometry import Box, reflect, spans
-
-Pixels = NDArray[np.uint8]
+from uhrtranslate.io import Pixels
 
 # Width of one read: wide enough that storage tiles are seldom cut, narrow enough to share a
 # strip among the reader threads.
@@ -24,6 +22,7 @@ class Source(Protocol):
     Attributes:
         width, height: size in px.
         strip_height: rows that are best read together.
+        dtype: of its pixels, uint8 or uint16.
     """
 
     @property
@@ -35,8 +34,11 @@ class Source(Protocol):
     @property
     def strip_height(self) -> int: ...  # noqa: D102
 
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of a rectangle inside the image, [h, w, 3] uint8 RGB."""
+        """Pixels of a rectangle inside the image, [h, w, 3] RGB."""
         ...
 
 
@@ -92,13 +94,13 @@ class RowBuffer:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def view(self, box: Box) -> Pixels:
-        """A copy of a rectangle of the image continued by reflection, [h, w, 3] uint8."""
+        """A copy of a rectangle of the image continued by reflection, [h, w, 3]."""
         ys = reflect(box.y, box.y + box.h, self._source.height)
         xs = reflect(box.x, box.x + box.w, self._source.width)
         top, bottom = int(ys.min()), int(ys.max()) + 1
         left, right = int(xs.min()), int(xs.max()) + 1
         self._read_to(bottom)
-        block = np.empty((bottom - top, right - left, 3), np.uint8)
+        block = np.empty((bottom - top, right - left, 3), self._source.dtype)
         there = 0
         for start, strip in self._strips:
             first, last = max(start, top), min(start + len(strip), bottom)
@@ -134,7 +136,7 @@ class RowBuffer:
         if self._spare and self._spare[-1].shape == shape:
             strip = self._spare.pop()
         else:
-            strip = np.empty(shape, np.uint8)
+            strip = np.empty(shape, self._source.dtype)
         reads = []
         for x0, x1 in spans(self._source.width, READ_WIDTH):
             if self._wanted(Box(x0, y0, x1 - x0, y1 - y0)):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from uhrtranslate.engine.layers import Action, NormSwitch, replace_norms
-from uhrtranslate.engine.rows import Pixels
 from uhrtranslate.errors import CheckpointError, UhrError
+from uhrtranslate.io import Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
 
 # Rec. 601, as Pillow's and most cameras' grey.

@@ -3,12 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from uhrtranslate.geometry import Tile, TilePlan
-
-Pixels = NDArray[np.uint8]
+from uhrtranslate.io import Pixels
 
 
 class Transform(Protocol):
@@ -37,7 +33,7 @@ class Transform(Protocol):
 
         Args:
             row: its number.
-            cells: [cell, cell, 3] uint8 each; None for a cell that a mask skips, so that it has
+            cells: [cell, cell, 3] each; None for a cell that a mask skips, so that it has
                 no statistics.
         """
         ...

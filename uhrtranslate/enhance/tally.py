@@ -39,14 +39,18 @@ class Tally:
         """The tally of no pixels."""
         return Tally(np.zeros(levels, np.int64))
 
-    def __add__(self, other: "Tally") -> "Tally":
-        """Both together.
+    def widened(self) -> "Tally":
+        """The same of 16 bits: 255 becomes 65535."""
+        if self.levels == 65536:
+            return self
+        counts = np.zeros(65536, np.int64)
+        counts[::257] = self.counts
+        return Tally(counts)
 
-        Raises:
-            ValueError: one is of 8 bits, the other of 16.
-        """
-        if len(self.counts) != len(other.counts):
-            raise ValueError("tallies of 8 and of 16 bits cannot be added")
+    def __add__(self, other: "Tally") -> "Tally":
+        """Both together; of 16 bits if one of them is."""
+        if self.levels != other.levels:
+            return self.widened() + other.widened()
         return Tally(self.counts + other.counts)
 
     @property

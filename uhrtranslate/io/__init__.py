@@ -8,7 +8,7 @@ from uhrtranslate.io.formats import suffix_of
 from uhrtranslate.io.inputs import Found, Missing, expand_inputs
 from uhrtranslate.io.metadata import OutputSpec
 from uhrtranslate.io.photo_writer import PhotoWriter
-from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.pyramid import PyramidWriter
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, open_slide
 from uhrtranslate.io.thumbnails import bilinear_thumbnail, thumbnail
@@ -45,4 +45,5 @@ __all__ = [
     "resized",
     "suffix_of",
     "thumbnail",
+    "to_bits",
 ]

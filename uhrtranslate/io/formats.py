@@ -23,6 +23,7 @@ class SlideFormat:
         assemble: makes the file, or folder, from encoded tiles.
         encoder: from a compression's name to what encodes one tile.
         holds_associated: whether label, macro image and thumbnail have a place in it.
+        bits: of pixels that it holds.
     """
 
     suffix: str
@@ -30,6 +31,7 @@ class SlideFormat:
     assemble: Callable[[Path, OutputSpec, list[EncodedLevel]], None]
     encoder: Callable[[str], Encode]
     holds_associated: bool = False
+    bits: tuple[int, ...] = (8, 16)
 
 
 def _tiff_encoder(compression: str) -> Encode:
@@ -40,7 +42,7 @@ _TIFF_ENDINGS = (".tif", ".tiff", ".btf")
 FORMATS = {
     "tiff": SlideFormat(".tif", _TIFF_ENDINGS, write_tiff, _tiff_encoder),
     "ome-tiff": SlideFormat(".ome.tif", _TIFF_ENDINGS, write_ome_tiff, _tiff_encoder, True),
-    "svs": SlideFormat(".svs", (".svs", *_TIFF_ENDINGS), write_aperio, _tiff_encoder, True),
+    "svs": SlideFormat(".svs", (".svs", *_TIFF_ENDINGS), write_aperio, _tiff_encoder, True, (8,)),
     "ome-zarr": SlideFormat(".ome.zarr", (".zarr",), write_ome_zarr, encode_chunk),
 }
 SLIDE_SUFFIXES = (*_TIFF_ENDINGS, ".svs", ".zarr")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class OutputSpec:
         description: how the image was made; JSON, or other text.
         compression: of TIFF tiles; a name of `COMPRESSIONS`.
         quality: of JPEG and WebP, 1 to 100.
+        bits: of the pixels, 8 or 16; JPEG, WebP and Aperio's layout hold 8.
         tile: side of the TIFF tiles in px; a multiple of 16.
         smallest: the levels of a pyramid end where the longer side is at most this many px.
         exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
@@ -45,6 +47,7 @@ class OutputSpec:
     description: str = ""
     compression: str = "jpeg"
     quality: int = 90
+    bits: int = 8
     tile: int = 512
     smallest: int = 1024
     exif: bytes | None = None
@@ -63,6 +66,10 @@ class OutputSpec:
             )
         if not 1 <= self.quality <= 100:
             raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
+        if self.bits not in (8, 16):
+            raise OptionError(f"{self.bits} bits: choose 8 or 16")
+        if self.bits == 16 and self.compression == "jpeg":
+            raise OptionError("jpeg holds no 16 bits; choose deflate, lzw, zstd or none")
         if self.tile < 16 or self.tile % 16:
             raise OptionError(f"TIFF tiles of {self.tile} px: choose a multiple of 16")
         if not (0 < self.width < 2**31 and 0 < self.height < 2**31 and self.smallest > 0):
@@ -71,6 +78,11 @@ class OutputSpec:
             raise OptionError(f"mpp {self.mpp} cannot be stored; name the true one")
         if self.description.startswith("Aperio"):
             raise ValueError("a description that starts with 'Aperio' changes how readers read")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
     @property
     def position_um(self) -> tuple[float, float] | None:

@@ -6,7 +6,6 @@ For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import tifffile
 
 from uhrtranslate.io.metadata import SOFTWARE, OutputSpec, pixels_per_cm
@@ -35,7 +34,7 @@ def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
             tiff.write(
                 level.tiles,
                 shape=(level.height, level.width, 3),
-                dtype=np.uint8,
+                dtype=spec.dtype,
                 tile=(spec.tile, spec.tile),
                 **COMPRESSIONS[spec.compression].tags,
                 subifds=len(levels) - 1 if first else None,
@@ -104,7 +103,7 @@ def _image(
         "Pixels",
         ID=f"Pixels:{number}",
         DimensionOrder="XYCZT",
-        Type="uint8",
+        Type=f"uint{spec.bits if spec else 8}",
         SizeX=str(width),
         SizeY=str(height),
         SizeC="3",

@@ -12,7 +12,8 @@ import numpy as np
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.metadata import SOFTWARE, OutputSpec
-from uhrtranslate.io.tiff_codecs import Encode, Pixels
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.tiff_codecs import Encode
 from uhrtranslate.io.tiff_writer import EncodedLevel
 
 # Within 1% of level 9's size on stained tissue, and 9 times faster.
@@ -57,7 +58,7 @@ def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
             str(number),
             shape=(3, level.height, level.width),
             chunks=(3, spec.tile, spec.tile),
-            dtype=np.uint8,
+            dtype=spec.dtype,
             compressors=compressor,
             fill_value=0,
             chunk_key_encoding={"name": "v2", "separator": "/"},
@@ -96,12 +97,13 @@ def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, A
                 ],
             }
         )
+    top = 2**spec.bits - 1
     channels = [
         {
             "label": name,
             "color": colour,
             "active": True,
-            "window": {"start": 0, "end": 255, "min": 0, "max": 255},
+            "window": {"start": 0, "end": top, "min": 0, "max": top},
         }
         for name, colour in (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
     ]

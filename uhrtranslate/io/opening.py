@@ -14,11 +14,13 @@ from uhrtranslate.io.zarr_reader import ZarrSlide
 NEVER_PHOTOS = (".mrxs",)
 
 
-def open_with_any_reader(path: Path) -> Slide:
+def open_with_any_reader(path: Path, deep: bool = False) -> Slide:
     """Try OpenSlide, tifffile, then Pillow; see `open_slide`."""
     if path.suffix.lower() == ".zarr" and path.is_dir():
-        return ZarrSlide(path)
+        return ZarrSlide(path, deep)
     _check_file(path)
+    if deep and (tiff := _deep_tiff(path)):
+        return tiff
     reasons = []
     try:
         return open_direct(path, OpenSlideSlide(path))
@@ -32,13 +34,25 @@ def open_with_any_reader(path: Path) -> Slide:
         reasons.append("Pillow: not a photo by its name")
     else:
         try:
-            return PhotoSlide(path)
+            return PhotoSlide(path, deep)
         except NotForThisReaderError as error:
             reasons.append(f"Pillow: {error}")
     raise InputError(
         f"{path}: no reader takes it ({'; '.join(reasons)}); "
         f"check that it is an image and that it, and the files belonging to it, are complete."
     )
+
+
+def _deep_tiff(path: Path) -> Slide | None:
+    """The slide if it is a TIFF of more than 8 bits."""
+    try:
+        slide = TiffSlide(path, deep=True)
+    except (NotForThisReaderError, InputError):
+        return None  # the usual way knows, and says what is wrong
+    if slide.info.bits > 8:
+        return slide
+    slide.close()
+    return None
 
 
 def _check_file(path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.memory import available_memory
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_8_bit
+from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_bits
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -65,13 +66,14 @@ class PhotoSlide(Slide):
 
     Args:
         path: of the file.
+        deep: give 16 bits where Pillow has them: of grey images.
 
     Raises:
         NotForThisReaderError: Pillow does not take it.
         InputError: it has more pixels than are held in memory, or pixels that are no colours.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deep: bool = False) -> None:
         self._lock = threading.Lock()
         self._pixels: Pixels | None = None
         self._image: Image.Image | None = None
@@ -87,6 +89,8 @@ class PhotoSlide(Slide):
             except BaseException:
                 image.close()
                 raise
+        if deep and image.mode.startswith("I"):
+            self.info = replace(self.info, bits=16)
         self._image = image
 
     def tile_size(self, level: int) -> tuple[int, int]:
@@ -244,7 +248,7 @@ def _orientation(image: Image.Image) -> int:
 def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
     try:
         image.load()
-        pixels = np.empty((info.height, info.width, 3), np.uint8)
+        pixels = np.empty((info.height, info.width, 3), info.dtype)
         # Seen as the file has it, so that what is decoded is turned on its way.
         stored = STORED[orientation](pixels)
         for top in range(0, image.height, ROWS):
@@ -274,4 +278,4 @@ def _to_rgb(image: Image.Image, info: SlideInfo) -> Pixels:
 def _from_16_bit(grey: NDArray[Any], info: SlideInfo) -> Pixels:
     if grey.min() < 0 or grey.max() > 65535:
         raise InputError(f"{info.path}: has 32-bit pixels; convert it to 8-bit RGB or grey.")
-    return np.repeat(to_8_bit(grey.astype(np.uint16))[..., None], 3, axis=2)
+    return np.repeat(to_bits(grey.astype(np.uint16), 16, info.bits)[..., None], 3, axis=2)

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from uhrtranslate.errors import OutputError
@@ -18,6 +17,7 @@ from uhrtranslate.io.disk import human_size, output_errors
 from uhrtranslate.io.journal import Job, Journal
 from uhrtranslate.io.memory import available_memory
 from uhrtranslate.io.metadata import SOFTWARE, OutputSpec, pixels_per_cm
+from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.pyramid import check_rectangle
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
@@ -92,6 +92,10 @@ class PhotoWriter:
         self.start = 0
         self._saved = 0  # rows that are on the disk
         self._stack = ExitStack()
+        if spec.bits != 8:
+            raise OutputError(
+                f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
+            )
         self._check_size()
         self._exif = _exif(spec, self._format.exif)
 
@@ -121,7 +125,7 @@ class PhotoWriter:
                 with output_errors(self._output.target):
                     self._finish()
 
-    def write(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+    def write(self, x: int, y: int, pixels: Pixels) -> None:
         """Take a rectangle of pixels; it is copied.
 
         Args:

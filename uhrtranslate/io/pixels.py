@@ -1,11 +1,12 @@
-"""What readers do to pixels: everything becomes opaque 8-bit RGB."""
+"""What readers do to pixels: everything becomes opaque RGB of 8 bits, or of 16 if asked for."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+# uint8; uint16 of slides that were opened for it.
+Pixels = NDArray[np.unsignedinteger[Any]]
 WHITE = (255, 255, 255)
 # Samples that are converted together.
 CHUNK = 1 << 20
@@ -15,23 +16,26 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> P
     """Lay pixels over a background colour.
 
     Args:
-        rgb: [h, w, 3], not multiplied with alpha.
-        alpha: [h, w], 255 is opaque.
-        background: RGB.
+        rgb: [h, w, 3] uint8 or uint16, not multiplied with alpha.
+        alpha: [h, w], of the same type; its largest value is opaque.
+        background: RGB of 8 bits.
 
     Returns:
-        [h, w, 3] uint8, contiguous.
+        [h, w, 3] of the same type, contiguous.
     """
-    if alpha.min() == 255:
+    top = np.iinfo(rgb.dtype).max
+    if alpha.min() == top:
         return np.ascontiguousarray(rgb)
-    weight = alpha[..., None].astype(np.uint16)
-    behind = np.array(background, np.uint16) * (255 - weight)
-    mixed: Pixels = ((rgb * weight + behind + 127) // 255).astype(np.uint8)
+    # Twice as wide as the pixels, so that products fit.
+    wide: np.dtype[Any] = np.dtype(np.uint16 if top == 255 else np.uint32)
+    weight = alpha[..., None].astype(wide)
+    behind = np.array([value * (top // 255) for value in background], wide) * (top - weight)
+    mixed: Pixels = ((rgb * weight + behind + top // 2) // top).astype(rgb.dtype)
     return mixed
 
 
-def to_8_bit(pixels: NDArray[Any], bits: int = 16) -> Pixels:
-    """Scale unsigned pixels to 8 bit: the range of the type, not of the image, becomes 0..255.
+def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
+    """Scale unsigned pixels: the range of the type, not of the image, becomes the wanted range.
 
     Rounded to the nearest, so 8-bit values that were widened come back unchanged. Data of fewer
     bits in a wider type (12 in 16) stays as dark as it is stored.
@@ -39,15 +43,20 @@ def to_8_bit(pixels: NDArray[Any], bits: int = 16) -> Pixels:
     Args:
         pixels: of any shape.
         bits: of the stored values, 1 to 16.
+        wanted: bits of the result, 8 or 16.
+
+    Returns:
+        The same shape, uint8 or uint16.
     """
-    if bits == 8:
-        return pixels.astype(np.uint8, copy=False)
-    largest = 2**bits - 1
-    scaled: Pixels = np.empty(pixels.shape, np.uint8)
+    dtype = np.uint8 if wanted == 8 else np.uint16
+    if bits == wanted:
+        return pixels.astype(dtype, copy=False)
+    largest, top = 2**bits - 1, 2**wanted - 1
+    scaled: Pixels = np.empty(pixels.shape, dtype)
     rows = max(CHUNK * len(pixels) // max(pixels.size, 1), 1)
-    for top in range(0, len(pixels), rows):  # four bytes per sample, but never of all
-        part = pixels[top : top + rows].astype(np.uint32)
-        scaled[top : top + rows] = (part * 255 + largest // 2) // largest
+    for start in range(0, len(pixels), rows):  # four bytes per sample, but never of all
+        part = pixels[start : start + rows].astype(np.uint32)
+        scaled[start : start + rows] = (part * np.uint32(top) + largest // 2) // largest
     return scaled
 
 

@@ -25,7 +25,7 @@ from uhrtranslate.io.disk import output_errors
 from uhrtranslate.io.formats import FORMATS, format_of
 from uhrtranslate.io.journal import Job, Journal, State
 from uhrtranslate.io.metadata import OutputSpec
-from uhrtranslate.io.tiff_codecs import Pixels
+from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.tiff_writer import EncodedLevel
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
@@ -69,6 +69,11 @@ class PyramidWriter:
             raise OutputError(
                 f"{target}: this format has no place for label, macro image and thumbnail; "
                 "leave out --keep-associated, or use --format svs or ome-tiff"
+            )
+        if spec.bits not in FORMATS[format_of(target, spec.format)].bits:
+            raise OutputError(
+                f"{target}: this format holds no pixels of {spec.bits} bits; write a .tif, or 8 "
+                "bits"
             )
         self._workers = max(1, workers)
         self._output = PartialOutput(target, overwrite, job, resume)
@@ -115,12 +120,12 @@ class PyramidWriter:
                 with output_errors(self._output.target, self._missing_bytes):
                     self._finish()
 
-    def write(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+    def write(self, x: int, y: int, pixels: Pixels) -> None:
         """Take a rectangle of pixels; it is copied.
 
         Args:
             x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB; every pixel of the image must come exactly once.
+            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
 
         Raises:
             OutputError: the disk is full, or refuses.
@@ -195,14 +200,16 @@ class PyramidWriter:
         return int(2 * spilled / share) - used
 
 
-def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: Pixels) -> None:
     """Refuse pixels that are no RGB rectangle inside the image.
 
     Raises:
         ValueError: they are not.
     """
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-        raise ValueError(f"pixels must be [h, w, 3] uint8, not {pixels.shape} {pixels.dtype}")
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
+        raise ValueError(
+            f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
+        )
     h, w = pixels.shape[:2]
     if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
         raise ValueError(
@@ -212,8 +219,9 @@ def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: NDArray[np.uint8])
 
 def halve(pixels: Pixels) -> Pixels:
     """Average squares of 2 x 2 pixels, .5 rounded up; sides must be even."""
-    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), np.uint8)
-    rows = np.add(pixels[0::2], pixels[1::2], dtype=np.uint16)
+    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
+    wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
+    rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
     for channel in range(3):  # numpy's inner loop then runs along a row, not over 3 channels
         sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
         sums += 2
@@ -338,11 +346,11 @@ class _Level:
         if self._full[key] or (tile and tile.came[place].any()):
             raise ValueError(f"pixels of tile ({row}, {col}) came twice")
         if tile is None and part.shape[:2] == (h, w):  # whole at once: nothing to keep track of
-            full = np.empty((size, size, 3), np.uint8)
+            full = np.empty((size, size, 3), pixels.dtype)
             full[:h, :w] = part
         else:
             if tile is None:
-                blank = np.empty((size, size, 3), np.uint8)
+                blank = np.empty((size, size, 3), pixels.dtype)
                 tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
             tile.pixels[place] = part
             tile.came[place] = True

@@ -5,6 +5,7 @@ result is cut into reads. Strong reductions first average whole boxes of pixels.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -47,8 +48,8 @@ class Resampled:
     _cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
 
     def __call__(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of the result, [h, w, 3] uint8; safe from several threads."""
-        pixels = np.empty((h, w, 3), np.uint8)
+        """Pixels of the result, [h, w, 3] as the slide's; safe from several threads."""
+        pixels = np.empty((h, w, 3), self.slide.info.dtype)
         for row in range(y // BLOCK, -(-(y + h) // BLOCK)):
             for col in range(x // BLOCK, -(-(x + w) // BLOCK)):
                 block = self._cache.get((row, col), partial(self._block, row, col))
@@ -67,8 +68,9 @@ class Resampled:
         down = _Axis(self.box[1], self.box[3], self.height, size.height).block(row)
         source = self._averaged(across, down)
         box = (across.start, down.start, across.stop, down.stop)
-        image = Image.fromarray(source).resize((across.size, down.size), FILTER, box)
-        return np.asarray(image)
+        return _with_pillow(
+            source, lambda image: image.resize((across.size, down.size), FILTER, box)
+        )
 
     def _averaged(self, across: "_Span", down: "_Span") -> Pixels:
         """Pixels below a block and its surroundings, boxes of them averaged."""
@@ -77,15 +79,29 @@ class Resampled:
         if kx == ky == 1:
             w, h = across.last - across.first, down.last - down.first
             return self.slide.read(across.first, down.first, w, h, self.level)
-        pixels = np.empty((down.last - down.first, across.last - across.first, 3), np.uint8)
+        shape = down.last - down.first, across.last - across.first, 3
+        pixels = np.empty(shape, self.slide.info.dtype)
         for top, bottom in spans(pixels.shape[0], max(PIECE // ky, 1)):
             for left, right in spans(pixels.shape[1], max(PIECE // kx, 1)):
                 x, y = (across.first + left) * kx, (down.first + top) * ky
                 w = min((across.first + right) * kx, size.width) - x
                 h = min((down.first + bottom) * ky, size.height) - y
-                piece = Image.fromarray(self.slide.read(x, y, w, h, self.level))
-                pixels[top:bottom, left:right] = np.asarray(piece.reduce((kx, ky)))
+                pixels[top:bottom, left:right] = _with_pillow(
+                    self.slide.read(x, y, w, h, self.level), lambda image: image.reduce((kx, ky))
+                )
         return pixels
+
+
+def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
+    """Change an image; one of 16 bits as three of floats, which is all that Pillow has for it."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(change(Image.fromarray(pixels)))
+    planes = [
+        change(Image.fromarray(plane.astype(np.float32))) for plane in np.moveaxis(pixels, 2, 0)
+    ]
+    changed = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    rounded: Pixels = np.rint(changed).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return rounded
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io.pixels import WHITE, Pixels
+from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class SlideInfo:
         properties: as the file names them.
         associated: names of associated images.
         exif: EXIF block of a photo, its orientation included, which has been applied to the pixels.
+        bits: of the pixels that reads give, 8 or 16.
     """
 
     path: str
@@ -61,6 +62,7 @@ class SlideInfo:
     )
     associated: tuple[str, ...] = ()
     exif: bytes | None = field(default=None, repr=False)
+    bits: int = 8
 
     @property
     def width(self) -> int:
@@ -71,6 +73,16 @@ class SlideInfo:
     def height(self) -> int:
         """Height of level 0 in px."""
         return self.levels[0].height
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels that reads give."""
+        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+
+    @property
+    def background_pixel(self) -> Pixels:
+        """The background in the range of the pixels, [3]."""
+        return to_bits(np.array(self.background, np.uint8), 8, self.bits)
 
     @property
     def is_photo(self) -> bool:
@@ -101,7 +113,7 @@ class Slide(Protocol):
             level: 0 is the largest.
 
         Returns:
-            RGB, [h, w, 3] uint8; a copy.
+            RGB, [h, w, 3] uint8; uint16 if `info.bits` is 16; a copy.
 
         Raises:
             InputError: the file is damaged.
@@ -172,7 +184,7 @@ def read_padded(
         inside: reads x, y, w, h that lie inside.
 
     Returns:
-        RGB, [h, w, 3] uint8, background outside the level.
+        RGB, [h, w, 3], background outside the level.
 
     Raises:
         ValueError: an empty rectangle, or no such level.
@@ -187,8 +199,8 @@ def read_padded(
     right, bottom = min(x + w, size.width), min(y + h, size.height)
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return inside(x, y, w, h)
-    padded = np.empty((h, w, 3), np.uint8)
-    padded[:] = info.background
+    padded = np.empty((h, w, 3), info.dtype)
+    padded[:] = info.background_pixel
     if left < right and top < bottom:
         pixels = inside(left, top, right - left, bottom - top)
         padded[top - y : bottom - y, left - x : right - x] = pixels
@@ -199,15 +211,17 @@ class NotForThisReaderError(Exception):
     """A reader does not take a file; another one may. Its text says why, in a few words."""
 
 
-def open_slide(path: str | Path) -> Slide:
+def open_slide(path: str | Path, deep: bool = False) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
 
     Args:
         path: of the file; for formats of several files the one that OpenSlide takes.
+        deep: give pixels of 16 bits where the file has more than 8 and tifffile, zarr or (grey
+            alone) Pillow reads it; else all pixels are scaled to 8.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader takes it.
     """
     from uhrtranslate.io.opening import open_with_any_reader  # the readers need this module
 
-    return open_with_any_reader(Path(path))
+    return open_with_any_reader(Path(path), deep)

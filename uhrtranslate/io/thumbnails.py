@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.view import SlideView, resized
 
 # Side of what is read at once for the bilinear thumbnail.
@@ -22,7 +22,8 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
     Returns:
         RGB, [height, width, 3] uint8.
     """
-    return resized(view, width, height).read(0, 0, width, height)
+    pixels = resized(view, width, height).read(0, 0, width, height)
+    return to_bits(pixels, view.info.bits)
 
 
 def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:

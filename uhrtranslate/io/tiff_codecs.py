@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
-import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from uhrtranslate.io.pixels import Pixels
+
 # Encodes a tile [tile, tile, 3], contiguous, at a quality of 1 to 100.
 Encode = Callable[[Pixels, int], bytes]
 

@@ -10,7 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from uhrtranslate.io.encoded_size import PICTURES, encoded_size
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_8_bit
+from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
 
 # Codes of the TIFF 6.0 specification and its supplements.
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
@@ -47,6 +47,7 @@ class TiffLevel:
         offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
         decode: the bytes of a tile, and its number, as [h, w, samples of the plane].
         to_rgb: all samples of a tile as RGB.
+        bits: of the RGB, 8 or 16.
     """
 
     width: int
@@ -58,6 +59,7 @@ class TiffLevel:
     sizes: NDArray[np.int64]
     decode: Callable[[bytes, int], NDArray[Any]]
     to_rgb: Callable[[NDArray[Any]], Pixels]
+    bits: int = 8
 
     @property
     def end(self) -> int:
@@ -77,7 +79,7 @@ class TiffLevel:
         """Decode a tile that is there.
 
         Returns:
-            RGB, [h, w, 3] uint8; at least the part of the tile that lies in the image.
+            RGB, [h, w, 3]; at least the part of the tile that lies in the image.
 
         Raises:
             Exception: whatever the codec raises for damaged data.
@@ -171,14 +173,19 @@ def _is_uncompressed(page: tifffile.TiffPage) -> bool:
     return page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16)
 
 
-def make_level(page: tifffile.TiffPage) -> TiffLevel:
-    """Take from a page all that reading its pixels needs; the page's file may then be closed."""
+def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
+    """Take from a page all that reading its pixels needs; the page's file may then be closed.
+
+    Args:
+        page: of the file.
+        bits: of the pixels that reading gives, 8 or 16.
+    """
     if min(page.imagewidth, page.imagelength, *piece_size(page)) < 1:  # tags may be signed
         raise ValueError("its size is not positive")
     planes = page.samplesperpixel if page.planarconfig == 2 else 1
-    to_rgb = _converter(page)
+    to_rgb = _converter(page, bits)
     if _is_uncompressed(page):
-        return _uncompressed(page, planes, to_rgb)
+        return _uncompressed(page, planes, to_rgb, bits)
     # Resolved now: lazy tags move the file's position.
     offsets = np.array(page.dataoffsets, np.int64)
     sizes = np.array(page.databytecounts, np.int64)
@@ -213,11 +220,12 @@ def make_level(page: tifffile.TiffPage) -> TiffLevel:
         sizes[:count].reshape(shape),
         decode,
         to_rgb,
+        bits,
     )
 
 
 def _uncompressed(
-    page: tifffile.TiffPage, planes: int, to_rgb: Callable[[NDArray[Any]], Pixels]
+    page: tifffile.TiffPage, planes: int, to_rgb: Callable[[NDArray[Any]], Pixels], bits: int
 ) -> TiffLevel:
     """Strips of our own choice, as the file may hold all rows in one."""
     samples = page.samplesperpixel // planes
@@ -240,32 +248,34 @@ def _uncompressed(
         np.broadcast_to(rows * row_bytes, (planes, len(tops))),
         decode,
         to_rgb,
+        bits,
     )
 
 
-def _converter(page: tifffile.TiffPage) -> Callable[[NDArray[Any]], Pixels]:
+def _converter(page: tifffile.TiffPage, wanted: int) -> Callable[[NDArray[Any]], Pixels]:
     bits, colours, photometric = page.bitspersample, COLOURS[page.photometric], page.photometric
     extra = page.extrasamples[0] if page.extrasamples else 0
     palette = None
     if photometric == PALETTE:
-        palette = to_8_bit(np.moveaxis(np.asarray(page.colormap), 0, -1))
+        palette = to_bits(np.moveaxis(np.asarray(page.colormap), 0, -1), 16, wanted)
+    top = 2**wanted - 1
 
     def convert(samples: NDArray[Any]) -> Pixels:
         if palette is not None:
             coloured: Pixels = palette[samples[..., 0]]
             return coloured
-        pixels = to_8_bit(samples[..., :colours], bits)
+        pixels = to_bits(samples[..., :colours], bits, wanted)
         if photometric == MIN_IS_WHITE:
-            pixels = 255 - pixels
+            pixels = top - pixels
         elif photometric == SEPARATED:
             pixels = _from_cmyk(pixels)
         if pixels.shape[2] == 1:
             pixels = np.repeat(pixels, 3, axis=2)
         if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA):
-            alpha = to_8_bit(samples[..., colours], bits)
+            alpha = to_bits(samples[..., colours], bits, wanted)
             if extra == ASSOCIATED_ALPHA:
-                behind = 255 - alpha[..., None].astype(np.uint16)
-                laid: Pixels = np.minimum(pixels + behind, 255).astype(np.uint8)
+                behind = top - alpha[..., None].astype(np.uint32)
+                laid: Pixels = np.minimum(pixels + behind, top).astype(pixels.dtype)
                 return laid
             return composite(pixels, alpha, WHITE)
         return np.ascontiguousarray(pixels)
@@ -275,6 +285,7 @@ def _converter(page: tifffile.TiffPage) -> Callable[[NDArray[Any]], Pixels]:
 
 def _from_cmyk(cmyk: Pixels) -> Pixels:
     """Ink on white paper, without a colour profile; 0 is no ink."""
-    paper = 255 - cmyk.astype(np.uint16)
-    rgb: Pixels = ((paper[..., :3] * paper[..., 3:] + 127) // 255).astype(np.uint8)
+    top = np.iinfo(cmyk.dtype).max
+    paper = top - cmyk.astype(np.uint32)
+    rgb: Pixels = ((paper[..., :3] * paper[..., 3:] + top // 2) // top).astype(cmyk.dtype)
     return rgb

@@ -20,7 +20,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io.block_cache import BlockCache
 from uhrtranslate.io.openslide_reader import OpenSlideSlide
-from uhrtranslate.io.pixels import Pixels, rgb_profile
+from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -60,14 +60,16 @@ class TiffSlide(Slide):
     Args:
         path: of the file.
         judge: the same file in OpenSlide; this slide closes it.
+        deep: give 16 bits where the file has more than 8; OpenSlide does not.
 
     Raises:
         NotForThisReaderError: it is no TIFF, or the judge's pixels would not be met.
         InputError: it is damaged, or its pixels are no colours.
     """
 
-    def __init__(self, path: Path, judge: OpenSlideSlide | None = None) -> None:
+    def __init__(self, path: Path, judge: OpenSlideSlide | None = None, deep: bool = False) -> None:
         self._path = path
+        self._deep = deep
         self._judge = judge
         self._associated: dict[str, TiffLevel] = {}
         self._cache = BlockCache(CACHE_BYTES)
@@ -122,7 +124,8 @@ class TiffSlide(Slide):
             self._judge.close()
 
     def _read(self, level: TiffLevel, key: int | str, x: int, y: int, w: int, h: int) -> Pixels:
-        pixels = np.empty((h, w, 3), np.uint8)
+        behind = to_bits(np.array(self.info.background, np.uint8), 8, level.bits)
+        pixels = np.empty((h, w, 3), behind.dtype)
         for row in range(y // level.tile_height, (y + h - 1) // level.tile_height + 1):
             for col in range(x // level.tile_width, (x + w - 1) // level.tile_width + 1):
                 x0, y0 = col * level.tile_width, row * level.tile_height
@@ -135,7 +138,7 @@ class TiffSlide(Slide):
                     tile = self._tile(level, key, number)
                     target[:] = tile[top - y0 : bottom - y0, left - x0 : right - x0]
                 else:
-                    target[:] = self.info.background
+                    target[:] = behind
         return pixels
 
     def _tile(self, level: TiffLevel, key: int | str, number: int) -> Pixels:
@@ -193,7 +196,10 @@ class TiffSlide(Slide):
                     f"{self._path}: is stored in pieces of {piece_bytes(page) / 1e9:.1f} GB; "
                     f"convert it to a tiled TIFF."
                 )
-        return [make_level(page) for page in pages]
+        return [make_level(page, self._bits(page)) for page in pages]
+
+    def _bits(self, page: tifffile.TiffPage) -> int:
+        return 16 if self._deep and page.bitspersample > 8 else 8
 
     def _info(self, tif: tifffile.TiffFile, index: int, levels: list[TiffLevel]) -> SlideInfo:
         base = levels[0].width, levels[0].height
@@ -227,6 +233,7 @@ class TiffSlide(Slide):
             icc_profile=rgb_profile(found.icc_profile),
             properties=found.properties,
             associated=tuple(sorted(self._associated)),
+            bits=self._bits(tif.series[index].keyframe),
         )
 
     def _check_colours(self, series: tifffile.TiffPageSeries) -> None:

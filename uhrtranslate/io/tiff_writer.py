@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tifffile
 
 from uhrtranslate.io.metadata import SOFTWARE, OutputSpec, pixels_per_cm
@@ -43,7 +42,7 @@ def write_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None
             tiff.write(
                 level.tiles,
                 shape=(level.height, level.width, 3),
-                dtype=np.uint8,
+                dtype=spec.dtype,
                 tile=(spec.tile, spec.tile),
                 **COMPRESSIONS[spec.compression].tags,
                 subfiletype=0 if first else 1,

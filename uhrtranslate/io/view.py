@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry.levels import (
@@ -50,6 +53,11 @@ class SlideView:
         """What is known of the slide."""
         return self.slide.info
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels: that of the slide's."""
+        return self.info.dtype
+
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
         """Read a rectangle of the view; safe from several threads.
 
@@ -59,7 +67,7 @@ class SlideView:
             x, y, w, h: in px of the view, inside it.
 
         Returns:
-            RGB, [h, w, 3] uint8; a copy.
+            RGB, [h, w, 3] of `dtype`; a copy.
 
         Raises:
             ValueError: the rectangle is empty or not inside the view.

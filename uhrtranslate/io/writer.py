@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.formats import SLIDE_SUFFIXES
 from uhrtranslate.io.journal import Job
 from uhrtranslate.io.metadata import OutputSpec
 from uhrtranslate.io.photo_writer import PHOTO_FORMATS, PhotoWriter
+from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.pyramid import PyramidWriter
 
 OUTPUT_SUFFIXES = (*SLIDE_SUFFIXES, *PHOTO_FORMATS)
@@ -19,7 +17,7 @@ OUTPUT_SUFFIXES = (*SLIDE_SUFFIXES, *PHOTO_FORMATS)
 class Sink(Protocol):
     """What takes the pixels of an image."""
 
-    def write(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+    def write(self, x: int, y: int, pixels: Pixels) -> None:
         """Take the rectangle [h, w, 3] whose left top corner is `x, y`.
 
         Every pixel of the image comes exactly once, in any order, from one thread.

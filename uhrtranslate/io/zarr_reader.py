@@ -1,4 +1,4 @@
-"""OME-Zarr images, as uhrt and others write them: a folder with levels of uint8 RGB planes."""
+"""OME-Zarr images, as uhrt and others write them: a folder with levels of RGB planes."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from uhrtranslate.errors import InputError, require
-from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, no_such_image, read_padded
 
 # In micrometres; other units of NGFF are not those of slides.
@@ -16,17 +16,18 @@ _LARGEST = 2**31
 
 
 class ZarrSlide(Slide):
-    """An OME-Zarr image (NGFF 0.4 or 0.5) with three uint8 channels.
+    """An OME-Zarr image (NGFF 0.4 or 0.5) with three channels of 8 or 16 bits.
 
     Args:
         path: of the folder.
+        deep: give 16 bits where it has them.
 
     Raises:
         InputError: it is no such image, or damaged.
         MissingExtraError: zarr is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, deep: bool = False) -> None:
         zarr = require("zarr", "zarr")
         try:
             group = zarr.open_group(path, mode="r")
@@ -51,6 +52,7 @@ class ZarrSlide(Slide):
             format="OME-Zarr",
             levels=levels,
             mpp=mpp,
+            bits=16 if deep and self._levels[0].dtype == np.uint16 else 8,
             properties={"description": str(attributes.get("uhrt", {}).get("description", ""))},
         )
 
@@ -69,7 +71,8 @@ class ZarrSlide(Slide):
                 raise InputError(
                     f"{self.info.path}: a chunk of it is damaged ({error}); make it again."
                 ) from error
-            return np.ascontiguousarray(planes.transpose(1, 2, 0))
+            pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
+            return to_bits(pixels, 8 * pixels.itemsize, self.info.bits)
 
         return read_padded(self.info, (x, y, w, h), level, inside)
 
@@ -83,11 +86,11 @@ class ZarrSlide(Slide):
 
 def _levels_of(path: Path, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
     for array in arrays:
-        good = array.ndim == 3 and array.shape[0] == 3 and array.dtype == np.uint8
+        good = array.ndim == 3 and array.shape[0] == 3 and array.dtype in (np.uint8, np.uint16)
         if axes != ["c", "y", "x"] or not good or not 0 < max(array.shape) < _LARGEST:
             raise InputError(
                 f"{path}: has axes {''.join(axes)} of {array.dtype} {array.shape}; only RGB images "
-                "of 8 bits with axes cyx are read."
+                "of 8 or 16 bits with axes cyx are read."
             )
     _, height, width = arrays[0].shape
     return tuple(

@@ -17,11 +17,13 @@ from uhrtranslate.options import EnhanceOptions
 # Side of what is worked on at once in px; there is nothing that a tile could change.
 TILE = 1024
 SAVED_ENDING = ".json"
+# Options that are part of how a result was made.
+OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
 
 
 def tally_view(view: SlideView) -> Tally:
     """The histogram of all pixels of a view, in one pass."""
-    total = Tally.nothing()
+    total = Tally.nothing(2**view.info.bits)
     for y0, y1 in spans(view.height, view.strip_height):
         for x0, x1 in spans(view.width, 4 * TILE):
             total += Tally.of(view.read(x0, y0, x1 - x0, y1 - y0))
@@ -79,12 +81,14 @@ class Enhancer:
     """
 
     batch = 1
+    deep = True
 
     def __init__(
         self, options: EnhanceOptions, reference: Tally, pooled: Tally | None = None
     ) -> None:
         self.options = options
         self.suffix = "dark" if options.synthesize else "enhanced"
+        self.bits: int = options.bits
         self._reference = reference
         self._pooled = pooled
 
@@ -97,7 +101,11 @@ class Enhancer:
         tally = self._pooled or tally_view(view)
         tally = tally.clipped(self.options.clip)
         table = (invert_match if self.options.invert else match)(tally, self._reference)
-        return ColourTransform(plan, Matching(table, colour=self.options.colour).apply)
+        top = 2**self.bits - 1
+        table *= top / (self._reference.levels - 1)
+        # A histogram pooled with others may be of more bits than this image.
+        table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
+        return ColourTransform(plan, Matching(table, top, self.options.colour).apply)
 
     def how(self) -> dict[str, Any]:
         """See `Recipe`."""
@@ -105,7 +113,7 @@ class Enhancer:
             "enhancement": "inverse histogram matching" if self.options.invert else "matching",
             "reference_sha256": _digest(self._reference),
             "pooled": self._pooled is not None,
-            **self.options.model_dump(mode="json", include={"colour", "clip", "synthesize"}),
+            **self.options.model_dump(mode="json", include=OF_THE_LOOK),
         }
 
     def identity(self, plan: TilePlan) -> dict[str, Any]:
@@ -119,11 +127,12 @@ class Enhancer:
     def note(self, view: SlideView, plan: TilePlan) -> str:
         """See `Recipe`."""
         kind = "inverse matching" if self.options.invert else "plain matching"
-        return f"{kind}, {'colour' if self.options.colour else 'grey'}"
+        look = "colour" if self.options.colour else "grey"
+        return f"{kind}, {look}, {view.info.bits} bits to {self.bits}"
 
 
 def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
-    with open_slide(path) as slide:
+    with open_slide(path, deep=True) as slide:
         return tally_view(open_view(slide, options.level, options.mpp))
 
 
@@ -136,8 +145,6 @@ def _read_tally(path: Path) -> Tally:
         raise InputError(f"{path}: is no JSON; make it again with --save-reference.") from error
     except InputError as error:
         raise InputError(f"{path}: {error}.") from error
-    if tally.levels != 256:
-        raise InputError(f"{path}: is of 16 bits, and images are read in 8; make it again.")
     return tally
 
 

@@ -46,6 +46,8 @@ class Recipe(Protocol):
         options: that all tasks have.
         batch: tiles that are computed together.
         suffix: what the names of results end with, before the format's ending, as `dn`.
+        deep: whether it takes pixels of 16 bits; else inputs are scaled to 8.
+        bits: of results, 8 or 16.
     """
 
     @property
@@ -56,6 +58,12 @@ class Recipe(Protocol):
 
     @property
     def suffix(self) -> str: ...  # noqa: D102
+
+    @property
+    def deep(self) -> bool: ...  # noqa: D102
+
+    @property
+    def bits(self) -> int: ...  # noqa: D102
 
     def plan(self, width: int, height: int) -> TilePlan:
         """How an image of this size is cut."""
@@ -103,7 +111,7 @@ def process_file(
     """
     if target.exists() and path.exists() and target.samefile(path):
         raise OutputError(f"{target}: is the input itself; choose another output with -o.")
-    with open_slide(path) as slide:
+    with open_slide(path, recipe.deep) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 
@@ -115,7 +123,7 @@ def process_slide(
     options = recipe.options
     view = open_view(slide, options.level, options.mpp, options.region)
     plan = recipe.plan(view.width, view.height)
-    masking = make_masking(view, plan.grid, options.mask, options.background)
+    masking = make_masking(view, plan.grid, options.mask, options.background, recipe.bits)
     spec = _spec(recipe, view, masking)
     result = TranslateResult(
         input=slide.info.path,
@@ -262,6 +270,7 @@ def _spec(recipe: Recipe, view: SlideView, masking: Masking) -> OutputSpec:
         description=json.dumps(how),
         compression=options.compression,
         quality=options.quality,
+        bits=recipe.bits,
     )
 
 

@@ -32,7 +32,9 @@ PIECE = 2048
 LARGEST_MASK = 200_000_000
 
 
-def make_masking(view: SlideView, grid: CellGrid, mask: str, background: str) -> Masking:
+def make_masking(
+    view: SlideView, grid: CellGrid, mask: str, background: str, bits: int = 8
+) -> Masking:
     """What `stream` is given for the options `mask` and `background`.
 
     Args:
@@ -40,11 +42,12 @@ def make_masking(view: SlideView, grid: CellGrid, mask: str, background: str) ->
         grid: its cells.
         mask: `none`, `auto`, or a path; see `make_cell_mask`.
         background: see `parse_background`.
+        bits: of the result.
 
     Raises:
         OptionError, InputError: see there.
     """
-    return Masking(make_cell_mask(view, grid, mask), parse_background(background))
+    return Masking(make_cell_mask(view, grid, mask), parse_background(background), bits)
 
 
 def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | None:

@@ -123,6 +123,8 @@ class StainNormalizer:
     """
 
     batch = 1
+    deep = False
+    bits = 8
 
     def __init__(
         self, options: StainOptions, reference: Reference | None, qc: Path | None = None

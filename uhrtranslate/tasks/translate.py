@@ -85,6 +85,9 @@ class Translator:
         OptionError, CheckpointError: device, generator and options do not fit.
     """
 
+    deep = False
+    bits = 8
+
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
         self.options = options
         device = choose_device(options.device)
