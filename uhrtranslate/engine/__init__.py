@@ -1,6 +1,7 @@
 """The streaming engine: the only place where normalizers, generators and images meet."""
 
 from uhrtranslate.engine.colour_transform import ColourTable, ColourTransform
+from uhrtranslate.engine.compiled import CompiledRunner
 from uhrtranslate.engine.devices import DTYPES, choose_device
 from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
@@ -16,6 +17,7 @@ __all__ = [
     "DTYPES",
     "ColourTable",
     "ColourTransform",
+    "CompiledRunner",
     "GeneratorRunner",
     "GeneratorTransform",
     "Masking",

@@ -63,6 +63,15 @@ class FieldSampler:
             *grid.cols_within(box.x, box.x + box.w, reach),
         )
 
+    @property
+    def columns(self) -> int:
+        """Columns of cells that a tile's field depends on, at most."""
+        if isinstance(self.normalizer, TIN):
+            return 1
+        plan = self.plan
+        touched = -(-(plan.tile + 2 * plan.halo * (not plan.mirrored)) // plan.grid.cell) + 1
+        return min(touched + 2 * self.normalizer.reach, plan.grid.cols)
+
     def weights(self, tile: Tile, h: int, w: int) -> tuple[Tensor, Tensor]:
         """Weights of the window's cells for h x w features, [h, r] and [w, q] float64.
 
@@ -93,6 +102,11 @@ class BatchFields:
         self._sampler = sampler
         self._tiles = tiles
         self._weights: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+
+    @property
+    def columns(self) -> int:
+        """See `FieldSource`."""
+        return self._sampler.columns
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
         """See `FieldSource`."""

@@ -5,20 +5,15 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from uhrtranslate.engine.fields import FieldSampler
 from uhrtranslate.engine.layers import (
     AS_TRAINED,
     PUBLISHED_CELL,
     PUBLISHED_THUMBNAIL,
-    Applier,
-    MomentRule,
-    Recorder,
 )
 from uhrtranslate.engine.runner import GeneratorRunner
 from uhrtranslate.engine.statistics import Moments, StatisticsRing
-from uhrtranslate.errors import UhrError
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import TIN, Normalizer, PatchIN
@@ -64,7 +59,6 @@ class GeneratorTransform:
             isinstance(normalizer, PatchIN) and plan.mirrored
         )
         self._observes = not self._plain and not isinstance(normalizer, TIN)
-        self._norm_calls: int | None = None
         self._valid: list[bool] = []
         self._parts: list[Moments] = []
 
@@ -93,7 +87,7 @@ class GeneratorTransform:
         if forwarded:
             x = self._runner.to_input(forwarded, self.plan.halo if self.plan.mirrored else 0)
             rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
-            self._parts.append(self._record(x, rule))
+            self._parts.append(self._runner.record(x, rule))
         if len(self._valid) == self.plan.grid.cols:
             self._ring.put(row, self._valid, _joined(self._parts))
             self._valid, self._parts = [], []
@@ -101,9 +95,10 @@ class GeneratorTransform:
     def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:
         """See `Transform`."""
         x = self._runner.to_input(pixels, tiles[0].mirror)
-        y = self._runner.forward(x, None if self._plain else Applier(self._fields.over(tiles)))
-        if y is None:
-            raise UhrError(f"{self._runner.name}: the generator gave no output.")
+        if self._plain:
+            y = self._runner.plain(x)
+        else:
+            y = self._runner.normalize(x, self._fields.over(tiles))
         return [
             self._runner.to_pixels(y[i : i + 1, :, *tile.crop])[0] for i, tile in enumerate(tiles)
         ]
@@ -117,13 +112,7 @@ class GeneratorTransform:
     def whole(self) -> Moments:
         """Statistics of the thumbnail: TIN's table, and the fallback of missing cells."""
         rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
-        return self._record(self._runner.to_input([self._thumbnail()]), rule)
-
-    def _record(self, x: Tensor, rule: MomentRule) -> Moments:
-        recorder = Recorder(rule, self._norm_calls)
-        self._runner.forward(x, recorder)
-        self._norm_calls = len(recorder.mean)
-        return Moments(tuple(recorder.mean), tuple(recorder.std))
+        return self._runner.record(self._runner.to_input([self._thumbnail()]), rule)
 
 
 def is_flat(pixels: Pixels) -> bool:

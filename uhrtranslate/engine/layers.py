@@ -53,11 +53,29 @@ class Action(Protocol):
         ...
 
 
-def _plain(call: int, x: Tensor, eps: float) -> Tensor:
+def plain_norm(x: Tensor, eps: float) -> Tensor:
+    """Instance normalization of [n, c, h, w]; of maps of one pixel, too."""
     # One pixel has no variance: torch's layer would raise, its own mean is the honest answer.
     if x.shape[-1] * x.shape[-2] == 1:
         return torch.zeros_like(x)
     return F.instance_norm(x, eps=eps)
+
+
+def _plain(call: int, x: Tensor, eps: float) -> Tensor:
+    return plain_norm(x, eps)
+
+
+def moments(x: Tensor, rule: MomentRule, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each.
+
+    Args:
+        x: feature maps.
+        rule: how std is defined.
+        eps: of the layer.
+    """
+    correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
+    var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
+    return mean, (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
 
 
 @dataclass
@@ -84,12 +102,7 @@ class Recorder:
             y, mean, rstd = torch.native_batch_norm(wide, None, None, None, None, True, 0.0, eps)
             std = rstd.reciprocal()
         else:
-            correction = int(self.rule.unbiased and h * w > 1)
-            var, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=correction)
-            std = var.clamp(min=self.rule.floor).add(
-                eps if self.rule.eps is None else self.rule.eps
-            )
-            std = std.sqrt()
+            mean, std = (part[0] for part in moments(wide, self.rule, eps))
             y = (wide - mean[:, None, None]).div_(std[:, None, None])
         self.mean.append(mean.reshape(n, c))
         self.std.append(std.reshape(n, c))
@@ -99,7 +112,14 @@ class Recorder:
 
 
 class FieldSource(Protocol):
-    """Where `Applier` finds its fields."""
+    """Where norm layers find their fields.
+
+    Attributes:
+        columns: of cells that the fields of any tile have at most.
+    """
+
+    @property
+    def columns(self) -> int: ...  # noqa: D102
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
         """The field of one sample of the batch at the `call`-th norm call, h x w features."""
@@ -133,8 +153,13 @@ class NormSwitch:
     def normalize(self, x: Tensor, eps: float) -> Tensor:
         """Called by the layers."""
         call, self._calls = self._calls, self._calls + 1
-        with torch.autocast(x.device.type, enabled=False):
+        # Where only shapes are asked for ("meta") there is no autocast.
+        with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             return self._action(call, x, eps)
+
+    def begin(self, action: Action) -> None:
+        """Do `action` from here on, as at the beginning of a forward."""
+        self._action, self._calls = action, 0
 
     @contextmanager
     def doing(self, action: Action) -> Iterator[None]:
@@ -143,7 +168,7 @@ class NormSwitch:
         Blocks may be nested: a forward inside a norm layer of another one leaves its count alone.
         """
         previous = self._action, self._calls
-        self._action, self._calls = action, 0
+        self.begin(action)
         try:
             yield
         except _StatisticsComplete:

@@ -7,7 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.engine.layers import Action, NormSwitch, replace_norms
+from uhrtranslate.engine.layers import (
+    AS_TRAINED,
+    Action,
+    Applier,
+    FieldSource,
+    MomentRule,
+    NormSwitch,
+    Recorder,
+    replace_norms,
+)
+from uhrtranslate.engine.statistics import Moments
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
@@ -48,6 +58,27 @@ class GeneratorRunner:
         self.dtype = dtype
         self.module: nn.Module = generator.module.to(device).eval()
         self.switch: NormSwitch = replace_norms(self.module)
+        self._norm_calls: int | None = None
+
+    def plain(self, x: Tensor) -> Tensor:
+        """One forward with plain instance normalization; see `forward` for shapes and errors."""
+        return self._checked(self.forward(x))
+
+    def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
+        """One forward in which every norm layer applies its field."""
+        return self._checked(self.forward(x, Applier(fields)))
+
+    def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
+        """The statistics of each sample at every norm layer; ends at the last of them."""
+        recorder = Recorder(rule, self._norm_calls)
+        self.forward(x, recorder)
+        self._norm_calls = len(recorder.mean)
+        return Moments(tuple(recorder.mean), tuple(recorder.std))
+
+    def _checked(self, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise UhrError(f"{self.name}: the generator gave no output.")
+        return y
 
     def forward(self, x: Tensor, action: Action | None = None) -> Tensor | None:
         """One forward, without gradients.
@@ -71,8 +102,10 @@ class GeneratorRunner:
             doing,
         ):
             y = self.module(x)
-        if y is None:
-            return None
+        return None if y is None else self._of_size(y, x)
+
+    def _of_size(self, y: Tensor, x: Tensor) -> Tensor:
+        """The output in float32, if it is as large as the input."""
         if y.shape[-2:] != x.shape[-2:] or y.ndim != 4:
             raise CheckpointError(
                 f"{self.name}: the generator turned {x.shape[-1]} x {x.shape[-2]} px into "

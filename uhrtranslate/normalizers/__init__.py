@@ -1,6 +1,6 @@
 """Normalizers: table of statistics -> field."""
 
-from uhrtranslate.normalizers.base import Field, Normalizer, StatisticsTable, make_field
+from uhrtranslate.normalizers.base import Field, Gaps, Normalizer, StatisticsTable, make_field
 from uhrtranslate.normalizers.dn import DN, fill_from_centre
 from uhrtranslate.normalizers.kin import KIN
 from uhrtranslate.normalizers.patch_in import PatchIN
@@ -14,6 +14,7 @@ __all__ = [
     "NORMALIZERS",
     "TIN",
     "Field",
+    "Gaps",
     "Normalizer",
     "PatchIN",
     "StatisticsTable",

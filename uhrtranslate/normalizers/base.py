@@ -70,45 +70,57 @@ class Normalizer(Protocol):
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """What the field is where cells are missing.
+
+    A pixel's value is (sum over the valid cells + fallback * deficit) * gain.
+
+    Attributes:
+        fallback_mean, fallback_scale: [c].
+        deficit: [h, w], how far the weights of the valid cells fall short of the normalizer's fade.
+        gain: [h, w], what scales the weights up to 1.
+    """
+
+    fallback_mean: Tensor
+    fallback_scale: Tensor
+    deficit: Tensor
+    gain: Tensor
+
+
+@dataclass(frozen=True)
 class Field:
     """mean and rstd for every pixel of a feature map, in factored form.
 
-    mean(y, x) = rows[y] @ mean @ cols[x]; rstd likewise from `scale`, inverted at the end where
-    `scale` holds standard deviations.
+    mean(y, x) = sum over q of mean[y, q] * cols[x, q]; rstd likewise from `scale`, inverted at the
+    end where `scale` holds standard deviations.
 
     Attributes:
-        rows: [h, r]; cols: [w, q] float32.
-        mean, scale: [c, r, q] float32.
+        mean, scale: [c, h, q] float32, summed along the columns of cells already.
+        cols: [w, q] float32, weights of the q columns of cells.
         inverse: `scale` is rstd (True) or std (False).
-        coverage: [h, w] float32, sum of the weights of valid cells, or None if all are valid.
-        fallback_mean, fallback_scale: [c], used where `coverage` is below `fade`.
-        fade: see `Normalizer`.
+        gaps: None if all cells are valid.
     """
 
-    rows: Tensor
-    cols: Tensor
     mean: Tensor
     scale: Tensor
+    cols: Tensor
     inverse: bool
-    coverage: Tensor | None = None
-    fallback_mean: Tensor | None = None
-    fallback_scale: Tensor | None = None
-    fade: float = 0.0
+    gaps: Gaps | None = None
 
     def mean_map(self) -> Tensor:
         """The mean of every pixel, [c, h, w]."""
-        return self._map(self.mean, self.fallback_mean)
+        return self._map(self.mean, None if self.gaps is None else self.gaps.fallback_mean)
 
     def rstd_map(self) -> Tensor:
         """1/std of every pixel, [c, h, w]."""
-        scale = self._map(self.scale, self.fallback_scale)
+        scale = self._map(self.scale, None if self.gaps is None else self.gaps.fallback_scale)
         return scale if self.inverse else scale.reciprocal_()
 
     def apply(self, x: Tensor) -> Tensor:
         """(x - mean) * rstd, for x [c, h, w] float32; a new tensor."""
-        if self.coverage is None:
+        if self.gaps is None:
             # baddbmm subtracts the interpolated mean in the pass that makes the new tensor.
-            y = torch.baddbmm(x, self.rows @ self.mean, self._cols(), alpha=-1)  # [c, h, w]
+            y = torch.baddbmm(x, self.mean, self._cols(), alpha=-1)  # [c, h, w]
         else:
             y = x - self.mean_map()
         return y.mul_(self.rstd_map())
@@ -117,12 +129,10 @@ class Field:
         return self.cols.T.expand(len(self.mean), -1, -1)  # [c, q, w]
 
     def _map(self, table: Tensor, fallback: Tensor | None) -> Tensor:
-        values = torch.bmm(self.rows @ table, self._cols())  # [c, h, w]
-        if self.coverage is None:
-            return values
-        if fallback is not None:
-            values += fallback[:, None, None] * (self.fade - self.coverage).clamp_(min=0)
-        return values / self.coverage.clamp(min=self.fade)
+        values = torch.bmm(table, self._cols())  # [c, h, w]
+        if self.gaps is not None and fallback is not None:
+            values.addcmul_(fallback[:, None, None], self.gaps.deficit).mul_(self.gaps.gain)
+        return values
 
 
 def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, cols: Tensor) -> Field:
@@ -142,7 +152,7 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
     std = table.std + normalizer.reciprocal_eps
     scale = std.reciprocal() if normalizer.averages_rstd else std
     mean = table.mean
-    coverage = fallback_mean = fallback_scale = None
+    gaps = None
     if not bool(table.valid.all()):
         if table.fallback_mean is None or table.fallback_std is None:
             raise ValueError("the table has missing cells and no fallback")
@@ -152,18 +162,18 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
         scale = torch.where(keep, scale, 0.0)
         coverage = rows @ valid.to(rows.dtype) @ cols.T
         fallback_std = table.fallback_std + normalizer.reciprocal_eps
-        fallback_mean = table.fallback_mean
-        fallback_scale = fallback_std.reciprocal() if normalizer.averages_rstd else fallback_std
+        gaps = Gaps(
+            table.fallback_mean,
+            fallback_std.reciprocal() if normalizer.averages_rstd else fallback_std,
+            (normalizer.fade - coverage).clamp_(min=0),
+            coverage.clamp(min=normalizer.fade).reciprocal_(),
+        )
     return Field(
-        rows,
+        rows @ mean.permute(2, 0, 1),
+        rows @ scale.permute(2, 0, 1),
         cols,
-        mean.permute(2, 0, 1),
-        scale.permute(2, 0, 1),
         normalizer.averages_rstd,
-        coverage,
-        fallback_mean,
-        fallback_scale,
-        normalizer.fade,
+        gaps,
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.engine import GeneratorTransform
-from uhrtranslate.errors import UhrError
 from uhrtranslate.geometry import Tile, TilePlan, reflect
 from uhrtranslate.io import SlideView, bytes_per_pixel, can_resume, open_slide, open_view
 from uhrtranslate.tasks.events import TranslatePlan
@@ -70,10 +69,7 @@ class Probe:
         digest = translator.generator.digest
         for _ in range(1 if digest in self._speeds else 2):  # the first warms up
             began = time.perf_counter()
-            y = runner.forward(runner.to_input([cell]))
-            if y is None:
-                raise UhrError(f"{runner.name}: the generator gave no output.")
-            (result,) = runner.to_pixels(y)
+            (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
             seconds = time.perf_counter() - began
         return result[:h, :w], self._speeds.setdefault(digest, seconds / side**2)
 
