@@ -101,7 +101,7 @@ def translate_array(
     height, width = pixels.shape[:2]
     grid = CellGrid(width, height, cell)
     plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
-    transform = GeneratorTransform(runner, normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform([runner], normalizer, plan, lambda: thumbnail)
     sink = ArraySink(height, width, np.float32 if floats else np.uint8)
     source = ArraySource(pixels, strip_height)
     stream(source, transform, sink, batch=batch, workers=workers, masking=masking or Masking())

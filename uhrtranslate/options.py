@@ -12,7 +12,8 @@ Norm = Literal["dn", "kin", "tin", "in"]
 Pad = Literal["context", "reflect"]
 KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]
-Precision = Literal["fp32", "bf16", "fp16"]
+StatsPrecision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
 StainMethod = Literal[
     "macenko", "vahadane", "reinhard", "reinhard-plain", "histogram", "stainnet", "model"
@@ -39,6 +40,7 @@ def parse_auto(value: object) -> object:
 
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
 Tile = Annotated[Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(parse_auto)]
+Batch = Annotated[Annotated[int, Field(ge=1, le=256)] | None, BeforeValidator(parse_auto)]
 Halo = Annotated[Annotated[int, Field(ge=0, le=4096)] | None, BeforeValidator(parse_auto)]
 
 
@@ -63,6 +65,8 @@ class ImageOptions(BaseModel):
         skip_existing: skip inputs whose output is there and complete; incomplete ones are made
             again.
         workers: threads that read, and threads that encode.
+        profile: file for a trace of where the time goes, for chrome://tracing; with several inputs
+            the others get numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +85,7 @@ class ImageOptions(BaseModel):
     resume: bool = False
     skip_existing: bool = False
     workers: Annotated[int, Field(ge=1, le=64)] = 2
+    profile: Path | None = None
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> Self:
@@ -105,9 +110,12 @@ class TranslateOptions(ImageOptions):
         kernel: side of KIN's kernel in cells, odd.
         kernel_type: KIN's kernel.
         thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
-        batch: tiles that are computed together.
-        device: auto, cpu, cuda or cuda:N.
-        precision: of the convolutions; statistics are always fp32.
+        batch: tiles that are computed together; None: 1 on a CPU, on a GPU by its memory.
+        device: auto, cpu, cuda or cuda:N; several, as cuda:0,cuda:1, share each image.
+        precision: of the convolutions; means and variances are always summed up in fp32. auto is
+            the fastest that is less than a grey level from fp32 on a probe of the image.
+        stats_precision: the same for the forwards that only give statistics; None: as precision.
+        compile: let torch compile the generator, which takes a minute and makes it faster.
     """
 
     model: str = "he2ihc"
@@ -119,9 +127,11 @@ class TranslateOptions(ImageOptions):
     kernel: Annotated[int, Field(ge=1, le=99)] = 3
     kernel_type: KernelType = "constant"
     thumbnail: ThumbnailShape = "aspect"
-    batch: Annotated[int, Field(ge=1, le=256)] = 1
+    batch: Batch = None
     device: str = "auto"
     precision: Precision = "fp32"
+    stats_precision: StatsPrecision | None = None
+    compile: bool = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

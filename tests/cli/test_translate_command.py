@@ -23,7 +23,7 @@ def test_a_slide_becomes_a_pyramid_beside_it(uhrt, folder):
     run = uhrt("translate", "slide.tif", *TINY, "--preview")
     assert run.returncode == 0, run.stderr
     assert run.stdout == "slide.dn.tif\n"
-    assert "dn on cpu, cells of 128 px" in run.stderr
+    assert "dn on cpu, fp32, cells of 128 px" in run.stderr
     output = folder / "slide.dn.tif"
     with openslide.OpenSlide(output) as slide:
         assert slide.dimensions == (512, 700)
@@ -34,6 +34,37 @@ def test_a_slide_becomes_a_pyramid_beside_it(uhrt, folder):
     with Image.open(folder / "slide.dn.preview.png") as preview:
         assert preview.size == (2 * 512 + 8, 700)
     assert not partial_files(folder)
+
+
+def test_speed_can_be_chosen(uhrt, folder, tmp_path):
+    """Precision, devices, batches, and where the time went."""
+    tif = tmp_path / "out.tif"
+    trace = tmp_path / "trace.json"
+
+    def run(*more):
+        done = uhrt(
+            "translate", "slide.tif", *TINY, "-o", tif, "--overwrite", "--json",
+            "--compression", "none", *more,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout), tifffile.imread(tif, level=0), done.stderr
+
+    record, exact, _ = run("--tile", "128", "--profile", trace)
+    assert set(record["stages"]) == {"read", "statistics", "dense", "write"}
+    assert 0 < sum(record["stages"].values()) < record["seconds"]
+    names = {event["name"] for event in json.loads(trace.read_text())["traceEvents"]}
+    assert {"read", "dense", "write", "tiles", "statistics of cells"} <= names
+    record, shared, _ = run("--tile", "128", "--device", "cpu,cpu", "--batch", "auto")
+    assert record["device"] == "cpu,cpu"
+    assert np.array_equal(shared, exact)
+    record, chosen, told = run("--precision", "auto")
+    assert record["precision"] in ("fp32", "bf16")
+    assert "grey levels from fp32" in told
+    assert np.abs(chosen.astype(int) - exact).mean() < 1
+    record, reduced, _ = run("--stats-precision", "bf16")
+    assert 0 < np.abs(reduced.astype(int) - exact).mean() < 1
+    assert record["precision"] == "fp32"
+    assert uhrt("translate", "slide.tif", *TINY, "--device", "cpu,cuda:7").returncode == 2
 
 
 def test_the_last_output_is_kept_unless_told(uhrt, folder, tmp_path):

@@ -68,7 +68,7 @@ def translated(runner, image, normalizer, batch=1):
     """All tiles have one shape, as each shape costs some seconds of compiling."""
     plan = TilePlan(CellGrid(384, 384, 128), 192, 48, 4)
     thumbnail = SECTION[::4, ::4][:128, :128].copy()
-    transform = GeneratorTransform(runner, normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform([runner], normalizer, plan, lambda: thumbnail)
     sink = ArraySink(384, 384)
     stream(ArraySource(image), transform, sink, batch=batch)
     return sink.pixels

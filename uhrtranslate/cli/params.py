@@ -16,6 +16,7 @@ from uhrtranslate.options import (
     Norm,
     Pad,
     Precision,
+    StatsPrecision,
     ThumbnailShape,
 )
 
@@ -175,11 +176,11 @@ RegionOption = Annotated[
     ),
 ]
 Batch = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        metavar="N",
+        metavar="N|auto",
         help="Tiles that are computed together.",
-        show_default="1",
+        show_default="auto: 1 on a CPU, on a GPU by its memory",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -187,7 +188,7 @@ Device = Annotated[
     str | None,
     typer.Option(
         metavar="auto|cpu|cuda:N",
-        help="Where the generator runs.",
+        help="Where the generator runs; several, as cuda:0,cuda:1, share each image.",
         show_default="auto",
         rich_help_panel=MACHINE,
     ),
@@ -196,8 +197,36 @@ PrecisionOption = Annotated[
     Precision | None,
     typer.Option(
         "--precision",
-        help="Of the convolutions; statistics are always fp32.",
+        help="Of the convolutions; sums are always fp32. auto: the fastest that is less than "
+        "a grey level from fp32.",
         show_default="fp32",
+        rich_help_panel=MACHINE,
+    ),
+]
+StatsPrecisionOption = Annotated[
+    StatsPrecision | None,
+    typer.Option(
+        "--stats-precision",
+        help="The same for the forwards that only give statistics.",
+        show_default="as --precision",
+        rich_help_panel=MACHINE,
+    ),
+]
+Compile = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile",
+        help="Let torch compile the generator: a minute once, then faster.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="JSON",
+        help="Write a trace of where the time goes, for chrome://tracing.",
+        show_default=False,
         rich_help_panel=MACHINE,
     ),
 ]

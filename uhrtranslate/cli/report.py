@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -118,7 +118,7 @@ class Report:
                 self._view.start(event, f"[{self._finished + 1}/{self._inputs}] ")
         elif isinstance(event, Advanced):
             if self._view:
-                self._view.advance(event.pixels)
+                self._view.advance(event)
         else:
             self._finish(event)
 
@@ -153,6 +153,11 @@ def _in_words(result: TranslateResult | TranslatePlan) -> str | None:
     )
 
 
+def _stages(shares: Mapping[str, float]) -> str:
+    """Where the time goes, as `read 2%, dense 60%`."""
+    return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())
+
+
 class _Rate(ProgressColumn):
     """Megapixels per second."""
 
@@ -172,13 +177,16 @@ class _Bars:
             TaskProgressColumn(),
             _Rate(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[shares]}", markup=False, style="dim"),
             console=console,
             transient=True,
         )
         self._console = console
         self._all = None
         if inputs > 1:
-            self._all = self.progress.add_task(f"all {inputs} inputs", total=inputs, pixels=False)
+            self._all = self.progress.add_task(
+                f"all {inputs} inputs", total=inputs, pixels=False, shares=""
+            )
         self._one: TaskID | None = None
         self._finished = 0
 
@@ -186,14 +194,14 @@ class _Bars:
         self._console.print(f"{counter}{event.input}: {event.note}", markup=False, highlight=False)
         self._total = event.pixels
         self._one = self.progress.add_task(
-            counter + os.path.basename(event.input), total=event.pixels, pixels=True
+            counter + os.path.basename(event.input), total=event.pixels, pixels=True, shares=""
         )
 
-    def advance(self, pixels: int) -> None:
+    def advance(self, event: Advanced) -> None:
         if self._one is not None:
-            self.progress.advance(self._one, pixels)
+            self.progress.update(self._one, advance=event.pixels, shares=_stages(event.shares))
         if self._all is not None:
-            self.progress.advance(self._all, pixels / self._total)
+            self.progress.advance(self._all, event.pixels / self._total)
 
     def finish(self, result: TranslateResult | TranslatePlan) -> None:
         if self._one is not None:
@@ -214,8 +222,8 @@ class _Lines:
         self._began = self._told = time.monotonic()
         print(f"{counter}{event.input}: {event.note}", file=sys.stderr, flush=True)
 
-    def advance(self, pixels: int) -> None:
-        self._done += pixels
+    def advance(self, event: Advanced) -> None:
+        self._done += event.pixels
         now = time.monotonic()
         if now - self._told < SECONDS_BETWEEN_LINES:
             return
@@ -224,7 +232,7 @@ class _Lines:
         left = (self._event.pixels - self._done) / rate
         print(
             f"{self._event.input}: {self._done / self._event.pixels:.0%}, "
-            f"{rate / 1e6:.2f} MP/s, {left:.0f} s left",
+            f"{rate / 1e6:.2f} MP/s, {left:.0f} s left ({_stages(event.shares)})",
             file=sys.stderr,
             flush=True,
         )

@@ -52,6 +52,8 @@ def translate(
     batch: p.Batch = None,
     device: p.Device = None,
     precision: p.PrecisionOption = None,
+    stats_precision: p.StatsPrecisionOption = None,
+    compile: p.Compile = None,
     format: p.FormatOption = None,
     compression: p.CompressionOption = None,
     quality: p.Quality = None,
@@ -61,6 +63,7 @@ def translate(
     resume: p.Resume = None,
     skip_existing: p.SkipExisting = None,
     workers: p.Workers = None,
+    profile: p.Profile = None,
     dry_run: p.DryRun = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
@@ -90,6 +93,8 @@ def translate(
         "batch": batch,
         "device": device,
         "precision": precision,
+        "stats_precision": stats_precision,
+        "compile": compile,
         "format": format,
         "compression": compression,
         "quality": quality,
@@ -99,6 +104,7 @@ def translate(
         "resume": resume,
         "skip_existing": skip_existing,
         "workers": workers,
+        "profile": profile,
     }
     with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
         given = {name: value for name, value in flags.items() if value is not None}

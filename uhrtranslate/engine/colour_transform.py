@@ -1,6 +1,6 @@
 """Maps of colours as transforms: what a pixel becomes depends on its colour alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,12 +88,17 @@ class ColourTransform:
         """See `Transform`."""
         return 0
 
-    def observe(self, row: int, cells: Sequence[Pixels | None]) -> None:
+    def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`; never asked for."""
 
-    def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:
+    def apply(
+        self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
+    ) -> Iterator[list[Pixels]]:
         """See `Transform`."""
-        return [self._function(part[tile.crop]) for tile, part in zip(tiles, pixels, strict=True)]
+        for tiles, pixels in batches:
+            yield [
+                self._function(part[tile.crop]) for tile, part in zip(tiles, pixels, strict=True)
+            ]
 
     def forget_above(self, y: int) -> None:
         """See `Transform`."""

@@ -38,13 +38,17 @@ class CompiledRunner(GeneratorRunner):
     Compiling takes 10 to 20 seconds per graph, and needs a C++ compiler on the CPU.
 
     Args:
-        generator, device, dtype: see `GeneratorRunner`.
+        generator, device, dtype, statistics_dtype: see `GeneratorRunner`.
     """
 
     def __init__(
-        self, generator: Generator, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        generator: Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        statistics_dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(generator, device, dtype)
+        super().__init__(generator, device, dtype, statistics_dtype)
         self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         self._plain_graph = torch.compile(self._trace_plain)
         self._normalize_graph = torch.compile(self._trace_normalize)
@@ -66,16 +70,14 @@ class CompiledRunner(GeneratorRunner):
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """See `GeneratorRunner`."""
-        mean, std = self._run(self._record_graph, x, rule)
+        mean, std = self._run(self._record_graph, x, rule, dtype=self.statistics_dtype)
         return Moments(tuple(mean), tuple(std))
 
-    def _run(self, graph: Callable[..., Any], *arguments: Any) -> Any:
-        reduced = self.dtype != torch.float32
+    def _run(
+        self, graph: Callable[..., Any], *arguments: Any, dtype: torch.dtype | None = None
+    ) -> Any:
         try:
-            with (
-                torch.inference_mode(),
-                torch.autocast(self.device.type, self.dtype, enabled=reduced),
-            ):
+            with torch.inference_mode(), self._precision(dtype):
                 return graph(*arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):

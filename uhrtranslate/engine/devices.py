@@ -7,6 +7,28 @@ from uhrtranslate.errors import OptionError
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def choose_devices(names: str) -> list[torch.device]:
+    """The devices of a list as `cuda:0,cuda:1`; see `choose_device`.
+
+    Raises:
+        OptionError: one of them does not exist, or they are of several kinds.
+    """
+    devices = [choose_device(name.strip()) for name in names.split(",")]
+    if len({device.type for device in devices}) > 1:
+        raise OptionError(f"--device {names}: devices that share the work must be of one kind.")
+    return devices
+
+
+def fast_precisions(device: torch.device) -> tuple[str, ...]:
+    """Precisions that a device has instructions for, and so is faster with than with float32."""
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return ("bf16", "fp16") if major >= 8 else ("fp16",)
+    facts = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    known = (getattr(torch.cpu, name, None) for name in facts)
+    return ("bf16",) if any(ask is not None and ask() for ask in known) else ()
+
+
 def choose_device(name: str) -> torch.device:
     """The device that a user's `auto`, `cpu`, `cuda` or `cuda:N` means here.
 

@@ -27,22 +27,30 @@ class FieldSampler:
         plan: how the image is cut.
         normalizer: from table to field.
         ring: the cells' statistics.
-        whole: gives the statistics of the thumbnail, one cell.
+        whole: gives the statistics of the thumbnail, one cell, where tiles `need_whole`.
     """
 
     plan: TilePlan
     normalizer: Normalizer
     ring: StatisticsRing
-    whole: Callable[[], Moments]
+    whole: Callable[[], Moments | None]
 
-    def over(self, tiles: Sequence[Tile]) -> "BatchFields":
-        """The fields of a batch of tiles."""
-        return BatchFields(self, tiles)
+    def over(self, tiles: Sequence[Tile], device: torch.device) -> "BatchFields":
+        """The fields of a batch of tiles, on a device."""
+        return BatchFields(self, tiles, device)
+
+    def need_whole(self, tiles: Sequence[Tile]) -> bool:
+        """Whether fields of some tiles depend on the statistics of the thumbnail."""
+        if isinstance(self.normalizer, TIN):
+            return True
+        return not all(self.ring.complete(*self.window(tile)) for tile in tiles)
 
     def table(self, call: int, tile: Tile) -> StatisticsTable:
         """The window of the table of one norm call that a tile's field depends on."""
         if isinstance(self.normalizer, TIN):
             whole = self.whole()
+            if whole is None:
+                raise ValueError("the thumbnail's statistics are not there")
             mean, std = whole.mean[call][None], whole.std[call][None]
             return StatisticsTable(mean, std, torch.ones((1, 1), dtype=torch.bool))
         window = r0, _, c0, _ = self.window(tile)
@@ -98,8 +106,9 @@ class BatchFields:
     Weights depend on the size of a feature map, not on its layer, and are made once per size.
     """
 
-    def __init__(self, sampler: FieldSampler, tiles: Sequence[Tile]) -> None:
+    def __init__(self, sampler: FieldSampler, tiles: Sequence[Tile], device: torch.device) -> None:
         self._sampler = sampler
+        self._device = device
         self._tiles = tiles
         self._weights: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
@@ -111,7 +120,7 @@ class BatchFields:
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
         """See `FieldSource`."""
         tile = self._tiles[sample]
-        table = self._sampler.table(call, tile)
+        table = self._sampler.table(call, tile).to(self._device)
         key = (sample, h, w)
         if key not in self._weights:
             rows, cols = self._sampler.weights(tile, h, w)

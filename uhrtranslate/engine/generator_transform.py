@@ -1,17 +1,20 @@
 """The generator as a transform: statistics of cells, then tiles through fields."""
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
+from uhrtranslate.engine.clock import Clock
 from uhrtranslate.engine.fields import FieldSampler
+from uhrtranslate.engine.lanes import Lanes
 from uhrtranslate.engine.layers import (
     AS_TRAINED,
     PUBLISHED_CELL,
     PUBLISHED_THUMBNAIL,
 )
+from uhrtranslate.engine.memory import in_parts
 from uhrtranslate.engine.runner import GeneratorRunner
 from uhrtranslate.engine.statistics import Moments, StatisticsRing
 from uhrtranslate.geometry import Tile, TilePlan
@@ -32,35 +35,40 @@ class GeneratorTransform:
     the layer's eps); in the mirrored geometry as the public code of the methods does.
 
     Args:
-        runner: the generator on its device.
+        runners: the generator on each of its devices.
         normalizer: from table to field.
         plan: how the image is cut.
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
             multiples of the stride; asked for once, by TIN, or when a flat cell is met.
+        clock: told what the devices do.
     """
 
     def __init__(
         self,
-        runner: GeneratorRunner,
+        runners: Sequence[GeneratorRunner],
         normalizer: Normalizer,
         plan: TilePlan,
         thumbnail: Callable[[], Pixels],
+        clock: Clock | None = None,
     ) -> None:
         self.plan = plan
-        self._runner = runner
+        self._device = runners[0].device
+        # TIN's table, and the fallback of missing cells; see `_prepare`.
+        self._whole: Moments | None = None
+        self._lock = threading.Lock()
+        self._lanes = Lanes(runners)
+        self._clock = clock or Clock()
         self._thumbnail = thumbnail
         self._ring = StatisticsRing(plan.grid.cols)
         self._reach = normalizer.reach
-        self._fields = FieldSampler(plan, normalizer, self._ring, lambda: self.whole)
+        self._fields = FieldSampler(plan, normalizer, self._ring, lambda: self._whole)
         # Generators without instance norm (batch norm in eval mode, say) need no statistics, and
         # a tile that is its own cell needs no second forward: its own statistics are what plain
         # instance normalization computes.
-        self._plain = runner.switch.layers == 0 or (
+        self._plain = runners[0].switch.layers == 0 or (
             isinstance(normalizer, PatchIN) and plan.mirrored
         )
         self._observes = not self._plain and not isinstance(normalizer, TIN)
-        self._valid: list[bool] = []
-        self._parts: list[Moments] = []
 
     def rows_needed(self, y0: int, y1: int) -> int:
         """See `Transform`."""
@@ -76,43 +84,67 @@ class GeneratorTransform:
         top = self.plan.rows_read(y, y + 1)[0]
         return self.plan.grid.rows_within(top, top + 1, self._reach)[0]
 
-    def observe(self, row: int, cells: Sequence[Pixels | None]) -> None:
+    def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`; flat cells are not forwarded."""
-        forwarded = []
-        for cell in cells:
-            valid = cell is not None and not is_flat(cell)
-            self._valid.append(valid)
-            if cell is not None and valid:
-                forwarded.append(cell)
-        if forwarded:
-            x = self._runner.to_input(forwarded, self.plan.halo if self.plan.mirrored else 0)
-            rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
-            self._parts.append(self._runner.record(x, rule))
-        if len(self._valid) == self.plan.grid.cols:
-            self._ring.put(row, self._valid, _joined(self._parts))
-            self._valid, self._parts = [], []
+        valid: list[bool] = []
 
-    def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:
+        def forwarded() -> Iterator[list[Pixels]]:
+            for batch in batches:
+                kept = [None if cell is None or is_flat(cell) else cell for cell in batch]
+                valid.extend(cell is not None for cell in kept)
+                if any(valid[-len(kept) :]):
+                    yield [cell for cell in kept if cell is not None]
+
+        parts = list(self._lanes.map(self._record, forwarded()))
+        self._ring.put(row, valid, joined(parts) if parts else None)
+
+    def apply(
+        self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
+    ) -> Iterator[list[Pixels]]:
         """See `Transform`."""
-        x = self._runner.to_input(pixels, tiles[0].mirror)
-        if self._plain:
-            y = self._runner.plain(x)
-        else:
-            y = self._runner.normalize(x, self._fields.over(tiles))
-        return [
-            self._runner.to_pixels(y[i : i + 1, :, *tile.crop])[0] for i, tile in enumerate(tiles)
-        ]
+        return self._lanes.map(self._translate, batches)
 
     def forget_above(self, y: int) -> None:
         """See `Transform`."""
         if self._observes and y < self.plan.grid.height:
             self._ring.drop_above(self.first_row(y))
 
-    @cached_property
-    def whole(self) -> Moments:
-        """Statistics of the thumbnail: TIN's table, and the fallback of missing cells."""
-        rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
-        return self._runner.record(self._runner.to_input([self._thumbnail()]), rule)
+    # The work of the lanes.
+
+    def _prepare(self, runner: GeneratorRunner, tiles: Sequence[Tile]) -> None:
+        """Make sure that the thumbnail's statistics are there if these tiles need them."""
+        with self._lock:
+            if self._whole is None and self._fields.need_whole(tiles):
+                rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
+                found = runner.record(runner.to_input([self._thumbnail()]), rule)
+                self._whole = found.to(self._device)
+
+    def _record(self, runner: GeneratorRunner, cells: Sequence[Pixels]) -> Moments:
+        mirror = self.plan.halo if self.plan.mirrored else 0
+        rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
+        with self._clock.span("statistics of cells"):
+            parts = in_parts(
+                cells, lambda some: [runner.record(runner.to_input(some, mirror), rule)]
+            )
+            return joined(parts).to(self._device)
+
+    def _translate(
+        self, runner: GeneratorRunner, batch: tuple[Sequence[Tile], Sequence[Pixels]]
+    ) -> list[Pixels]:
+        def translate(some: Sequence[tuple[Tile, Pixels]]) -> list[Pixels]:
+            tiles, pixels = [tile for tile, _ in some], [part for _, part in some]
+            x = runner.to_input(pixels, tiles[0].mirror)
+            if self._plain:
+                y = runner.plain(x)
+            else:
+                self._prepare(runner, tiles)
+                y = runner.normalize(x, self._fields.over(tiles, runner.device))
+            return [
+                runner.to_pixels(y[i : i + 1, :, *tile.crop])[0] for i, tile in enumerate(tiles)
+            ]
+
+        with self._clock.span("tiles"):
+            return in_parts(list(zip(*batch, strict=True)), translate)
 
 
 def is_flat(pixels: Pixels) -> bool:
@@ -120,10 +152,8 @@ def is_flat(pixels: Pixels) -> bool:
     return bool((np.std(pixels, axis=(0, 1), dtype=np.float32) < FLAT_STD).all())
 
 
-def _joined(parts: Sequence[Moments]) -> Moments | None:
-    """Statistics of consecutive cells in one, or None without any."""
-    if not parts:
-        return None
+def joined(parts: Sequence[Moments]) -> Moments:
+    """Statistics of consecutive cells, at least one, in one."""
     return Moments(
         tuple(torch.cat(mean) for mean in zip(*(part.mean for part in parts), strict=True)),
         tuple(torch.cat(std) for std in zip(*(part.std for part in parts), strict=True)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from uhrtranslate.engine.clock import DENSE, READ, STATISTICS, WRITE, Clock
 from uhrtranslate.engine.masking import Masking
 from uhrtranslate.engine.rows import RowBuffer, Source
 from uhrtranslate.engine.transform import Transform
@@ -22,6 +23,7 @@ def stream(
     progress: Progress = lambda pixels: None,
     start: int = 0,
     masking: Masking = EVERYTHING,
+    clock: Clock | None = None,
 ) -> None:
     """Run a transform over an image.
 
@@ -38,8 +40,9 @@ def stream(
         progress: told the number of finished pixels of each batch of tiles.
         start: pixel row at which a band begins; what lies above it is in the sink already.
         masking: which cells are computed, and what stands in place of the others.
+        clock: told where the time goes.
     """
-    plan = transform.plan
+    plan, clock = transform.plan, clock or Clock()
     if start >= source.height:
         return
     grid = plan.grid
@@ -52,21 +55,28 @@ def stream(
         for y0, y1 in plan.bands(start):
             for row in range(observed, transform.rows_needed(y0, y1)):
                 kept = masking.kept(row, grid)
-                for columns in _batches(kept, batch):
-                    cells = [rows.view(grid.box(row, c)) if kept[c] else None for c in columns]
-                    transform.observe(row, cells)
+                cells = (
+                    [rows.view(grid.box(row, c)) if kept[c] else None for c in columns]
+                    for columns in _batches(kept, batch)
+                )
+                with clock.waiting(STATISTICS):
+                    transform.observe(row, clock.timed(READ, cells))
                 observed = row + 1
             tiles, background = masking.cut(plan, y0, y1)
             for box in background:
                 sink.write(box.x, box.y, masking.backdrop(box, rows))
                 progress(box.w * box.h)
-            for group in _alike(tiles, batch):
-                done = transform.apply(group, [rows.view(tile.source) for tile in group])
-                for tile, pixels in zip(group, done, strict=True):
-                    core = tile.core
-                    sink.write(core.x, core.y, masking.joined(plan, core, pixels, rows))
+            groups = list(_alike(tiles, batch))
+            sources = ((group, [rows.view(tile.source) for tile in group]) for group in groups)
+            results = clock.timed(DENSE, transform.apply(clock.timed(READ, sources)))
+            for group, done in zip(groups, results, strict=True):
+                with clock.waiting(WRITE):
+                    for tile, pixels in zip(group, done, strict=True):
+                        core = tile.core
+                        sink.write(core.x, core.y, masking.joined(plan, core, pixels, rows))
                 progress(sum(tile.core.w * tile.core.h for tile in group))
-            sink.reached(y1)
+            with clock.waiting(WRITE):
+                sink.reached(y1)
             transform.forget_above(y1)
             next_read = plan.rows_read(y1, y1 + 1)[0]
             rows.drop_above(min(next_read, observed * grid.cell) if observed else next_read)

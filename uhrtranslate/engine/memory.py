@@ -3,12 +3,20 @@
 So the same job gives the same bytes on every machine with the same kind of device.
 """
 
+import logging
 import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from uhrtranslate.engine.runner import GeneratorRunner
+from uhrtranslate.errors import UhrError
+
+_log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Memory that the features of one batch of tiles may take, and that decoded rows may take.
 FEATURE_BYTES = 3 << 30
@@ -17,6 +25,9 @@ ROW_BYTES = 160 << 20
 # padded copy, the convolution's input, output and workspace, the normalized copy).
 ALIVE = 5
 LARGEST_TILE = 2048
+# Of a GPU's memory that a batch may take; more tiles than these are no faster.
+SHARE = 0.5
+LARGEST_BATCH = 16
 # glibc takes larger blocks from the system anew each time, and touching fresh pages costs a small
 # generator as much time as its convolutions (measured: half of all CPU time, ngf 16).
 REUSED_BLOCK_BYTES = 32 << 20
@@ -65,3 +76,38 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     rows = ROW_BYTES // (3 * width) - 2 * halo - cell
     side = min(side, max(rows, cell), LARGEST_TILE)
     return max(side // step, 1) * step
+
+
+def choose_batch(runner: GeneratorRunner, side: int) -> int:
+    """Tiles that are computed together: 1 on a CPU, where more are no faster; on a GPU what fits.
+
+    Args:
+        runner: the generator.
+        side: of a tile in px, halo included.
+    """
+    if runner.device.type != "cuda":
+        return 1
+    total = torch.cuda.get_device_properties(runner.device).total_memory
+    one = ALIVE * bytes_per_pixel(runner) * side**2
+    return max(1, min(int(total * SHARE // one), LARGEST_BATCH))
+
+
+def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
+    """Do work on a batch; where memory does not suffice, on its halves.
+
+    Raises:
+        UhrError: it does not suffice for one item.
+    """
+    try:
+        return work(items)
+    except torch.OutOfMemoryError as error:
+        if len(items) == 1:
+            raise UhrError(
+                "a tile does not fit in the device's memory; choose a smaller --tile, or "
+                "--precision bf16."
+            ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(items) // 2
+    _log.warning("a batch of %d did not fit in memory; going on with %d", len(items), half)
+    return [*in_parts(items[:half], work), *in_parts(items[half:], work)]

@@ -1,7 +1,9 @@
 """A generator on its device: pixels in, pixels out."""
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Self
 
 import numpy as np
 import torch
@@ -35,13 +37,18 @@ class GeneratorRunner:
         generator: as loaded.
         device: where it runs; its weights are moved there.
         dtype: of the convolutions, by autocast; norm layers stay in float32.
+        statistics_dtype: the same where only statistics are recorded; None: as `dtype`.
 
     Raises:
         CheckpointError: the generator does not take or give RGB or grey images.
     """
 
     def __init__(
-        self, generator: Generator, device: torch.device, dtype: torch.dtype = torch.float32
+        self,
+        generator: Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        statistics_dtype: torch.dtype | None = None,
     ) -> None:
         self.info: GeneratorInfo = generator.info
         for what, channels in (
@@ -56,9 +63,16 @@ class GeneratorRunner:
         self.name = generator.name
         self.device = device
         self.dtype = dtype
+        self.statistics_dtype = statistics_dtype
         self.module: nn.Module = generator.module.to(device).eval()
         self.switch: NormSwitch = replace_norms(self.module)
         self._norm_calls: int | None = None
+
+    def at(self, dtype: torch.dtype) -> Self:
+        """The same generator at another precision; the two must not be used at once."""
+        other = copy.copy(self)
+        other.dtype = dtype
+        return other
 
     def plain(self, x: Tensor) -> Tensor:
         """One forward with plain instance normalization; see `forward` for shapes and errors."""
@@ -71,7 +85,7 @@ class GeneratorRunner:
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """The statistics of each sample at every norm layer; ends at the last of them."""
         recorder = Recorder(rule, self._norm_calls)
-        self.forward(x, recorder)
+        self.forward(x, recorder, self.statistics_dtype)
         self._norm_calls = len(recorder.mean)
         return Moments(tuple(recorder.mean), tuple(recorder.std))
 
@@ -80,12 +94,15 @@ class GeneratorRunner:
             raise UhrError(f"{self.name}: the generator gave no output.")
         return y
 
-    def forward(self, x: Tensor, action: Action | None = None) -> Tensor | None:
+    def forward(
+        self, x: Tensor, action: Action | None = None, dtype: torch.dtype | None = None
+    ) -> Tensor | None:
         """One forward, without gradients.
 
         Args:
             x: [n, c, h, w] float32 in the generator's value range, on its device.
             action: what the norm layers do; None for plain instance normalization.
+            dtype: of the convolutions; None: the runner's.
 
         Returns:
             The output [n, c, h, w] float32, or None if a recording action ended the forward early.
@@ -95,14 +112,13 @@ class GeneratorRunner:
         """
         y: Tensor | None = None
         doing: AbstractContextManager[None] = self.switch.doing(action) if action else nullcontext()
-        reduced = self.dtype != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=reduced),
-            doing,
-        ):
+        with torch.inference_mode(), self._precision(dtype), doing:
             y = self.module(x)
         return None if y is None else self._of_size(y, x)
+
+    def _precision(self, dtype: torch.dtype | None = None) -> torch.autocast:
+        dtype = dtype or self.dtype
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def _of_size(self, y: Tensor, x: Tensor) -> Tensor:
         """The output in float32, if it is as large as the input."""

@@ -19,6 +19,12 @@ class Moments:
     mean: tuple[Tensor, ...]
     std: tuple[Tensor, ...]
 
+    def to(self, device: torch.device) -> "Moments":
+        """The same on a device."""
+        return Moments(
+            tuple(mean.to(device) for mean in self.mean), tuple(std.to(device) for std in self.std)
+        )
+
     def finite(self) -> Tensor:
         """Cells whose statistics are finite at every norm call, [cells] bool."""
         good = [

@@ -1,6 +1,6 @@
 """What the streaming loop streams."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from uhrtranslate.geometry import Tile, TilePlan
@@ -11,7 +11,8 @@ class Transform(Protocol):
     """Something that turns an image into another one of the same size, tile by tile.
 
     The loop calls `observe` for rows of cells from top to bottom, as many as `rows_needed` asks
-    for, and `apply` for the tiles of each band. A transform without statistics needs no rows.
+    for, and `apply` for the tiles of each band. A transform without statistics needs no rows. Both
+    take iterables, so that a transform may work on several items at once.
 
     Attributes:
         plan: how the image is cut.
@@ -28,25 +29,26 @@ class Transform(Protocol):
         """The first row of cells that bands from pixel row `y` on depend on."""
         ...
 
-    def observe(self, row: int, cells: Sequence[Pixels | None]) -> None:
-        """Take note of some cells of a row, in order.
+    def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
+        """Take note of the cells of a row.
 
         Args:
             row: its number.
-            cells: [cell, cell, 3] each; None for a cell that a mask skips, so that it has
-                no statistics.
+            batches: all its cells in order, [cell, cell, 3] each; None for a cell that a mask
+                skips, so that it has no statistics.
         """
         ...
 
-    def apply(self, tiles: Sequence[Tile], pixels: Sequence[Pixels]) -> list[Pixels]:
-        """Compute tiles of equal shape.
+    def apply(
+        self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
+    ) -> Iterator[list[Pixels]]:
+        """Compute batches of tiles of equal shape, in order.
 
         Args:
-            tiles: of one band.
-            pixels: of each tile's `source`, [h, w, 3] uint8.
+            batches: tiles of one band, and the pixels of each tile's `source`, [h, w, 3].
 
-        Returns:
-            The pixels of each tile's `core`, [h, w, 3] uint8.
+        Yields:
+            The pixels of each tile's `core`, [h, w, 3].
         """
         ...
 

@@ -32,6 +32,18 @@ class StatisticsTable:
     fallback_mean: Tensor | None = None
     fallback_std: Tensor | None = None
 
+    def to(self, device: torch.device) -> "StatisticsTable":
+        """The same with its statistics on a device."""
+        if self.mean.device == device:
+            return self
+        fallback_mean, fallback_std = (
+            None if part is None else part.to(device)
+            for part in (self.fallback_mean, self.fallback_std)
+        )
+        return StatisticsTable(
+            self.mean.to(device), self.std.to(device), self.valid, fallback_mean, fallback_std
+        )
+
 
 class Normalizer(Protocol):
     """How a field is made from a table.

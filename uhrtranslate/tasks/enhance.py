@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from uhrtranslate.engine import ColourTransform, Transform
+from uhrtranslate.engine import Clock, ColourTransform, Transform
 from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import CellGrid, TilePlan, spans
@@ -80,7 +80,6 @@ class Enhancer:
         pooled: of all inputs, where they share one; else each has its own.
     """
 
-    batch = 1
     deep = True
 
     def __init__(
@@ -92,11 +91,19 @@ class Enhancer:
         self._reference = reference
         self._pooled = pooled
 
+    def prepared(self, view: SlideView) -> Self:
+        """See `Recipe`; there is nothing to prepare."""
+        return self
+
+    def batch(self, plan: TilePlan) -> int:
+        """See `Recipe`."""
+        return 1
+
     def plan(self, width: int, height: int) -> TilePlan:
         """See `Recipe`."""
         return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
 
-    def transform(self, view: SlideView, plan: TilePlan) -> Transform:
+    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`; the whole view is read once before, for its histogram."""
         tally = self._pooled or tally_view(view)
         tally = tally.clipped(self.options.clip)

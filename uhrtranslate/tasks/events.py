@@ -1,7 +1,7 @@
 """What a long task tells its caller while it runs, and what it gives back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -23,9 +23,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """So many more pixels of the current input are done."""
+    """So many more pixels of the current input are done.
+
+    Attributes:
+        pixels: since the last time.
+        shares: of the time so far that the run waited for each stage, 0 to 1.
+    """
 
     pixels: int
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class TranslateResult:
         seams: `metrics.seam_ratio` of the result at the borders of cells, over the source's own; 1
             means that the translation added none. None for images too small to say.
         seconds: wall time.
+        stages: of it, seconds that were spent waiting for each stage: read, statistics, dense,
+            write.
         preview: path of the preview, if one was asked for.
     """
 
@@ -69,6 +77,7 @@ class TranslateResult:
     resumed: int | None = None
     seams: float | None = None
     seconds: float | None = None
+    stages: dict[str, float] | None = None
     preview: str | None = None
 
 

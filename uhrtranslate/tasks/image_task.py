@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from uhrtranslate import __version__
-from uhrtranslate.engine import Masking, Transform, stream
+from uhrtranslate.engine import Clock, Masking, Transform, stream
 from uhrtranslate.errors import InputError, OutputError, UhrError
 from uhrtranslate.geometry import TilePlan
 from uhrtranslate.io import (
@@ -23,6 +23,7 @@ from uhrtranslate.io import (
     open_view,
     open_writer,
 )
+from uhrtranslate.io.disk import output_errors
 from uhrtranslate.metrics import seam_ratio
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.tasks.events import Advanced, OnEvent, Started, TranslateResult
@@ -44,7 +45,6 @@ class Recipe(Protocol):
 
     Attributes:
         options: that all tasks have.
-        batch: tiles that are computed together.
         suffix: what the names of results end with, before the format's ending, as `dn`.
         deep: whether it takes pixels of 16 bits; else inputs are scaled to 8.
         bits: of results, 8 or 16.
@@ -52,9 +52,6 @@ class Recipe(Protocol):
 
     @property
     def options(self) -> ImageOptions: ...  # noqa: D102
-
-    @property
-    def batch(self) -> int: ...  # noqa: D102
 
     @property
     def suffix(self) -> str: ...  # noqa: D102
@@ -65,11 +62,19 @@ class Recipe(Protocol):
     @property
     def bits(self) -> int: ...  # noqa: D102
 
+    def prepared(self, view: SlideView) -> "Recipe":
+        """This recipe with all decided that depends on the image's pixels."""
+        ...
+
     def plan(self, width: int, height: int) -> TilePlan:
         """How an image of this size is cut."""
         ...
 
-    def transform(self, view: SlideView, plan: TilePlan) -> Transform:
+    def batch(self, plan: TilePlan) -> int:
+        """Tiles that are computed together."""
+        ...
+
+    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """What is done to a view.
 
         Raises:
@@ -122,6 +127,7 @@ def process_slide(
     started = time.perf_counter()
     options = recipe.options
     view = open_view(slide, options.level, options.mpp, options.region)
+    recipe = recipe.prepared(view)
     plan = recipe.plan(view.width, view.height)
     masking = make_masking(view, plan.grid, options.mask, options.background, recipe.bits)
     spec = _spec(recipe, view, masking)
@@ -146,7 +152,8 @@ def process_slide(
     # Asked before the work, not after it.
     preview = preview_path(target, options.overwrite) if options.preview else None
     try:
-        transform = recipe.transform(view, plan)
+        clock = Clock(traced=options.profile is not None)
+        transform = recipe.transform(view, plan, clock)
     except Skipped as reason:
         result = dataclasses.replace(result, output=None, error=str(reason))
         on_event(result)
@@ -166,12 +173,15 @@ def process_slide(
             view,
             transform,
             writer,
-            batch=recipe.batch,
+            batch=recipe.batch(plan),
             workers=options.workers,
-            progress=lambda pixels: on_event(Advanced(pixels)),
+            progress=lambda pixels: on_event(Advanced(pixels, clock.shares)),
             start=writer.start,
             masking=masking,
+            clock=clock,
         )
+    if options.profile:
+        _write_trace(clock, options.profile)
     if preview:
         write_preview(view, target, preview)
     result = dataclasses.replace(
@@ -180,10 +190,25 @@ def process_slide(
         resumed=writer.start,
         seams=_seams(view, target, plan.grid.cell),
         seconds=round(time.perf_counter() - started, 3),
+        stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         preview=str(preview) if preview else None,
     )
     on_event(result)
     return result
+
+
+def _write_trace(clock: Clock, target: Path) -> None:
+    """Write a trace; `trace-2.json` where `trace.json` is taken.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path, number = target, 1
+    while path.exists():
+        number += 1
+        path = target.with_stem(f"{target.stem}-{number}")
+    with output_errors(path):
+        clock.write_trace(path)
 
 
 def _is_there(target: Path, spec: OutputSpec) -> bool:

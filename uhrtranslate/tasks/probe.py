@@ -30,6 +30,7 @@ class Probe:
         options = translator.options
         with open_slide(path) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
+            translator = translator.prepared(view)
             plan = translator.plan(view.width, view.height)
             result, speed = self._forward_middle(translator, view)
             masking = make_masking(view, plan.grid, options.mask, options.background)
@@ -77,7 +78,7 @@ class Probe:
 def _observed(translator: Translator, plan: TilePlan, cells: int) -> int:
     """Pixels that go through the generator for the statistics of so many cells."""
     transform = GeneratorTransform(
-        translator.runner, translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
+        [translator.runner], translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
     )
     if not transform.rows_needed(0, plan.grid.height):
         return 0

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from safetensors.torch import save
 from torch import Tensor
 
-from uhrtranslate.engine import ColourTable, ColourTransform, Transform
+from uhrtranslate.engine import Clock, ColourTable, ColourTransform, Transform
 from uhrtranslate.errors import CheckpointError, InputError, OptionError, OutputError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
@@ -122,7 +122,6 @@ class StainNormalizer:
         OptionError: there is no reference, and one is needed.
     """
 
-    batch = 1
     deep = False
     bits = 8
 
@@ -137,11 +136,19 @@ class StainNormalizer:
         self._reference = reference
         self._qc = _Table(qc) if qc and reference else None
 
+    def prepared(self, view: SlideView) -> Self:
+        """See `Recipe`; there is nothing to prepare."""
+        return self
+
+    def batch(self, plan: TilePlan) -> int:
+        """See `Recipe`."""
+        return 1
+
     def plan(self, width: int, height: int) -> TilePlan:
         """See `Recipe`."""
         return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
 
-    def transform(self, view: SlideView, plan: TilePlan) -> Transform:
+    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`."""
         if self._network is not None:
             return ColourTransform(plan, ColourTable(self._network.transform))

@@ -1,16 +1,22 @@
 """The main job: images through a generator, without seams."""
 
 import copy
+import dataclasses
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from uhrtranslate.engine import (
     DTYPES,
+    Clock,
+    CompiledRunner,
     GeneratorRunner,
     GeneratorTransform,
     Transform,
-    choose_device,
+    choose_batch,
+    choose_devices,
     choose_tile,
     measure_halo,
 )
@@ -31,13 +37,23 @@ from uhrtranslate.tasks.events import OnEvent, TranslateResult
 from uhrtranslate.tasks.image_task import process_file
 from uhrtranslate.tasks.masks import parse_background
 from uhrtranslate.tasks.outputs import plan_outputs
+from uhrtranslate.tasks.precision import choose_precision
 
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
 # The mirroring of the methods' public code.
 PUBLISHED_HALO = {"dn": 16, "kin": 0, "tin": 0, "in": 0}
 # Options of a translation that change the bytes of its result.
-OF_THE_RESULT = {"norm", "kernel", "kernel_type", "thumbnail", "pad", "batch", "precision"}
+OF_THE_RESULT = {
+    "norm",
+    "kernel",
+    "kernel_type",
+    "thumbnail",
+    "pad",
+    "precision",
+    "stats_precision",
+    "compile",
+}
 # Added to std before its reciprocal, in DN's public code.
 PUBLISHED_DN_EPS = 1e-7
 
@@ -87,12 +103,13 @@ class Translator:
 
     deep = False
     bits = 8
+    deviation: float | None = None
 
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
         self.options = options
-        device = choose_device(options.device)
+        devices = choose_devices(options.device)
         self.generator = generator or load_generator(options.model)
-        self.runner = GeneratorRunner(self.generator, device, DTYPES[options.precision])
+        self.runners = self._runners(devices)
         parse_background(options.background)  # wrong for one input is wrong for all
         self.mirrored = options.pad == "reflect"
         self.normalizer = self._normalizer()
@@ -107,6 +124,37 @@ class Translator:
             raise OptionError(
                 f"--cell {self.cell}: the generator needs at least {MIN_STEPS * stride} px."
             )
+
+    def _runners(self, devices: list[torch.device]) -> list[GeneratorRunner]:
+        """One for each device, with weights of its own."""
+        options = self.options
+        kind = CompiledRunner if options.compile else GeneratorRunner
+        dtype = DTYPES.get(options.precision, torch.float32)
+        statistics = DTYPES[options.stats_precision] if options.stats_precision else None
+        copies = [
+            dataclasses.replace(self.generator, module=copy.deepcopy(self.generator.module))
+            for _ in devices[1:]
+        ]
+        return [
+            kind(generator, device, dtype, statistics)
+            for generator, device in zip([self.generator, *copies], devices, strict=True)
+        ]
+
+    @property
+    def runner(self) -> GeneratorRunner:
+        """The first of the runners, for what is done once."""
+        return self.runners[0]
+
+    def prepared(self, view: SlideView) -> "Translator":
+        """See `Recipe`: with the precision `auto` chosen."""
+        if self.options.precision != "auto":
+            return self
+        precision, deviation = choose_precision(self.runner, view, self.cell)
+        other = copy.copy(self)
+        other.options = self.options.model_copy(update={"precision": precision})
+        other.runners = [runner.at(DTYPES[precision]) for runner in self.runners]
+        other.deviation = deviation
+        return other
 
     def _normalizer(self) -> Normalizer:
         match self.options.norm:
@@ -141,25 +189,26 @@ class Translator:
             tile = self.cell
         else:
             tile = self.options.tile or choose_tile(
-                self.runner, self.halo, self.cell, width, self.options.batch
+                self.runner, self.halo, self.cell, width, self.options.batch or 1
             )
         stride = self.generator.info.stride
         grid = CellGrid(width, height, self.cell)
         return TilePlan(grid, tile, self.halo, stride, self.mirrored)
 
-    @property
-    def batch(self) -> int:
+    def batch(self, plan: TilePlan) -> int:
         """See `Recipe`."""
-        return self.options.batch
+        return self.options.batch or choose_batch(self.runner, plan.tile + 2 * plan.halo)
 
     @property
     def suffix(self) -> str:
         """See `Recipe`."""
         return self.options.norm
 
-    def transform(self, view: SlideView, plan: TilePlan) -> Transform:
+    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`."""
-        return GeneratorTransform(self.runner, self.normalizer, plan, lambda: self._thumbnail(view))
+        return GeneratorTransform(
+            self.runners, self.normalizer, plan, lambda: self._thumbnail(view), clock
+        )
 
     def how(self) -> dict[str, Any]:
         """See `Recipe`."""
@@ -174,6 +223,8 @@ class Translator:
             "pad": options.pad,
             "precision": options.precision,
         }
+        if options.stats_precision:
+            how |= {"stats_precision": options.stats_precision}
         if options.norm == "kin":
             how |= {"kernel": options.kernel, "kernel_type": options.kernel_type}
         if options.norm == "tin":
@@ -188,6 +239,7 @@ class Translator:
             "cell": self.cell,
             "tile": plan.tile,
             "halo": plan.halo,
+            "batch": self.batch(plan),
             **self.options.model_dump(mode="json", include=OF_THE_RESULT),
         }
 
@@ -199,15 +251,22 @@ class Translator:
             "cell": self.cell,
             "halo": plan.halo,
             "pad": self.options.pad,
-            "device": str(self.runner.device),
+            "device": ",".join(str(runner.device) for runner in self.runners),
             "precision": self.options.precision,
         }
 
     def note(self, view: SlideView, plan: TilePlan) -> str:
         """See `Recipe`."""
+        options = self.options
+        precision = options.precision + (
+            "" if self.deviation is None else f" ({self.deviation:.2f} grey levels from fp32)"
+        )
+        batch = self.batch(plan)
         return (
-            f"{self.options.norm} on {self.runner.device}, cells of {self.cell} px, "
-            f"tiles of {plan.tile} px, halo {plan.halo} px{self._advice(view)}"
+            f"{options.norm} on {self.facts(plan)['device']}, {precision}, "
+            f"cells of {self.cell} px, "
+            f"tiles of {plan.tile} px{f' by {batch}' if batch > 1 else ''}, "
+            f"halo {plan.halo} px{self._advice(view)}"
         )
 
     def _advice(self, view: SlideView) -> str:

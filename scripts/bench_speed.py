@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""How fast a generator runs, in every precision, with and without torch.compile.
+
+    python scripts/bench_speed.py --json speed.json --plot speed.png
+
+The 9-block ngf-64 generator (random weights, 1.51 MFLOP per pixel) over tissue, through the engine
+from array to array. **patch-IN** is one forward of every bare cell of 512 px (`--norm in --pad
+reflect`); **DN** is `--norm dn` with a halo of true neighbours. All configurations take turns;
+medians; compiling is not timed, but told. `deviation` is the mean difference from fp32 in grey
+levels. `--peer PATH` times the DN authors' code from a checkout of yours in the same turns: that
+checkout's folder must hold their `models`; nothing of it is part of this repository.
+"""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+
+from uhrtranslate.engine import (
+    DTYPES,
+    CompiledRunner,
+    GeneratorRunner,
+    GeneratorTransform,
+    stream,
+)
+from uhrtranslate.engine.memory import ALIVE, bytes_per_pixel
+from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
+from uhrtranslate.normalizers import DN, PatchIN
+
+CELL = 512
+HALO = 64
+FLOP_PER_PIXEL = 1.512e6
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to run."""
+
+    norm: str
+    precision: str
+    statistics: str | None
+    compiled: bool
+
+    @property
+    def name(self) -> str:
+        """For the table."""
+        statistics_ = f", statistics {self.statistics}" if self.statistics else ""
+        return f"{self.norm} {self.precision}{statistics_}{', compiled' * self.compiled}"
+
+
+class ArraySource:
+    """An array as a source."""
+
+    strip_height = 512
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels, self.dtype = pixels, pixels.dtype
+        self.height, self.width = pixels.shape[:2]
+
+    def read(self, x: int, y: int, w: int, h: int) -> np.ndarray:
+        """See `Source`."""
+        return self.pixels[y : y + h, x : x + w]
+
+
+class ArraySink:
+    """An array as a sink."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.pixels = np.zeros((height, width, 3), np.uint8)
+
+    def write(self, x: int, y: int, pixels: np.ndarray) -> None:
+        """See `Sink`."""
+        self.pixels[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
+
+    def reached(self, y: int) -> None:
+        """See `Sink`."""
+
+
+class Bench:
+    """Runs configurations over one image."""
+
+    def __init__(self, image: np.ndarray, device: torch.device, tile: int, batch: int) -> None:
+        self.image, self.device, self.batch = image, device, batch
+        height, width = image.shape[:2]
+        grid = CellGrid(width, height, CELL)
+        self.plans = {
+            "patch-IN": TilePlan(grid, CELL, 0, 4, mirrored=True),
+            "DN": TilePlan(grid, tile, HALO, 4),
+        }
+        torch.manual_seed(0)
+        self.module = ResnetGenerator()
+        self._runners: dict[tuple[str, str | None, bool], GeneratorRunner] = {}
+
+    def runner(self, how: Configuration) -> GeneratorRunner:
+        """One per setting; all share the weights."""
+        key = how.precision, how.statistics, how.compiled
+        if key not in self._runners:
+            generator = Generator(
+                self.module, GeneratorInfo("resnet", stride=4, cell=CELL), "bench", "0" * 64
+            )
+            kind = CompiledRunner if how.compiled else GeneratorRunner
+            self._runners[key] = kind(
+                generator,
+                self.device,
+                DTYPES[how.precision],
+                DTYPES[how.statistics] if how.statistics else None,
+            )
+        return self._runners[key]
+
+    def run(self, how: Configuration) -> tuple[np.ndarray, float, float]:
+        """The result, and seconds of wall and of CPU."""
+        normalizer = DN() if how.norm == "DN" else PatchIN()
+        transform = GeneratorTransform(
+            [self.runner(how)], normalizer, self.plans[how.norm], lambda: self.image[:CELL, :CELL]
+        )
+        sink = ArraySink(*self.image.shape[:2])
+        wall, cpu = time.perf_counter(), time.process_time()
+        stream(ArraySource(self.image), transform, sink, batch=self.batch)
+        return sink.pixels, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def configurations(device: torch.device) -> list[Configuration]:
+    """What is measured on a device."""
+    reduced = ["bf16", "fp16"] if device.type == "cuda" else ["bf16"]
+    found = []
+    for compiled in (False, True):
+        for precision in ("fp32", *reduced):
+            found.append(Configuration("patch-IN", precision, None, compiled))
+            found.append(Configuration("DN", precision, None, compiled))
+        found.append(Configuration("DN", "fp32", "bf16", compiled))
+    return found
+
+
+def peer(path: Path, image: np.ndarray, repeat: int) -> list[float]:
+    """Seconds of wall of the authors' DN over the same image, by a script of the user's.
+
+    Args:
+        path: the script; see the head of this file.
+        image: [h, w, 3] uint8.
+        repeat: how often.
+    """
+    from PIL import Image
+
+    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "image.png")
+        Image.fromarray(image).save(target)
+        for _ in range(repeat):
+            run = subprocess.run(
+                [sys.executable, str(path), str(target)],
+                env=threads, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            found.append(float(run.stdout.split()[-1]))
+    return found
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "date": date.today().isoformat(), "commit": commit, "cpu": cpu, "gpu": gpu,
+        "threads": torch.get_num_threads(), "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def plot(rows: dict[str, dict[str, float]], target: Path) -> None:
+    """Bars of speed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 0.45 * len(rows) + 1))
+    names = list(rows)[::-1]
+    colours = ["tab:blue" if name.startswith("DN") else "tab:gray" for name in names]
+    axes.barh(names, [rows[name]["mp_s"] for name in names], color=colours)
+    axes.set_xlabel("megapixels per second")
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=1536, help="of the image in px")
+    parser.add_argument("--tile", type=int, default=1536, help="of DN, without halo")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
+    parser.add_argument("--peer", type=Path, help="script that times the authors' code")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device = torch.device(given.device)
+    section = skimage.data.immunohistochemistry()
+    image = np.tile(section, (given.side // 512 + 1, given.side // 512 + 1, 1))
+    image = np.ascontiguousarray(image[: given.side, : given.side])
+    bench = Bench(image, device, given.tile, given.batch)
+    rows: dict[str, dict[str, float]] = {}
+    walls: dict[str, list[float]] = {}
+    cpus: dict[str, list[float]] = {}
+    exact: dict[str, np.ndarray] = {}
+    chosen = configurations(device)
+    for how in chosen:  # the first run of each compiles, and is compared
+        began = time.perf_counter()
+        pixels = bench.run(how)[0]
+        exact.setdefault(how.norm, pixels)
+        rows[how.name] = {
+            "first_s": time.perf_counter() - began,
+            "deviation": float(np.abs(exact[how.norm].astype(int) - pixels).mean()),
+        }
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            bench.run(how)
+            rows[how.name]["peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    for _ in range(given.repeat):
+        for how in chosen:
+            gc.collect()
+            _, wall, cpu = bench.run(how)
+            walls.setdefault(how.name, []).append(wall)
+            cpus.setdefault(how.name, []).append(cpu)
+    megapixels = given.side**2 / 1e6
+    base = statistics.median(walls["patch-IN fp32"])
+    for name, row in rows.items():
+        wall = statistics.median(walls[name])
+        # What DN costs beside patch-IN at the precision of its dense pass.
+        alike = f"patch-IN {name.split()[1].strip(',')}{', compiled' * name.endswith('compiled')}"
+        row |= {
+            "wall_s": wall,
+            "cpu_s": statistics.median(cpus[name]),
+            "mp_s": megapixels / wall,
+            "faster": base / wall,
+            "of_patch_in": wall / statistics.median(walls[alike]),
+        }
+        if given.peak:
+            row["share_of_peak"] = (
+                megapixels * FLOP_PER_PIXEL * (2 if name.startswith("DN") else 1)
+                / 1e6 / wall / given.peak
+            )  # fmt: skip
+    print(f"{given.side} px square, cells of {CELL}, on {device}, {given.threads} threads:")
+    print(f"{'':38}{'wall s':>8}{'CPU s':>8}{'MP/s':>7}{'faster':>8}{'x IN':>6}{'grey':>6}")
+    for name, row in rows.items():
+        print(
+            f"{name:38}{row['wall_s']:8.2f}{row['cpu_s']:8.2f}{row['mp_s']:7.3f}"
+            f"{row['faster']:8.2f}{row['of_patch_in']:6.2f}{row['deviation']:6.2f}"
+        )
+    report: dict[str, object] = {"machine": machine(), "side": given.side, "rows": rows}
+    per_pixel = bytes_per_pixel(bench.runner(chosen[0]))
+    report["feature_bytes_per_pixel"] = per_pixel * ALIVE
+    if given.peer:
+        seconds = statistics.median(peer(given.peer, image, given.repeat))
+        report["peer_s"] = seconds
+        print(f"{'the authors code':38}{seconds:8.2f}")
+        for name in rows:
+            if name.startswith("DN"):
+                print(f"  {name}: {seconds / rows[name]['wall_s']:.2f} times as fast")
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=1) + "\n")
+    if given.plot:
+        plot(rows, given.plot)
+
+
+if __name__ == "__main__":
+    main()

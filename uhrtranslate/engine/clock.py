@@ -1,0 +1,107 @@
+"""Where the time of a run goes."""
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+# What a run spends its time on, and spans of a trace are named after.
+READ, STATISTICS, DENSE, WRITE = "read", "statistics", "dense", "write"
+# A slide of a hundred thousand tiles would make a trace that no viewer opens.
+_MOST_SPANS = 500_000
+
+
+class Clock:
+    """Adds up how long the run waits for each of its stages, and keeps a trace if asked to.
+
+    The thread that runs the engine is always waiting for one stage, so the sums of `seconds` are
+    the time of the run; spans of other threads (`span`) are in the trace alone.
+
+    Args:
+        traced: keep each span for `write_trace`.
+    """
+
+    def __init__(self, traced: bool = False) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = self._mark = time.perf_counter()
+        self._stack: list[str] = []
+        self._spans: list[tuple[str, int, float, float]] | None = [] if traced else None
+        self._threads: dict[int, str] = {}
+
+    @contextmanager
+    def waiting(self, stage: str) -> Iterator[None]:
+        """The engine waits for a stage within the block, but where another block is within."""
+        with self.span(stage):
+            self._charge()
+            self._stack.append(stage)
+            try:
+                yield
+            finally:
+                self._charge()
+                self._stack.pop()
+
+    def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
+        """The items; getting each is waiting for the stage."""
+        iterator = iter(items)
+        while True:
+            with self.waiting(stage):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    def _charge(self) -> None:
+        """Count the time since the last change of stage."""
+        now = time.perf_counter()
+        if self._stack:
+            stage = self._stack[-1]
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._mark
+        self._mark = now
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """Work of any thread, for the trace."""
+        if self._spans is None or len(self._spans) >= _MOST_SPANS:
+            yield
+            return
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            thread = threading.current_thread()
+            self._threads[thread.ident or 0] = thread.name
+            self._spans.append((name, thread.ident or 0, began, time.perf_counter()))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each stage's share of the time so far, 0 to 1; the rest of it is the engine's own."""
+        total = time.perf_counter() - self._began
+        return {stage: seconds / total for stage, seconds in self.seconds.items()}
+
+    def write_trace(self, path: Path) -> None:
+        """Write the spans as a trace for chrome://tracing or ui.perfetto.dev.
+
+        Raises:
+            ValueError: the clock kept none.
+            OSError: the file cannot be written.
+        """
+        if self._spans is None:
+            raise ValueError("this clock keeps no trace")
+        rows = {ident: number for number, ident in enumerate(self._threads)}
+        events: list[dict[str, Any]] = [
+            {"ph": "M", "name": "thread_name", "pid": 1, "tid": rows[ident], "args": {"name": name}}
+            for ident, name in self._threads.items()
+        ]
+        events += [
+            {
+                "ph": "X", "name": name, "pid": 1, "tid": rows[ident],
+                "ts": round((began - self._began) * 1e6, 1), "dur": round((end - began) * 1e6, 1),
+            }
+            for name, ident, began, end in self._spans
+        ]  # fmt: skip
+        path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}) + "\n")

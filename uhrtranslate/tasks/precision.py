@@ -1,0 +1,63 @@
+"""Which reduced precision changes a translation so little that nobody sees it."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from uhrtranslate.engine import DTYPES, GeneratorRunner, fast_precisions
+from uhrtranslate.errors import UhrError
+from uhrtranslate.geometry import reflect
+from uhrtranslate.io import Pixels, SlideView
+
+# Grey levels that results may differ from float32 on average.
+TOLERANCE = 1.0
+# Places of an image that are looked at for one worth probing, along each axis.
+_PLACES = 4
+
+
+def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tuple[str, float]:
+    """The fastest precision of a device whose results are near those of float32.
+
+    One cell of the image is translated in each; which are fast is known of the device, not timed,
+    so that a run that is resumed chooses what it chose before.
+
+    Args:
+        runner: the generator.
+        view: the image.
+        side: of the probe in px.
+
+    Returns:
+        "bf16", "fp16" or "fp32", and the mean absolute difference from float32 in grey levels.
+    """
+    x = runner.to_input([probe(view, side)])
+    reference = _pixels(runner.at(torch.float32), x)
+    for name in fast_precisions(runner.device):
+        try:
+            found = _pixels(runner.at(DTYPES[name]), x)
+        except UhrError:  # values that are not finite
+            continue
+        difference = float(np.abs(found - reference).mean())
+        if difference < TOLERANCE:
+            return name, difference
+    return "fp32", 0.0
+
+
+def probe(view: SlideView, side: int) -> Pixels:
+    """The part of an image with the most contrast, of some on a grid, [side, side, 3].
+
+    The image is continued by reflection where it is smaller.
+    """
+    w, h = min(side, view.width), min(side, view.height)
+    corners = [
+        (round((view.width - w) * i / (_PLACES - 1)), round((view.height - h) * j / (_PLACES - 1)))
+        for i in range(_PLACES)
+        for j in range(_PLACES)
+    ]
+    parts = (view.read(x, y, w, h) for x, y in sorted(set(corners)))
+    best = max(parts, key=lambda part: float(part.std(axis=(0, 1), dtype=np.float32).sum()))
+    return best[reflect(0, side, h)[:, None], reflect(0, side, w)]
+
+
+def _pixels(runner: GeneratorRunner, x: torch.Tensor) -> NDArray[np.int64]:
+    (pixels,) = runner.to_pixels(runner.plain(x))
+    return pixels.astype(np.int64)
