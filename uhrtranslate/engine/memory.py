@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Memory that the features of one batch of tiles may take, and that decoded rows may take.
+# Memory that the features of one batch may take on a CPU, and that decoded rows may take.
 FEATURE_BYTES = 3 << 30
 ROW_BYTES = 160 << 20
 # Measured on ResNet generators: the largest feature map is alive about this often at once (a
@@ -68,7 +68,7 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     """
     step = math.lcm(128, runner.info.stride)
     per_pixel = batch * bytes_per_pixel(runner)
-    side = math.isqrt(FEATURE_BYTES // (ALIVE * per_pixel)) - 2 * halo
+    side = math.isqrt(_feature_bytes(runner.device) // (ALIVE * per_pixel)) - 2 * halo
     if runner.device.type == "cpu":
         reused = math.isqrt(REUSED_BLOCK_BYTES // per_pixel) - 2 * halo
         # Unless the halo's share would cost more than is saved.
@@ -87,9 +87,15 @@ def choose_batch(runner: GeneratorRunner, side: int) -> int:
     """
     if runner.device.type != "cuda":
         return 1
-    total = torch.cuda.get_device_properties(runner.device).total_memory
     one = ALIVE * bytes_per_pixel(runner) * side**2
-    return max(1, min(int(total * SHARE // one), LARGEST_BATCH))
+    return max(1, min(_feature_bytes(runner.device) // one, LARGEST_BATCH))
+
+
+def _feature_bytes(device: torch.device) -> int:
+    """Memory for the features of one batch: of a GPU a share of all it has, free or not."""
+    if device.type != "cuda":
+        return FEATURE_BYTES
+    return int(torch.cuda.get_device_properties(device).total_memory * SHARE)
 
 
 def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:

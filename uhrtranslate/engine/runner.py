@@ -138,7 +138,10 @@ class GeneratorRunner:
             stacked = np.pad(
                 stacked, ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect"
             )
-        x = torch.from_numpy(stacked).to(self.device).permute(0, 3, 1, 2).float()
+        bytes_ = torch.from_numpy(stacked)
+        if self.device.type == "cuda":  # from pinned memory the copy does not hold up this thread
+            bytes_ = bytes_.pin_memory().to(self.device, non_blocking=True)
+        x = bytes_.permute(0, 3, 1, 2).float()
         if self.info.in_channels == 1:
             x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
         low, high = self.info.value_range
