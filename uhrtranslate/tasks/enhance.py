@@ -4,18 +4,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from uhrtranslate.engine import Clock, ColourTransform, Transform
 from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
 from uhrtranslate.errors import InputError
-from uhrtranslate.geometry import CellGrid, TilePlan, spans
+from uhrtranslate.geometry import TilePlan, spans
 from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
 from uhrtranslate.io.disk import output_errors
 from uhrtranslate.options import EnhanceOptions
+from uhrtranslate.tasks.colour_recipe import TILE, ColourRecipe
 
-# Side of what is worked on at once in px; there is nothing that a tile could change.
-TILE = 1024
 SAVED_ENDING = ".json"
 # Options that are part of how a result was made.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
@@ -71,7 +70,7 @@ def save_tally(path: Path, tally: Tally) -> None:
         path.write_text(json.dumps(dump_tally(tally)) + "\n")
 
 
-class Enhancer:
+class Enhancer(ColourRecipe):
     """Enhances dark-field images; a `Recipe`.
 
     Args:
@@ -90,18 +89,6 @@ class Enhancer:
         self.bits: int = options.bits
         self._reference = reference
         self._pooled = pooled
-
-    def prepared(self, view: SlideView) -> Self:
-        """See `Recipe`; there is nothing to prepare."""
-        return self
-
-    def batch(self, plan: TilePlan) -> int:
-        """See `Recipe`."""
-        return 1
-
-    def plan(self, width: int, height: int) -> TilePlan:
-        """See `Recipe`."""
-        return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
 
     def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`; the whole view is read once before, for its histogram."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from uhrtranslate.engine import Clock, ColourTable, ColourTransform, Transform
 from uhrtranslate.errors import CheckpointError, InputError, OptionError, OutputError
-from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.geometry import TilePlan
 from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
 from uhrtranslate.io.disk import output_errors
 from uhrtranslate.models.checkpoint import read_safetensors, read_tree
@@ -22,12 +22,11 @@ from uhrtranslate.options import StainOptions
 from uhrtranslate.stain import METHODS, Fit, Method, colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
+from uhrtranslate.tasks.colour_recipe import ColourRecipe
 from uhrtranslate.tasks.image_task import Skipped
 from uhrtranslate.tasks.sampling import sample_tissue
 from uhrtranslate.tasks.stain_qc import SIDE, write_picture
 
-# Side of what is worked on at once in px; there is nothing that a tile could change.
-TILE = 1024
 FIT_ENDING = ".json"
 Map = Callable[[Colours], Colours]
 
@@ -109,7 +108,7 @@ def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
         path.write_text(json.dumps(dump_fit(_method(options), fit), indent=1) + "\n")
 
 
-class StainNormalizer:
+class StainNormalizer(ColourRecipe):
     """Brings slides to a reference; a `Recipe`.
 
     Args:
@@ -122,9 +121,6 @@ class StainNormalizer:
         OptionError: there is no reference, and one is needed.
     """
 
-    deep = False
-    bits = 8
-
     def __init__(
         self, options: StainOptions, reference: Reference | None, qc: Path | None = None
     ) -> None:
@@ -135,18 +131,6 @@ class StainNormalizer:
             raise OptionError("--target: name a reference: an image, folder, saved fit, or auto.")
         self._reference = reference
         self._qc = _Table(qc) if qc and reference else None
-
-    def prepared(self, view: SlideView) -> Self:
-        """See `Recipe`; there is nothing to prepare."""
-        return self
-
-    def batch(self, plan: TilePlan) -> int:
-        """See `Recipe`."""
-        return 1
-
-    def plan(self, width: int, height: int) -> TilePlan:
-        """See `Recipe`."""
-        return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
 
     def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`."""
