@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from uhrtranslate.engine.layers import (
     MomentRule,
     NormSwitch,
     Recorder,
+    plain_instance_norm,
     replace_norms,
 )
 from uhrtranslate.engine.statistics import Moments
@@ -111,8 +111,11 @@ class GeneratorRunner:
             CheckpointError: the output is not as large as the input.
         """
         y: Tensor | None = None
-        doing: AbstractContextManager[None] = self.switch.doing(action) if action else nullcontext()
-        with torch.inference_mode(), self._precision(dtype), doing:
+        with (
+            torch.inference_mode(),
+            self._precision(dtype),
+            self.switch.doing(action or plain_instance_norm),
+        ):
             y = self.module(x)
         return None if y is None else self._of_size(y, x)
 
