@@ -13,7 +13,7 @@ ROWS = [
     {"cli"},
     {"tasks"},
     {"engine"},
-    {"normalizers", "models", "io", "tissue", "metrics", "stain", "enhance"},
+    {"normalizers", "models", "io", "tissue", "metrics", "extractors", "stain", "enhance"},
     {"geometry", "options"},
     {"errors"},
 ]
@@ -22,6 +22,7 @@ FORBIDDEN = {
     "stain": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "enhance": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
     "metrics": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
+    "extractors": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "io": {"torch", "typer", "rich"},
     "geometry": {"torch", "typer", "rich", "PIL", "tifffile"},
     "tissue": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},

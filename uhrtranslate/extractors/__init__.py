@@ -1,0 +1,21 @@
+"""Networks that figures need: feature extractors, LPIPS, a classifier of domains.
+
+Weights are given by path, and never shipped or downloaded. What has no weights has a name, which
+goes with its figures.
+"""
+
+from uhrtranslate.extractors.base import Extractor
+from uhrtranslate.extractors.domain import Domain, DomainClassifier, domain_differentiation
+from uhrtranslate.extractors.inception import InceptionExtractor
+from uhrtranslate.extractors.lpips import Lpips
+from uhrtranslate.extractors.plain import PlainExtractor
+
+__all__ = [
+    "Domain",
+    "DomainClassifier",
+    "Extractor",
+    "InceptionExtractor",
+    "Lpips",
+    "PlainExtractor",
+    "domain_differentiation",
+]

@@ -1,0 +1,46 @@
+"""What all feature extractors have in common."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Patches = NDArray[np.uint8]
+Features = NDArray[np.float32]
+
+BATCH = 16  # patches at once
+
+
+class Extractor(Protocol):
+    """Turns patches into features that populations are compared by.
+
+    Attributes:
+        name: travels with every figure; figures of extractors of different names never compare.
+        size: how many features a patch has.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def size(self) -> int:
+        """See above."""
+
+    def features(self, patches: Patches) -> Features:
+        """Features [n, size] float32 of patches [n, h, w, 3] uint8."""
+
+
+def to_tensor(patches: Patches, device: torch.device | str = "cpu") -> Tensor:
+    """Patches [n, h, w, 3] uint8 to [n, 3, h, w] float32 in -1..1.
+
+    Raises:
+        ValueError: they are something else.
+    """
+    array: NDArray[Any] = np.asarray(patches)
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8:
+        raise ValueError(f"patches [n, h, w, 3] of uint8 are needed, not {array.shape}")
+    tensor = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return tensor.permute(0, 3, 1, 2).float() / 127.5 - 1

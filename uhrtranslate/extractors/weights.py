@@ -1,0 +1,86 @@
+"""Read weights that the user gives by path, without running anything that is in them."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from uhrtranslate.errors import CheckpointError
+
+_SHOWN = 3  # keys in a message
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict of tensors, from `.safetensors` or what `torch.save` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds anything but named tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on storages of old files: no concern of the user
+            tree = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such file; check the path") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: the safetensors file is damaged; copy it again") from error
+    except Exception as error:  # the unpickler raises anything on hostile bytes
+        raise CheckpointError(
+            f"{path}: cannot be read as weights ({type(error).__name__}); give a state dict as "
+            "saved by torch.save, or a .safetensors file"
+        ) from error
+    if isinstance(tree, Mapping) and set(tree) == {"state_dict"}:
+        tree = tree["state_dict"]
+    if not isinstance(tree, Mapping) or not tree:
+        raise CheckpointError(f"{path}: holds no state dict; save the model's state_dict() alone")
+    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in tree.items()):
+        raise CheckpointError(f"{path}: holds more than tensors; save the state_dict() alone")
+    return dict(tree)
+
+
+def fit_weights(module: nn.Module, state: Mapping[str, Tensor], path: Path, what: str) -> nn.Module:
+    """Give a module its weights; keys and shapes have to fit.
+
+    Counters of batch norms may be missing, as old files have none.
+
+    Args:
+        module: as built.
+        state: its weights, without keys of parts that the module does not have.
+        path, what: of the file, and what it should hold, for the message.
+
+    Returns: the module in float32 and eval mode, without gradients.
+
+    Raises:
+        CheckpointError: keys are missing or unknown, shapes differ, or numbers are not finite.
+    """
+    want = module.state_dict()
+    missing = [k for k in want if k not in state and not k.endswith("num_batches_tracked")]
+    unknown = [k for k in state if k not in want]
+    unlike = [k for k in want if k in state and want[k].shape != state[k].shape]
+    for problem, keys in (
+        ("misses", missing),
+        ("also has", unknown),
+        ("has other shapes of", unlike),
+    ):
+        if keys:
+            names = ", ".join(key[:80] for key in keys[:_SHOWN])
+            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+            raise CheckpointError(f"{path}: is no file of {what}: it {problem} {names}{more}")
+    odd = [k for k in want if k in state and not torch.isfinite(state[k].float()).all()]
+    if odd:
+        raise CheckpointError(f"{path}: {odd[0]} has values that are not finite; copy it again")
+    module.load_state_dict({k: state.get(k, want[k]) for k in want})
+    return module.float().eval().requires_grad_(False)
+
+
+def digest(path: Path) -> str:
+    """The first eight letters of a file's SHA-256, as public weights carry them in their names."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
