@@ -12,6 +12,7 @@ from uhrtranslate import __version__
 from uhrtranslate.cli import (
     doctor,
     enhance,
+    evaluate,
     info,
     models,
     stain_normalize,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
 app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normalize.stain_normalize)
 app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
+app.command(epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -5,7 +5,7 @@ from uhrtranslate.io.complete import Complete, check_complete
 from uhrtranslate.io.estimate import bytes_per_pixel
 from uhrtranslate.io.fingerprint import Fingerprint, fingerprint
 from uhrtranslate.io.formats import suffix_of
-from uhrtranslate.io.inputs import Found, Missing, expand_inputs
+from uhrtranslate.io.inputs import Found, Missing, expand_inputs, result_stem
 from uhrtranslate.io.metadata import OutputSpec
 from uhrtranslate.io.photo_writer import PhotoWriter
 from uhrtranslate.io.pixels import Pixels, to_bits
@@ -43,6 +43,7 @@ __all__ = [
     "open_view",
     "open_writer",
     "resized",
+    "result_stem",
     "suffix_of",
     "thumbnail",
     "to_bits",

@@ -23,6 +23,7 @@ PARTIAL = ".uhrt-partial"
 OURS = re.compile(
     r"\.(in|tin|kin|dn|macenko|vahadane|reinhard|reinhard-plain|histogram|stainnet|enhanced)\.(tif|ome\.tif|svs)$|\.preview\.png$"
 )
+PREVIEW = ".preview.png"
 # Bytes of a DICOM file in which its series is named.
 DICOM_HEAD = 1 << 16
 
@@ -53,7 +54,9 @@ class Missing:
     error: InputError
 
 
-def expand_inputs(items: Iterable[str], stdin: Iterable[str] = ()) -> list[Found | Missing]:
+def expand_inputs(
+    items: Iterable[str], stdin: Iterable[str] = (), results: bool = False
+) -> list[Found | Missing]:
     """Find the images that items stand for.
 
     An item is a file, a folder (searched with its subfolders for known endings; what is hidden,
@@ -63,18 +66,19 @@ def expand_inputs(items: Iterable[str], stdin: Iterable[str] = ()) -> list[Found
     Args:
         items: as on a command line.
         stdin: lines, each an item; read only if `-` is among the items.
+        results: take earlier results of ours, too.
 
     Returns:
         In the order of the items, folders and patterns sorted by path, each file once. An item
         that is missing or without images has a `Missing` in its place.
     """
-    results: list[Found | Missing] = []
+    expanded: list[Found | Missing] = []
     seen: set[Path] = set()
     for item in _with_stdin(items, stdin):
         try:
-            found = _expand(item)
+            found = _expand(item, results)
         except InputError as error:
-            results.append(Missing(item, error))
+            expanded.append(Missing(item, error))
             continue
         for one in found:
             if isinstance(one, Found):
@@ -82,8 +86,8 @@ def expand_inputs(items: Iterable[str], stdin: Iterable[str] = ()) -> list[Found
                 if identity in seen:
                     continue
                 seen.add(identity)
-            results.append(one)
-    return results
+            expanded.append(one)
+    return expanded
 
 
 def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
@@ -95,23 +99,23 @@ def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
             yield item
 
 
-def _expand(item: str) -> Sequence[Found | Missing]:
+def _expand(item: str, results: bool) -> Sequence[Found | Missing]:
     if not item.strip():  # else the current folder
         raise InputError("'': is no path; name a file or folder.")
     try:
         path = Path(item).expanduser()
         if path.is_dir() and path.suffix.lower() != ".zarr":
-            return _in_folder(path)
+            return _in_folder(path, results)
         if path.exists():
             return [Found(path, path.parent)]
         if glob.has_magic(item):
-            return _matching(str(path))
+            return _matching(str(path), results)
     except (OSError, RuntimeError, ValueError) as error:  # unreadable, unknown ~user, NUL
         raise InputError(f"{item}: cannot be read ({error}).") from error
     raise InputError(f"{item}: does not exist; check the path.")
 
 
-def _in_folder(folder: Path) -> list[Found | Missing]:
+def _in_folder(folder: Path, results: bool) -> list[Found | Missing]:
     paths = []
     unreadable: list[OSError] = []
     for where, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -121,31 +125,46 @@ def _in_folder(folder: Path) -> list[Found | Missing]:
             for name in folders
             if name not in slides and name[0] != "." and not name.endswith((PARTIAL, ".zarr"))
         ]
-        paths += [Path(where, name) for name in names if _is_image(name)]
-    results: list[Found | Missing] = [Found(path, folder) for path in _without_parts(paths)]
+        paths += [Path(where, name) for name in names if _is_image(name, results)]
+    found: list[Found | Missing] = [Found(path, folder) for path in _without_parts(paths)]
     for error in unreadable:
         sentence = f"{error.filename}: cannot be read ({error.strerror})."
-        results.append(Missing(str(error.filename), InputError(sentence)))
-    if not results:
+        found.append(Missing(str(error.filename), InputError(sentence)))
+    if not found:
         raise InputError(f"{folder}: has no images; name the folder that holds them.")
-    return results
+    return found
 
 
-def _matching(pattern: str) -> list[Found]:
+def _matching(pattern: str, results: bool) -> list[Found]:
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
     fixed = []
     for part in Path(pattern).parts:
         if glob.has_magic(part):
             break
         fixed.append(part)
-    found = _without_parts([path for path in matches if path.is_file() and _is_image(path.name)])
+    images = [path for path in matches if path.is_file() and _is_image(path.name, results)]
+    found = _without_parts(images)
     if not found:
         raise InputError(f"{pattern}: matches no images; check the pattern.")
     return [Found(path, Path(*fixed)) for path in found]
 
 
-def _is_image(name: str) -> bool:
-    hidden = name[0] == "." or PARTIAL in name or OURS.search(name)
+def result_stem(name: str) -> str:
+    """A file's name without its ending, and without what a translation adds to its input's name.
+
+    Example:
+        >>> result_stem("slide.dn.ome.tif"), result_stem("slide.svs")
+        ('slide', 'slide')
+    """
+    ours = OURS.search(name)
+    if ours:
+        return name[: ours.start()]
+    return name[: -len(".ome.tif")] if name.endswith(".ome.tif") else Path(name).stem
+
+
+def _is_image(name: str, results: bool) -> bool:
+    hidden = name[0] == "." or PARTIAL in name
+    hidden = hidden or bool(name.endswith(PREVIEW) if results else OURS.search(name))
     return not hidden and Path(name).suffix.lower() in ENDINGS
 
 

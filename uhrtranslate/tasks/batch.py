@@ -240,16 +240,24 @@ def _folder(tasks: Sequence[Task], output: Path | None) -> Path | None:
 
 def _sentence(task: Task, error: Exception) -> str:
     """What to tell a user of an error that ended one input of many."""
-    name = task.item.name
-    if isinstance(error, UhrError):
-        sentence = str(error)
-    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
-        sentence = f"{name}: memory is not enough; use a smaller --tile or --batch."
-    elif isinstance(error, OSError) and error.strerror:
-        sentence = f"{error.filename or name}: cannot be read or written ({error.strerror})."
-    else:
-        reason = f"{type(error).__name__}: {error}"
-        sentence = f"{name}: failed unexpectedly ({reason}); --debug tells more."
+    sentence = in_a_sentence(task.item.name, error)
     if task.target and "--resume" not in sentence and can_resume(task.target):
         sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."
     return sentence
+
+
+def in_a_sentence(name: str, error: Exception) -> str:
+    """An error in words for a user.
+
+    Args:
+        name: of what failed.
+        error: of any kind.
+    """
+    if isinstance(error, UhrError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"{name}: memory is not enough; use a smaller --tile or --batch."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or name}: cannot be read or written ({error.strerror})."
+    reason = f"{type(error).__name__}: {error}"
+    return f"{name}: failed unexpectedly ({reason}); --debug tells more."

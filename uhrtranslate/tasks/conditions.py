@@ -1,0 +1,75 @@
+"""Conditions on figures, for pipelines: `seam_ratio>1.02`."""
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uhrtranslate.errors import OptionError
+
+_FORM = re.compile(
+    r"\s*([A-Za-z][\w.]*)\s*(<=|>=|==|<|>)\s*([-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*"
+)
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A figure compared with a number.
+
+    Attributes:
+        text: as it was written.
+        name: of the figure, as `seam.ratio` or `seam_ratio`.
+        sign: <, <=, ==, >= or >.
+        limit: the number.
+    """
+
+    text: str
+    name: str
+    sign: str
+    limit: float
+
+
+def parse_condition(text: str) -> Condition:
+    """Read a condition.
+
+    Raises:
+        OptionError: it is none.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise OptionError(
+            f"fail-if: {text!r} is no condition; write a figure, <, <=, ==, >= or >, and a number, "
+            'as "seam_ratio>1.02".'
+        )
+    name, sign, limit = found.groups()
+    return Condition(text.strip(), name, sign, float(limit))
+
+
+def holds(condition: Condition, figures: Mapping[str, Any]) -> bool:
+    """Whether a condition holds; a figure that is None fulfils none.
+
+    Args:
+        condition: which.
+        figures: by full name, `seam.ratio`.
+
+    Raises:
+        OptionError: there is no such figure.
+    """
+    names = {name.replace(".", "_"): name for name in figures}
+    name = names.get(condition.name.replace(".", "_"))
+    if name is None:
+        raise OptionError(
+            f"fail-if: {condition.name} was not measured; there are {', '.join(sorted(names))}."
+        )
+    value = figures[name]
+    if not isinstance(value, int | float):
+        return False
+    return _COMPARE[condition.sign](value, condition.limit)

@@ -1,0 +1,81 @@
+"""What an evaluation found."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.metrics import Border
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was measured on one image, or on all of them together.
+
+    Attributes:
+        input: path of the image; "*" for all of them together.
+        source, truth, reference: paths of what it was compared with, if there is any.
+        width, height: of what was evaluated, in px; 0 for all together.
+        mpp: micrometres per pixel of that.
+        metrics: figures by group and name: numbers, strings or None, fit for JSON.
+        borders: the ten that show most, the worst first.
+        heat: [rows, columns] of tiles, how much the borders around each step in grey levels; None
+            if there is no grid.
+        warnings: sentences.
+        seconds: that it took.
+    """
+
+    input: str
+    source: str | None
+    truth: str | None
+    reference: str | None
+    width: int
+    height: int
+    mpp: float | None
+    metrics: dict[str, dict[str, Any]]
+    borders: tuple[Border, ...]
+    heat: NDArray[np.float32] | None
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def as_record(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as one JSON object; the groups of metrics stand beside its other facts."""
+    facts: dict[str, Any] = {
+        "input": evaluation.input,
+        "status": "done",
+        "source": evaluation.source,
+        "truth": evaluation.truth,
+        "reference": evaluation.reference,
+        "width": evaluation.width,
+        "height": evaluation.height,
+        "mpp": evaluation.mpp,
+    }
+    metrics = {
+        group: {name: _finite(value) for name, value in figures.items()}
+        for group, figures in evaluation.metrics.items()
+    }
+    return {
+        **facts,
+        **metrics,
+        "borders": [dataclasses.asdict(border) for border in evaluation.borders],
+        "warnings": list(evaluation.warnings),
+        "seconds": round(evaluation.seconds, 3),
+    }
+
+
+def flat_metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """Figures by full name, as `seam.ratio`."""
+    return {
+        f"{group}.{name}": _finite(value)
+        for group, figures in evaluation.metrics.items()
+        for name, value in figures.items()
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity: the PSNR of equal images is None."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
