@@ -91,7 +91,7 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
 def measure(generator: str, side: int, threads: int, **options: object) -> dict[str, float]:
     """Run in a process of its own."""
     job = json.dumps([generator, side, options])
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1"}
     run = subprocess.run(
         [sys.executable, __file__, "--job", job],
         env=environment,
