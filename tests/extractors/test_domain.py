@@ -48,6 +48,7 @@ def test_equal_domains_cannot_be_told_apart():
     assert found.accuracy < 0.75
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_figures_and_leaves_the_caller_s_numbers_alone():
     torch.manual_seed(5)
     wanted = torch.rand(3)
