@@ -15,7 +15,7 @@ Doubles = NDArray[np.float64]
 Planes = Callable[[Pixels], Whole]
 
 # Pixels of neighbouring blocks around a block: left, top, right, bottom. They are looked at and
-# not counted. 0 on a side where the image ends.
+# not counted. Less than a measure's halo only where the image ends (0, or what is left of it).
 Halo = tuple[int, int, int, int]
 NO_HALO: Halo = (0, 0, 0, 0)
 
@@ -62,11 +62,11 @@ def inside(block: NDArray[np.generic], halo: Halo, rim: int = 0) -> tuple[slice,
         rim: px at the image's own ends that do not count, as a window does not fit there.
 
     Raises:
-        ValueError: a side has a halo that is narrower than the rim.
+        ValueError: a halo is below 0.
     """
-    if any(0 < side < rim or side < 0 for side in halo):
-        raise ValueError(f"a halo of {halo} px; {rim} are needed, or 0 where the image ends")
-    left, top, right, bottom = (side or rim for side in halo)
+    if min(halo) < 0:
+        raise ValueError(f"a halo of {halo} px; 0 or more is needed")
+    left, top, right, bottom = (max(side, rim) for side in halo)
     height, width = block.shape[:2]
     rows = slice(top, max(top, height - bottom))
     return rows, slice(left, max(left, width - right))

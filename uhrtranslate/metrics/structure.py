@@ -2,9 +2,10 @@
 
 Public: `pair_sums` (PSNR, PCC), `ssim_sums` and `ssim_map`, `ms_ssim_sums`, `gradient_sums`. Each
 takes a pair of blocks [h, w, 3] uint8 and gives sums that add up over blocks with `+`; blocks come
-with a halo of true neighbours (`SSIM_HALO`, `MS_SSIM_HALO`, `GRADIENT_HALO` px or more, 0 where the
-image ends), and then the figure is that of the whole image at once. `planes` says what is compared:
-`grey` as the DSTGAN protocol does (grey of the source against grey of the output), or `colour`.
+with a halo of true neighbours (`SSIM_HALO`, `MS_SSIM_HALO`, `GRADIENT_HALO` px or more, less where
+the image ends), and then the figure is that of the whole image at once. `planes` says what is
+compared: `grey` as the DSTGAN protocol does (grey of the source against grey of the output), or
+`colour`.
 """
 
 import numpy as np
@@ -74,7 +75,7 @@ def ssim_sums(a: Pixels, b: Pixels, halo: Halo = NO_HALO, planes: Planes = grey)
     The 5 px at the image's own ends do not count, as in scikit-image. A halo is of 5 px or more.
 
     Raises:
-        ValueError: the two do not fit each other, or the halo is too narrow.
+        ValueError: the two do not fit each other.
     """
     same_size(a, b)
     luminance, structure = _ssim_parts(levels(planes(a)), levels(planes(b)))
@@ -86,23 +87,31 @@ def ms_ssim_sums(
 ) -> MultiScaleSums:
     """Sums of the maps of MS-SSIM (Wang, Simoncelli & Bovik 2003), by means of 2 x 2 px.
 
-    Blocks start at multiples of 16 px of the image, and end there or at the image's end. A halo is
-    80 px or more and a multiple of 16.
+    Blocks start at multiples of 16 px of the image, and end there or at the image's end, halo and
+    all. A halo is of 80 px or more.
 
     Raises:
-        ValueError: the two do not fit each other, or the halo is no such multiple, or too narrow.
+        ValueError: the two do not fit each other, or a block is cut elsewhere.
     """
     same_size(a, b)
-    if any(side % _COARSEST or 0 < side < MS_SSIM_HALO for side in halo):
-        raise ValueError(f"a halo of {halo} px; multiples of 16 from 80 on are needed")
+    height, width = a.shape[:2]
+    left, top, right, bottom = halo
+    ends = [size - side for size, side in ((width, right), (height, bottom)) if side]
+    if any(place % _COARSEST for place in (left, top, *ends)):
+        raise ValueError(f"a halo of {halo} px; blocks cut at multiples of 16 px are needed")
     x, y = levels(planes(a)), levels(planes(b))
     scales = []
     for scale in range(len(MS_WEIGHTS)):
-        here = tuple(side >> scale for side in halo)
+        here = (
+            left >> scale,
+            top >> scale,
+            x.shape[1] - (width - right >> scale),
+            x.shape[0] - (height - bottom >> scale),
+        )
         luminance, structure = _ssim_parts(x, y)
         last = scale == len(MS_WEIGHTS) - 1
         found = luminance * structure if last else structure
-        scales.append(_sums(found[inside(x, (here[0], here[1], here[2], here[3]), SSIM_HALO)]))
+        scales.append(_sums(found[inside(x, here, SSIM_HALO)]))
         x, y = _halve(x), _halve(y)
     return MultiScaleSums(tuple(scales))
 
