@@ -22,7 +22,7 @@ from uhrtranslate.io import (
     open_view,
     result_stem,
 )
-from uhrtranslate.metrics import dump_niqe, fit_niqe, load_niqe
+from uhrtranslate.metrics import NiqeModel, fit_niqe, load_niqe
 from uhrtranslate.options import Region
 from uhrtranslate.tasks import evaluate_patches as patches
 from uhrtranslate.tasks import evaluate_pixels as pixels
@@ -131,8 +131,8 @@ def evaluate_many(
     Args:
         inputs: the images.
         options: see `EvaluateOptions`.
-        on_result: told of each; after several images, of all together (`"*"`), which has what is
-            measured on populations, and the means of all other figures.
+        on_result: told of each; where several images are compared with a real population, also of
+            all together (`"*"`): figures of populations, and means of all others.
 
     Returns:
         The evaluations.
@@ -162,9 +162,10 @@ def evaluate_many(
         )
         on_result(only)
         return [only]
-    whole = _mean(found, groups, warnings, options)
-    on_result(whole)
-    return [*found, whole]
+    if groups:
+        found.append(_mean(found, groups, warnings, options))
+        on_result(found[-1])
+    return found
 
 
 class Evaluator:
@@ -186,6 +187,7 @@ class Evaluator:
             InceptionExtractor(options.weights) if options.weights else PlainExtractor()
         )
         self._niqe = load_niqe(patches.read_text(options.niqe)) if options.niqe else None
+        self._warnings: list[str] = []
         # What figures over all images are made of: where each one's patches are cut.
         self._seen: list[tuple[Path, Path | None, int | None]] = []
 
@@ -227,10 +229,9 @@ class Evaluator:
                 metrics["baseline"] = pixels.preservation(view, others["baseline"], cell)
             if "truth" in others:
                 metrics["paired"] = self._paired(view, others["truth"])
-            if self._niqe is None and self._real:
-                self._niqe = self._fit_niqe()
-            if self._niqe is not None:
-                metrics["quality"] = patches.quality(view, self._niqe, o.seed)
+            model = self._niqe_model()
+            if model is not None:
+                metrics["quality"] = patches.quality(view, model, o.seed)
             self._seen.append((image, places["source"], grid or seams.period))
             return Evaluation(
                 str(image),
@@ -253,7 +254,7 @@ class Evaluator:
             return {}, ()
         outputs = [(image, period) for image, _, period in self._seen]
         real = [(image, None) for image in self._real]
-        o, metrics, warnings = self.options, {}, []
+        o, metrics, warnings = self.options, {}, [*self._warnings]
         draws = [
             (self._draw(real, draw, whole=True)[0], self._draw(outputs, draw)[0])
             for draw in range(o.seeds)
@@ -272,18 +273,6 @@ class Evaluator:
             )
         return metrics, tuple(warnings)
 
-    def save_niqe(self, target: Path) -> None:
-        """Write the model of natural scene statistics that was used.
-
-        Raises:
-            InputError: there is none, as there is no reference.
-            OutputError: it cannot be written.
-        """
-        model = self._niqe or (self._fit_niqe() if self._real else None)
-        if model is None:
-            raise InputError(f"{target}: there is no model to write; name a --reference.")
-        patches.write_text(target, dump_niqe(model))
-
     def _paired(self, view: SlideView, truth: SlideView) -> dict[str, Any]:
         figures = pixels.paired(view, truth)
         if self._lpips:
@@ -293,13 +282,20 @@ class Evaluator:
             figures |= patches.aligned(view, truth, self.options.shift, self._sampling)
         return figures
 
-    def _fit_niqe(self) -> Any:
+    def _niqe_model(self) -> NiqeModel | None:
+        """That of a file, or fitted once to the real images; None without either."""
+
         def blocks() -> Iterator[Patches]:
             for image in self._real:
                 with _opened(image, None, self.options.mpp) as view:
                     yield from patches.quality_blocks(view, self.options.seed)
 
-        return fit_niqe(blocks())
+        if self._niqe is None and self._real and not self._warnings:
+            try:
+                self._niqe = fit_niqe(blocks())
+            except InputError as error:  # too few sharp patches: the other figures are still there
+                self._warnings.append(f"no NIQE: {error}")
+        return self._niqe
 
     def _draw(
         self, images: Sequence[tuple[Path, int | None]], draw: int, whole: bool = False

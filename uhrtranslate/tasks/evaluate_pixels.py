@@ -90,8 +90,8 @@ def structure(view: SlideView, source: SlideView) -> Figures:
         "ssim": likeness.mean,
         "pcc": pairs.pcc,
         "psnr": pairs.psnr,
-        "sobel": gradients.correlation,
         "gradient_similarity": gradients.similarity,
+        "gradient_correlation": gradients.correlation,
     }
 
 

@@ -1,0 +1,264 @@
+import json
+
+import numpy as np
+import pytest
+import skimage.data
+import skimage.metrics
+import tifffile
+import torch
+from metrics.planted import as_jpeg, with_tiles
+from PIL import Image
+
+from uhrtranslate.errors import InputError, OptionError
+from uhrtranslate.io import expand_inputs
+from uhrtranslate.options import validated
+from uhrtranslate.tasks.conditions import holds, parse_condition
+from uhrtranslate.tasks.evaluate import EvaluateOptions, Failed, evaluate, evaluate_many
+from uhrtranslate.tasks.evaluation import as_record, flat_metrics
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+    return path
+
+
+def options(**values):
+    return validated(EvaluateOptions, values)
+
+
+@pytest.fixture(scope="module")
+def section():
+    return skimage.data.retina()[200:1224, 200:1224]
+
+
+@pytest.fixture
+def pair(tmp_path, section):
+    """A source, and a result with seams every 160 px that is darker."""
+    darker = (section * 0.8).astype(np.uint8)
+    return save(tmp_path / "a.png", section), save(
+        tmp_path / "a.dn.png", with_tiles(darker, 160, 3)
+    )
+
+
+def test_seams_need_nothing_but_the_image(pair):
+    source, result = pair
+    found = evaluate(result, options())
+    seam = found.metrics["seam"]
+    assert seam["period"] == 160
+    assert (seam["x"], seam["y"]) == (160, 160)
+    assert seam["ratio"] > 1.05
+    assert seam["p_value"] < 0.002
+    assert len(found.borders) == 10
+    assert found.borders[0].step >= found.borders[-1].step > 0
+    assert found.heat.shape == (7, 7)
+    clean = evaluate(source, options()).metrics["seam"]
+    assert clean["period"] is None
+    assert clean["ratio"] == 1
+
+
+def test_structure_is_that_of_the_whole_image(pair):
+    """Streamed in blocks, equal to scikit-image on all of it."""
+    source, result = pair
+    found = evaluate(result, options(source=source, grid=160)).metrics
+    a, b = (
+        np.asarray(Image.open(path), float) @ [0.299, 0.587, 0.114] for path in (source, result)
+    )
+    ssim = skimage.metrics.structural_similarity(
+        a, b, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert found["structure"]["ssim"] == pytest.approx(ssim, abs=1e-6)
+    assert found["structure"]["pcc"] == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    psnr = 10 * np.log10(255**2 / ((a - b) ** 2).mean())
+    assert found["structure"]["psnr"] == pytest.approx(psnr)
+    assert found["colour"]["mean_difference"] < -5
+    assert found["colour"]["cell"] == 160
+    assert found["seam"]["source_ratio"] == pytest.approx(1, abs=0.15)
+
+
+def test_blocks_do_not_show(tmp_path):
+    """1104 px and more: several blocks of 1024, the last of them narrow."""
+    pixels = np.tile(skimage.data.immunohistochemistry(), (3, 3, 1))[:1110, :1300]
+    other = as_jpeg(pixels, 30)
+    a, b = save(tmp_path / "a.png", pixels), save(tmp_path / "b.png", other)
+    found = evaluate(b, options(truth=a, shift=4)).metrics["paired"]
+    grey = [p.astype(float) @ [0.299, 0.587, 0.114] for p in (pixels, other)]
+    ssim = skimage.metrics.structural_similarity(
+        *grey, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert found["ssim"] == pytest.approx(ssim, abs=1e-6)
+    psnr = skimage.metrics.peak_signal_noise_ratio(pixels, other)
+    assert found["psnr"] == pytest.approx(psnr)
+    assert 0.8 < found["ms_ssim"] < 1
+    assert found["median_shift"] == 0
+
+
+def test_equal_images_are_fit_for_json(pair):
+    source, _ = pair
+    record = as_record(evaluate(source, options(source=source, truth=source)))
+    assert record["paired"]["psnr"] is None  # infinite
+    assert record["structure"]["ssim"] == pytest.approx(1)
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_source_in_another_resolution_is_brought_to_size(tmp_path, section):
+    source = save(tmp_path / "large.png", section)
+    small = Image.fromarray(section).resize((512, 512), Image.Resampling.BOX)
+    result = save(tmp_path / "small.png", np.asarray(small))
+    found = evaluate(result, options(source=source, region="100,60,300,200"))
+    assert (found.width, found.height) == (300, 200)
+    assert found.metrics["structure"]["pcc"] > 0.99
+
+
+def test_another_shape_is_refused(tmp_path, section):
+    a, b = save(tmp_path / "a.png", section), save(tmp_path / "b.png", section[:500])
+    with pytest.raises(InputError, match="another shape"):
+        evaluate(a, options(source=b))
+
+
+def test_populations_of_the_same_tissue_are_nearer(tmp_path):
+    ihc = skimage.data.immunohistochemistry()
+    real = save(tmp_path / "real" / "x.png", ihc[:256])
+    near, far = save(tmp_path / "near.png", ihc[256:]), save(tmp_path / "far.png", 255 - ihc[256:])
+    common = {"reference": real.parent, "patch": 64, "patches": 60, "seeds": 2, "grid": 64}
+    a = evaluate(near, options(**common, source=far, domain=True))
+    b = evaluate(far, options(**common, source=near, domain=True))
+    population = a.metrics["population"]
+    assert population["extractor"] == "uhrt-random-v1"
+    assert population["fid_low"] <= population["fid"] <= population["fid_high"]
+    assert population["fid"] < b.metrics["population"]["fid"]
+    assert population["kid"] < b.metrics["population"]["kid"]
+    assert population["precision"] > b.metrics["population"]["precision"]
+    assert any("go by KID" in warning for warning in a.warnings)
+    assert a.metrics["domain"]["accuracy"] > 0.9
+    assert a.metrics["domain"]["taken_for_target"] > 0.9
+    assert any("no NIQE" in warning for warning in a.warnings)
+
+
+def test_niqe_is_fitted_to_the_reference(tmp_path):
+    section = np.tile(skimage.data.immunohistochemistry(), (3, 2, 1))
+    real = save(tmp_path / "real.png", section)
+    good, bad = (
+        save(tmp_path / "good.png", section[:600]),
+        save(tmp_path / "bad.png", as_jpeg(section[:600], 5)),
+    )
+    found = evaluate_many(
+        expand_inputs([str(good), str(bad)]),
+        options(reference=real, patches=8, patch=64, seeds=1),
+        lambda one: None,
+    )
+    quality = [one.metrics["quality"] for one in found]
+    assert quality[0]["niqe"] < quality[1]["niqe"]
+    assert quality[0]["niqe_model"] == quality[1]["niqe_model"]
+
+
+def test_folders_go_together_by_name(tmp_path, section):
+    for name in ("one", "sub/two"):
+        save(tmp_path / "src" / f"{name}.png", section[:400, :400])
+        save(tmp_path / "out" / f"{name}.dn.tif", section[:400, :400] // 2)
+    save(tmp_path / "out" / "lonely.png", section[:400, :400])
+    told = []
+    found = evaluate_many(
+        expand_inputs([str(tmp_path / "out")], results=True),
+        options(source=tmp_path / "src"),
+        told.append,
+    )
+    assert [one.input.rsplit("/", 1)[-1] for one in found] == ["one.dn.tif", "two.dn.tif"]
+    assert found[1].source.endswith("src/sub/two.png")
+    failed = [one for one in told if isinstance(one, Failed)]
+    assert len(failed) == 1
+    assert "no image named lonely" in failed[0].error
+    reference = options(source=tmp_path / "src", reference=tmp_path / "src", patch=64, patches=20)
+    *each, together = evaluate_many(
+        expand_inputs([one.input for one in found], results=True), reference, told.append
+    )
+    assert len(each) == 2
+    assert together.input == "*"
+    assert together.metrics["images"]["count"] == 2
+    pcc = [one.metrics["structure"]["pcc"] for one in each]
+    assert together.metrics["structure"]["pcc"] == pytest.approx(np.mean(pcc))
+    assert together.metrics["population"]["output"] == 20
+
+
+def test_lpips_compares_with_source_and_truth(tmp_path, pair):
+    """Random weights in the public layout: equal images are 0 apart, others are not."""
+    from uhrtranslate.extractors.lpips import BACKBONES
+
+    source, result = pair
+    torch.manual_seed(0)
+    net = BACKBONES["alex"].build()
+    state = {f"features.{k}": v for k, v in net.state_dict().items()}
+    heads = {
+        f"lin{i}.model.1.weight": torch.rand(1, width, 1, 1)
+        for i, width in enumerate(BACKBONES["alex"].widths)
+    }
+    for name, weights in (("alex.pth", state), ("lin.pth", heads)):
+        torch.save(weights, tmp_path / name)
+    files = (tmp_path / "alex.pth", tmp_path / "lin.pth")
+    found = evaluate(result, options(source=source, truth=result, lpips=files, patch=64)).metrics
+    assert found["paired"]["lpips"] == 0
+    assert found["structure"]["lpips_c"] > 0
+    assert found["paired"]["lpips_name"].startswith("lpips-alex-")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("seam_ratio>1.02", 1.03, True),
+        ("seam.ratio > 1.02", 1.02, False),
+        ("seam_ratio>=1.02", 1.02, True),
+        ("seam_ratio<-1e-3", -0.5, True),
+        ("seam_ratio==1", 1, True),
+        ("seam_ratio<9", None, False),
+    ],
+)
+def test_conditions(text, value, expected):
+    assert holds(parse_condition(text), {"seam.ratio": value}) is expected
+
+
+def test_conditions_that_are_none(pair):
+    with pytest.raises(OptionError, match="no condition"):
+        parse_condition("seam_ratio!1")
+    figures = flat_metrics(evaluate(pair[0], options()))
+    with pytest.raises(OptionError, match=r"fid was not measured.*seam_ratio"):
+        holds(parse_condition("fid>3"), figures)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"grid": "coarse"}, "grid"),
+        ({"shift": 3}, "a shift is of paired truth"),
+        ({"domain": True}, "--source and --reference"),
+        ({"weights": "w.pth"}, "--reference"),
+        ({"lpips": ("a", "b")}, "--truth or --source"),
+    ],
+)
+def test_options_that_do_not_fit(values, sentence):
+    with pytest.raises(OptionError, match=sentence):
+        options(**values)
+
+
+@pytest.mark.slow
+def test_the_program(uhrt, pair, tmp_path):
+    source, result = pair
+    done = uhrt("evaluate", source, result, "--json", "--fail-if", "seam_ratio>1.02")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["input"] for line in lines] == [str(source), str(result)]
+    assert [line["seam"]["period"] for line in lines] == [None, 160]
+    assert done.returncode == 1
+    assert f"{result}: seam_ratio>1.02 holds." in done.stderr
+    done = uhrt("evaluate", source, "--fail-if", "seam_ratio>1.02")
+    assert done.returncode == 0
+    assert "seam.p_value" in done.stdout
+    cut = tmp_path / "cut.tif"
+    tifffile.imwrite(cut, np.zeros((64, 64, 3), np.uint8))
+    cut.write_bytes(cut.read_bytes()[:200])
+    done = uhrt("evaluate", cut, source, "--json")
+    assert done.returncode == 1
+    assert "cut.tif" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["failed", "done"]
+    for bad in (["--grid", "3"], ["--fail-if", "x"], ["--mpp", "-1"]):
+        assert uhrt("evaluate", source, *bad).returncode == 2, bad
+    assert uhrt("evaluate").returncode == 2
