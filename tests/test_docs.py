@@ -17,6 +17,7 @@ from support import REPOSITORY, UHRT, small_resnet
 from uhrtranslate.cli import (
     doctor,
     enhance,
+    evaluate,
     info,
     models,
     stain_normalize,
@@ -36,7 +37,7 @@ def commands():
 
 
 def examples():
-    commands = (translate, stain_normalize, enhance, info, validate, doctor, models)
+    commands = (translate, stain_normalize, enhance, evaluate, info, validate, doctor, models)
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
 
@@ -46,9 +47,10 @@ def desk(tmp_path):
     """A fresh folder with the files that the documentation speaks of."""
     desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
-    for name in ("slide.svs", "slides/one.svs", "slides/deep/two.svs"):
+    results = ("result.tif", "results/one.dn.tif", "results/deep/two.dn.tif", "ihc/real.tif")
+    for name in ("slide.svs", "slides/one.svs", "slides/deep/two.svs", *results):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
-        pixels = section if name == "slide.svs" else section[:300, :300]
+        pixels = section[:300, :300] if "/" in name else section
         tifffile.imwrite(
             desk / name,
             pixels,

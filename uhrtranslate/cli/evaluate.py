@@ -20,13 +20,13 @@ AGAINST, PATCHES, OUTPUT = "Compared with", "Patches", "Output"
 
 EXAMPLES = """[bold]Examples[/bold]
 
-uhrt evaluate slide.dn.tif --source slide.svs
+uhrt evaluate result.tif --source slide.svs
 
-uhrt evaluate stitched.tif --grid auto --json | jq .seam
+uhrt evaluate result.tif --grid auto --json | jq .seam
 
-uhrt evaluate out/ --source slides/ --reference ihc/ --mpp 0.5 --json
+uhrt evaluate results/ --source slides/ --reference ihc/ --mpp 0.5
 
-uhrt evaluate slide.dn.tif --fail-if "seam_ratio>1.02"
+uhrt evaluate result.tif --fail-if "seam_ratio>1.02"
 """
 
 
