@@ -13,7 +13,17 @@ ROWS = [
     {"cli"},
     {"tasks"},
     {"engine"},
-    {"normalizers", "models", "io", "tissue", "metrics", "extractors", "stain", "enhance"},
+    {
+        "normalizers",
+        "models",
+        "io",
+        "tissue",
+        "metrics",
+        "extractors",
+        "stain",
+        "enhance",
+        "report",
+    },
     {"geometry", "options"},
     {"errors"},
 ]

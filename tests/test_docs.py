@@ -15,6 +15,7 @@ from PIL import Image
 from support import REPOSITORY, UHRT, small_resnet
 
 from uhrtranslate.cli import (
+    compare,
     doctor,
     enhance,
     evaluate,
@@ -37,7 +38,17 @@ def commands():
 
 
 def examples():
-    commands = (translate, stain_normalize, enhance, evaluate, info, validate, doctor, models)
+    commands = (
+        translate,
+        stain_normalize,
+        enhance,
+        evaluate,
+        compare,
+        info,
+        validate,
+        doctor,
+        models,
+    )
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
 

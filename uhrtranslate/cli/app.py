@@ -11,6 +11,7 @@ import typer
 
 from uhrtranslate import __version__
 from uhrtranslate.cli import (
+    compare,
     doctor,
     enhance,
     evaluate,
@@ -35,6 +36,7 @@ app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate
 app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normalize.stain_normalize)
 app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
 app.command(epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
+app.command(epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

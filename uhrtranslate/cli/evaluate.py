@@ -24,7 +24,7 @@ uhrt evaluate result.tif --source slide.svs
 
 uhrt evaluate result.tif --grid auto --json | jq .seam
 
-uhrt evaluate results/ --source slides/ --reference ihc/ --mpp 0.5
+uhrt evaluate results/ --source slides/ --reference ihc/ --mpp 0.5 -o report/
 
 uhrt evaluate result.tif --fail-if "seam_ratio>1.02"
 """
@@ -105,6 +105,18 @@ def evaluate(
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write index.html, evaluation.json and evaluation.csv.",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    overwrite: p.Overwrite = None,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -136,6 +148,7 @@ def evaluate(
         from uhrtranslate.tasks import evaluate as task
         from uhrtranslate.tasks.conditions import holds, parse_condition
         from uhrtranslate.tasks.evaluation import as_record, flat_metrics
+        from uhrtranslate.tasks.report import STEM, check_free, write_report
 
         conditions = [parse_condition(text) for text in fail_if or []]
         options = validated(task.EvaluateOptions, flags)
@@ -161,7 +174,15 @@ def evaluate(
                     failures.append(condition.text)
                     print_error(f"{found.input}: {condition.text} holds.")
 
-        task.evaluate_many(items, options, show)
+        if output is not None:
+            check_free(output, STEM, bool(overwrite))
+        found = task.evaluate_many(items, options, show)
+        images = [one for one in found if one.input != task.ALL]
+        if output is not None and images:
+            together = found[-1] if found[-1].input == task.ALL else None
+            page = write_report(images, output, bool(overwrite), together)
+            if not as_json:
+                print(page)
     if failures:
         raise typer.Exit(1)
 

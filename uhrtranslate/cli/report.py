@@ -129,6 +129,10 @@ class Report:
         if result.status == "failed":
             self.failures.append(result.error or f"{result.input}: failed.")
             print_error(self.failures[-1])
+        self.publish(result)
+
+    def publish(self, result: TranslateResult | TranslatePlan) -> None:
+        """A result on stdout."""
         if self._as_json:
             print_json(result)
         elif result.output:

@@ -8,7 +8,7 @@ from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
 from uhrtranslate.engine.loop import stream
 from uhrtranslate.engine.masking import Masking
-from uhrtranslate.engine.memory import choose_batch, choose_tile
+from uhrtranslate.engine.memory import choose_batch, choose_tile, memory_needed
 from uhrtranslate.engine.receptive_field import measure_halo
 from uhrtranslate.engine.rows import RowBuffer, Source
 from uhrtranslate.engine.runner import GeneratorRunner
@@ -31,6 +31,7 @@ __all__ = [
     "choose_tile",
     "fast_precisions",
     "measure_halo",
+    "memory_needed",
     "replace_norms",
     "stream",
 ]

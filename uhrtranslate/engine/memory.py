@@ -53,6 +53,11 @@ def bytes_per_pixel(runner: GeneratorRunner) -> int:
     return max(1, largest // side**2)
 
 
+def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
+    """Bytes that a forward over so many px at once takes for its features, about."""
+    return ALIVE * bytes_per_pixel(runner) * pixels
+
+
 def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch: int) -> int:
     """Side of a tile's core in px: as large as memory allows, for the halo's share falls with it.
 

@@ -33,6 +33,8 @@ from uhrtranslate.tasks.evaluation import Evaluation
 
 # Side of the areas whose colours are compared where no grid is known: the cell of most generators.
 CELL = 512
+# px between borders that leave places clear of strips on both sides.
+SMALLEST_GRID = 33
 ALL = "*"
 
 Metrics = dict[str, dict[str, Any]]
@@ -68,7 +70,8 @@ class EvaluateOptions(BaseModel):
     baseline: Path | None = None
     reference: Path | None = None
     grid: Annotated[
-        Literal["auto"] | Annotated[int, Field(ge=33, le=65536)], BeforeValidator(parse_grid)
+        Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
+        BeforeValidator(parse_grid),
     ] = "auto"
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
@@ -241,6 +244,7 @@ class Evaluator:
                 view.width,
                 view.height,
                 view.mpp[0] if view.mpp else None,
+                o.region,
                 metrics,
                 seams.borders,
                 seams.heat,
@@ -393,6 +397,7 @@ def _mean(
         _text(options.reference),
         0,
         0,
+        None,
         None,
         {"images": {"count": len(found)}} | metrics | groups,
         (),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import spans
-from uhrtranslate.io import Pixels, Slide, SlideView, open_view, resized
+from uhrtranslate.io import Slide, SlideView, open_view, resized, to_bits
 from uhrtranslate.metrics import (
     MS_SSIM_HALO,
     CellFacts,
@@ -71,8 +71,7 @@ def matching_view(slide: Slide, view: SlideView) -> SlideView:
 
 def read8(view: SlideView, x: int, y: int, w: int, h: int) -> NDArray[np.uint8]:
     """Pixels of a view in 8 bits."""
-    pixels: Pixels = view.read(x, y, w, h)
-    return pixels.astype(np.uint8) if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    return to_bits(view.read(x, y, w, h), view.info.bits)
 
 
 def structure(view: SlideView, source: SlideView) -> Figures:

@@ -20,6 +20,7 @@ class Evaluation:
         source, truth, reference: paths of what it was compared with, if there is any.
         width, height: of what was evaluated, in px; 0 for all together.
         mpp: micrometres per pixel of that.
+        region: x, y, w, h in the image's level-0 px; None for all of it.
         metrics: figures by group and name: numbers, strings or None, fit for JSON.
         borders: the ten that show most, the worst first.
         heat: [rows, columns] of tiles, how much the borders around each step in grey levels; None
@@ -35,6 +36,7 @@ class Evaluation:
     width: int
     height: int
     mpp: float | None
+    region: tuple[int, int, int, int] | None
     metrics: dict[str, dict[str, Any]]
     borders: tuple[Border, ...]
     heat: NDArray[np.float32] | None
@@ -53,25 +55,30 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
         "width": evaluation.width,
         "height": evaluation.height,
         "mpp": evaluation.mpp,
-    }
-    metrics = {
-        group: {name: _finite(value) for name, value in figures.items()}
-        for group, figures in evaluation.metrics.items()
+        "region": evaluation.region,
     }
     return {
         **facts,
-        **metrics,
+        **finite_metrics(evaluation),
         "borders": [dataclasses.asdict(border) for border in evaluation.borders],
         "warnings": list(evaluation.warnings),
         "seconds": round(evaluation.seconds, 3),
     }
 
 
+def finite_metrics(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+    """Figures by group and name; infinite ones as None, as JSON knows none."""
+    return {
+        group: {name: _finite(value) for name, value in figures.items()}
+        for group, figures in evaluation.metrics.items()
+    }
+
+
 def flat_metrics(evaluation: Evaluation) -> dict[str, Any]:
     """Figures by full name, as `seam.ratio`."""
     return {
-        f"{group}.{name}": _finite(value)
-        for group, figures in evaluation.metrics.items()
+        f"{group}.{name}": value
+        for group, figures in finite_metrics(evaluation).items()
         for name, value in figures.items()
     }
 

@@ -1,0 +1,172 @@
+import csv
+import json
+import shutil
+import tempfile
+
+import numpy as np
+import pytest
+
+from uhrtranslate.io import open_slide
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def report(uhrt_once, folder):
+    """A comparison, made once."""
+    done = uhrt_once(
+        "compare", "slide.tif", "--model", "tiny.safetensors", "--cell", "128",
+        "--norms", "in,dn:reflect,dn", "--region", "0,0,512,600", "--untiled", "-o", "report",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "report/index.html"
+    return folder / "report"
+
+
+@pytest.fixture(scope="session")
+def uhrt_once(folder):
+    import os
+    import subprocess
+
+    from support import UHRT
+
+    return lambda *arguments: subprocess.run(
+        [UHRT, *arguments], capture_output=True, text=True, cwd=folder, timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_all_that_was_compared_is_there(report):
+    names = ["in", "dn-reflect", "dn", "untiled"]
+    content = json.loads((report / "compare.json").read_text())
+    assert [one["name"] for one in content["candidates"]] == names
+    with (report / "compare.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == names
+    for one, row in zip(content["candidates"], rows, strict=True):
+        metrics = one["metrics"]
+        assert metrics["seam"]["grid"] == 128
+        assert metrics["run"]["seconds"] > 0
+        assert metrics["run"]["peak_mb"] > 50
+        assert 0 < metrics["structure"]["ssim"] < 1
+        assert float(row["seam.ratio"]) == pytest.approx(metrics["seam"]["ratio"])
+        assert ("baseline" in metrics) == (one["name"] != "in")
+        with open_slide(report / f"{one['name']}.tif") as slide:
+            assert (slide.info.width, slide.info.height) == (512, 600)
+    ratios = {one["name"]: one["metrics"]["seam"]["ratio"] for one in content["candidates"]}
+    assert ratios["in"] > ratios["dn"]
+    assert content["settings"]["cells"] == "128 px"
+
+
+def test_a_method_that_fails_does_not_stop_the_others(uhrt, folder):
+    (folder / "one" / "dn.tif").mkdir(parents=True)  # in the way
+    done = uhrt(
+        "compare", "more/slide.png", "--model", "tiny.safetensors", "--norms", "dn,tin",
+        "-o", "one", "--json",
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert [(line["name"], line["status"]) for line in lines] == [("dn", "failed"), ("tin", "done")]
+    assert "dn.tif" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "failed" in (folder / "one" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--norms", "in,batch"], "norm"),
+        (["--norms", "in,in"], "twice"),
+        (["--region", "0,0,9999,9"], "not inside"),
+    ],
+)
+def test_wrong_usage(uhrt, arguments, sentence):
+    done = uhrt("compare", "slide.tif", "--model", "tiny.safetensors", "-o", "bad", *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_results_are_not_overwritten(uhrt, report):
+    done = uhrt("compare", "slide.tif", "--model", "tiny.safetensors", "-o", "report")
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+
+
+def test_evaluate_writes_a_report_too(uhrt, report, folder):
+    done = uhrt("evaluate", report / "dn.tif", "--source", report / "source.tif", "-o", "judged")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "judged/index.html"
+    content = json.loads((folder / "judged" / "evaluation.json").read_text())
+    assert content["images"][0]["metrics"]["structure"]["ssim"] > 0
+    assert (folder / "judged" / "evaluation.csv").read_text().startswith("name,input,source")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium that keeps a log of its network and its console."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium and chromedriver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for flag in (
+            "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+            "disable-background-networking", "disable-component-update", "disable-sync",
+            "disable-dev-shm-usage", "window-size=1280,1200", f"user-data-dir={profile}",
+        ):  # fmt: skip
+            options.add_argument(f"--{flag}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        driving = webdriver.Chrome(options=options, service=Service(driver))
+        driving.set_page_load_timeout(60)
+        yield driving
+        driving.quit()
+
+
+def test_the_page_works_in_a_real_browser(browser, report):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(f"file://{report / 'index.html'}")
+    viewer = browser.find_element(By.ID, "viewer")
+    WebDriverWait(browser, 30).until(lambda _: viewer.get_attribute("data-ready") == "yes")
+    broken = browser.execute_script(
+        "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    )
+    assert broken == 0
+
+    split = browser.find_element(By.ID, "split")
+    pixels = (
+        "const c = arguments[0], d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "let s = 0; for (let i = 0; i < d.length; i += 4) s = (s * 31 + d[i]) % 1000003; return s;"
+    )
+    before = browser.execute_script(pixels, split)
+    divider = browser.find_element(By.ID, "divider")
+    divider.send_keys(Keys.HOME)
+    WebDriverWait(browser, 10).until(lambda _: split.get_attribute("data-split") == "0.000")
+    moved = browser.execute_script(pixels, split)
+    assert moved != before  # the slider moves, and another picture is there
+
+    canvases = browser.find_elements(By.CSS_SELECTOR, "#panes canvas")
+    assert len(canvases) == 5  # the source and four translations
+    places = {canvas.get_attribute("data-view") for canvas in canvases}
+    assert len(places) == 1
+    canvases[2].send_keys("+", "+", Keys.ARROW_RIGHT)
+    WebDriverWait(browser, 10).until(lambda _: canvases[0].get_attribute("data-view") not in places)
+    views = [canvas.get_attribute("data-view") for canvas in (*canvases, split)]
+    assert len(set(views)) == 1  # all moved together
+    assert np.isfinite([float(value) for value in views[0].split()]).all()
+
+    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert errors == []
+    asked = [
+        json.loads(entry["message"])["message"]["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if '"Network.requestWillBeSent"' in entry["message"]
+    ]
+    assert any(url.endswith("/index.html") for url in asked)
+    assert [url for url in asked if not url.startswith(("file:", "data:", "chrome"))] == []

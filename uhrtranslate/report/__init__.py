@@ -1,0 +1,10 @@
+"""A page that shows how good translations are: facts and arrays in, one HTML string out; no files.
+
+The page is whole by itself: pictures, style and script are inside it, and its policy forbids any
+request. Text from outside is escaped by the template engine, always.
+"""
+
+from uhrtranslate.report.facts import BorderCrop, Candidate, Page, Picture, Scene
+from uhrtranslate.report.page import LARGEST_PAGE, render
+
+__all__ = ["LARGEST_PAGE", "BorderCrop", "Candidate", "Page", "Picture", "Scene", "render"]

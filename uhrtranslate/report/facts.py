@@ -1,0 +1,113 @@
+"""What a page is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Metrics = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image with the name of whose it is.
+
+    Attributes:
+        name: of a candidate, or `source`.
+        pixels: RGB, [h, w, 3] uint8.
+    """
+
+    name: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One place, as several images show it; what the viewer shows side by side.
+
+    Attributes:
+        name: short, for a button.
+        note: where it is and why it was chosen.
+        scale: px of the pictures per px of the images; 1 for true pixels.
+        pictures: all of the same size, the source first.
+    """
+
+    name: str
+    note: str
+    scale: float
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class BorderCrop:
+    """True pixels around a border of two tiles.
+
+    Attributes:
+        axis: which coordinate steps: x for a vertical border, in the crop's middle.
+        x, y: centre of the crop in px of the image.
+        step: in grey levels, less what is usual nearby.
+        after: the translation, [h, w, 3] uint8.
+        before: the same place of the source, of the same shape; None without a source.
+    """
+
+    axis: Literal["x", "y"]
+    x: int
+    y: int
+    step: float
+    after: Pixels
+    before: Pixels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One of the translations that are compared.
+
+    Attributes:
+        name: unique on a page.
+        metrics: by group and name; numbers, strings, None.
+        borders: the worst ones, worst first.
+        heat: step in grey levels per block, [rows, columns] float32; NaN where there is nothing.
+        block: side of the heat's blocks in px.
+        origin: x and y of the first of them in px, 0 or less.
+        backdrop: a small picture of the whole image, under the heat.
+        size: width and height of the image in px; None where there is none.
+        warnings: what to keep in mind, sentences.
+        error: why there is no result; a sentence.
+        yardstick: not a competitor, so never the best.
+    """
+
+    name: str
+    metrics: Metrics
+    borders: tuple[BorderCrop, ...] = ()
+    heat: NDArray[np.float32] | None = None
+    block: int = 128
+    origin: tuple[int, int] = (0, 0)
+    backdrop: Pixels | None = None
+    size: tuple[int, int] | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    yardstick: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """Everything a page says.
+
+    Attributes:
+        title: heading.
+        lead: a sentence or two below it.
+        candidates: in the order of columns.
+        scenes: what the viewer shows; pictures are named as the candidates.
+        settings: how it was made, by name.
+        files: names of files beside the page, to link to.
+    """
+
+    title: str
+    lead: str
+    candidates: tuple[Candidate, ...]
+    scenes: tuple[Scene, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()

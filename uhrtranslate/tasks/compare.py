@@ -1,0 +1,350 @@
+"""One image, several normalizers: translate with each, measure all, show them side by side."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate import __version__
+from uhrtranslate.engine import memory_needed
+from uhrtranslate.errors import OptionError, UhrError
+from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
+from uhrtranslate.io.memory import available_memory
+from uhrtranslate.models import Generator, load_generator
+from uhrtranslate.options import TranslateOptions, make_options, validated
+from uhrtranslate.report import Candidate, Page
+from uhrtranslate.tasks.batch import in_a_sentence
+from uhrtranslate.tasks.evaluate import SMALLEST_GRID, EvaluateOptions, evaluate
+from uhrtranslate.tasks.evaluate_pixels import read8
+from uhrtranslate.tasks.evaluation import Evaluation
+from uhrtranslate.tasks.events import OnEvent, TranslateResult
+from uhrtranslate.tasks.image_task import process_file
+from uhrtranslate.tasks.peak import Peak, peak_memory
+from uhrtranslate.tasks.report import candidate, check_free, lead, record, write_files
+from uhrtranslate.tasks.report_pictures import scenes
+from uhrtranslate.tasks.translate import Translator
+
+_log = logging.getLogger(__name__)
+
+STEM = "compare"
+SOURCE = "source"
+UNTILED = "untiled"
+# The contestant that all others' colours are compared with, if it runs and comes before them.
+BASELINE = "in"
+# Lossless, so that what is measured is the method and not JPEG.
+COMPRESSION = "deflate"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to translate.
+
+    Attributes:
+        name: unique, and the name of its output.
+        options: how.
+        yardstick: what the others are measured by, not one of them.
+    """
+
+    name: str
+    options: TranslateOptions
+    yardstick: bool = False
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What became of one contestant; a line of `uhrt compare --json`.
+
+    Attributes:
+        name: of the contestant.
+        status: done, or failed.
+        error: a sentence, if it failed.
+        output: path of the translation, if there is one.
+        metrics: by group and name; the group `run` has seconds and memory.
+        borders: the worst ones.
+        warnings: of the evaluation.
+    """
+
+    name: str
+    status: str
+    error: str | None = None
+    output: str | None = None
+    metrics: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    borders: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and where the page is."""
+
+    page: str
+    compared: tuple[Compared, ...]
+
+
+def compare(
+    slide: Path,
+    folder: Path,
+    norms: Sequence[str],
+    options: TranslateOptions,
+    untiled: bool = False,
+    generator: Generator | None = None,
+    on_event: OnEvent = lambda event: None,
+) -> Comparison:
+    """Translate an image in several ways, and write a page about them.
+
+    Writes `index.html`, `compare.json`, `compare.csv`, `source.tif` (what was translated) and a
+    translation for each contestant, as `dn.tif`. A contestant that fails does not stop the others.
+
+    Args:
+        slide: what is translated.
+        folder: of all that is written.
+        norms: normalizers, each with a geometry of its own if need be: `dn`, `dn:reflect`.
+        options: what all have in common, region and resolution included.
+        untiled: add a yardstick: the statistics of the whole region from one forward, so that
+            there is nothing to tile.
+        generator: a loaded one, which goes before the option `model`.
+        on_event: told of starts, progress and each translation, failures included.
+
+    Raises:
+        OptionError: options or norms that do not fit each other, or the slide.
+        InputError: the slide cannot be read.
+        CheckpointError: the generator cannot be loaded.
+        OutputError: what is there already, or cannot be written.
+    """
+    options = options.model_copy(update={"keep_associated": False, "preview": False})
+    ways = contestants(norms, options)
+    check_free(folder, STEM, options.overwrite)
+    generator = generator or load_generator(options.model)
+    translator = Translator(ways[0].options, generator)
+    source = folder / f"{SOURCE}.tif"
+    with open_slide(slide) as opened:
+        view = open_view(opened, options.level, options.mpp, options.region)
+        write_source(view, source, options)
+        size = view.width, view.height
+    if untiled:
+        ways = [*ways, yardstick(options, generator.info.stride, size)]
+    runs = [_run(one, slide, source, folder, translator, generator, size, on_event) for one in ways]
+    settings = _settings(slide, options, translator, size, view.mpp)
+    page = Page(
+        title=f"{slide.name}: {', '.join(one.name for one in ways)}",
+        lead=_lead(runs),
+        candidates=tuple(run.candidate for run in runs),
+        scenes=_scenes(runs),
+        settings=settings,
+        files=(f"{STEM}.json", f"{STEM}.csv"),
+    )
+    records = [dataclasses.asdict(run.compared) for run in runs]
+    content = {"uhrt": __version__, "slide": str(slide), "settings": settings}
+    path = write_files(page, content | {"candidates": records}, records, folder, STEM)
+    return Comparison(str(path), tuple(run.compared for run in runs))
+
+
+def contestants(norms: Sequence[str], options: TranslateOptions) -> list[Contestant]:
+    """The ways to translate that `norms` name.
+
+    Raises:
+        OptionError: one is unknown, or named twice; there is none.
+    """
+    found: list[Contestant] = []
+    for text in norms:
+        norm, _, pad = text.strip().partition(":")
+        values = options.model_dump() | {"norm": norm} | ({"pad": pad} if pad else {})
+        name = f"{norm}-{pad}" if pad else norm
+        if any(other.name == name for other in found):
+            raise OptionError(f"--norms: {text} is there twice.")
+        found.append(Contestant(name, make_options(values)))
+    if not found:
+        raise OptionError("--norms: names none; give some of in, tin, kin, dn.")
+    return found
+
+
+def yardstick(options: TranslateOptions, stride: int, size: tuple[int, int]) -> Contestant:
+    """Plain instance norm over all of a region: a thumbnail that is the region itself.
+
+    Raises:
+        OptionError: the region is larger than a cell can be.
+    """
+    cell = -(-max(size) // stride) * stride
+    values = options.model_dump() | {
+        "norm": "tin", "thumbnail": "aspect", "cell": cell, "pad": "context", "halo": None
+    }  # fmt: skip
+    try:
+        return Contestant(UNTILED, make_options(values), yardstick=True)
+    except OptionError as error:
+        raise OptionError(
+            f"--untiled: {size[0]:,} x {size[1]:,} px are too many at once; choose a --region."
+        ) from error
+
+
+def write_source(view: SlideView, target: Path, options: TranslateOptions) -> None:
+    """Write what is translated as an image of its own, 8 bits, lossless.
+
+    Raises:
+        OutputError: it exists already or cannot be written.
+    """
+    spec = OutputSpec(
+        width=view.width,
+        height=view.height,
+        mpp=view.mpp,
+        icc_profile=view.info.icc_profile,
+        description=json.dumps({"software": f"uhrtranslate {__version__}", "of": "the source"}),
+        compression=COMPRESSION,
+    )
+    with open_writer(target, spec, options.overwrite, options.workers) as writer:
+        for y in range(0, view.height, view.strip_height):
+            rows = min(view.strip_height, view.height - y)
+            writer.write(0, y, read8(view, 0, y, view.width, rows))
+            writer.reached(y + rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A contestant's way through."""
+
+    compared: Compared
+    candidate: Candidate
+    evaluation: Evaluation | None = None
+
+    @property
+    def name(self) -> str:
+        return self.compared.name
+
+
+def _run(
+    one: Contestant,
+    slide: Path,
+    source: Path,
+    folder: Path,
+    first: Translator,
+    generator: Generator,
+    size: tuple[int, int],
+    on_event: OnEvent,
+) -> _Run:
+    """Translate and evaluate; a failure is a result."""
+    target = folder / f"{one.name}.tif"
+    translated = False
+    try:
+        translator = _translator(one, first, generator)
+        if one.yardstick:
+            _check_memory(translator, size)
+        with peak_memory() as peak:
+            result = process_file(translator, slide, target, on_event)
+        translated = True
+        evaluation = evaluate(target, _measured(source, folder, one, first.cell))
+        evaluation = _with_costs(evaluation, result, peak)
+        shown = candidate(one.name, evaluation, yardstick=one.yardstick)
+    except Exception as error:
+        _log.debug("%s failed", one.name, exc_info=True)
+        sentence = in_a_sentence(one.name, error)
+        output = str(target) if translated else None
+        on_event(TranslateResult(str(slide), None, "failed", sentence))
+        return _Run(
+            Compared(one.name, "failed", sentence, output),
+            Candidate(one.name, {}, error=sentence),
+        )
+    facts = record(evaluation)
+    return _Run(
+        Compared(
+            one.name,
+            "done",
+            None,
+            str(target),
+            facts["metrics"],
+            facts["borders"],
+            facts["warnings"],
+        ),
+        shown,
+        evaluation,
+    )
+
+
+def _measured(source: Path, folder: Path, one: Contestant, cell: int) -> EvaluateOptions:
+    """What is measured: seams at the cells' borders, and colours beside those of plain IN."""
+    baseline = folder / f"{BASELINE}.tif"
+    values: dict[str, Any] = {"source": source, "grid": cell if cell >= SMALLEST_GRID else "auto"}
+    if one.name != BASELINE and baseline.exists():
+        values["baseline"] = baseline
+    return validated(EvaluateOptions, values)
+
+
+def _translator(one: Contestant, first: Translator, generator: Generator) -> Translator:
+    """A contestant's translator; what costs time and is the same for all is asked once."""
+    options = one.options
+    if options.pad == "context" and options.halo is None and not first.mirrored:
+        options = options.model_copy(update={"halo": first.halo})
+    translator = Translator(options, generator)
+    assert translator.halo >= 0  # measured before the clock starts
+    return translator
+
+
+def _check_memory(translator: Translator, size: tuple[int, int]) -> None:
+    """Refuse what would end this process rather than one contestant.
+
+    Raises:
+        UhrError: one forward over so many px takes more memory than there is.
+    """
+    needed = memory_needed(translator.runner, size[0] * size[1])
+    there = available_memory()
+    if translator.runner.device.type == "cpu" and there is not None and needed > there:
+        raise UhrError(
+            f"{UNTILED}: needs about {needed / 1e9:,.1f} GB at once, and {there / 1e9:,.1f} are "
+            "free; choose a smaller --region."
+        )
+
+
+def _with_costs(evaluation: Evaluation, result: TranslateResult, peak: Peak) -> Evaluation:
+    """With the group `run`: what the translation took."""
+    seconds = result.seconds or 0.0
+    run: dict[str, Any] = {"seconds": seconds}
+    if seconds:
+        megapixels = evaluation.width * evaluation.height / 1e6
+        run["megapixels_per_second"] = round(megapixels / seconds, 4)
+    if peak.process is not None:
+        run["peak_mb"] = round(peak.process / 1e6)
+    if peak.gpu is not None:
+        run["gpu_mb"] = round(peak.gpu / 1e6)
+    run["evaluation_seconds"] = round(evaluation.seconds, 3)
+    return dataclasses.replace(evaluation, metrics=evaluation.metrics | {"run": run})
+
+
+def _lead(runs: Sequence[_Run]) -> str:
+    found = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
+    untiled = [one.metrics["seam"]["ratio"] for name, one in found if name == UNTILED]
+    return lead([pair for pair in found if pair[0] != UNTILED], *untiled)
+
+
+def _scenes(runs: Sequence[_Run]) -> Any:
+    named = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
+    return scenes(named) if named else ()
+
+
+def _settings(
+    slide: Path,
+    options: TranslateOptions,
+    translator: Translator,
+    size: tuple[int, int],
+    mpp: tuple[float, float] | None,
+) -> dict[str, str]:
+    """How it was made, for people."""
+    settings = {
+        "slide": str(slide),
+        "region": ",".join(map(str, options.region)) if options.region else "all",
+        "size": f"{size[0]:,} x {size[1]:,} px",
+        "mpp": "unknown" if mpp is None else f"{mpp[0]:.4g} µm",
+        "generator": translator.generator.name,
+        "generator's SHA-256": translator.generator.digest,
+        "cells": f"{translator.cell} px",
+        "tiles": f"{options.tile} px" if options.tile else "as large as memory allows",
+        "halo": f"{translator.halo} px",
+        "padding": options.pad,
+        "device": ", ".join(str(runner.device) for runner in translator.runners),
+        "precision": options.precision,
+        "compression": options.compression,
+        "uhrt": __version__,
+    }
+    if options.mask != "none":
+        settings["mask"] = options.mask
+    return settings
