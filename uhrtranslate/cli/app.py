@@ -15,6 +15,7 @@ from uhrtranslate.cli import (
     info,
     models,
     stain_normalize,
+    tiles,
     train,
     translate,
     validate,
@@ -34,6 +35,7 @@ app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate
 app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normalize.stain_normalize)
 app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
 app.command(epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
+app.command(epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
