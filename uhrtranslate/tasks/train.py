@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 import torch
 
 from uhrtranslate.engine import choose_device
+from uhrtranslate.io import open_slide, open_view
 from uhrtranslate.io.disk import output_errors
 from uhrtranslate.models import Generator, save_native
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
 from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.checkpoint import drop_newer, load_state
-from uhrtranslate.training.data import manifest, open_patches
+from uhrtranslate.training.data import Patches, manifest, open_patches
 from uhrtranslate.training.learner import Learner
 from uhrtranslate.training.loop import OnProgress, Training, TrainingProgress
 from uhrtranslate.training.method_options import make_train_options, set_option
@@ -81,12 +83,13 @@ def train(
     run = Path(run)
     check_free(run)
     group, device = _place(options)
-    patches = open_patches(options.data, options.method in PAIRED, options.seed)
-    learner = Learner(options, device, group)
-    group.wait()  # nobody makes the folder before all have looked for it
-    if group.leads:
-        create_run(run, options, manifest(patches), str(device))
-    return _go(Training(learner, patches, run), on_progress, on_note)
+    with _patches(options) as patches:
+        _check_validation(options)
+        learner = Learner(options, device, group)
+        group.wait()  # nobody makes the folder before all have looked for it
+        if group.leads:
+            create_run(run, options, manifest(patches), str(device))
+        return _go(Training(learner, patches, run), on_progress, on_note)
 
 
 def resume_training(
@@ -106,13 +109,13 @@ def resume_training(
     found = find_run(Path(place))
     options = found.options
     group, device = _place(options)
-    patches = open_patches(options.data, options.method in PAIRED, options.seed)
-    check_data(found.run, manifest(patches))
-    state = load_state(found.checkpoint)
-    training = Training(Learner(options, device, group), patches, found.run, state)
-    if group.leads:
-        drop_newer(found.run, found.checkpoint)
-    return _go(training, on_progress, on_note)
+    with _patches(options) as patches:
+        check_data(found.run, manifest(patches))
+        state = load_state(found.checkpoint)
+        training = Training(Learner(options, device, group), patches, found.run, state)
+        if group.leads:
+            drop_newer(found.run, found.checkpoint)
+        return _go(training, on_progress, on_note)
 
 
 def check_training(options: TrainOptions) -> str:
@@ -121,9 +124,10 @@ def check_training(options: TrainOptions) -> str:
     Raises:
         UhrError: something is wrong, as `train` would say.
     """
-    patches = open_patches(options.data, options.method in PAIRED, options.seed)
-    learner = Learner(options, torch.device("cpu"))
-    return _in_words(Training(learner, patches, Path()))
+    with _patches(options) as patches:
+        _check_validation(options)
+        learner = Learner(options, torch.device("cpu"))
+        return _in_words(Training(learner, patches, Path()))
 
 
 def leads() -> bool:
@@ -138,6 +142,10 @@ def _in_words(training: Training) -> str:
         f"{options.method} on {training.learner.device}: {counts} images, patches of "
         f"{options.data.patch} px, {training.epochs} epochs of {training.epoch_steps} steps"
     )
+
+
+def _patches(options: TrainOptions) -> closing[Patches]:
+    return closing(open_patches(options.data, options.method in PAIRED, options.seed))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
@@ -167,6 +175,13 @@ def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainRe
                 save_native(path, generator.module, generator.info)
         written[direction] = str(path)
     return TrainResult(str(training.run), written, training.step, dict(losses))
+
+
+def _check_validation(options: TrainOptions) -> None:
+    """Open the validation image, so that what is wrong with it is said at the start."""
+    if options.validation is not None:
+        with open_slide(options.validation.image) as slide:
+            open_view(slide, options.data.level, options.data.mpp, options.validation.region)
 
 
 def _validate(

@@ -4,7 +4,7 @@ The n-th sample of a training is a function of its seed and of n alone: nothing 
 go on where a run was cut off, and the number of threads changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.io import Pixels, SlideView, resized
 from uhrtranslate.training.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.options import DataOptions
 from uhrtranslate.training.pictures import (
@@ -24,11 +24,13 @@ from uhrtranslate.training.pictures import (
     examine,
     find_pictures,
     pick,
-    same_size,
 )
 
 # Samples that are read ahead of the one in use, per thread.
 AHEAD = 2
+
+
+Sample = Callable[[int], tuple[Floats, Floats]]
 
 
 class Patches(Protocol):
@@ -45,6 +47,10 @@ class Patches(Protocol):
 
     def sample(self, number: int) -> tuple[Floats, Floats]:
         """The patches of a sample, of A and B: [3, p, p] float32 in -1..1."""
+        ...
+
+    def close(self) -> None:
+        """Close all images."""
         ...
 
 
@@ -68,6 +74,10 @@ class Unpaired:
         """See `Patches`."""
         a, b = (self._draw(domain, i, number) for i, domain in enumerate("AB"))
         return a, b
+
+    def close(self) -> None:
+        """See `Patches`."""
+        self.opened.close()
 
     def _draw(self, domain: str, stream: int, number: int) -> Floats:
         random = np.random.default_rng([self.seed, stream, number])
@@ -111,10 +121,15 @@ class Paired:
         a = self.opened.read(picture.path, x, y, side, side)
         if self.options.pairs == "side-by-side":
             return a, self.opened.read(picture.path, x + picture.width, y, side, side)
-        view = self.partners.view(self.partner_of[picture.path])
-        if self.options.pairs == "slides":
-            view = same_size(view, self.opened.view(picture.path))
-        return a, view.read(x, y, side, side)
+        with self.partners.view(self.partner_of[picture.path]) as view:
+            if self.options.pairs == "slides":
+                view = resized(view, picture.width, picture.height)
+            return a, view.read(x, y, side, side)
+
+    def close(self) -> None:
+        """See `Patches`."""
+        self.opened.close()
+        self.partners.close()
 
 
 def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
@@ -131,29 +146,38 @@ def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
         OptionError: an image has no such level or mpp.
     """
     opened = Opened(options.level, options.mpp)
-    if not paired:
+    # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
+    partners = Opened() if options.pairs == "slides" else opened
+    try:
+        if paired:
+            return _open_pairs(options, seed, opened, partners)
         if options.b is None:
-            raise InputError("data.b: is missing; unpaired methods need a folder of each domain.")
+            raise InputError("data.b: is missing; unpaired methods need images of each domain.")
         both = {
             name: [_examined(path, opened, options) for path in find_pictures(place)]
             for name, place in (("A", options.a), ("B", options.b))
         }
         return Unpaired(both, options, seed, opened)
+    except BaseException:
+        opened.close()
+        partners.close()
+        raise
+
+
+def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened) -> Paired:
     if options.b is None:
         halves = [_examined_half(path, opened, options) for path in find_pictures(options.a)]
         return Paired({"A": halves}, options, seed, opened, opened, {})
-    # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
-    partners = Opened() if options.pairs == "slides" else opened
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
     pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
     for path, partner in pairs:
         first = _examined(path, opened, options)
-        second = partners.view(partner)
-        if options.pairs == "slides":
-            second = same_size(second, opened.view(path))
-        _check_partner(first, partner, second)
-        pictures["A"].append(first)
-        pictures["B"].append(examine(partner, second, options.patch, 0))
+        with partners.view(partner) as view:
+            if options.pairs == "slides":
+                view = resized(view, first.width, first.height)
+            _check_partner(first, partner, view)
+            pictures["A"].append(first)
+            pictures["B"].append(examine(partner, view, options.patch, 0))
     return Paired(pictures, options, seed, opened, partners, dict(pairs))
 
 
@@ -184,12 +208,12 @@ def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, 
 
 
 def batches(
-    patches: Patches, first: int, count: int, batch: int, workers: int
+    sample: Sample, first: int, count: int, batch: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of consecutive samples, read ahead by threads.
 
     Args:
-        patches: where they come from.
+        sample: gives the sample of a number, as `Patches.sample` does.
         first: number of the first sample.
         count: batches.
         batch: samples in each.
@@ -207,7 +231,7 @@ def batches(
             asked = 0
             for _ in range(count):
                 while asked < total and len(waiting) < batch + AHEAD * workers:
-                    waiting.append(pool.submit(patches.sample, first + asked))
+                    waiting.append(pool.submit(sample, first + asked))
                     asked += 1
                 samples = [waiting.pop(0).result() for _ in range(batch)]
                 a, b = (np.stack(side) for side in zip(*samples, strict=True))
@@ -236,18 +260,19 @@ def mpp_of(patches: Patches, options: DataOptions) -> float | None:
 
 
 def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:
-    return examine(path, opened.view(path), options.patch, options.tissue)
+    with opened.view(path) as view:
+        return examine(path, view, options.patch, options.tissue)
 
 
 def _examined_half(path: Path, opened: Opened, options: DataOptions) -> Picture:
-    view = opened.view(path)
-    if view.width % 2:
-        raise InputError(
-            f"{path}: is {view.width} px wide, so it cannot be two images side by side; its width "
-            "must be even."
-        )
-    half = (view.width // 2, view.height)
-    return examine(path, view, options.patch, options.tissue, half)
+    with opened.view(path) as view:
+        if view.width % 2:
+            raise InputError(
+                f"{path}: is {view.width} px wide, so it cannot be two images side by side; its "
+                "width must be even."
+            )
+        half = (view.width // 2, view.height)
+        return examine(path, view, options.patch, options.tissue, half)
 
 
 def _check_partner(first: Picture, partner: Path, view: SlideView) -> None:

@@ -1,15 +1,17 @@
 """The loop: batches in, steps, and what is written between them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.models import Generator
+from uhrtranslate.training.augment import Floats
 from uhrtranslate.training.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.data import Patches, batches, epoch_length, mpp_of
 from uhrtranslate.training.learner import Learner, rate_factor
@@ -90,7 +92,6 @@ class Training:
         fixed = draw_samples(self.patches) if group.leads else None
         began, first = time.monotonic(), self.step
         try:
-            # Samples of a step are consecutive, the processes' shares one after the other.
             for a, b in _own_batches(self, self.steps - self.step):
                 epoch = self.step // self.epoch_steps
                 factor = rate_factor(epoch, options.epochs, options.decay)
@@ -141,7 +142,7 @@ class Training:
             for direction, network in self.learner.generators().items()
         }
 
-    def _learn(self, a: torch.Tensor, b: torch.Tensor, factor: float) -> None:
+    def _learn(self, a: Tensor, b: Tensor, factor: float) -> None:
         try:
             losses = self.learner.step(a, b, factor)
         except TrainingError as error:
@@ -164,7 +165,7 @@ class Training:
             return self.step % self.options.checkpoint_steps == 0
         return at_end and (epoch + 1) % self.options.checkpoint == 0
 
-    def _show(self, epoch: int, fixed: tuple[torch.Tensor, torch.Tensor], log: Log | None) -> None:
+    def _show(self, epoch: int, fixed: tuple[Tensor, Tensor], log: Log | None) -> None:
         paired = self.options.method in PAIRED
         generators = self.learner.generators()
         pixels = sample_grid(generators, *fixed, self.learner.device, paired)
@@ -178,35 +179,16 @@ class Training:
         return f"; {good}; lower lr, set clip, or choose precision fp32 or bf16."
 
 
-def _own_batches(training: Training, count: int) -> Any:
-    """Batches of this process for the steps that are left."""
-    group, size = training.learner.group, training.batch
-    workers = training.options.data.workers
-    if group.size == 1:
-        return batches(training.patches, training.step * size, count, size, workers)
-    return batches(
-        _Share(training.patches, group.rank, group.size, size),
-        training.step * size,
-        count,
-        size,
-        workers,
-    )
+def _own_batches(training: Training, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of this process for the steps that are left.
 
-
-class _Share:
-    """The samples of one of several processes, numbered without gaps.
-
-    Args:
-        patches: of all.
-        rank, size: which of how many processes.
-        batch: samples of a process in a step.
+    A step's samples are consecutive, the processes' shares one after the other.
     """
+    group, size = training.learner.group, training.batch
 
-    def __init__(self, patches: Patches, rank: int, size: int, batch: int) -> None:
-        self.pictures = patches.pictures
-        self._patches, self._rank, self._size, self._batch = patches, rank, size, batch
+    def sample(number: int) -> tuple[Floats, Floats]:
+        step, place = divmod(number, size)
+        return training.patches.sample((step * group.size + group.rank) * size + place)
 
-    def sample(self, number: int) -> Any:
-        """See `Patches`."""
-        step, place = divmod(number, self._batch)
-        return self._patches.sample((step * self._size + self._rank) * self._batch + place)
+    workers = training.options.data.workers
+    return batches(sample, training.step * size, count, size, workers)

@@ -1,7 +1,8 @@
 """The images of a domain: found, checked once, and opened again when patches are read."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -83,8 +84,15 @@ class Picture:
         }
 
 
+class _Entry:
+    """A view, and how many are reading it."""
+
+    def __init__(self, view: SlideView) -> None:
+        self.view, self.users = view, 0
+
+
 class Opened:
-    """Views of images at the resolution of the training; the ones used last stay open.
+    """Views of images at the resolution of the training; those used last stay open.
 
     Args:
         level, mpp: of the views, see `open_view`.
@@ -92,30 +100,63 @@ class Opened:
 
     def __init__(self, level: int | None = None, mpp: float | None = None) -> None:
         self._level, self._mpp = level, mpp
-        self._views: OrderedDict[Path, SlideView] = OrderedDict()
+        self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._lock = Lock()
 
-    def view(self, path: Path) -> SlideView:
-        """The view of an image; safe from several threads.
+    @contextmanager
+    def view(self, path: Path) -> Iterator[SlideView]:
+        """The view of an image, open during the block; safe from several threads.
 
         Raises:
             InputError: it cannot be opened.
             OptionError: it has no such level or mpp.
         """
-        with self._lock:
-            if path in self._views:
-                self._views.move_to_end(path)
-                return self._views[path]
-        view = open_view(open_slide(path), self._level, self._mpp)
-        with self._lock:
-            # Another thread may still read what goes: it is closed when nobody holds it.
-            while len(self._views) >= OPEN:
-                self._views.popitem(last=False)
-            return self._views.setdefault(path, view)
+        entry = self._take(path)
+        if entry is None:
+            view = self._open(path)  # not under the lock, as photos are decoded here
+            with self._lock:
+                entry = self._entries.setdefault(path, _Entry(view))
+                entry.users += 1
+            if entry.view is not view:  # another thread was faster
+                view.slide.close()
+        try:
+            yield entry.view
+        finally:
+            self._give_back(entry)
 
     def read(self, path: Path, x: int, y: int, w: int, h: int) -> Pixels:
         """Pixels of an image's view, [h, w, 3] uint8."""
-        return self.view(path).read(x, y, w, h)
+        with self.view(path) as view:
+            return view.read(x, y, w, h)
+
+    def close(self) -> None:
+        """Close all images; nobody may be reading them."""
+        for entry in self._entries.values():
+            entry.view.slide.close()
+        self._entries.clear()
+
+    def _open(self, path: Path) -> SlideView:
+        slide = open_slide(path)
+        try:
+            return open_view(slide, self._level, self._mpp)
+        except BaseException:
+            slide.close()
+            raise
+
+    def _take(self, path: Path) -> _Entry | None:
+        with self._lock:
+            entry = self._entries.get(path)
+            if entry is not None:
+                self._entries.move_to_end(path)
+                entry.users += 1
+            return entry
+
+    def _give_back(self, entry: _Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            idle = [path for path, one in self._entries.items() if one.users == 0]
+            for path in idle[: max(len(self._entries) - OPEN, 0)]:
+                self._entries.pop(path).view.slide.close()
 
 
 def find_pictures(place: Path) -> list[Path]:
