@@ -1,8 +1,10 @@
 """Options of trainings: papers' defaults, and a sentence for each wrong one."""
 
 import pytest
+from support import REPOSITORY
 
 from uhrtranslate.errors import OptionError
+from uhrtranslate.options import read_config
 from uhrtranslate.training.method_options import METHOD_OPTIONS, make_train_options, set_option
 from uhrtranslate.training.methods import METHODS, PAIRED
 
@@ -76,3 +78,19 @@ def test_set_reaches_into_sections():
 def test_set_refuses_what_is_no_assignment(text):
     with pytest.raises(OptionError, match="--set"):
         set_option({"lr": 1}, text)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "configs/train").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_configurations_are_valid_and_say_what_they_are_for(path):
+    make_train_options(read_config(path))
+    assert path.read_text().startswith("# ")
+
+
+def test_configurations_of_papers_hold_the_papers_numbers():
+    """What a configuration spells out is what the method would do by itself."""
+    for name in ("dn-cyclegan", "dn-cut", "dn-lsesim", "bci-pyramid-s123"):
+        values = read_config(REPOSITORY / f"configs/train/{name}.yaml")
+        bare = {key: values[key] for key in ("method", "data", "domains")}
+        assert make_train_options(values).model_dump() == make_train_options(bare).model_dump()

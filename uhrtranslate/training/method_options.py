@@ -147,7 +147,7 @@ class Pix2PixOptions(TrainOptions):
     """pix2pix (Isola 2017).
 
     Attributes:
-        adversarial, l1: weights of the two losses.
+        adversarial, l1: weights of the two losses; adversarial 0 trains without a discriminator.
         gan: vanilla (cross-entropy) or lsgan.
     """
 

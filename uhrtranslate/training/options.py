@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from uhrtranslate.options import Precision, Region
+from uhrtranslate.options import Region
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -158,7 +158,7 @@ class TrainOptions(_Section):
     )
     clip: Annotated[float | None, Field(gt=0)] = None
     ema: Annotated[float | None, Field(gt=0, lt=1)] = None
-    precision: Precision = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     log: Count = 50

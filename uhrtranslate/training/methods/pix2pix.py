@@ -32,16 +32,20 @@ class Pix2Pix(Method):
 
     def step(self, a: Tensor, b: Tensor) -> Iterator[Phase]:
         """See `Method`."""
+        fake = self.networks["A2B"](a)
+        difference, parts = self.difference(fake, b)
+        if not self.options.adversarial:
+            yield Phase("generator", difference, parts)
+            return
+        real, made = torch.cat([a, b], 1), torch.cat([a, fake], 1)
         nets, gan = self.networks, self.options.gan
-        fake = nets["A2B"](a)
         judge = 0.5 * (
-            adversarial(gan, nets["judge"](torch.cat([a, b], 1)), True)
-            + adversarial(gan, nets["judge"](torch.cat([a, fake.detach()], 1)), False)
+            adversarial(gan, nets["judge"](real), True)
+            + adversarial(gan, nets["judge"](made.detach()), False)
         )
         yield Phase("discriminator", judge, {"judge": judge})
         with frozen(nets["judge"]):
-            score = adversarial(gan, nets["judge"](torch.cat([a, fake], 1)), True)
-        difference, parts = self.difference(fake, b)
+            score = adversarial(gan, nets["judge"](made), True)
         loss = self.options.adversarial * score + difference
         yield Phase("generator", loss, {"gan": score, **parts})
 
