@@ -12,7 +12,7 @@ PACKAGE = Path(uhrtranslate.__file__).parent
 ROWS = [
     {"cli"},
     {"tasks"},
-    {"engine"},
+    {"engine", "training"},
     {
         "normalizers",
         "models",
@@ -39,6 +39,7 @@ FORBIDDEN = {
     "normalizers": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "tasks": {"typer", "rich"},
     "engine": {"typer", "rich"},
+    "training": {"typer", "rich", "openslide", "tifffile"},
     "models": {"typer", "rich"},
     "options": {"torch", "typer", "rich"},
 }

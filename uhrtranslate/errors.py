@@ -5,6 +5,7 @@ UhrError
 ├── CheckpointError   weights that are no generator, or not the one that was asked for
 ├── OptionError       options that are wrong by themselves or do not fit each other (exit code 2)
 ├── OutputError       an output that exists already, or cannot be written
+├── TrainingError     a training that cannot go on
 └── MissingExtraError an optional package that is not installed
 
 Messages are one sentence: which file or option, what is wrong with it, what to do.
@@ -41,6 +42,10 @@ class OptionError(UhrError):
 
 class OutputError(UhrError):
     """An output exists already or cannot be written."""
+
+
+class TrainingError(UhrError):
+    """A training cannot go on, as when a loss is no number."""
 
 
 class MissingExtraError(UhrError):

@@ -70,5 +70,20 @@ def test_wrong_options_write_nothing(checkpoint, tmp_path):
         with pytest.raises(OptionError):
             convert_model(checkpoint, target, **wrong)
     with pytest.raises(OptionError, match="suffix"):
-        convert_model(checkpoint, tmp_path / "mine.pth")
+        convert_model(checkpoint, tmp_path / "mine.onnx")
+    with pytest.raises(OptionError, match="leave out cell, mpp"):
+        convert_model(checkpoint, tmp_path / "mine.pth", cell=256, mpp=0.5)
     assert not target.exists()
+    assert not (tmp_path / "mine.pth").exists()
+
+
+@pytest.mark.parametrize("family", ["resnet", "kaminyou", "unet"])
+def test_a_native_file_goes_back_to_public_keys(family, make, tmp_path):
+    """What a public repository saved comes out of native files as it went in."""
+    before = make(family, ngf=2, **({"n_downs": 5} if family == "unet" else {})).state_dict()
+    torch.save(before, tmp_path / "latest_net_G.pth")
+    convert_model(tmp_path / "latest_net_G.pth", tmp_path / "mine.safetensors", cell=256)
+    convert_model(tmp_path / "mine.safetensors", tmp_path / "back.pth")
+    after = torch.load(tmp_path / "back.pth", weights_only=True)
+    assert list(after) == list(before)
+    assert all(torch.equal(after[key], before[key]) for key in before)

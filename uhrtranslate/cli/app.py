@@ -18,6 +18,8 @@ from uhrtranslate.cli import (
     info,
     models,
     stain_normalize,
+    tiles,
+    train,
     translate,
     validate,
 )
@@ -37,6 +39,8 @@ app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normali
 app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
 app.command(epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 app.command(epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
+app.command(epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
+app.command(epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

@@ -21,6 +21,8 @@ uhrt models
 uhrt models show latest_net_G.pth
 
 uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5
+
+uhrt models convert he2ihc he2ihc_net_G.pth
 """
 
 app = typer.Typer(
@@ -71,7 +73,12 @@ def show(
 def convert(
     source: Checkpoint,
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET.safetensors", show_default=False, help="New file.")
+        Path,
+        typer.Argument(
+            metavar="TARGET",
+            show_default=False,
+            help="New file: name.safetensors, or name.pth for the public repositories.",
+        ),
     ],
     cell: Annotated[
         int | None, typer.Option(metavar="PX", help="Patch size it was trained on.")
@@ -89,7 +96,10 @@ def convert(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
     debug: p.Debug = False,
 ) -> None:
-    """Write a checkpoint as one native .safetensors file that carries all that uhrt needs."""
+    """Write a checkpoint as one native .safetensors file that carries all that uhrt needs.
+
+    Or back, as a .pth file with the keys of the public repositories, for their programs.
+    """
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.models import convert_model
 

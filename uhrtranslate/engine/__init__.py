@@ -3,7 +3,7 @@
 from uhrtranslate.engine.clock import Clock
 from uhrtranslate.engine.colour_transform import ColourTable, ColourTransform
 from uhrtranslate.engine.compiled import CompiledRunner
-from uhrtranslate.engine.devices import DTYPES, choose_devices, fast_precisions
+from uhrtranslate.engine.devices import DTYPES, choose_device, choose_devices, fast_precisions
 from uhrtranslate.engine.generator_transform import GeneratorTransform
 from uhrtranslate.engine.layers import replace_norms
 from uhrtranslate.engine.loop import stream
@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "Transform",
     "choose_batch",
+    "choose_device",
     "choose_devices",
     "choose_tile",
     "fast_precisions",

@@ -6,6 +6,7 @@ from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.kaminyou import KaminyouGenerator
 from uhrtranslate.models.load import DEFAULT, Generator, bundled_generators, load_generator
 from uhrtranslate.models.native import load_native, save_native
+from uhrtranslate.models.public import save_public
 from uhrtranslate.models.resnet import ResnetGenerator
 from uhrtranslate.models.unet import UnetGenerator
 
@@ -22,4 +23,5 @@ __all__ = [
     "load_generator",
     "load_native",
     "save_native",
+    "save_public",
 ]

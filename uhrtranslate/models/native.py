@@ -7,8 +7,6 @@ built from what the weights say, never by importing what the metadata names.
 
 import dataclasses
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from uhrtranslate.errors import CheckpointError, OptionError, OutputError
+from uhrtranslate.errors import CheckpointError, OptionError
 from uhrtranslate.models.architectures import ARCHITECTURES
 from uhrtranslate.models.checkpoint import fit, read_safetensors, sniff
 from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.public import write_whole
 from uhrtranslate.models.unwrap import show
 
 FORMAT = 1
@@ -95,23 +94,7 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
         fit(ARCHITECTURES[info.architecture], info.arguments, tensors)
     except CheckpointError as error:
         raise OptionError(f"the generator cannot be stored: {error}") from error
-    content = save(tensors, {_KEY: _dump(info)})
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp gives 0o600, which others could not read
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-        raise
+    write_whole(path, save(tensors, {_KEY: _dump(info)}))
 
 
 def is_native(path: Path) -> bool:

@@ -17,6 +17,7 @@ from uhrtranslate.models.load import (
     load_generator,
 )
 from uhrtranslate.models.native import save_native
+from uhrtranslate.models.public import save_public
 
 _NORMS = {
     "instance": nn.modules.instancenorm._InstanceNorm,
@@ -94,11 +95,12 @@ def convert_model(
     overwrite: bool = False,
     part: str | None = None,
 ) -> ModelDescription:
-    """Write a checkpoint in the native format, with facts that a checkpoint does not tell.
+    """Write a checkpoint in the native format, or as the public repositories save theirs.
 
     Args:
         source: anything that `models.load_generator` takes; facts of a native file are kept.
-        target: the file to write, `name.safetensors`.
+        target: the file to write: `name.safetensors` in the native format, with facts that a
+            checkpoint does not tell; `name.pth` as a plain state dict, which holds no facts.
         cell: side in px of the patches it was trained on.
         mpp: micrometres per pixel it was trained at.
         domains: names of the source and the target domain.
@@ -112,8 +114,11 @@ def convert_model(
         OutputError: the target exists or cannot be written.
     """
     target = Path(target)
-    if target.suffix != ".safetensors":
-        raise OptionError(f"{target}: a native file is called name.safetensors; change the suffix")
+    if target.suffix not in (".safetensors", ".pth"):
+        raise OptionError(
+            f"{target}: the suffix must be .safetensors (a native file) or .pth (a state dict for "
+            "the public repositories)."
+        )
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; choose another name or overwrite it")
     generator = load_generator(source if part is None else f"{source}:{part}")
@@ -124,7 +129,15 @@ def convert_model(
         )
     given = {"cell": cell, "mpp": mpp, "domains": domains, "description": description}
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    save_native(target, generator.module, dataclasses.replace(generator.info, **facts))
+    if target.suffix == ".pth":
+        if facts:
+            raise OptionError(
+                f"{target}: a .pth file holds weights alone; leave out {', '.join(facts)}, or "
+                "write a .safetensors file."
+            )
+        save_public(target, generator.module)
+    else:
+        save_native(target, generator.module, dataclasses.replace(generator.info, **facts))
     return _describe(load_generator(target), target)
 
 

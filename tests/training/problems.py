@@ -1,0 +1,110 @@
+"""Tiny problems with a known answer: real tissue, recoloured by a fixed change of its stains."""
+
+import numpy as np
+import skimage.data
+import torch
+from PIL import Image
+from skimage.color import hed2rgb, rgb2hed
+
+from uhrtranslate.training.learner import Learner, rate_factor
+from uhrtranslate.training.method_options import make_train_options
+
+PATCH = 64
+# Of the method that is under test; all else is its own default.
+SMALL = {
+    "data": {"a": "a", "b": "b", "patch": PATCH, "rotate": True},
+    "generator": {"ngf": 8, "blocks": 2},
+    "discriminator": {"ndf": 8, "layers": 2},
+}
+
+
+def section():
+    """Real tissue stained by IHC, [512, 512, 3] uint8."""
+    return skimage.data.immunohistochemistry()
+
+
+def recolour(pixels):
+    """The known answer: DAB becomes eosin-like, haematoxylin stronger."""
+    stains = rgb2hed(pixels)
+    changed = np.stack(
+        [2.0 * stains[..., 0], 0.2 * stains[..., 1] + 2.0 * stains[..., 2], 0 * stains[..., 2]],
+        axis=-1,
+    )
+    return np.round(hed2rgb(changed).clip(0, 1) * 255).astype(np.uint8)
+
+
+def misaligned(pixels, random, most=3):
+    """A patch cut a few pixels off: place y, x and size come from the caller."""
+    return [int(random.integers(-most, most + 1)) for _ in range(2)]
+
+
+def floats(patches):
+    """[n, h, w, 3] uint8 to [n, 3, h, w] in -1..1."""
+    return torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def psnr(x, y):
+    """Of floats in -1..1."""
+    return float(10 * torch.log10(4 / ((x - y) ** 2).mean()))
+
+
+class Problem:
+    """Patches for learning from the upper part of the section, for judging from the lower."""
+
+    def __init__(self, paired, shift=0, seed=3):
+        self.source, self.target = section(), recolour(section())
+        self.random = np.random.default_rng(seed)
+        self.paired, self.shift = paired, shift
+        self.height = 384
+
+    def place(self):
+        margin = 4
+        y = int(self.random.integers(margin, self.height - PATCH - margin))
+        return y, int(self.random.integers(margin, 512 - PATCH - margin))
+
+    def batch(self):
+        y, x = self.place()
+        v, u = self.place()
+        if self.paired:
+            dy, dx = misaligned(self.source, self.random, self.shift)
+            v, u = y + dy, x + dx
+        a = self.source[y : y + PATCH, x : x + PATCH]
+        b = self.target[v : v + PATCH, u : u + PATCH]
+        turns = int(self.random.integers(4))
+        return floats([np.rot90(a, turns)]), floats([np.rot90(b, turns)])
+
+    def held_out(self):
+        places = [(y, x) for y in (384, 448) for x in range(0, 512, PATCH)]
+        return tuple(
+            floats([image[y : y + PATCH, x : x + PATCH] for y, x in places])
+            for image in (self.source, self.target)
+        )
+
+
+def learn(problem, steps, **options):
+    """Train a method; its generator's PSNR before and after, and that of the identity."""
+    options = {**SMALL, "epochs": 1, "decay": 1, **options}
+    learner = Learner(make_train_options(options), torch.device("cpu"))
+    a, b = problem.held_out()
+
+    def judge():
+        generator = learner.generators()["A2B"].eval()
+        with torch.no_grad():
+            found = psnr(generator(a), b)
+        generator.train()
+        return found
+
+    before = judge()
+    for step in range(steps):
+        epoch = max(0, 20 * step // steps - 10)
+        learner.step(*problem.batch(), rate_factor(epoch, 1, 9))
+    return psnr(a, b), before, judge()
+
+
+def write_pair(folder, count=1):
+    """Two folders of images with equal names: tissue and its recoloured look."""
+    for name, image in (("a", section()), ("b", recolour(section()))):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            Image.fromarray(np.roll(image, 100 * i, 1)).save(folder / name / f"{i}.png")
+    return folder

@@ -1,0 +1,69 @@
+"""`uhrt tiles`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from uhrtranslate.cli import params as p
+from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.options import validated
+
+if TYPE_CHECKING:
+    from uhrtranslate.tasks.tiles import TilesResult
+
+EXAMPLES = """[bold]Examples[/bold]
+
+uhrt tiles slides/ -o patches/ --size 256 --tissue 0.5
+
+uhrt tiles slide.svs -o pairs/ --paired photo.jpg --size 256
+"""
+
+
+def tiles(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Slide, folder or pattern.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
+    size: Annotated[int, typer.Option(metavar="PX", help="Side of the patches.")] = 512,
+    overlap: Annotated[int, typer.Option(metavar="PX", help="What neighbours share.")] = 0,
+    level: Annotated[int | None, typer.Option(metavar="N", help="Pyramid level.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(metavar="F", help="Micrometres per pixel of the patches.")
+    ] = None,
+    tissue: Annotated[
+        float, typer.Option(metavar="0-1", help="Least share of tissue in a patch.")
+    ] = 0.25,
+    paired: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INPUT", help="The same sections in another look, registered, of equal names."
+        ),
+    ] = None,
+    as_json: p.AsJson = False,
+    quiet: p.Quiet = False,
+    debug: p.Debug = False,
+) -> None:
+    """Cut slides into patches for training, named by their place, with a table of them.
+
+    Writes SLIDE_x<X>_y<Y>.png (level-0 pixels) and tiles.csv; with --paired into A/ and B/.
+    """
+    with errors_as_sentences(debug):
+        from uhrtranslate.tasks.tiles import MANIFEST, TileOptions, cut_tiles
+
+        options = validated(
+            TileOptions,
+            {"size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue},
+        )
+
+        def tell(result: "TilesResult") -> None:
+            if as_json:
+                print_json(result)
+            if not quiet:
+                print(
+                    f"{result.input}: {result.patches} patches, {result.skipped} with less tissue",
+                    file=sys.stderr,
+                )
+
+        cut_tiles(source, output, options, paired, tell)
+        if not as_json:
+            print(output / MANIFEST)

@@ -1,0 +1,120 @@
+"""`uhrt train`."""
+
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from uhrtranslate.cli import params as p
+from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.errors import OptionError
+
+if TYPE_CHECKING:
+    from uhrtranslate.training.loop import TrainingProgress
+
+EXAMPLES = """[bold]Examples[/bold]
+
+uhrt train cut.yaml -o runs/he2ihc
+
+uhrt train cut.yaml -o runs/small --set generator.ngf=8 --set data.patch=64
+
+uhrt train --resume runs/he2ihc
+"""
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def train(
+    config: Annotated[
+        Path | None,
+        typer.Argument(metavar="[CONFIG.yaml]", help="Method, data, networks, schedule."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="RUN", help="Folder of the run, a new one."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace an option, as data.patch=256."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Go on with a run, or from RUN/checkpoints/step-N; needs no CONFIG."
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether options and images are right.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on stdout, instead of paths.")
+    ] = False,
+    quiet: p.Quiet = False,
+    debug: p.Debug = False,
+) -> None:
+    """Train a generator that uhrt translate runs: CycleGAN, CUT, L-LSeSim, pix2pix, pyramid.
+
+    Patches are drawn from slides as they are needed. The run's folder holds checkpoints, losses,
+    pictures, and at the end A2B.safetensors.
+    """
+    with errors_as_sentences(debug, "stopped; uhrt train --resume RUN goes on from a checkpoint."):
+        if (config is None) == (resume is None):
+            raise OptionError("give either a CONFIG.yaml, or --resume RUN.")
+        if resume is not None and (output or assignments or check):
+            raise OptionError("--resume needs nothing else; leave out -o, --set and --check.")
+
+        from uhrtranslate.tasks import train as task
+
+        progress = _Lines(quiet)
+        if resume is not None:
+            result = task.resume_training(resume, progress.show, progress.note)
+        else:
+            assert config is not None
+            options = task.read_train_options(config, assignments)
+            run = output or Path("runs") / config.stem
+            if check:
+                print(task.check_training(options))
+                return
+            result = task.train(options, run, progress.show, progress.note)
+        if not task.leads():
+            return
+        if as_json:
+            print_json(result)
+        else:
+            for path in result.generators.values():
+                print(path)
+
+
+class _Lines:
+    """A line on stderr now and then.
+
+    Args:
+        quiet: none.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._told = -SECONDS_BETWEEN_LINES
+
+    def note(self, text: str) -> None:
+        """What begins."""
+        if not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def show(self, progress: "TrainingProgress") -> None:
+        """How far it is, unless that was told just now."""
+        now = time.monotonic()
+        last = progress.step == progress.steps
+        if self._quiet or (now - self._told < SECONDS_BETWEEN_LINES and not last):
+            return
+        self._told = now
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+        left = timedelta(seconds=round(progress.seconds_left or 0))
+        print(
+            f"epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
+            f"{progress.steps:,}: {losses}; {left} h left",
+            file=sys.stderr,
+            flush=True,
+        )

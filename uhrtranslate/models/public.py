@@ -1,0 +1,55 @@
+"""Checkpoints as the public repositories save them, and how any checkpoint gets to the disk.
+
+The networks here have the public keys (CycleGAN, CUT, LSeSim, pix2pix, KIN), so a checkpoint for
+those repositories is the plain state dict, as their `latest_net_G.pth` is.
+"""
+
+import io
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from uhrtranslate.errors import OutputError
+
+
+def save_public(path: Path, module: nn.Module) -> None:
+    """Write the plain state dict of a generator; an existing file is replaced, in one step.
+
+    Args:
+        path: the file, usually `latest_net_G.pth`.
+        module: the network, of a family in `ARCHITECTURES`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    state = {key: tensor.detach().cpu().clone() for key, tensor in module.state_dict().items()}
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_whole(path, content.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under another name, and rename it when it is on the disk.
+
+    Raises:
+        OutputError: it cannot be written; an existing one is as it was.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp gives 0o600, which others could not read
+        os.replace(name, path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise

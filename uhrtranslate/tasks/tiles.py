@@ -1,0 +1,208 @@
+"""Cut slides into patches once, for trainings that read them many times."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from uhrtranslate.errors import InputError, OutputError
+from uhrtranslate.io import Pixels, SlideView, open_slide, open_view
+from uhrtranslate.io.disk import output_errors
+from uhrtranslate.tissue import detect_tissue
+from uhrtranslate.training.data import partners_by_name
+from uhrtranslate.training.pictures import find_pictures, same_size, window_share
+
+MANIFEST = "tiles.csv"
+THUMBNAIL = 1024
+COLUMNS = ("file", "source", "x0", "y0", "w0", "h0", "size", "mpp", "tissue")
+
+
+class TileOptions(BaseModel):
+    """How slides are cut.
+
+    Attributes:
+        size: side of the patches in px.
+        overlap: px that neighbours share.
+        level, mpp: resolution, see `io.open_view`.
+        tissue: least share of a patch that is tissue; 0: all patches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: Annotated[int, Field(ge=16, le=8192)] = 512
+    overlap: Annotated[int, Field(ge=0)] = 0
+    level: Annotated[int | None, Field(ge=0)] = None
+    mpp: Annotated[float | None, Field(gt=0)] = None
+    tissue: Annotated[float, Field(ge=0, le=1)] = 0.25
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "TileOptions":
+        if self.overlap >= self.size:
+            raise ValueError(f"overlap {self.overlap} must be smaller than size {self.size}")
+        if self.level is not None and self.mpp is not None:
+            raise ValueError("level and mpp exclude each other")
+        return self
+
+
+@dataclass(frozen=True)
+class TilesResult:
+    """What became of a slide; a line of `uhrt tiles --json`.
+
+    Attributes:
+        input: path of the slide.
+        folder: where its patches are.
+        patches: how many were written.
+        skipped: how many had too little tissue.
+    """
+
+    input: str
+    folder: str
+    patches: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class _Place:
+    x: int
+    y: int
+    tissue: float
+
+
+def cut_tiles(
+    source: str | Path,
+    output: str | Path,
+    options: TileOptions | None = None,
+    partner: str | Path | None = None,
+    on_result: Callable[[TilesResult], None] = lambda result: None,
+) -> list[TilesResult]:
+    """Cut slides into PNG patches on a grid.
+
+    `SLIDE_x<X>_y<Y>.png`, with level-0 px of the first pixel, lie together in the output folder;
+    with a partner in `A` and `B`, with equal names. `tiles.csv` is written last.
+
+    Args:
+        source: a slide, or a folder or pattern of slides.
+        output: folder to make.
+        options: how.
+        partner: the same sections in another look, registered, with equal names; brought to the
+            size of the first. Tissue is looked for in the first alone.
+        on_result: told of each slide.
+
+    Returns: what became of each slide, in the order of their paths.
+
+    Raises:
+        InputError: a slide cannot be read, is smaller than a patch, or has no partner.
+        OptionError: it has no such level or mpp.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    options = options or TileOptions()
+    output = Path(output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise OutputError(f"{output}: exists already; choose another folder with -o.")
+    paths = find_pictures(Path(source))
+    pairs: list[tuple[Path, Path | None]] = [(path, None) for path in paths]
+    if partner is not None:
+        pairs = [*partners_by_name(paths, find_pictures(Path(partner)))]
+    stems = [path.stem for path, _ in pairs]
+    results, rows = [], []
+    for path, other in pairs:
+        # Slides of two folders may share a name; then the second one's patches would be the first's
+        name = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}_{path.stem}"
+        made, skipped = _cut(path, other, output, name, options)
+        rows += made
+        kept = sum(row["file"].startswith("B/") is False for row in made)
+        results.append(TilesResult(str(path), str(output), kept, skipped))
+        on_result(results[-1])
+    _write(output / MANIFEST, _as_csv(rows))
+    return results
+
+
+def _cut(
+    path: Path, partner: Path | None, output: Path, name: str, options: TileOptions
+) -> tuple[list[dict[str, str]], int]:
+    """Write a slide's patches; lines of the manifest, and how many had too little tissue."""
+    rows: list[dict[str, str]] = []
+    with open_slide(path) as slide:
+        view = open_view(slide, options.level, options.mpp)
+        if min(view.width, view.height) < options.size:
+            raise InputError(
+                f"{path}: has {view.width} x {view.height} px at this resolution, less than a "
+                f"patch of {options.size} px; choose a smaller --size or a finer resolution."
+            )
+        places = list(_places(view, options))
+        kept = [place for place in places if place.tissue >= options.tissue]
+        sources = [("A/" if partner else "", path, view)]
+        if partner is not None:
+            sources.append(("B/", partner, same_size(open_view(open_slide(partner)), view)))
+        for place in kept:
+            x0 = round(place.x * slide.info.width / view.width)
+            y0 = round(place.y * slide.info.height / view.height)
+            for folder, source, pixels in sources:
+                file = f"{folder}{name}_x{x0}_y{y0}.png"
+                patch = pixels.read(place.x, place.y, options.size, options.size)
+                _write_png(output / file, patch)
+                rows.append(_row(file, source, (x0, y0), view, place, options.size))
+        for _, _, opened in sources[1:]:
+            opened.slide.close()
+    return rows, len(places) - len(kept)
+
+
+def _places(view: SlideView, options: TileOptions) -> Iterator[_Place]:
+    """The grid, whose last row and column end where the image does not go on for a whole patch."""
+    step, size = options.size - options.overlap, options.size
+    share = None
+    if options.tissue > 0:
+        mask = detect_tissue(view.slide.thumbnail(THUMBNAIL))
+        share = window_share(mask, size * mask.shape[1] / view.width)
+    for y in range(0, view.height - size + 1, step):
+        for x in range(0, view.width - size + 1, step):
+            tissue = 1.0
+            if share is not None:
+                rows, columns = share.shape
+                row = int((y + size / 2) * rows / view.height)
+                column = int((x + size / 2) * columns / view.width)
+                tissue = float(share[min(row, rows - 1), min(column, columns - 1)])
+            yield _Place(x, y, tissue)
+
+
+def _row(
+    file: str, source: Path, corner: tuple[int, int], view: SlideView, place: _Place, size: int
+) -> dict[str, str]:
+    info = view.info
+    w0 = round(size * info.width / view.width)
+    h0 = round(size * info.height / view.height)
+    mpp = "" if view.mpp is None else f"{view.mpp[0]:.6g}"
+    values = (file, str(source), *corner, w0, h0, size, mpp, f"{place.tissue:.3f}")
+    return dict(zip(COLUMNS, map(str, values), strict=True))
+
+
+def _as_csv(rows: list[dict[str, str]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _write_png(path: Path, pixels: Pixels) -> None:
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(content, format="PNG", compress_level=3)
+    _write(path, content.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    new = path.with_name(f".{path.name}.uhrt-partial")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            new.write_bytes(content)
+            os.replace(new, path)
+        finally:
+            new.unlink(missing_ok=True)

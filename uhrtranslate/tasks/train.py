@@ -1,0 +1,205 @@
+"""Train generators on folders of slides or images."""
+
+import copy
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uhrtranslate.engine import choose_device
+from uhrtranslate.io import open_slide, open_view
+from uhrtranslate.io.disk import output_errors
+from uhrtranslate.models import Generator, save_native
+from uhrtranslate.models.load import digest_state
+from uhrtranslate.options import read_config
+from uhrtranslate.tasks.translate import translate
+from uhrtranslate.training.checkpoint import drop_newer, load_state
+from uhrtranslate.training.data import Patches, manifest, open_patches
+from uhrtranslate.training.learner import Learner
+from uhrtranslate.training.loop import OnProgress, Training, TrainingProgress
+from uhrtranslate.training.method_options import make_train_options, set_option
+from uhrtranslate.training.methods import PAIRED
+from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.parallel import Workgroup, join_workgroup
+from uhrtranslate.training.run import check_data, check_free, create_run, find_run
+
+OnNote = Callable[[str], None]
+"""Told in a sentence what begins."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training has made.
+
+    Attributes:
+        run: its folder.
+        generators: paths of the generators, by direction.
+        steps: that it took, from the start.
+        losses: of the last line of the log.
+    """
+
+    run: str
+    generators: dict[str, str]
+    steps: int
+    losses: dict[str, float]
+
+
+def read_train_options(config: Path, assignments: list[str] | None = None) -> TrainOptions:
+    """Options of a training from a YAML file, some of them replaced.
+
+    Args:
+        config: the file.
+        assignments: as `data.patch=256`.
+
+    Raises:
+        OptionError: the file cannot be read, or an option is wrong; says which.
+    """
+    values = read_config(config)
+    for assignment in assignments or []:
+        set_option(values, assignment)
+    return make_train_options(values)
+
+
+def train(
+    options: TrainOptions,
+    run: str | Path,
+    on_progress: OnProgress = lambda progress: None,
+    on_note: OnNote = lambda note: None,
+) -> TrainResult:
+    """Train from the start.
+
+    Args:
+        options: see `read_train_options`.
+        run: folder to make, for all that comes of it.
+        on_progress: told of each line of the log.
+        on_note: told what begins.
+
+    Raises:
+        UhrError: one sentence that says what is wrong with which file or option.
+    """
+    run = Path(run)
+    check_free(run)
+    group, device = _place(options)
+    with _patches(options) as patches:
+        _check_validation(options)
+        learner = Learner(options, device, group)
+        group.wait()  # nobody makes the folder before all have looked for it
+        if group.leads:
+            create_run(run, options, manifest(patches), str(device))
+        return _go(Training(learner, patches, run), on_progress, on_note)
+
+
+def resume_training(
+    place: str | Path,
+    on_progress: OnProgress = lambda progress: None,
+    on_note: OnNote = lambda note: None,
+) -> TrainResult:
+    """Go on with a run from its last checkpoint, or from the one that is named.
+
+    Args:
+        place: folder of the run, or of one of its checkpoints; newer ones are then removed.
+        on_progress, on_note: see `train`.
+
+    Raises:
+        UhrError: one sentence that says what is wrong with which file.
+    """
+    found = find_run(Path(place))
+    options = found.options
+    group, device = _place(options)
+    with _patches(options) as patches:
+        check_data(found.run, manifest(patches))
+        state = load_state(found.checkpoint)
+        training = Training(Learner(options, device, group), patches, found.run, state)
+        if group.leads:
+            drop_newer(found.run, found.checkpoint)
+        return _go(training, on_progress, on_note)
+
+
+def check_training(options: TrainOptions) -> str:
+    """Look at all images and build the networks, and say in a sentence what would be trained.
+
+    Raises:
+        UhrError: something is wrong, as `train` would say.
+    """
+    with _patches(options) as patches:
+        _check_validation(options)
+        learner = Learner(options, torch.device("cpu"))
+        return _in_words(Training(learner, patches, Path()))
+
+
+def leads() -> bool:
+    """Whether this is the process, under torchrun, that tells results."""
+    return join_workgroup().leads
+
+
+def _in_words(training: Training) -> str:
+    options, pictures = training.options, training.patches.pictures
+    counts = " and ".join(f"{len(ones)} of {name}" for name, ones in pictures.items())
+    return (
+        f"{options.method} on {training.learner.device}: {counts} images, patches of "
+        f"{options.data.patch} px, {training.epochs} epochs of {training.epoch_steps} steps"
+    )
+
+
+def _patches(options: TrainOptions) -> closing[Patches]:
+    return closing(open_patches(options.data, options.method in PAIRED, options.seed))
+
+
+def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
+    group = join_workgroup()
+    if group.size > 1 and torch.cuda.is_available() and options.device in ("auto", "cuda"):
+        device = torch.device("cuda", group.local)
+        torch.cuda.set_device(device)
+        return group, device
+    return group, choose_device(options.device)
+
+
+def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
+    losses: dict[str, float] = {}
+
+    def tell(progress: TrainingProgress) -> None:
+        losses.clear()
+        losses.update(progress.losses)
+        on_progress(progress)
+
+    on_note(f"{_in_words(training)}, from step {training.step}")
+    training.go(tell, lambda epoch, made: _validate(training, epoch, made, on_note))
+    written: dict[str, str] = {}
+    for direction, generator in training.exports().items():
+        path = training.run / f"{direction}.safetensors"
+        if training.learner.group.leads:
+            with output_errors(path):
+                save_native(path, generator.module, generator.info)
+        written[direction] = str(path)
+    return TrainResult(str(training.run), written, training.step, dict(losses))
+
+
+def _check_validation(options: TrainOptions) -> None:
+    """Open the validation image, so that what is wrong with it is said at the start."""
+    if options.validation is not None:
+        with open_slide(options.validation.image) as slide:
+            open_view(slide, options.data.level, options.data.mpp, options.validation.region)
+
+
+def _validate(
+    training: Training, epoch: int, generators: dict[str, Generator], on_note: OnNote
+) -> None:
+    """Translate the validation image with the engine, as a user would."""
+    wanted = training.options.validation
+    if wanted is None or epoch % wanted.every:
+        return
+    module = copy.deepcopy(generators["A2B"].module).cpu().float().eval().requires_grad_(False)
+    frozen = Generator(module, generators["A2B"].info, "A2B", digest_state(module))
+    folder = training.run / "validation"
+    target = folder / f"epoch-{epoch:04d}.tif"
+    with output_errors(target):
+        folder.mkdir(exist_ok=True)
+    data = training.options.data
+    view: dict[str, Any] = {"mpp": data.mpp, "level": data.level, "region": wanted.region}
+    device = training.options.device
+    fixed: dict[str, Any] = {"overwrite": True, "preview": True, "device": device}
+    translate(wanted.image, target, generator=frozen, **fixed, **view)
+    on_note(f"epoch {epoch}: validation image -> {target}")

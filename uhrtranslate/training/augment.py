@@ -1,0 +1,59 @@
+"""Changes of patches that a generator should not care about. Arrays in, arrays out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.io import Pixels
+from uhrtranslate.training.options import DataOptions
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a patch is mirrored and turned; partners of a pair share it.
+
+    Attributes:
+        flip: left to right.
+        quarters: of a turn, 0 to 3, after it.
+    """
+
+    flip: bool
+    quarters: int
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """[h, w, 3] to the same, or [w, h, 3]."""
+        if self.flip:
+            pixels = pixels[:, ::-1]
+        return np.rot90(pixels, self.quarters)
+
+
+def draw_turn(options: DataOptions, random: np.random.Generator) -> Turn:
+    """A turn that the options allow."""
+    flip = options.flip and random.random() < 0.5
+    return Turn(bool(flip), int(random.integers(4)) if options.rotate else 0)
+
+
+def as_floats(pixels: Pixels) -> Floats:
+    """[h, w, 3] uint8 to [3, h, w] float32 in -1..1."""
+    scaled = pixels.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
+    return np.ascontiguousarray(scaled, np.float32)
+
+
+def jitter(x: Floats, amount: float, random: np.random.Generator) -> Floats:
+    """Other gains and offsets of the channels: another scanner, another exposure.
+
+    Args:
+        x: [3, h, w] in -1..1.
+        amount: greatest change of the gain; of the offset, half of it.
+        random: draws them.
+
+    Returns: the same shape and range.
+    """
+    if amount == 0:
+        return x
+    gain = 1 + amount * random.uniform(-1, 1, (3, 1, 1))
+    offset = amount / 2 * random.uniform(-1, 1, (3, 1, 1))
+    return np.asarray(np.clip(x * gain + offset, -1, 1), np.float32)

@@ -1,0 +1,129 @@
+"""Activations inside networks, for methods that compare them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.errors import CheckpointError
+from uhrtranslate.models import ResnetGenerator
+from uhrtranslate.models.checkpoint import read_safetensors, sniff
+
+# Rectified convolutions of VGG16 between its halvings, and their channels in units of the first's.
+VGG16 = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
+# Colours that VGG16 was trained on, of values in 0..1.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def encode(generator: nn.Module, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
+    """Outputs of some layers of a ResNet generator, which runs no further than the last of them.
+
+    Args:
+        generator: its layers count from 0 as in its keys; 0 is the mirrored input.
+        x: [n, 3, h, w] in -1..1.
+        layers: numbers.
+
+    Returns: [n, c, h', w'] each, in the order of the layers' numbers.
+    """
+    wanted, outputs = set(layers), []
+    assert isinstance(generator, ResnetGenerator)
+    for number, layer in enumerate(generator.model):
+        x = layer(x)
+        if number in wanted:
+            outputs.append(x)
+        if number == max(wanted):
+            break
+    return outputs
+
+
+def channels_of(generator: nn.Module, layers: Sequence[int]) -> list[int]:
+    """Channels of the outputs of `encode`."""
+    training = generator.training
+    generator.eval()  # running statistics stay as they are
+    with torch.no_grad():
+        probe = torch.zeros(1, 3, 32, 32)
+        channels = [feature.shape[1] for feature in encode(generator, probe, layers)]
+    generator.train(training)
+    return channels
+
+
+class Vgg16(nn.Module):
+    """The convolutions of VGG16 (Simonyan 2015) as far as needed, fixed.
+
+    Args:
+        layers: rectified convolutions to give the outputs of, counted from 1.
+        weights: a state dict in torchvision's layout; None: random ones, always the same, for
+            which local structure is as well seen as by trained filters of one layer, objects not.
+        width: channels of the first convolutions.
+
+    Raises:
+        CheckpointError: the weights cannot be read, or are others.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, layers: Sequence[int], weights: Path | None = None, width: int = 64) -> None:
+        super().__init__()
+        self.layers = set(layers)
+        body: list[nn.Module] = []
+        self.channels: list[int] = []
+        count, c = 0, 3
+        for repeats, factor in VGG16:
+            for _ in range(repeats):
+                if count == max(self.layers):
+                    break
+                body += [nn.Conv2d(c, factor * width, 3, padding=1), nn.ReLU()]
+                c = factor * width
+                count += 1
+                if count in self.layers:
+                    self.channels.append(c)
+            body.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*body)
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(STD)[:, None, None], persistent=False)
+        if weights is None:
+            self._randomise()
+        else:
+            self._load(weights)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[n, 3, h, w] in -1..1 to [n, c, h', w'] for each of the layers."""
+        x = ((x + 1) / 2 - self.mean) / self.std
+        outputs, count = [], 0
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                count += 1
+                if count in self.layers:
+                    outputs.append(x)
+                if count == max(self.layers):
+                    break
+        return outputs
+
+    def _randomise(self) -> None:
+        source = torch.Generator().manual_seed(16)
+        for layer in self.features:
+            if isinstance(layer, nn.Conv2d):
+                fan = layer.in_channels * 9
+                weight = torch.randn(layer.weight.shape, generator=source)
+                layer.weight.data = weight * (2 / fan) ** 0.5
+                layer.bias.data.zero_()  # type: ignore[union-attr]
+
+    def _load(self, path: Path) -> None:
+        try:
+            if sniff(path) == "safetensors":
+                state = read_safetensors(path)[0]
+            else:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            own = self.state_dict()
+            self.load_state_dict({key: state[key] for key in own})
+        except CheckpointError:
+            raise
+        except Exception as error:  # whatever torch raises for a damaged or foreign file
+            raise CheckpointError(
+                f"{path}: is no state dict of VGG16 in torchvision's layout; give vgg16's .pth"
+            ) from error

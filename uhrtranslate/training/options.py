@@ -1,0 +1,187 @@
+"""What a user can choose of any training: data, networks, schedule."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from uhrtranslate.options import Region
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class DataOptions(_Section):
+    """Where patches come from.
+
+    Attributes:
+        a, b: source and target domain: a folder, an image or a pattern as `he/*.svs`.
+        pairs: of paired methods. folders: equal names in a and b, equal sizes; slides: the same,
+            but b is brought to the size of a, as two scans of one section are; side-by-side: each
+            image of a holds source (left) and target (right), and b is left out.
+        patch: side of training patches in px, which becomes the generator's cell.
+        mpp, level: resolution of the patches; level 0 without.
+        tissue: least share of a patch that is tissue; 0: patches from anywhere, as for photos.
+        flip: half of the patches are mirrored left to right.
+        rotate: patches are turned by a random multiple of 90 degrees.
+        jitter: greatest change of each channel's gain, and half of it of its offset; of paired
+            data only the source changes.
+        epoch: patches of an epoch; None: as many as fit side by side into the tissue of a.
+        workers: threads that read and augment.
+    """
+
+    a: Path
+    b: Path | None = None
+    pairs: Literal["folders", "slides", "side-by-side"] = "folders"
+    patch: Annotated[int, Field(ge=16, le=4096)] = 512
+    mpp: Annotated[float | None, Field(gt=0)] = None
+    level: Annotated[int | None, Field(ge=0)] = None
+    tissue: Share = 0.25
+    flip: bool = True
+    rotate: bool = False
+    jitter: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    epoch: Count | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.mpp is not None and self.level is not None:
+            raise ValueError("mpp and level exclude each other")
+        if (self.b is None) != (self.pairs == "side-by-side"):
+            raise ValueError("b is needed, but for pairs side-by-side, which has no b")
+        return self
+
+
+class GeneratorOptions(_Section):
+    """The network that is trained, of the families that `uhrt translate` runs.
+
+    Attributes:
+        architecture: resnet or unet.
+        ngf: channels after the first convolution.
+        blocks: residual blocks of a resnet.
+        downs: halvings of a unet; patches are multiples of 2**downs.
+        norm: instance (plain at training, replaced by a normalizer at inference) or batch.
+        affine: whether instance norms have weight and bias.
+        dropout: at 0.5, in residual blocks or the inner levels of a unet.
+        antialias: halve and double with a fixed blur (resnet).
+        init: of weights, normal or xavier.
+    """
+
+    architecture: Literal["resnet", "unet"] = "resnet"
+    ngf: Annotated[int, Field(ge=1, le=512)] = 64
+    blocks: Annotated[int, Field(ge=1, le=50)] = 9
+    downs: Annotated[int, Field(ge=5, le=12)] = 8
+    norm: Literal["instance", "batch"] = "instance"
+    affine: bool = False
+    dropout: bool = False
+    antialias: bool = False
+    init: Literal["normal", "xavier"] = "normal"
+
+
+class DiscriminatorOptions(_Section):
+    """The PatchGAN that judges; 3 layers see 70 x 70 px.
+
+    Attributes:
+        ndf: channels after the first convolution.
+        layers: halvings.
+        norm: instance or batch.
+        antialias: halve with a fixed blur.
+        init: of weights, normal or xavier.
+    """
+
+    ndf: Annotated[int, Field(ge=1, le=512)] = 64
+    layers: Annotated[int, Field(ge=1, le=6)] = 3
+    norm: Literal["instance", "batch"] = "instance"
+    antialias: bool = False
+    init: Literal["normal", "xavier"] = "normal"
+
+
+class ValidationOptions(_Section):
+    """A part of a slide that is translated now and then with the real engine.
+
+    Attributes:
+        image: of the source domain.
+        region: x, y, w, h in level-0 px; None for all of it.
+        every: epochs between.
+    """
+
+    image: Path
+    region: Region | None = None
+    every: Count = 10
+
+
+class TrainOptions(_Section):
+    """What all methods have in common.
+
+    Attributes:
+        method: name in `METHOD_OPTIONS`.
+        domains: names of the domains, which travel with the generators.
+        description: a sentence for people, which does so too.
+        data, generator, discriminator, validation: see there.
+        epochs, decay: epochs at the full learning rate, then falling linearly to zero.
+        batch: patches of each domain per step and device.
+        lr: Adam's learning rate.
+        betas: Adam's.
+        clip: greatest norm of each network group's gradient; None: not clipped.
+        ema: decay of an exponential mean of the generator's weights, which is then what is
+            exported; None: without.
+        precision: fp32, bf16 or fp16 (with loss scaling) of forward passes.
+        device: auto, cpu, cuda or cuda:N.
+        seed: of weights, patches and all else.
+        log: steps between lines of the log.
+        samples: epochs between pictures.
+        checkpoint: epochs between checkpoints.
+        checkpoint_steps: steps between checkpoints, instead.
+        keep: checkpoints that are kept, the newest.
+        tensorboard: log there too (needs the extra `train`).
+    """
+
+    method: str
+    domains: tuple[str, str] = ("A", "B")
+    description: Annotated[str, Field(max_length=1500)] = ""
+    data: DataOptions
+    generator: GeneratorOptions = GeneratorOptions()
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+    validation: ValidationOptions | None = None
+    epochs: Annotated[int, Field(ge=0)] = 50
+    decay: Annotated[int, Field(ge=0)] = 50
+    batch: Annotated[int, Field(ge=1, le=1024)] = 1
+    lr: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.5,
+        0.999,
+    )
+    clip: Annotated[float | None, Field(gt=0)] = None
+    ema: Annotated[float | None, Field(gt=0, lt=1)] = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    log: Count = 50
+    samples: Count = 1
+    checkpoint: Count = 5
+    checkpoint_steps: Count | None = None
+    keep: Count = 3
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _patch_fits_generator(self) -> Self:
+        stride = 2**self.generator.downs if self.generator.architecture == "unet" else 4
+        if self.data.patch % stride:
+            raise ValueError(
+                f"data.patch {self.data.patch} is no multiple of {stride}, the generator's stride"
+            )
+        if self.epochs + self.decay < 1:
+            raise ValueError("epochs and decay are both 0; train at least one epoch")
+        # 4 x 4 kernels without stride eat two pixels of what the halvings leave.
+        least = 2**self.discriminator.layers * 4
+        if self.data.patch < least:
+            raise ValueError(
+                f"data.patch {self.data.patch} is too small for the discriminator; "
+                f"{self.discriminator.layers} layers need {least} px"
+            )
+        return self

@@ -1,0 +1,59 @@
+"""Several devices under torchrun: each takes its share of the samples, gradients are averaged."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Workgroup:
+    """The processes that train together.
+
+    Attributes:
+        rank: of this process; 0 writes files.
+        size: how many there are.
+        local: of this process on its machine, and so the number of its device.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and tells."""
+        return self.rank == 0
+
+    def share_weights(self, networks: nn.Module) -> None:
+        """Give all processes the first one's weights and running statistics."""
+        if self.size > 1:
+            for tensor in networks.state_dict().values():
+                dist.broadcast(tensor, 0)
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace gradients by their mean over all processes."""
+        if self.size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.size
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def join_workgroup() -> Workgroup:
+    """The group that torchrun has started this process in; a group of one without it."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Workgroup()
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return Workgroup(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
