@@ -11,6 +11,7 @@ import pytest
 import skimage.data
 import tifffile
 import torch
+import yaml
 from PIL import Image
 from support import REPOSITORY, UHRT, small_resnet
 
@@ -22,19 +23,29 @@ from uhrtranslate.cli import (
     info,
     models,
     stain_normalize,
+    tiles,
+    train,
     translate,
     validate,
 )
 
 README = (REPOSITORY / "README.md").read_text()
+TRAINING = (REPOSITORY / "docs/training.md").read_text()
+# What makes the README's training one of seconds.
+SMALL = {
+    "generator": {"ngf": 4},
+    "discriminator": {"ndf": 4, "layers": 2},
+    "epochs": 1,
+    "decay": 0,
+}
 
 
 def blocks(language, text=README):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
-def commands():
-    return [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+def commands(text=README):
+    return [line for block in blocks("sh", text) for line in block.splitlines() if line.strip()]
 
 
 def examples():
@@ -44,6 +55,8 @@ def examples():
         enhance,
         evaluate,
         compare,
+        train,
+        tiles,
         info,
         validate,
         doctor,
@@ -59,7 +72,8 @@ def desk(tmp_path):
     desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
     results = ("result.tif", "results/one.dn.tif", "results/deep/two.dn.tif", "ihc/real.tif")
-    for name in ("slide.svs", "slides/one.svs", "slides/deep/two.svs", *results):
+    slides = ("slide.svs", "slides/one.svs", "slides/deep/two.svs")
+    for name in (*slides, *results, "trainA/one.svs", "trainB/two.svs"):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = section[:300, :300] if "/" in name else section
         tifffile.imwrite(
@@ -73,6 +87,9 @@ def desk(tmp_path):
     Image.fromarray(skimage.data.coffee()).save(desk / "photo.jpg")
     (desk / "slides.csv").write_text('path,region\nslide.svs,\nphoto.jpg,"0,0,300,200"\n')
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
+    (config,) = map(yaml.safe_load, blocks("yaml"))
+    data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}
+    (desk / "cut.yaml").write_text(yaml.safe_dump({**config, **SMALL, "data": data}))
     return desk
 
 
@@ -102,8 +119,19 @@ def test_the_commands_of_the_readme_work_in_their_order(desk):
 
 
 @pytest.mark.slow
+def test_the_commands_about_training_work_in_their_order(desk):
+    assert len(commands(TRAINING)) >= 5
+    for command in commands(TRAINING):
+        done = run(command, desk)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout, command
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", examples())
 def test_the_examples_of_help_work(desk, command):
+    if command.startswith("uhrt train --resume"):
+        assert run("uhrt train cut.yaml -o runs/he2ihc", desk).returncode == 0
     done = run(command, desk)
     assert done.returncode == 0, done.stderr
 
@@ -121,7 +149,9 @@ def test_the_python_of_the_readme_runs(desk):
 def test_files_that_the_readme_names_exist():
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (REPOSITORY / path).is_file(), path
-    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README):
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", TRAINING):
+        assert (REPOSITORY / "docs" / path).is_file(), path
+    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + TRAINING):
         assert (REPOSITORY / path).exists(), path
 
 

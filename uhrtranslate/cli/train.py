@@ -19,7 +19,9 @@ EXAMPLES = """[bold]Examples[/bold]
 
 uhrt train cut.yaml -o runs/he2ihc
 
-uhrt train cut.yaml -o runs/small --set generator.ngf=8 --set data.patch=64
+uhrt train cut.yaml -o runs/small --set generator.ngf=8 --set data.epoch=4
+
+uhrt train cut.yaml --check
 
 uhrt train --resume runs/he2ihc
 """
