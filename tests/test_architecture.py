@@ -12,14 +12,13 @@ PACKAGE = Path(uhrtranslate.__file__).parent
 ROWS = [
     {"cli"},
     {"tasks"},
-    {"engine", "training"},
+    {"engine", "extractors", "training"},
     {
         "normalizers",
         "models",
         "io",
         "tissue",
         "metrics",
-        "extractors",
         "stain",
         "enhance",
         "report",

@@ -1,16 +1,14 @@
 """Read weights that the user gives by path, without running anything that is in them."""
 
 import hashlib
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
+from uhrtranslate.models.checkpoint import read_tree
 
 _SHOWN = 3  # keys in a message
 
@@ -21,21 +19,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is missing, damaged, or holds anything but named tensors.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on storages of old files: no concern of the user
-            tree = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: there is no such file; check the path") from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: the safetensors file is damaged; copy it again") from error
-    except Exception as error:  # the unpickler raises anything on hostile bytes
-        raise CheckpointError(
-            f"{path}: cannot be read as weights ({type(error).__name__}); give a state dict as "
-            "saved by torch.save, or a .safetensors file"
-        ) from error
+    tree = read_tree(path)
     if isinstance(tree, Mapping) and set(tree) == {"state_dict"}:
         tree = tree["state_dict"]
     if not isinstance(tree, Mapping) or not tree:

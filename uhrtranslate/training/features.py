@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models import ResnetGenerator
-from uhrtranslate.models.checkpoint import read_safetensors, sniff
+from uhrtranslate.models.checkpoint import read_tree
 
 # Rectified convolutions of VGG16 between its halvings, and their channels in units of the first's.
 VGG16 = ((2, 1), (2, 2), (3, 4), (3, 8), (3, 8))
@@ -115,10 +116,7 @@ class Vgg16(nn.Module):
 
     def _load(self, path: Path) -> None:
         try:
-            if sniff(path) == "safetensors":
-                state = read_safetensors(path)[0]
-            else:
-                state = torch.load(path, map_location="cpu", weights_only=True)
+            state: Any = read_tree(path)
             own = self.state_dict()
             self.load_state_dict({key: state[key] for key in own})
         except CheckpointError:
