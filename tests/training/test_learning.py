@@ -21,9 +21,9 @@ SIMILARITY = {"vgg_width": 8, "layers": [2, 4], "patches": 64, "window": 16, "wi
 # Method, its options, steps, and by how many dB it beats the identity (12.5 dB) at the least.
 UNPAIRED = [
     ("cyclegan", {"lr": 1e-3, "discriminator": {"ndf": 8, "layers": 2}}, 400, 3.0),
-    ("cut", CONTRAST, 500, 1.0),
-    ("fastcut", CONTRAST, 400, 1.0),
-    ("lsesim", SIMILARITY, 500, 1.0),
+    ("cut", {**CONTRAST, "lr": 5e-4}, 400, 1.0),
+    ("fastcut", {**CONTRAST, "lr": 5e-4}, 300, 1.0),
+    ("lsesim", {**SIMILARITY, "lr": 5e-4}, 500, 0.5),
 ]
 PAIRED = [("pix2pix", {}, 400, 3.0), ("pyramid-pix2pix", {}, 400, 3.0)]
 
