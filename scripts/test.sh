@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 environment
-exec env OMP_NUM_THREADS=1 .venv/bin/python -m pytest "$@"
+# Tests run on one thread each, in as many processes as there are cores, four at most.
+exec env OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 4 "$@"
