@@ -13,7 +13,8 @@ from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.io import expand_inputs
 from uhrtranslate.options import validated
 from uhrtranslate.tasks.conditions import holds, parse_condition
-from uhrtranslate.tasks.evaluate import EvaluateOptions, Failed, evaluate, evaluate_many
+from uhrtranslate.tasks.evaluate import Failed, evaluate, evaluate_many
+from uhrtranslate.tasks.evaluate_options import EvaluateOptions
 from uhrtranslate.tasks.evaluation import as_record, flat_metrics
 
 

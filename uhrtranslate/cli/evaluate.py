@@ -147,11 +147,12 @@ def evaluate(
         from uhrtranslate.options import validated
         from uhrtranslate.tasks import evaluate as task
         from uhrtranslate.tasks.conditions import holds, parse_condition
+        from uhrtranslate.tasks.evaluate_options import EvaluateOptions
         from uhrtranslate.tasks.evaluation import as_record, flat_metrics
         from uhrtranslate.tasks.report import STEM, check_free, write_report
 
         conditions = [parse_condition(text) for text in fail_if or []]
-        options = validated(task.EvaluateOptions, flags)
+        options = validated(EvaluateOptions, flags)
         if not inputs:
             raise OptionError("no inputs: name images or folders, or - for a list on stdin.")
         items = expand_inputs(inputs, sys.stdin, results=True)

@@ -17,7 +17,8 @@ from uhrtranslate.models import Generator, load_generator
 from uhrtranslate.options import TranslateOptions, make_options, validated
 from uhrtranslate.report import Candidate, Page
 from uhrtranslate.tasks.batch import in_a_sentence
-from uhrtranslate.tasks.evaluate import SMALLEST_GRID, EvaluateOptions, evaluate
+from uhrtranslate.tasks.evaluate import evaluate
+from uhrtranslate.tasks.evaluate_options import SMALLEST_GRID, EvaluateOptions
 from uhrtranslate.tasks.evaluate_pixels import read8
 from uhrtranslate.tasks.evaluation import Evaluation
 from uhrtranslate.tasks.events import OnEvent, TranslateResult
