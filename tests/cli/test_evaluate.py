@@ -145,9 +145,11 @@ def test_niqe_is_fitted_to_the_reference(tmp_path):
     )
     found = evaluate_many(
         expand_inputs([str(good), str(bad)]),
-        options(reference=real, patches=8, patch=64, seeds=1),
+        options(reference=real, patches=8, patch=64, seeds=1, save_niqe=tmp_path / "m.json"),
         lambda one: None,
     )
+    again = evaluate(good, options(niqe=tmp_path / "m.json")).metrics["quality"]
+    assert again == found[0].metrics["quality"]
     quality = [one.metrics["quality"] for one in found]
     assert quality[0]["niqe"] < quality[1]["niqe"]
     assert quality[0]["niqe_model"] == quality[1]["niqe_model"]

@@ -80,6 +80,10 @@ def evaluate(
         Path | None,
         _place("--niqe", "JSON", "NIQE's model; without, it is fitted to the reference."),
     ] = None,
+    save_niqe: Annotated[
+        Path | None,
+        _place("--save-niqe", "JSON", "Write the model that was fitted.", OUTPUT),
+    ] = None,
     domain: Annotated[
         bool,
         typer.Option(
@@ -138,6 +142,7 @@ def evaluate(
     flags: dict[str, Any] = {
         "source": source, "truth": truth, "reference": reference, "baseline": baseline,
         "grid": grid, "shift": shift, "weights": weights, "lpips": lpips, "niqe": niqe,
+        "save_niqe": save_niqe,
         "domain": domain, "patch": patch, "patches": patches, "seeds": seeds, "seed": seed,
         "level": level, "mpp": mpp, "region": region,
     }  # fmt: skip

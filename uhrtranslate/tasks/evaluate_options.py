@@ -29,7 +29,8 @@ class EvaluateOptions(BaseModel):
         shift: px by which truth may be misaligned.
         weights: file of InceptionV3 for FID; None: an extractor that needs none.
         lpips: files of the LPIPS backbone and of its heads.
-        niqe: a model that `save_niqe` wrote; None: fitted to the reference, if there is one.
+        niqe: a model of NIQE; None: fitted to the reference, if there is one.
+        save_niqe: where to write the fitted model.
         domain: train a classifier of source and reference.
         patch, patches, seeds, seed: see `Sampling`.
     """
@@ -51,6 +52,7 @@ class EvaluateOptions(BaseModel):
     weights: Path | None = None
     lpips: tuple[Path, Path] | None = None
     niqe: Path | None = None
+    save_niqe: Path | None = None
     domain: bool = False
     patch: Annotated[int, Field(ge=64, le=2048)] = 256
     patches: Annotated[int, Field(ge=8, le=100_000)] = 500
@@ -63,6 +65,8 @@ class EvaluateOptions(BaseModel):
             raise ValueError("a shift is of paired truth; name it with --truth")
         if self.domain and (self.source is None or self.reference is None):
             raise ValueError("domain needs real images of both domains: --source and --reference")
+        if self.save_niqe is not None and (self.niqe is not None or self.reference is None):
+            raise ValueError("save_niqe writes what is fitted to a --reference, without --niqe")
         if self.weights is not None and self.reference is None:
             raise ValueError("weights are for FID; name real images with --reference")
         if self.lpips is not None and self.source is None and self.truth is None:
