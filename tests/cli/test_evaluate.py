@@ -117,6 +117,7 @@ def test_another_shape_is_refused(tmp_path, section):
         evaluate(a, options(source=b))
 
 
+@pytest.mark.slow
 def test_populations_of_the_same_tissue_are_nearer(tmp_path):
     ihc = skimage.data.immunohistochemistry()
     real = save(tmp_path / "real" / "x.png", ihc[:256])

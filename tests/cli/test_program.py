@@ -77,6 +77,7 @@ def test_models_lists_what_ships(uhrt):
         assert text in " ".join(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_models_converts_a_checkpoint(uhrt, folder, tmp_path):
     target = tmp_path / "mine.safetensors"
     run = uhrt(

@@ -36,6 +36,7 @@ def test_a_slide_becomes_a_pyramid_beside_it(uhrt, folder):
     assert not partial_files(folder)
 
 
+@pytest.mark.slow
 def test_speed_can_be_chosen(uhrt, folder, tmp_path):
     """Precision, devices, batches, and where the time went."""
     tif = tmp_path / "out.tif"
@@ -67,6 +68,7 @@ def test_speed_can_be_chosen(uhrt, folder, tmp_path):
     assert uhrt("translate", "slide.tif", *TINY, "--device", "cpu,cuda:7").returncode == 2
 
 
+@pytest.mark.slow
 def test_the_last_output_is_kept_unless_told(uhrt, folder, tmp_path):
     target = tmp_path / "out.tif"
     target.write_text("precious")
@@ -79,6 +81,7 @@ def test_the_last_output_is_kept_unless_told(uhrt, folder, tmp_path):
     assert tifffile.imread(target).shape == (700, 512, 3)
 
 
+@pytest.mark.slow
 def test_folders_lists_and_failures_in_json(uhrt, folder, tmp_path):
     (tmp_path / "broken.svs").write_text("not a slide")
     items = f"slide.tif\n\n{tmp_path / 'broken.svs'}\nnowhere.tif\nmore\n"
@@ -122,6 +125,7 @@ def test_a_photo_becomes_a_photo(uhrt, tmp_path):
         assert photo.size == (600, 400)
 
 
+@pytest.mark.slow
 def test_region_level_and_mpp(uhrt, tmp_path):
     cases = (
         (["--region", "100,200,300,150"], (300, 150), 0.5),
@@ -155,6 +159,7 @@ def test_the_result_is_that_of_the_python_api(uhrt, folder, tmp_path):
     assert np.abs(cli.astype(int) - api).max() <= 1
 
 
+@pytest.mark.slow
 def test_the_same_job_gives_the_same_file(uhrt, tmp_path):
     for name, workers in (("a.tif", 1), ("b.tif", 4)):
         uhrt("translate", "slide.tif", *TINY, "-o", tmp_path / name, "--workers", workers)
@@ -224,6 +229,7 @@ def test_wrong_input_gets_one_sentence(folder, monkeypatch, capsys, arguments, c
     assert {path: path.stat().st_size for path in folder.rglob("*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
     big = tmp_path / "big.tif"
@@ -260,6 +266,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
     assert not partial_files(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(folder, tmp_path):
     shell = (
         f"'{UHRT}' translate slide.tif photo.png --model tiny.safetensors "

@@ -106,6 +106,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(desk):
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [CUT, LSESIM, PYRAMID], ids=lambda o: o["method"])
 def test_any_checkpoint_can_be_resumed_from(desk, options, monkeypatch):
     monkeypatch.chdir(desk)
