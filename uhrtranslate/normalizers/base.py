@@ -181,12 +181,17 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
             coverage.clamp(min=normalizer.fade).reciprocal_(),
         )
     return Field(
-        rows @ mean.permute(2, 0, 1),
-        rows @ scale.permute(2, 0, 1),
+        _along_rows(rows, mean),
+        _along_rows(rows, scale),
         cols,
         normalizer.averages_rstd,
         gaps,
     )
+
+
+def _along_rows(rows: Tensor, table: Tensor) -> Tensor:
+    """Sums over the rows of cells: [h, r] and [r, q, c] to [c, h, q], as one matrix product."""
+    return (rows @ table.flatten(1)).reshape(len(rows), *table.shape[1:]).permute(2, 0, 1)
 
 
 def one_hot(index: Tensor, cells: int) -> Tensor:
