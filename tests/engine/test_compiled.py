@@ -118,6 +118,20 @@ def test_reduced_precision_is_near(image):
     assert 0 < difference.mean() < 0.02
 
 
+@pytest.mark.slow
+def test_wide_generators_agree():
+    """Wide enough for minimal filtering, in two sizes."""
+    reference, fast = (
+        kind(as_generator(small_resnet(ngf=16, n_blocks=2)), CPU)
+        for kind in (GeneratorRunner, CompiledRunner)
+    )
+    for crop in (SECTION[:72, :104], SECTION[100:220, 30:118]):
+        x = reference.to_input([crop])
+        expected = reference.plain(x)
+        assert expected.std() > 0.05
+        assert torch.allclose(fast.plain(x), expected, atol=2e-4)
+
+
 def test_unets_too():
     torch.manual_seed(0)
     network = UnetGenerator(ngf=4, n_downs=5, norm="instance").eval()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from uhrtranslate.engine.convolutions import rewritten
 from uhrtranslate.engine.layers import (
     AS_TRAINED,
     FieldSource,
@@ -50,6 +51,7 @@ class CompiledRunner(GeneratorRunner):
     ) -> None:
         super().__init__(generator, device, dtype, statistics_dtype)
         self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._traced = rewritten(self.module, [self.switch])
         self._plain_graph = torch.compile(self._trace_plain)
         self._normalize_graph = torch.compile(self._trace_normalize)
         self._record_graph = torch.compile(self._trace_record)
@@ -74,11 +76,15 @@ class CompiledRunner(GeneratorRunner):
         return Moments(tuple(mean), tuple(std))
 
     def _run(
-        self, graph: Callable[..., Any], *arguments: Any, dtype: torch.dtype | None = None
+        self,
+        graph: Callable[..., Any],
+        x: Tensor,
+        *arguments: Any,
+        dtype: torch.dtype | None = None,
     ) -> Any:
         try:
             with torch.inference_mode(), self._precision(dtype):
-                return graph(*arguments)
+                return graph(x.contiguous(memory_format=torch.channels_last), *arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 reason = str(error).strip().splitlines()[0]
@@ -92,18 +98,18 @@ class CompiledRunner(GeneratorRunner):
 
     def _trace_plain(self, x: Tensor) -> Tensor:
         self.switch.begin(_Plain())
-        y: Tensor = self.module(x)
+        y: Tensor = self._traced(x)
         return y
 
     def _trace_normalize(self, x: Tensor, factors: list[Factors]) -> Tensor:
         self.switch.begin(_Normalize(factors))
-        y: Tensor = self.module(x)
+        y: Tensor = self._traced(x)
         return y
 
     def _trace_record(self, x: Tensor, rule: MomentRule) -> tuple[list[Tensor], list[Tensor]]:
         action = _Record(rule)
         self.switch.begin(action)
-        self.module(x)  # what no statistics depend on leaves the graph
+        self._traced(x)  # what no statistics depend on leaves the graph
         return action.mean, action.std
 
     def _feature_sizes(self, x: Tensor) -> list[tuple[int, int]]:
