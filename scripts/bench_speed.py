@@ -29,6 +29,7 @@ import numpy as np
 import skimage.data
 import torch
 
+from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.engine import (
     DTYPES,
     CompiledRunner,
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does
+    keep_memory()  # as the command line does
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     section = skimage.data.immunohistochemistry()

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.options import make_options
@@ -69,6 +70,7 @@ def usual() -> Generator:
 
 def run_one(generator: str, side: int, options: dict[str, object]) -> None:
     """The work of one process: translate, then print what it took."""
+    keep_memory()  # as the command line does
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
         translator = Translator(make_options(options), globals()[generator]())
@@ -91,7 +93,7 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
 def measure(generator: str, side: int, threads: int, **options: object) -> dict[str, float]:
     """Run in a process of its own."""
     job = json.dumps([generator, side, options])
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     run = subprocess.run(
         [sys.executable, __file__, "--job", job],
         env=environment,
