@@ -215,12 +215,17 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--keep-memory", action="store_true", help="as the command line does with --compile"
+    )
     parser.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
     parser.add_argument("--peer", type=Path, help="script that times the authors' code")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
-    keep_memory()  # as the command line does
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does
+    if given.keep_memory:
+        keep_memory()
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     section = skimage.data.immunohistochemistry()

@@ -8,8 +8,9 @@ each run a process of its own, interleaved, medians. Patch-IN is what the public
 bare cell alone, one forward (`--norm in --pad reflect`). What a run costs whatever the image's size
 (starting up, measuring the halo) is measured by a run over 16 px and subtracted.
 
-Memory: a tiny generator over virtual slides that make their pixels on request, DN, whole pipeline
-with the pyramid written; peak resident memory of each process.
+Scaling: a tiny or small generator over virtual slides that make their pixels on request, DN, whole
+pipeline with the pyramid written; peak resident memory of each process, and time per pixel, from
+which what a run of 16 px takes is subtracted.
 """
 
 import argparse
@@ -26,7 +27,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.options import make_options
@@ -61,6 +61,13 @@ def tiny() -> Generator:
     return Generator(module, GeneratorInfo("tiny", stride=4, halo=16, cell=CELL), "tiny", "0" * 64)
 
 
+def small() -> Generator:
+    """A generator that costs some ten times what reading and writing do."""
+    torch.manual_seed(0)
+    info = GeneratorInfo("resnet", stride=4, halo=32, cell=CELL)
+    return Generator(ResnetGenerator(ngf=16, n_blocks=2), info, "small", "0" * 64)
+
+
 def usual() -> Generator:
     """The generator of CycleGAN and CUT."""
     torch.manual_seed(0)
@@ -70,7 +77,6 @@ def usual() -> Generator:
 
 def run_one(generator: str, side: int, options: dict[str, object]) -> None:
     """The work of one process: translate, then print what it took."""
-    keep_memory()  # as the command line does
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
         translator = Translator(make_options(options), globals()[generator]())
@@ -93,7 +99,7 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
 def measure(generator: str, side: int, threads: int, **options: object) -> dict[str, float]:
     """Run in a process of its own."""
     job = json.dumps([generator, side, options])
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1"}
     run = subprocess.run(
         [sys.executable, __file__, "--job", job],
         env=environment,
@@ -134,6 +140,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000])
+    parser.add_argument("--scaling", choices=["tiny", "small"], default="tiny", help="generator")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -154,13 +161,16 @@ def main() -> None:
                 f"{row['wall_ratio']:8.2f}{row['tile']:7}{row['halo']:6}"
             )
     if given.sizes:
-        memory = {size: measure("tiny", size, given.threads, norm="dn") for size in given.sizes}
-        report["memory"] = memory
-        print("\nDN with a tiny generator, whole pipeline:")
-        for size, row in memory.items():
+        idle = measure(given.scaling, 16, given.threads, norm="dn", cell=16)["wall_s"]
+        report["memory"] = memory = {}
+        print(f"\nDN with a {given.scaling} generator, whole pipeline:")
+        for size in given.sizes:
+            memory[size] = row = measure(given.scaling, size, given.threads, norm="dn")
+            row["ns_per_px"] = (row["wall_s"] - idle) / size**2 * 1e9
             print(
-                f"{size:,} px square: peak {row['peak_mb']:.0f} MB, {row['wall_s']:.0f} s, "
-                f"{size * size / row['wall_s'] / 1e6:.1f} MP/s"
+                f"{size:,} px square: peak {row['peak_mb']:.0f} MB, {row['wall_s']:.1f} s, "
+                f"{row['ns_per_px']:.1f} ns per px",
+                flush=True,
             )
         peaks = [row["peak_mb"] for row in memory.values()]
         print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")

@@ -115,7 +115,7 @@ class TranslateOptions(ImageOptions):
         precision: of the convolutions; means and variances are always summed up in fp32. auto is
             the fastest that is less than a grey level from fp32 on a probe of the image.
         stats_precision: the same for the forwards that only give statistics; None: as precision.
-        compile: let torch compile the generator, which takes a minute and makes it faster.
+        compile: let torch compile the generator, which takes a minute or two and makes it faster.
     """
 
     model: str = "he2ihc"

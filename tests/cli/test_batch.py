@@ -287,3 +287,10 @@ def test_no_input_at_all_is_wrong_usage(uhrt):
     done = uhrt("translate", *MODEL)
     assert done.returncode == 2
     assert "no inputs" in done.stderr
+
+
+def test_one_input_that_is_not_there_is_named(uhrt, tmp_path):
+    done = uhrt("translate", "gone.svs", "-o", tmp_path / "out.tif", *MODEL)
+    assert done.returncode == 1
+    assert "gone.svs: does not exist; check the path." in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """The `uhrt` program: its commands, and the rules that hold for all of them."""
 
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -22,7 +23,6 @@ from uhrtranslate.cli import (
     translate,
     validate,
 )
-from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.cli.report import Terminated
 
 app = typer.Typer(
@@ -72,7 +72,9 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the program; the console script `uhrt`."""
     signal.signal(signal.SIGTERM, _terminate)
-    keep_memory()
+    # Feature maps of some hundred MB in pages of 2 MB instead of 4 kB: a fifth less CPU time
+    # (measured, tiles of 1152 px). torch reads it when it first takes memory.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # What it says of damaged files, our own sentence says; it would come without a file name.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:

@@ -216,7 +216,7 @@ Compile = Annotated[
     bool | None,
     typer.Option(
         "--compile",
-        help="Let torch compile the generator: a minute once, then faster.",
+        help="Let torch compile the generator: a minute or two once, then faster.",
         rich_help_panel=MACHINE,
     ),
 ]

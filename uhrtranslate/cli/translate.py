@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import make_options, read_config
@@ -109,6 +110,8 @@ def translate(
     with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
         given = {name: value for name, value in flags.items() if value is not None}
         options = make_options((read_config(config) if config else {}) | given)
+        if options.compile:
+            keep_memory()
 
         items = find_items(inputs or [], manifest)
 

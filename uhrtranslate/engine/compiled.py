@@ -84,7 +84,7 @@ class CompiledRunner(GeneratorRunner):
     ) -> Any:
         try:
             with torch.inference_mode(), self._precision(dtype):
-                return graph(x.contiguous(memory_format=torch.channels_last), *arguments)
+                return graph(x, *arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 reason = str(error).strip().splitlines()[0]

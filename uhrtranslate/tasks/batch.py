@@ -13,7 +13,7 @@ from uhrtranslate.io import Found, Missing, can_resume, suffix_of
 from uhrtranslate.options import ImageOptions, TranslateOptions, make_options
 from uhrtranslate.tasks.events import OnEvent, TranslatePlan, TranslateResult
 from uhrtranslate.tasks.image_task import Recipe, process_file
-from uhrtranslate.tasks.outputs import plan_outputs
+from uhrtranslate.tasks.outputs import is_one_output, plan_outputs
 from uhrtranslate.tasks.probe import Probe
 from uhrtranslate.tasks.record import RunRecord
 from uhrtranslate.tasks.translate import Translator
@@ -120,7 +120,7 @@ def run_tasks(
     Raises:
         OutputError: the record cannot be written.
     """
-    folder = _folder(tasks, output)
+    folder = None if output is None or is_one_output(output) else output
     record = RunRecord(folder) if folder else None
     results = []
     for task in tasks:
@@ -229,13 +229,6 @@ def _needed(task: Task) -> tuple[Path, Path]:
         raise task.item.input.error
     assert task.target is not None
     return task.item.input.path, task.target
-
-
-def _folder(tasks: Sequence[Task], output: Path | None) -> Path | None:
-    """The folder of all outputs, if the user named one."""
-    if output is None or any(task.target == output for task in tasks):
-        return None
-    return output
 
 
 def _sentence(task: Task, error: Exception) -> str:

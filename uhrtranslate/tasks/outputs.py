@@ -8,7 +8,7 @@ from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.io import OUTPUT_SUFFIXES, Found
 
 
-def _is_one_output(output: Path) -> bool:
+def is_one_output(output: Path) -> bool:
     """Whether a path names a single output, not the folder of several."""
     suffix = output.suffix.lower()
     return suffix == ".zarr" or (suffix in OUTPUT_SUFFIXES and not output.is_dir())
@@ -28,12 +28,12 @@ def plan_outputs(
         OptionError: one file for several inputs.
         OutputError: the output folder is a file.
     """
-    if output is not None and _is_one_output(output):
-        if len(found) != 1:
+    if output is not None and is_one_output(output):
+        if len(found) > 1:
             raise OptionError(
                 f"-o {output}: is one file, and there are {len(found)} inputs; name a folder."
             )
-        return [output]
+        return [output] * len(found)
     if output is not None and output.exists() and not output.is_dir():
         raise OutputError(
             f"-o {output}: is neither a folder nor one of {', '.join(OUTPUT_SUFFIXES)}."
