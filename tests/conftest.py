@@ -5,8 +5,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("uhrt", deadline=None)
+settings.load_profile("uhrt")
 
 
 @pytest.fixture(autouse=True)

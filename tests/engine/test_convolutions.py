@@ -30,7 +30,7 @@ def random_conv(k, c, bias, seed=0):
 
 
 @needs_onednn
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(1, 2),
     h=st.integers(1, 19),

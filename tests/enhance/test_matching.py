@@ -38,7 +38,7 @@ def test_plain_matching_is_scikit_images():
     assert np.array_equal(found, np.floor(np.asarray(expected, float) + 0.5))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(images, images)
 def test_brighter_in_is_darker_out(dark, bright):
     table = invert_match(Tally.of(dark), Tally.of(bright))
@@ -47,14 +47,14 @@ def test_brighter_in_is_darker_out(dark, bright):
     assert table.max() <= bright.max()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(images)
 def test_the_inverted_self_is_the_inversion(image):
     table = invert_match(Tally.of(image), Tally.of(255 - image))
     assert np.abs(table[image] - (255.0 - image)).max() < 1e-6
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(images, images)
 def test_the_result_has_the_references_distribution(dark, bright):
     found = Matching(invert_match(Tally.of(dark), Tally.of(bright))).apply(dark)

@@ -39,7 +39,7 @@ def share_of(mask, box, width, inside=False):
     return share
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(mask=masks(), inside=st.booleans())
 def test_the_ramp_is_a_smooth_step_of_the_distance_from_the_border(mask, inside):
     width = min(16, mask.grid.cell // 2)
@@ -57,7 +57,7 @@ def test_the_ramp_is_a_smooth_step_of_the_distance_from_the_border(mask, inside)
         assert (share[kept] == 1).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(mask=masks(), data=st.data())
 def test_the_ramp_does_not_depend_on_the_box(mask, data):
     grid = mask.grid
@@ -68,7 +68,7 @@ def test_the_ramp_does_not_depend_on_the_box(mask, data):
     assert np.array_equal(share_of(mask, Box(x, y, w, h), 8), whole[y : y + h, x : x + w])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(mask=masks(), data=st.data(), halo=st.sampled_from([0, 16, 64]))
 def test_a_band_is_covered_once_and_all_that_is_needed_is_computed(mask, data, halo):
     grid = mask.grid

@@ -142,7 +142,7 @@ def views(draw):
     return resized(open_view(slide, region=region), *size)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(views(), st.data())
 def test_pixels_do_not_depend_on_how_a_view_is_cut(view, data):
     pixels = whole(view)
@@ -154,7 +154,7 @@ def test_pixels_do_not_depend_on_how_a_view_is_cut(view, data):
         np.testing.assert_array_equal(view.read(x, y, w, h), pixels[y : y + h, x : x + w])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.25, 4), st.integers(2, 64))
 def test_pixels_do_not_depend_on_the_blocks_they_are_computed_in(mpp, block):
     pixels = NOISE[:150, :170]

@@ -73,7 +73,7 @@ def psnr(one, other):
     return 10 * np.log10(255**2 / error)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     width=st.integers(1, 1500),
     height=st.integers(1, 1500),
@@ -99,7 +99,7 @@ def test_levels_are_the_pixels_and_their_means(
             pixels = halved(pixels)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     compression=st.sampled_from(list(COMPRESSIONS)),
     seed=st.integers(0, 99),

@@ -67,7 +67,7 @@ def test_exif_too_long_for_jpeg_is_left_out(tmp_path, pixels):
         assert image.getexif()[ExifTags.Base.ImageDescription] == "how"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_exif_block_does_not_cost_the_image(tmp_path_factory, data):
     exif = Image.Exif()

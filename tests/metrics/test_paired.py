@@ -19,7 +19,7 @@ def cut(x, y, side=96):
 
 
 @given(st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_planted_shift_is_found_under_noise_and_another_stain(dx, dy, seed):
     truth = cut(200, 150)
     noise = np.random.default_rng(seed).normal(0, 8, truth.shape)

@@ -16,7 +16,7 @@ def crosses(start, size, period, length):
 
 
 @given(SIZES, SIZES, st.integers(1, 1200), st.integers(1, 600), st.integers(0, 2**32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_each_box_lies_inside_and_across_a_border(width, height, period, size, seed):
     boxes = patches_across_borders(width, height, period, size, 12, seed)
     for x, y, w, h in boxes:
@@ -53,7 +53,7 @@ def test_images_without_borders_or_room_have_none(shape):
 
 
 @given(SIZES, SIZES, st.integers(1, 600), st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_random_boxes_lie_inside(width, height, size, seed):
     boxes = random_patches(width, height, size, 9, seed)
     assert len(boxes) == (9 if size <= min(width, height) else 0)

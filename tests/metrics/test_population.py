@@ -28,7 +28,7 @@ def frechet_by_scipy(x, y):
 
 
 @given(st.integers(30, 90), st.integers(30, 90), st.integers(2, 20), st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_fid_is_that_of_scipy_s_matrix_root(n, m, d, seed):
     x, y = cloud(n, d, seed), cloud(m, d, seed + 1, 0.5)
     assert frechet_distance(x, y) == pytest.approx(frechet_by_scipy(x, y), rel=1e-6)
@@ -116,7 +116,7 @@ def precision_by_loops(real, output, k):
 
 
 @given(st.integers(5, 30), st.integers(5, 30), st.integers(1, 4), st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_precision_and_recall_are_those_of_plain_loops(n, m, k, seed):
     real, output = cloud(n, 4, seed), cloud(m, 4, seed + 1, 0.4)
     found = precision_recall(real, output, k)

@@ -58,7 +58,7 @@ def test_the_steps_are_those_of_the_means_of_strips():
     assert np.isnan(found.columns.step[[0, 7, 193]]).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 700), st.integers(1, 700), st.integers(33, 300))
 def test_any_size_has_figures(width, height, period):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

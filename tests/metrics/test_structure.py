@@ -178,7 +178,7 @@ def test_inverted_grey_has_a_correlation_of_minus_one(pair):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.integers(0, 12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_sums_add_up_and_do_not_mind_the_order(seed, height, width, cut):
     random = np.random.default_rng(seed)
     a, b = random.integers(0, 256, (2, height, width, 3), np.uint8)
