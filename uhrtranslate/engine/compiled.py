@@ -76,15 +76,11 @@ class CompiledRunner(GeneratorRunner):
         return Moments(tuple(mean), tuple(std))
 
     def _run(
-        self,
-        graph: Callable[..., Any],
-        x: Tensor,
-        *arguments: Any,
-        dtype: torch.dtype | None = None,
+        self, graph: Callable[..., Any], *arguments: Any, dtype: torch.dtype | None = None
     ) -> Any:
         try:
             with torch.inference_mode(), self._precision(dtype):
-                return graph(x, *arguments)
+                return graph(*arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 reason = str(error).strip().splitlines()[0]
