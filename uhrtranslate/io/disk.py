@@ -55,3 +55,14 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
             cause = error.strerror or str(error)
             reason = f"it cannot be written ({cause}); choose another folder with -o"
         raise OutputError(f"{target}: {reason}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file; its folder is made.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)

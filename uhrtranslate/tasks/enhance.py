@@ -11,7 +11,7 @@ from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import TilePlan, spans
 from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
-from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io.disk import write_text
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.tasks.colour_recipe import TILE, ColourRecipe
 
@@ -65,9 +65,7 @@ def save_tally(path: Path, tally: Tally) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dump_tally(tally)) + "\n")
+    write_text(path, json.dumps(dump_tally(tally)) + "\n")
 
 
 class Enhancer(ColourRecipe):

@@ -21,6 +21,7 @@ from uhrtranslate.io import (
     open_view,
     result_stem,
 )
+from uhrtranslate.io.disk import write_text
 from uhrtranslate.metrics import NiqeModel, dump_niqe, fit_niqe, load_niqe
 from uhrtranslate.tasks import evaluate_patches as patches
 from uhrtranslate.tasks import evaluate_pixels as pixels
@@ -236,7 +237,7 @@ class Evaluator:
             try:
                 self._niqe = fit_niqe(blocks())
                 if self.options.save_niqe is not None:
-                    patches.write_text(self.options.save_niqe, dump_niqe(self._niqe) + "\n")
+                    write_text(self.options.save_niqe, dump_niqe(self._niqe) + "\n")
             except InputError as error:  # too few sharp patches: the other figures are still there
                 self._warnings.append(f"no NIQE: {error}")
         return self._niqe

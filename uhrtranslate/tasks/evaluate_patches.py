@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import InputError
 from uhrtranslate.extractors import DomainClassifier, Extractor, Lpips
 from uhrtranslate.io import SlideView
-from uhrtranslate.io.disk import output_errors
 from uhrtranslate.metrics import (
     Box,
     NiqeModel,
@@ -181,14 +180,3 @@ def read_text(path: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)

@@ -16,7 +16,7 @@ from uhrtranslate.engine import Clock, ColourTable, ColourTransform, Transform
 from uhrtranslate.errors import CheckpointError, InputError, OptionError, OutputError
 from uhrtranslate.geometry import TilePlan
 from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
-from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io.disk import output_errors, write_text
 from uhrtranslate.models.checkpoint import read_safetensors, read_tree
 from uhrtranslate.options import StainOptions
 from uhrtranslate.stain import METHODS, Fit, Method, colour_map, dump_fit, load_fit, pooled
@@ -103,9 +103,7 @@ def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dump_fit(_method(options), fit), indent=1) + "\n")
+    write_text(path, json.dumps(dump_fit(_method(options), fit), indent=1) + "\n")
 
 
 class StainNormalizer(ColourRecipe):
