@@ -33,6 +33,7 @@ from PIL import Image
 from uhrtranslate.engine import (
     GeneratorRunner,
     GeneratorTransform,
+    Lanes,
     Masking,
     measure_halo,
     stream,
@@ -116,7 +117,7 @@ def run_one(path: str, cell: int, tile: int, ngf: int, blocks: int, mask: str) -
     grid = CellGrid(side, side, cell)
     plan = TilePlan(grid, tile, halo, 4)
     masking: Masking = make_masking(view, grid, mask, "white")
-    transform = GeneratorTransform([runner], DN(), plan, lambda: thumbnail(view, cell, cell))
+    transform = GeneratorTransform(Lanes([runner]), DN(), plan, lambda: thumbnail(view, cell, cell))
     with tempfile.TemporaryDirectory() as folder:
         spec = OutputSpec(width=side, height=side, mpp=view.mpp)
         with open_writer(Path(folder, "out.tif"), spec) as writer:

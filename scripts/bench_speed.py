@@ -35,6 +35,7 @@ from uhrtranslate.engine import (
     CompiledRunner,
     GeneratorRunner,
     GeneratorTransform,
+    Lanes,
     stream,
 )
 from uhrtranslate.engine.memory import ALIVE, bytes_per_pixel
@@ -126,7 +127,10 @@ class Bench:
         """The result, and seconds of wall and of CPU."""
         normalizer = DN() if how.norm == "DN" else PatchIN()
         transform = GeneratorTransform(
-            [self.runner(how)], normalizer, self.plans[how.norm], lambda: self.image[:CELL, :CELL]
+            Lanes([self.runner(how)]),
+            normalizer,
+            self.plans[how.norm],
+            lambda: self.image[:CELL, :CELL],
         )
         sink = ArraySink(*self.image.shape[:2])
         wall, cpu = time.perf_counter(), time.process_time()

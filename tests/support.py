@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Masking, stream
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, Masking, stream
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.models.resnet import ResnetGenerator
@@ -101,7 +101,7 @@ def translate_array(
     height, width = pixels.shape[:2]
     grid = CellGrid(width, height, cell)
     plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
-    transform = GeneratorTransform([runner], normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: thumbnail)
     sink = ArraySink(height, width, np.float32 if floats else np.uint8)
     source = ArraySource(pixels, strip_height)
     stream(source, transform, sink, batch=batch, workers=workers, masking=masking or Masking())

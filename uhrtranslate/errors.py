@@ -12,6 +12,10 @@ Messages are one sentence: which file or option, what is wrong with it, what to 
 """
 
 import importlib
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -68,3 +72,17 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtraError(
             f"{module} is not installed; run: pip install 'uhrtranslate[{extra}]'"
         ) from error
+
+
+_warnings_lock = threading.Lock()
+
+
+@contextmanager
+def warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect what libraries warn of instead of showing it; one block at a time.
+
+    Warnings are global, so those of other threads are collected, too.
+    """
+    with _warnings_lock, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught

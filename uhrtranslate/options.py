@@ -111,7 +111,8 @@ class TranslateOptions(ImageOptions):
         kernel_type: KIN's kernel.
         thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
         batch: tiles that are computed together; None: 1 on a CPU, on a GPU by its memory.
-        device: auto, cpu, cuda or cuda:N; several, as cuda:0,cuda:1, share each image.
+        device: auto, cpu, cuda or cuda:N; several, as cuda:0,cuda:1, share the work.
+        at_once: images that are worked on at once; None: as many as there are devices.
         precision: of the convolutions; means and variances are always summed up in fp32. auto is
             the fastest that is less than a grey level from fp32 on a probe of the image.
         stats_precision: the same for the forwards that only give statistics; None: as precision.
@@ -129,6 +130,7 @@ class TranslateOptions(ImageOptions):
     thumbnail: ThumbnailShape = "aspect"
     batch: Batch = None
     device: str = "auto"
+    at_once: Annotated[int | None, Field(ge=1, le=64)] = None
     precision: Precision = "fp32"
     stats_precision: StatsPrecision | None = None
     compile: bool = False

@@ -9,7 +9,7 @@ import torch
 from support import ArraySink, ArraySource, as_generator, small_resnet
 from torch import nn
 
-from uhrtranslate.engine import CompiledRunner, GeneratorRunner, GeneratorTransform, stream
+from uhrtranslate.engine import CompiledRunner, GeneratorRunner, GeneratorTransform, Lanes, stream
 from uhrtranslate.engine.layers import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
@@ -68,7 +68,7 @@ def translated(runner, image, normalizer, batch=1):
     """All tiles have one shape, as each shape costs some seconds of compiling."""
     plan = TilePlan(CellGrid(384, 384, 128), 192, 48, 4)
     thumbnail = SECTION[::4, ::4][:128, :128].copy()
-    transform = GeneratorTransform([runner], normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: thumbnail)
     sink = ArraySink(384, 384)
     stream(ArraySource(image), transform, sink, batch=batch)
     return sink.pixels

@@ -10,8 +10,7 @@ import torch
 from support import ArraySink, ArraySource, as_generator, small_resnet
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, choose_devices, stream
-from uhrtranslate.engine.lanes import Lanes
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, choose_devices, stream
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.normalizers import DN, KIN, TIN
@@ -23,7 +22,9 @@ IMAGE[:130, :130] = 245  # glass, so that the thumbnail is asked for
 
 def translated(runners, normalizer, batch=1):
     plan = TilePlan(CellGrid(401, 300, 64), 96, 24, 4)
-    transform = GeneratorTransform(runners, normalizer, plan, lambda: IMAGE[::4, ::4][:64, :64])
+    transform = GeneratorTransform(
+        Lanes(runners), normalizer, plan, lambda: IMAGE[::4, ::4][:64, :64]
+    )
     sink = ArraySink(300, 401)
     stream(ArraySource(IMAGE), transform, sink, batch=batch)
     return sink.pixels

@@ -9,6 +9,7 @@ from support import ArraySink, ArraySource, as_generator, small_resnet, translat
 from uhrtranslate.engine import (
     GeneratorRunner,
     GeneratorTransform,
+    Lanes,
     Masking,
     measure_halo,
     stream,
@@ -252,7 +253,7 @@ def test_starting_in_the_middle_gives_the_same_bytes(
 
     def translated(sink, start):
         runner = GeneratorRunner(as_generator(network), torch.device("cpu"))
-        transform = GeneratorTransform([runner], normalizer, plan, lambda: section[:64, :64])
+        transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: section[:64, :64])
         done = []
         stream(
             ArraySource(section, 40), transform, sink, start=start, masking=masking,
@@ -290,7 +291,7 @@ def test_rows_and_pieces_far_from_tissue_are_not_read(network):
     for background in (WHITE, None):
         source, sink = Marked(pixels), ArraySink(1200, 6000)
         runner = GeneratorRunner(as_generator(network), torch.device("cpu"))
-        transform = GeneratorTransform([runner], DN(), plan, lambda: pixels[:64, :64])
+        transform = GeneratorTransform(Lanes([runner]), DN(), plan, lambda: pixels[:64, :64])
         stream(source, transform, sink, masking=Masking(CellMask(grid, kept), background))
         assert source.reads.max() == 1
         results.append(sink.pixels)

@@ -5,7 +5,7 @@ import torch
 from support import ArraySink, ArraySource, FloatRunner, as_generator, small_resnet, translate_array
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, RowBuffer, stream
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, RowBuffer, stream
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.geometry import Box, CellGrid, TilePlan
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
@@ -46,7 +46,7 @@ def test_the_image_is_read_once_and_in_one_pass():
     runner = GeneratorRunner(as_generator(small_resnet(ngf=2, n_blocks=1)), torch.device("cpu"))
     plan = TilePlan(CellGrid(200, 1000, 64), 64, 16, 4)
     sink = Watch(source)
-    stream(source, GeneratorTransform([runner], DN(), plan, lambda: noise(32, 32)), sink)
+    stream(source, GeneratorTransform(Lanes([runner]), DN(), plan, lambda: noise(32, 32)), sink)
     assert (source.reads == 1).all()
     for y, read in sink.lead.items():
         # One row of cells below the tile's halo, and the strip that is read ahead.
@@ -211,7 +211,7 @@ def test_reduced_precision_stays_close(dtype):
     runner = GeneratorRunner(as_generator(network), torch.device("cpu"), dtype)
     plan = TilePlan(CellGrid(128, 128, 64), 64, 32, 4)
     sink = ArraySink(128, 128)
-    stream(ArraySource(image), GeneratorTransform([runner], DN(), plan, lambda: image), sink)
+    stream(ArraySource(image), GeneratorTransform(Lanes([runner]), DN(), plan, lambda: image), sink)
     assert np.abs(full.astype(int) - sink.pixels).mean() < 3
 
 
@@ -224,7 +224,9 @@ class TestStartingInTheMiddle:
 
         def run(sink, start):
             runner = GeneratorRunner(as_generator(small_resnet(), stride=4), torch.device("cpu"))
-            transform = GeneratorTransform([runner], normalizer, plan, lambda: pixels[:48, :48])
+            transform = GeneratorTransform(
+                Lanes([runner]), normalizer, plan, lambda: pixels[:48, :48]
+            )
             source = CountingSource(pixels, strip_height=40)
             stream(source, transform, sink, start=start)
             return source

@@ -188,8 +188,17 @@ Device = Annotated[
     str | None,
     typer.Option(
         metavar="auto|cpu|cuda:N",
-        help="Where the generator runs; several, as cuda:0,cuda:1, share each image.",
+        help="Where the generator runs; several, as cuda:0,cuda:1, share the work.",
         show_default="auto",
+        rich_help_panel=MACHINE,
+    ),
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Images that are worked on at once, sharing the devices.",
+        show_default="as many as there are devices",
         rich_help_panel=MACHINE,
     ),
 ]

@@ -92,6 +92,7 @@ class Report:
         self._quiet = quiet
         self._inputs = inputs
         self._finished = 0
+        self._at_work: set[str] = set()
         console = Console(stderr=True)
         self._view: _Bars | _Lines | None = None
         if not quiet:
@@ -112,10 +113,12 @@ class Report:
                 print(f"  {sentence}", file=sys.stderr)
 
     def event(self, event: Event) -> None:
-        """Show what a task tells."""
+        """Show what a task tells; not for two threads at once."""
         if isinstance(event, Started):
+            self._at_work.add(event.input)
+            number = self._finished + len(self._at_work)
             if self._view:
-                self._view.start(event, f"[{self._finished + 1}/{self._inputs}] ")
+                self._view.start(event, f"[{number}/{self._inputs}] ")
         elif isinstance(event, Advanced):
             if self._view:
                 self._view.advance(event)
@@ -124,6 +127,7 @@ class Report:
 
     def _finish(self, result: TranslateResult | TranslatePlan) -> None:
         self._finished += 1
+        self._at_work.discard(result.input)
         if self._view:
             self._view.finish(result)
         if result.status == "failed":
@@ -172,7 +176,7 @@ class _Rate(ProgressColumn):
 
 
 class _Bars:
-    """Progress bars on a terminal: one for the input at work, one for all if there are several."""
+    """Progress bars on a terminal: one for each input at work, one for all if there are several."""
 
     def __init__(self, console: Console, inputs: int) -> None:
         self.progress = Progress(
@@ -191,56 +195,86 @@ class _Bars:
             self._all = self.progress.add_task(
                 f"all {inputs} inputs", total=inputs, pixels=False, shares=""
             )
-        self._one: TaskID | None = None
+        self._at_work: dict[str, TaskID] = {}
         self._finished = 0
 
     def start(self, event: Started, counter: str) -> None:
         self._console.print(f"{counter}{event.input}: {event.note}", markup=False, highlight=False)
-        self._total = event.pixels
-        self._one = self.progress.add_task(
+        self._remove(event.input)  # of the same input, with another model
+        self._at_work[event.input] = self.progress.add_task(
             counter + os.path.basename(event.input), total=event.pixels, pixels=True, shares=""
         )
 
     def advance(self, event: Advanced) -> None:
-        if self._one is not None:
-            self.progress.update(self._one, advance=event.pixels, shares=_stages(event.shares))
-        if self._all is not None:
-            self.progress.advance(self._all, event.pixels / self._total)
+        if event.input in self._at_work:
+            bar = self._at_work[event.input]
+            self.progress.update(bar, advance=event.pixels, shares=_stages(event.shares))
+            self._sum_up()
 
     def finish(self, result: TranslateResult | TranslatePlan) -> None:
-        if self._one is not None:
-            self.progress.remove_task(self._one)
-            self._one = None
+        self._remove(result.input)
         self._finished += 1
-        if self._all is not None:
-            self.progress.update(self._all, completed=self._finished)
+        self._sum_up()
         if result.status != "done" and (words := _in_words(result)):
             self._console.print(words, markup=False, highlight=False)
+
+    def _remove(self, name: str) -> None:
+        if name in self._at_work:
+            self.progress.remove_task(self._at_work.pop(name))
+
+    def _sum_up(self) -> None:
+        if self._all is not None:
+            parts = [bar.percentage / 100 for bar in self.progress.tasks if bar.fields["pixels"]]
+            self.progress.update(self._all, completed=self._finished + sum(parts))
+
+
+@dataclasses.dataclass
+class _Told:
+    """What is known of an input at work.
+
+    Attributes:
+        pixels: to be done.
+        began: on the monotonic clock, in seconds.
+        told: the same of the last line.
+        done: pixels.
+    """
+
+    pixels: int
+    began: float
+    told: float
+    done: int = 0
 
 
 class _Lines:
     """Plain lines where nobody watches."""
 
+    def __init__(self) -> None:
+        self._at_work: dict[str, _Told] = {}
+
     def start(self, event: Started, counter: str) -> None:
-        self._event, self._done = event, 0
-        self._began = self._told = time.monotonic()
+        now = time.monotonic()
+        self._at_work[event.input] = _Told(event.pixels, now, now)
         print(f"{counter}{event.input}: {event.note}", file=sys.stderr, flush=True)
 
     def advance(self, event: Advanced) -> None:
-        self._done += event.pixels
-        now = time.monotonic()
-        if now - self._told < SECONDS_BETWEEN_LINES:
+        one = self._at_work.get(event.input)
+        if one is None:
             return
-        self._told = now
-        rate = self._done / (now - self._began)
-        left = (self._event.pixels - self._done) / rate
+        one.done += event.pixels
+        now = time.monotonic()
+        if now - one.told < SECONDS_BETWEEN_LINES:
+            return
+        one.told = now
+        rate = one.done / (now - one.began)
+        left = (one.pixels - one.done) / rate
         print(
-            f"{self._event.input}: {self._done / self._event.pixels:.0%}, "
+            f"{event.input}: {one.done / one.pixels:.0%}, "
             f"{rate / 1e6:.2f} MP/s, {left:.0f} s left ({_stages(event.shares)})",
             file=sys.stderr,
             flush=True,
         )
 
     def finish(self, result: TranslateResult | TranslatePlan) -> None:
+        self._at_work.pop(result.input, None)
         if words := _in_words(result):
             print(words, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ from uhrtranslate.engine.colour_transform import ColourTable, ColourTransform
 from uhrtranslate.engine.compiled import CompiledRunner
 from uhrtranslate.engine.devices import DTYPES, choose_device, choose_devices, fast_precisions
 from uhrtranslate.engine.generator_transform import GeneratorTransform
+from uhrtranslate.engine.lanes import Lanes
 from uhrtranslate.engine.layers import replace_norms
 from uhrtranslate.engine.loop import stream
 from uhrtranslate.engine.masking import Masking
@@ -22,6 +23,7 @@ __all__ = [
     "CompiledRunner",
     "GeneratorRunner",
     "GeneratorTransform",
+    "Lanes",
     "Masking",
     "RowBuffer",
     "Source",

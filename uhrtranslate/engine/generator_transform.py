@@ -35,7 +35,7 @@ class GeneratorTransform:
     the layer's eps); in the mirrored geometry as the public code of the methods does.
 
     Args:
-        runners: the generator on each of its devices.
+        lanes: the generator on each of its devices; other images may use them at the same time.
         normalizer: from table to field.
         plan: how the image is cut.
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
@@ -45,18 +45,19 @@ class GeneratorTransform:
 
     def __init__(
         self,
-        runners: Sequence[GeneratorRunner],
+        lanes: Lanes[GeneratorRunner],
         normalizer: Normalizer,
         plan: TilePlan,
         thumbnail: Callable[[], Pixels],
         clock: Clock | None = None,
     ) -> None:
         self.plan = plan
-        self._device = runners[0].device
+        runner = lanes.devices[0]
+        self._device = runner.device
         # TIN's table, and the fallback of missing cells; see `_prepare`.
         self._whole: Moments | None = None
         self._lock = threading.Lock()
-        self._lanes = Lanes(runners)
+        self._lanes = lanes
         self._clock = clock or Clock()
         self._thumbnail = thumbnail
         self._ring = StatisticsRing(plan.grid.cols)
@@ -65,7 +66,7 @@ class GeneratorTransform:
         # Generators without instance norm (batch norm in eval mode, say) need no statistics, and
         # a tile that is its own cell needs no second forward: its own statistics are what plain
         # instance normalization computes.
-        self._plain = runners[0].switch.layers == 0 or (
+        self._plain = runner.switch.layers == 0 or (
             isinstance(normalizer, PatchIN) and plan.mirrored
         )
         self._observes = not self._plain and not isinstance(normalizer, TIN)

@@ -1,10 +1,12 @@
 """Work spread over devices: one thread for each, results in order."""
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 Device = TypeVar("Device")
 Item = TypeVar("Item")
@@ -15,20 +17,36 @@ _IN_FLIGHT = 2
 
 
 class Lanes(Generic[Device]):
-    """Devices that share the work; while they compute, the caller reads and writes.
+    """Devices that share the work; while they compute, the callers read and write.
 
     What becomes of an item does not depend on the device that takes it, so devices should be alike.
+    Several threads may use the same lanes, each for an image of its own.
 
     Args:
         devices: what the work is given, one at a time each.
     """
 
     def __init__(self, devices: Sequence[Device]) -> None:
-        self._count = len(devices)
-        self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="uhrt-device")
-        self._idle: SimpleQueue[Device] = SimpleQueue()
-        for device in devices:
-            self._idle.put(device)
+        self.devices = tuple(devices)
+        self._pool = ThreadPoolExecutor(len(devices), thread_name_prefix="uhrt-device")
+        self._idle: SimpleQueue[int] = SimpleQueue()
+        for number in range(len(devices)):
+            self._idle.put(number)
+
+    def altered(self, change: Callable[[Device], Device]) -> Self:
+        """The same lanes with altered devices: where one is at work, its original is not."""
+        other = copy.copy(self)
+        other.devices = tuple(change(device) for device in self.devices)
+        return other
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Device]:
+        """Any device, for the caller alone, as soon as one is idle; not to be nested."""
+        number = self._idle.get()
+        try:
+            yield self.devices[number]
+        finally:
+            self._idle.put(number)
 
     def map(
         self, work: Callable[[Device, Item], Result], items: Iterable[Item]
@@ -42,7 +60,7 @@ class Lanes(Generic[Device]):
         try:
             for item in items:
                 waiting.append(self._pool.submit(self._run, work, item))
-                if len(waiting) >= _IN_FLIGHT * self._count:
+                if len(waiting) >= _IN_FLIGHT * len(self.devices):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -51,8 +69,5 @@ class Lanes(Generic[Device]):
                 future.cancel()
 
     def _run(self, work: Callable[[Device, Item], Result], item: Item) -> Result:
-        device = self._idle.get()
-        try:
+        with self.borrowed() as device:
             return work(device, item)
-        finally:
-            self._idle.put(device)

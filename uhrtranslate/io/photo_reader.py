@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from uhrtranslate.errors import InputError
+from uhrtranslate.errors import InputError, warnings_kept
 from uhrtranslate.io.memory import available_memory
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_bits
 from uhrtranslate.io.slide import (
@@ -78,14 +77,15 @@ class PhotoSlide(Slide):
         self._pixels: Pixels | None = None
         self._image: Image.Image | None = None
         _quiet_libtiff()
-        with _no_pillow_limit(), _warnings_kept() as warned:
+        with _no_pillow_limit(), warnings_kept() as warned:
             image = _open(path)
             try:
                 _check_blocks(image, path)
                 self._orientation, self.info = _describe(image, path)
                 # Of a TIFF they say that tags were left out, of a photo that its EXIF block is odd.
-                if warned and image.format == "TIFF":
-                    raise NotForThisReaderError(str(warned[0].message).strip().rstrip("."))
+                said = [one for one in warned if _PILLOW in Path(one.filename).parents]
+                if said and image.format == "TIFF":
+                    raise NotForThisReaderError(str(said[0].message).strip().rstrip("."))
             except BaseException:
                 image.close()
                 raise
@@ -131,8 +131,8 @@ class PhotoSlide(Slide):
 # What it logs of damaged files, our errors say; a program that configures logging still gets it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
+_PILLOW = Path(PIL.__file__).parent
 _limit_lock = threading.Lock()
-_warnings_lock = threading.Lock()
 _lifted: list[int | None] = []
 
 
@@ -152,18 +152,10 @@ def _no_pillow_limit() -> Iterator[None]:
                 Image.MAX_IMAGE_PIXELS = earliest
 
 
-@contextmanager
-def _warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect Pillow's warnings instead of showing them; one file at a time, as they are global."""
-    with _warnings_lock, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield caught
-
-
 @cache
 def _quiet_libtiff() -> None:
     """Let Pillow's libtiff not write to stderr what Pillow raises anyway; where it can be found."""
-    places = Path(PIL.__file__).parent, Path(PIL.__file__).parents[1] / "pillow.libs"
+    places = _PILLOW, _PILLOW.parent / "pillow.libs"
     for library in (found for place in places for found in place.glob("**/libtiff*")):
         with suppress(OSError, AttributeError):
             ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from uhrtranslate.errors import CheckpointError
+from uhrtranslate.errors import CheckpointError, warnings_kept
 from uhrtranslate.models.architecture import Architecture, Arguments
 from uhrtranslate.models.pickle_size import check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
@@ -68,8 +67,7 @@ def read_tree(path: Path) -> object:
         return read_safetensors(path)[0]
     if kind == "zip":
         _check_zip(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on odd escapes and old storages: no concern of the user
+    with warnings_kept():  # on odd escapes and old storages: no concern of the user
         _check_pickles(path, kind)
         try:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")

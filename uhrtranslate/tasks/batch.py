@@ -1,6 +1,7 @@
 """Many images in one run: one that fails does not stop the others, and nothing is forgotten."""
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 
+from uhrtranslate.engine import choose_devices
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.io import Found, Missing, can_resume, suffix_of
 from uhrtranslate.options import ImageOptions, TranslateOptions, make_options
@@ -16,6 +18,7 @@ from uhrtranslate.tasks.image_task import Recipe, process_file
 from uhrtranslate.tasks.outputs import is_one_output, plan_outputs
 from uhrtranslate.tasks.probe import Probe
 from uhrtranslate.tasks.record import RunRecord
+from uhrtranslate.tasks.side_by_side import side_by_side
 from uhrtranslate.tasks.translate import Translator
 
 _log = logging.getLogger(__name__)
@@ -59,7 +62,8 @@ def translate_many(
     """Translate several images; those that fail do not stop the others.
 
     Where `output` is a folder, `uhrt-run.json` in it says what became of each input; it is brought
-    up to date after every one.
+    up to date after every one. Several images at once share the devices, each of which does one
+    thing at a time; an image's bytes do not depend on what else is at work.
 
     Args:
         items: the inputs.
@@ -73,7 +77,8 @@ def translate_many(
     """
     tasks = _tasks(items, output, options)
     translators = _Translators(tasks)
-    return run_tasks(tasks, output, translators.get, on_event)
+    at_once = options.at_once or len(choose_devices(options.device))
+    return run_tasks(tasks, output, translators.get, on_event, at_once)
 
 
 def recolour_many(
@@ -108,34 +113,43 @@ def run_tasks(
     output: Path | None,
     recipe_of: Callable[[Task], Recipe],
     on_event: OnEvent,
+    at_once: int = 1,
 ) -> list[TranslateResult]:
-    """Work through tasks, one after the other; failures are results, too.
+    """Work through tasks; failures are results, too.
 
     Args:
-        tasks: what to do.
+        tasks: what to do, in this order.
         output: as the user named it; if it is the folder of all outputs, a record is kept in it.
-        recipe_of: how each is done.
+        recipe_of: how each is done; asked by several threads if several are done at once.
         on_event: told of everything.
+        at_once: so many tasks at most.
+
+    Returns:
+        Results in the order of the tasks.
 
     Raises:
         OutputError: the record cannot be written.
     """
     folder = None if output is None or is_one_output(output) else output
     record = RunRecord(folder) if folder else None
-    results = []
-    for task in tasks:
+
+    def work(task: Task, tell: OnEvent) -> TranslateResult:
         try:
             path, target = _needed(task)
-            result = process_file(recipe_of(task), path, target, on_event)
+            return process_file(recipe_of(task), path, target, tell)
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
             sentence = _sentence(task, error)
             result = TranslateResult(task.item.name, output=None, status="failed", error=sentence)
-            on_event(result)
-        results.append(result)
+            tell(result)
+            return result
+
+    results = {}
+    for number, result in side_by_side(work, tasks, at_once, on_event):
+        results[number] = result
         if record:
-            record.add(result, task.options)
-    return results
+            record.add(result, tasks[number].options)
+    return [results[number] for number in range(len(tasks))]
 
 
 def plan_many(
@@ -174,6 +188,7 @@ class _Translators:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._made: dict[str, Translator] = {}
+        self._lock = threading.Lock()
         shared = next((task for task in tasks if not task.item.options), None)
         if shared:
             self.get(shared)
@@ -184,10 +199,11 @@ class _Translators:
         if not isinstance(options, TranslateOptions):
             raise TypeError(f"{type(options).__name__} is no way to translate")
         key = options.model_dump_json(exclude={"level", "mpp", "region"})
-        if key not in self._made:
-            self._made.clear()
-            self._made[key] = Translator(options)
-        return self._made[key].with_view(options)
+        with self._lock:
+            if key not in self._made:
+                self._made.clear()
+                self._made[key] = Translator(options)
+            return self._made[key].with_view(options)
 
 
 def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:

@@ -341,7 +341,7 @@ def _settings(
         "tiles": f"{options.tile} px" if options.tile else "as large as memory allows",
         "halo": f"{translator.halo} px",
         "padding": options.pad,
-        "device": ", ".join(str(runner.device) for runner in translator.runners),
+        "device": ", ".join(str(runner.device) for runner in translator.lanes.devices),
         "precision": options.precision,
         "compression": options.compression,
         "uhrt": __version__,

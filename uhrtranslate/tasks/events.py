@@ -23,13 +23,15 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """So many more pixels of the current input are done.
+    """So many more pixels of an input are done.
 
     Attributes:
+        input: path.
         pixels: since the last time.
         shares: of the time so far that the run waited for each stage, 0 to 1.
     """
 
+    input: str
     pixels: int
     shares: Mapping[str, float] = field(default_factory=dict)
 

@@ -168,14 +168,14 @@ def process_slide(
     ) as writer:
         note = _note(recipe, view, plan, masking, writer.start)
         on_event(Started(slide.info.path, str(target), view.width * view.height, note))
-        on_event(Advanced(writer.start * view.width))
+        on_event(Advanced(slide.info.path, writer.start * view.width))
         stream(
             view,
             transform,
             writer,
             batch=recipe.batch(plan),
             workers=options.workers,
-            progress=lambda pixels: on_event(Advanced(pixels, clock.shares)),
+            progress=lambda pixels: on_event(Advanced(slide.info.path, pixels, clock.shares)),
             start=writer.start,
             masking=masking,
             clock=clock,
@@ -204,10 +204,14 @@ def _write_trace(clock: Clock, target: Path) -> None:
         OutputError: it cannot be written.
     """
     path, number = target, 1
-    while path.exists():
-        number += 1
-        path = target.with_stem(f"{target.stem}-{number}")
-    with output_errors(path):
+    with output_errors(target):
+        while True:
+            try:
+                path.touch(exist_ok=False)  # so that no other image takes the name
+                break
+            except FileExistsError:
+                number += 1
+                path = target.with_stem(f"{target.stem}-{number}")
         clock.write_trace(path)
 
 

@@ -78,7 +78,7 @@ class Probe:
 def _observed(translator: Translator, plan: TilePlan, cells: int) -> int:
     """Pixels that go through the generator for the statistics of so many cells."""
     transform = GeneratorTransform(
-        [translator.runner], translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
+        translator.lanes, translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
     )
     if not transform.rows_needed(0, plan.grid.height):
         return 0

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from functools import cached_property
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from uhrtranslate.engine import (
     CompiledRunner,
     GeneratorRunner,
     GeneratorTransform,
+    Lanes,
     Transform,
     choose_batch,
     choose_devices,
@@ -91,7 +92,7 @@ def translate(
 
 
 class Translator:
-    """A generator made ready once, for any number of images; a `Recipe`.
+    """A generator made ready once, for any number of images, also at once; a `Recipe`.
 
     Args:
         options: how to translate.
@@ -109,7 +110,8 @@ class Translator:
         self.options = options
         devices = choose_devices(options.device)
         self.generator = generator or load_generator(options.model)
-        self.runners = self._runners(devices)
+        self.lanes = Lanes(self._runners(devices))
+        self._measured_halo = cache(partial(_measured_halo, self.lanes))
         parse_background(options.background)  # wrong for one input is wrong for all
         self.mirrored = options.pad == "reflect"
         self.normalizer = self._normalizer()
@@ -142,17 +144,18 @@ class Translator:
 
     @property
     def runner(self) -> GeneratorRunner:
-        """The first of the runners, for what is done once."""
-        return self.runners[0]
+        """The first of the runners, for what is done while no image is at work."""
+        return self.lanes.devices[0]
 
     def prepared(self, view: SlideView) -> "Translator":
         """See `Recipe`: with the precision `auto` chosen."""
         if self.options.precision != "auto":
             return self
-        precision, deviation = choose_precision(self.runner, view, self.cell)
+        with self.lanes.borrowed() as runner:
+            precision, deviation = choose_precision(runner, view, self.cell)
         other = copy.copy(self)
         other.options = self.options.model_copy(update={"precision": precision})
-        other.runners = [runner.at(DTYPES[precision]) for runner in self.runners]
+        other.lanes = self.lanes.altered(lambda runner: runner.at(DTYPES[precision]))
         other.deviation = deviation
         return other
 
@@ -173,7 +176,7 @@ class Translator:
         other.options = options
         return other
 
-    @cached_property
+    @property
     def halo(self) -> int:
         """Halo in px around each tile: as asked for, as published, known, or measured."""
         if self.options.halo is not None:
@@ -181,23 +184,26 @@ class Translator:
         if self.mirrored:
             return PUBLISHED_HALO[self.options.norm]
         known = self.generator.info.halo
-        return measure_halo(self.runner) if known is None else known
+        return self._measured_halo() if known is None else known
 
     def plan(self, width: int, height: int) -> TilePlan:
         """How an image of this size is cut."""
-        if self.mirrored:
-            tile = self.cell
-        else:
-            tile = self.options.tile or choose_tile(
-                self.runner, self.halo, self.cell, width, self.options.batch or 1
-            )
+        tile = self.cell if self.mirrored else self.options.tile or self._choose_tile(width)
         stride = self.generator.info.stride
         grid = CellGrid(width, height, self.cell)
         return TilePlan(grid, tile, self.halo, stride, self.mirrored)
 
+    def _choose_tile(self, width: int) -> int:
+        halo = self.halo
+        with self.lanes.borrowed() as runner:
+            return choose_tile(runner, halo, self.cell, width, self.options.batch or 1)
+
     def batch(self, plan: TilePlan) -> int:
         """See `Recipe`."""
-        return self.options.batch or choose_batch(self.runner, plan.tile + 2 * plan.halo)
+        if self.options.batch:
+            return self.options.batch
+        with self.lanes.borrowed() as runner:
+            return choose_batch(runner, plan.tile + 2 * plan.halo)
 
     @property
     def suffix(self) -> str:
@@ -207,7 +213,7 @@ class Translator:
     def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
         """See `Recipe`."""
         return GeneratorTransform(
-            self.runners, self.normalizer, plan, lambda: self._thumbnail(view), clock
+            self.lanes, self.normalizer, plan, lambda: self._thumbnail(view), clock
         )
 
     def how(self) -> dict[str, Any]:
@@ -251,7 +257,7 @@ class Translator:
             "cell": self.cell,
             "halo": plan.halo,
             "pad": self.options.pad,
-            "device": ",".join(str(runner.device) for runner in self.runners),
+            "device": ",".join(str(runner.device) for runner in self.lanes.devices),
             "precision": self.options.precision,
         }
 
@@ -289,3 +295,8 @@ class Translator:
             for side in (view.width, view.height)
         )
         return thumbnail(view, width, height)
+
+
+def _measured_halo(lanes: Lanes[GeneratorRunner]) -> int:
+    with lanes.borrowed() as runner:
+        return measure_halo(runner)
