@@ -7,7 +7,7 @@ matrix products per channel. Missing cells (no tissue, flat colour) leave the su
 weights of the others are scaled up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import torch
@@ -119,32 +119,58 @@ class Field:
     inverse: bool
     gaps: Gaps | None = None
 
+    def of_rows(self, rows: slice) -> "Field":
+        """The field of some rows of the feature map."""
+        gaps = self.gaps and replace(
+            self.gaps, deficit=self.gaps.deficit[rows], gain=self.gaps.gain[rows]
+        )
+        return replace(self, mean=self.mean[:, rows], scale=self.scale[:, rows], gaps=gaps)
+
     def mean_map(self) -> Tensor:
         """The mean of every pixel, [c, h, w]."""
-        return self._map(self.mean, None if self.gaps is None else self.gaps.fallback_mean)
+        return self._mean_map(channels_last=False)
 
     def rstd_map(self) -> Tensor:
         """1/std of every pixel, [c, h, w]."""
-        scale = self._map(self.scale, None if self.gaps is None else self.gaps.fallback_scale)
-        return scale if self.inverse else scale.reciprocal_()
+        return self._rstd_map(channels_last=False)
 
     def apply(self, x: Tensor) -> Tensor:
-        """(x - mean) * rstd, for x [c, h, w] float32; a new tensor."""
+        """(x - mean) * rstd, for x [c, h, w] float32; a new tensor, laid out in memory as x."""
+        last = x.stride(0) == 1
+        y = x.permute(1, 2, 0) if last else x
         if self.gaps is None:
             # baddbmm subtracts the interpolated mean in the pass that makes the new tensor.
-            y = torch.baddbmm(x, self.mean, self._cols(), alpha=-1)  # [c, h, w]
+            y = torch.baddbmm(y, *self._factors(self.mean, last), alpha=-1)
         else:
-            y = x - self.mean_map()
-        return y.mul_(self.rstd_map())
+            y = y - self._mean_map(last)
+        y.mul_(self._rstd_map(last))
+        return y.permute(2, 0, 1) if last else y
 
-    def _cols(self) -> Tensor:
-        return self.cols.T.expand(len(self.mean), -1, -1)  # [c, q, w]
+    # Maps of all pixels: [h, w, c] with channels last, else [c, h, w].
 
-    def _map(self, table: Tensor, fallback: Tensor | None) -> Tensor:
-        values = torch.bmm(table, self._cols())  # [c, h, w]
+    def _mean_map(self, channels_last: bool) -> Tensor:
+        fallback = None if self.gaps is None else self.gaps.fallback_mean
+        return self._map(self.mean, fallback, channels_last)
+
+    def _rstd_map(self, channels_last: bool) -> Tensor:
+        fallback = None if self.gaps is None else self.gaps.fallback_scale
+        scale = self._map(self.scale, fallback, channels_last)
+        return scale if self.inverse else scale.reciprocal_()
+
+    def _map(self, table: Tensor, fallback: Tensor | None, channels_last: bool) -> Tensor:
+        values = torch.bmm(*self._factors(table, channels_last))
         if self.gaps is not None and fallback is not None:
-            values.addcmul_(fallback[:, None, None], self.gaps.deficit).mul_(self.gaps.gain)
+            axis = 2 if channels_last else 0
+            deficit, gain = (part.unsqueeze(axis) for part in (self.gaps.deficit, self.gaps.gain))
+            constant = fallback if channels_last else fallback[:, None, None]
+            values.addcmul_(constant, deficit).mul_(gain)
         return values
+
+    def _factors(self, table: Tensor, channels_last: bool) -> tuple[Tensor, Tensor]:
+        """What is multiplied: a matrix for each row of pixels, or for each channel."""
+        if channels_last:
+            return self.cols.expand(table.shape[1], -1, -1), table.permute(1, 2, 0)
+        return table, self.cols.T.expand(len(table), -1, -1)
 
 
 def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, cols: Tensor) -> Field:
