@@ -1,11 +1,12 @@
-"""What a weekend's batch costs beside the work itself: memory over many slides, and saved states.
+"""What a weekend's batch costs beside the work itself: memory, saved states, waiting.
 
     python scripts/bench_batch.py --slides 50 --json batch.json
 
 Memory: one process translates many slides of different sizes; its resident memory after each slide
 is fitted by a line, whose slope is the growth per slide. States: a slide is translated with and
-without saving states, in turns; the medians' ratio is the overhead. What a tissue mask saves is
-measured by scripts/bench_mask.py.
+without saving states, in turns; the medians' ratio is the overhead. At once: the same many slides,
+one after the other and some at once, in turns. What a tissue mask saves is measured by
+scripts/bench_mask.py.
 """
 
 import argparse
@@ -65,6 +66,25 @@ def many(folder: Path, count: int) -> dict[str, object]:
     return {"mb": memory, "mb_per_slide": slope, "peak_mb": max(memory), "failed": failed}
 
 
+def at_once(folder: Path, count: int, most: int, repeat: int) -> dict[str, float]:
+    """Median seconds that `count` small slides take in this process, by how many are at work."""
+    from uhrtranslate.io import Found
+    from uhrtranslate.options import make_options
+    from uhrtranslate.tasks.batch import Item, translate_many
+
+    inputs = [slide(folder / f"{i:03}.tif", 700, 600) for i in range(count)]
+    items = [Item(Found(path, folder)) for path in inputs]
+    seconds: dict[str, list[float]] = {}
+    for turn in range(repeat + 1):
+        for number in range(1, most + 1):
+            options = make_options({"at_once": number, "overwrite": True})
+            began = time.perf_counter()
+            translate_many(items, folder / "out", options)
+            if turn:  # the first fills caches
+                seconds.setdefault(str(number), []).append(time.perf_counter() - began)
+    return {number: statistics.median(taken) for number, taken in seconds.items()}
+
+
 def one(source: Path, target: Path, states: bool, side: int) -> dict[str, float]:
     """Translate a slide in this process, with states or without."""
     from uhrtranslate.io import journal, pyramid
@@ -102,6 +122,7 @@ def main() -> None:
     parser.add_argument("--slides", type=int, default=50)
     parser.add_argument("--side", type=int, default=2000, help="px of the slide for the states")
     parser.add_argument("--tile", type=int, default=384)
+    parser.add_argument("--at-once", type=int, default=3, help="images at once, at most")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
@@ -110,6 +131,8 @@ def main() -> None:
         kind, folder, *rest = args.child
         if kind == "many":
             print(json.dumps(many(Path(folder), int(rest[0]))))
+        elif kind == "at-once":
+            print(json.dumps(at_once(Path(folder), *map(int, rest))))
         else:
             source, target = Path(folder) / "slide.tif", Path(folder) / f"{rest[0]}.tif"
             print(json.dumps(one(source, target, kind == "states", int(rest[1]))))
@@ -117,6 +140,9 @@ def main() -> None:
     report: dict = {"arguments": {k: v for k, v in vars(args).items() if k != "json"}}
     with tempfile.TemporaryDirectory() as folder:
         report["many"] = child("--child", "many", folder, str(args.slides))
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = map(str, (args.slides, args.at_once, args.repeat))
+        report["at_once"] = child("--child", "at-once", folder, *numbers)
     with tempfile.TemporaryDirectory() as folder:
         slide(Path(folder) / "slide.tif", args.side, args.side)
         runs: dict[str, list[dict]] = {"states": [], "none": []}
@@ -135,6 +161,9 @@ def main() -> None:
     many_slides = report["many"]
     print(f"{args.slides} slides in one process: {many_slides['peak_mb']:.0f} MB at most,")
     print(f"  {many_slides['mb_per_slide']:+.2f} MB per slide (target: at most 5)")
+    for number, seconds in report["at_once"].items():
+        ratio = seconds / report["at_once"]["1"]
+        print(f"{args.slides} of 700 x 600 px, {number} at once: {seconds:.2f} s ({ratio:.2f})")
     print(f"{args.side} px square, {median['states']['states']:.0f} states saved:")
     print(f"  saving took {report['overhead']['saving_of_wall']:.2%} of the run (target: 3%);")
     print(f"  CPU {report['overhead']['cpu_s']:+.2%}, wall {report['overhead']['wall_s']:+.2%}")

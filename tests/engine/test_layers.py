@@ -91,7 +91,7 @@ LAST = torch.channels_last
 
 
 @pytest.mark.parametrize("layout", [LAST, torch.contiguous_format], ids=["last", "first"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("shape", [(1, 5, 160, 170), (2, 3, 64, 33), (1, 2, 1100, 1000)], ids=str)
 def test_statistics_are_exact_in_any_precision_and_layout(shape, dtype, layout):
     torch.manual_seed(0)
@@ -125,7 +125,7 @@ class OneField:
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", [LAST, torch.contiguous_format], ids=["last", "first"])
 def test_fields_are_applied_alike_in_any_layout_and_in_parts(layout, dtype, gaps, monkeypatch):
     monkeypatch.setattr(layers, "CACHE_BYTES", 4 * 7 * 31 * 10)  # ten rows of 53

@@ -21,8 +21,9 @@ Result = TypeVar("Result")
 # Memory that the features of one batch may take on a CPU, and that decoded rows may take.
 FEATURE_BYTES = 3 << 30
 ROW_BYTES = 160 << 20
-# Measured on ResNet generators: the largest feature map is alive about this often at once (a
-# padded copy, the convolution's input, output and workspace, the normalized copy).
+# Measured on ResNet generators: the largest feature map is alive this often at once, at most (a
+# padded copy, the convolution's input, output and workspace, the normalized copy); three times in
+# eager forwards on a CPU.
 ALIVE = 5
 LARGEST_TILE = 2048
 # Of a GPU's memory that a batch may take; more tiles than these are no faster.
