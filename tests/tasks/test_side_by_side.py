@@ -47,16 +47,17 @@ def test_no_items_are_no_work():
 
 
 def test_results_come_as_they_are_done():
-    second = threading.Event()
+    first_is_here = threading.Event()
 
     def work(item, tell):
         if item == "slow":
-            assert second.wait(30)
-        else:
-            second.set()
+            assert first_is_here.wait(30)
         return item
 
-    assert list(side_by_side(work, ["slow", "fast"], 2, deaf)) == [(1, "fast"), (0, "slow")]
+    results = side_by_side(work, ["slow", "fast"], 2, deaf)
+    assert next(results) == (1, "fast")
+    first_is_here.set()
+    assert list(results) == [(0, "slow")]
 
 
 def test_nobody_is_told_of_two_events_at_once():

@@ -55,5 +55,6 @@ def side_by_side(
         for future in as_completed(numbers):
             yield numbers[future], future.result()
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # first, so that nothing more is begun
         ended.set()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
