@@ -1,6 +1,9 @@
 """What several tests need: where the shared data is, and images and generators in memory."""
 
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,33 @@ needs_shared = pytest.mark.skipif(
     not (SHARED / "golden").is_dir(),
     reason=f"no {SHARED}: clone beside the founders' shared folder to compare with golden arrays",
 )
+
+
+def interrupted(command, number, *states):
+    """Run a command until it has saved all these states, then send it a signal that it obeys.
+
+    Gives stdout, stderr, and how many seconds it took to end.
+    """
+    run = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 60
+    while not all(state.exists() for state in states) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(state.exists() for state in states), "the run has not begun to write"
+    run.send_signal(number)
+    told = time.monotonic()
+    out, errors = run.communicate(timeout=30)
+    seconds = time.monotonic() - told
+    assert run.returncode == 128 + number
+    assert "Traceback" not in errors
+    assert "--resume goes on" in errors
+    return out, errors, seconds
 
 
 class ArraySource:

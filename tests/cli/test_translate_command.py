@@ -3,14 +3,13 @@
 import json
 import signal
 import subprocess
-import time
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
 from PIL import Image
-from support import UHRT
+from support import UHRT, interrupted
 
 TINY = ("--model", "tiny.safetensors")
 
@@ -239,26 +238,8 @@ def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
         UHRT, "translate", big, "--model", folder / "tiny.safetensors", "-o", tmp_path / "o.tif",
         "--tile", "512",
     ]  # fmt: skip
-    run = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Background jobs of a shell ignore Ctrl-C, and so would what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    deadline = time.monotonic() + 60
-    state = tmp_path / "o.tif.uhrt-partial" / "state"
-    while not state.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert state.exists(), "the run has not begun to write"
-    run.send_signal(number)
-    told = time.monotonic()
-    _, errors = run.communicate(timeout=30)
-    assert time.monotonic() - told < 10
-    assert run.returncode == 128 + number
-    assert "Traceback" not in errors
-    assert "--resume goes on" in errors
+    _, _, seconds = interrupted(command, number, tmp_path / "o.tif.uhrt-partial" / "state")
+    assert seconds < 10
     assert not (tmp_path / "o.tif").exists()
     again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
     assert again.returncode == 0
