@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from uhrtranslate.engine.convolutions import rewritten
@@ -19,7 +20,6 @@ from uhrtranslate.engine.layers import (
     FieldSource,
     MomentRule,
     moments,
-    plain_norm,
     replace_norms,
 )
 from uhrtranslate.engine.runner import GeneratorRunner
@@ -131,7 +131,10 @@ class _Note:
 
 class _Plain:
     def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        return plain_norm(x.float(), eps).to(x.dtype)
+        # One pixel has no variance: torch would raise, its own mean is the honest answer.
+        if x.shape[-1] * x.shape[-2] == 1:
+            return torch.zeros_like(x)
+        return F.instance_norm(x.float(), eps=eps).to(x.dtype)
 
 
 class _Record:

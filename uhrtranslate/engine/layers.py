@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uhrtranslate.normalizers import Field
@@ -57,14 +56,6 @@ class Action(Protocol):
     def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
         """Normalize the input of the `call`-th norm call of this forward, without affine."""
         ...
-
-
-def plain_norm(x: Tensor, eps: float) -> Tensor:
-    """Instance normalization of [n, c, h, w]; of maps of one pixel, too."""
-    # One pixel has no variance: torch's layer would raise, its own mean is the honest answer.
-    if x.shape[-1] * x.shape[-2] == 1:
-        return torch.zeros_like(x)
-    return F.instance_norm(x, eps=eps)
 
 
 def plain_instance_norm(call: int, x: Tensor, eps: float) -> Tensor:

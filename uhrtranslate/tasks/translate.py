@@ -2,9 +2,10 @@
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -40,6 +41,7 @@ from uhrtranslate.tasks.masks import parse_background
 from uhrtranslate.tasks.outputs import plan_outputs
 from uhrtranslate.tasks.precision import choose_precision
 
+Answer = TypeVar("Answer")
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
 # The mirroring of the methods' public code.
@@ -111,7 +113,11 @@ class Translator:
         devices = choose_devices(options.device)
         self.generator = generator or load_generator(options.model)
         self.lanes = Lanes(self._runners(devices))
-        self._measured_halo = cache(partial(_measured_halo, self.lanes))
+        # Each asks the generator, which other images may be using; so once for all images.
+        self._measure_halo, self._choose_tile, self._choose_batch = (
+            cache(partial(_on_a_lane, self.lanes, ask))
+            for ask in (measure_halo, choose_tile, choose_batch)
+        )
         parse_background(options.background)  # wrong for one input is wrong for all
         self.mirrored = options.pad == "reflect"
         self.normalizer = self._normalizer()
@@ -151,8 +157,7 @@ class Translator:
         """See `Recipe`: with the precision `auto` chosen."""
         if self.options.precision != "auto":
             return self
-        with self.lanes.borrowed() as runner:
-            precision, deviation = choose_precision(runner, view, self.cell)
+        precision, deviation = _on_a_lane(self.lanes, choose_precision, view, self.cell)
         other = copy.copy(self)
         other.options = self.options.model_copy(update={"precision": precision})
         other.lanes = self.lanes.altered(lambda runner: runner.at(DTYPES[precision]))
@@ -184,26 +189,23 @@ class Translator:
         if self.mirrored:
             return PUBLISHED_HALO[self.options.norm]
         known = self.generator.info.halo
-        return self._measured_halo() if known is None else known
+        return self._measure_halo() if known is None else known
 
     def plan(self, width: int, height: int) -> TilePlan:
         """How an image of this size is cut."""
-        tile = self.cell if self.mirrored else self.options.tile or self._choose_tile(width)
+        if self.mirrored:
+            tile = self.cell
+        else:
+            tile = self.options.tile or self._choose_tile(
+                self.halo, self.cell, width, self.options.batch or 1
+            )
         stride = self.generator.info.stride
         grid = CellGrid(width, height, self.cell)
         return TilePlan(grid, tile, self.halo, stride, self.mirrored)
 
-    def _choose_tile(self, width: int) -> int:
-        halo = self.halo
-        with self.lanes.borrowed() as runner:
-            return choose_tile(runner, halo, self.cell, width, self.options.batch or 1)
-
     def batch(self, plan: TilePlan) -> int:
         """See `Recipe`."""
-        if self.options.batch:
-            return self.options.batch
-        with self.lanes.borrowed() as runner:
-            return choose_batch(runner, plan.tile + 2 * plan.halo)
+        return self.options.batch or self._choose_batch(plan.tile + 2 * plan.halo)
 
     @property
     def suffix(self) -> str:
@@ -297,6 +299,9 @@ class Translator:
         return thumbnail(view, width, height)
 
 
-def _measured_halo(lanes: Lanes[GeneratorRunner]) -> int:
+def _on_a_lane(
+    lanes: Lanes[GeneratorRunner], ask: Callable[..., Answer], *arguments: Any
+) -> Answer:
+    """What `ask` finds out about a generator that nobody else uses meanwhile."""
     with lanes.borrowed() as runner:
-        return measure_halo(runner)
+        return ask(runner, *arguments)
