@@ -1,9 +1,10 @@
 """Runs `uhrt` commands that die: a program for tests, fed with JSON lines on stdin.
 
-Each line is {"arguments": [...], "seconds": s} to kill a run after s seconds, or one with
-"point": name, "count": n to kill it at the n-th passage of a point in the code, some in the middle
-of a write. Every run is a process of its own, killed by SIGKILL; it is forked from here so that
-nothing is imported twice. The answer is a line {"status": s, "error": text}, s as of os.waitpid.
+Each line is {"arguments": [...], "seconds": s} to kill a run after s seconds, counted from its
+first saved band with "since": "saved", or one with "point": name, "count": n to kill it at the n-th
+passage of a point in the code, some in the middle of a write. Every run is a process of its own,
+killed by SIGKILL; it is forked from here so that nothing is imported twice. The answer is a line
+{"status": s, "error": text, "took": seconds}, s as of os.waitpid.
 """
 
 import errno
@@ -100,6 +101,24 @@ def arm(point, count):
         raise ValueError(point)
 
 
+def time_out(seconds, since):
+    """Die after some seconds from now, or from the first saved band."""
+    timer = threading.Timer(seconds, die)
+    timer.daemon = True
+    if since == "start":
+        timer.start()
+    elif since == "saved":
+
+        def save(self, *arguments, save=journal.Journal.save):
+            save(self, *arguments)
+            if timer.ident is None:
+                timer.start()
+
+        journal.Journal.save = save
+    else:
+        raise ValueError(since)
+
+
 def run(order, errors):
     sys.argv = ["uhrt", *order["arguments"]]
     null = os.open(os.devnull, os.O_WRONLY)
@@ -110,9 +129,7 @@ def run(order, errors):
     if "point" in order:
         arm(order["point"], order["count"])
     if "seconds" in order:
-        timer = threading.Timer(order["seconds"], die)
-        timer.daemon = True
-        timer.start()
+        time_out(order["seconds"], order.get("since", "start"))
     code = 1
     try:
         main()
