@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from support import ArraySink, ArraySource, FloatRunner, as_generator, small_resnet, translate_array
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, RowBuffer, stream
+from uhrtranslate.engine.generator_transform import FLAT_STD, is_flat
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.geometry import Box, CellGrid, TilePlan
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
@@ -120,6 +123,17 @@ def test_bare_background_gives_no_blow_up(normalizer, mirrored):
     assert 0.5 < inside.std() / tissue[32:96, 32:96].std() < 2
 
 
+@given(st.floats(0, 20), st.integers(0, 255), st.integers(0, 2), st.integers(0, 99))
+def test_cells_are_flat_if_no_channel_varies(deviation, level, channel, seed):
+    grain = np.random.default_rng(seed).normal(level, 2, (31, 47, 3))
+    grain[..., channel] += np.random.default_rng(seed + 1).normal(0, deviation, (31, 47))
+    # Part of a larger picture: rows are not one behind the other in memory.
+    cell = np.pad(grain.clip(0, 255).astype(np.uint8), ((5, 5), (5, 5), (0, 0)))[5:-5, 5:-5]
+    most = cell.astype(float).std(axis=(0, 1)).max()
+    assume(abs(most - FLAT_STD) > 1e-6)
+    assert is_flat(cell) == (most < FLAT_STD)
+
+
 @pytest.mark.parametrize("value", [0, 255, 241])
 @pytest.mark.parametrize(
     "normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN()], ids=lambda n: n.name
@@ -159,10 +173,15 @@ def test_a_white_row_after_tissue_is_continuous():
     assert steps.max() < 0.1
 
 
-def test_non_finite_results_are_refused():
+@pytest.mark.parametrize(
+    "values", [[np.nan], [np.inf], [-np.inf], [np.inf, -np.inf]], ids=lambda values: str(values)
+)
+def test_non_finite_results_are_refused(values):
     class Broken(nn.Module):
         def forward(self, x):
-            return x / 0
+            y = x.clone()
+            y[0, 0, 5, : len(values)] = torch.tensor(values)
+            return y
 
     with pytest.raises(UhrError, match="not finite"):
         translate_array(noise(64, 64), Broken(), DN(), cell=64)

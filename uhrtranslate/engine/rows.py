@@ -111,7 +111,7 @@ class RowBuffer:
             raise RuntimeError(f"rows {top} to {bottom} were dropped or never wanted")
         if block.shape[:2] == (box.h, box.w) and (ys[0], xs[0]) == (top, left):
             return block
-        return block[(ys - top)[:, None], xs - left]
+        return block.take(ys - top, axis=0).take(xs - left, axis=1)
 
     def drop_above(self, y: int) -> None:
         """Forget rows above `y`, but for the image's tail."""

@@ -135,15 +135,15 @@ class GeneratorRunner:
 
     def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
         """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
-        stacked = np.stack(pixels)
         if mirror:
             # numpy's reflect goes on beyond one reflection, as torch's does not.
-            stacked = np.pad(
-                stacked, ((0, 0), (mirror, mirror), (mirror, mirror), (0, 0)), mode="reflect"
-            )
-        bytes_ = torch.from_numpy(stacked)
-        if self.device.type == "cuda":  # from pinned memory the copy does not hold up this thread
-            bytes_ = bytes_.pin_memory().to(self.device, non_blocking=True)
+            around = ((mirror, mirror), (mirror, mirror), (0, 0))
+            pixels = [np.pad(part, around, mode="reflect") for part in pixels]
+        on_gpu = self.device.type == "cuda"
+        # From pinned memory the copy does not hold up this thread.
+        bytes_ = torch.empty((len(pixels), *pixels[0].shape), dtype=torch.uint8, pin_memory=on_gpu)
+        np.stack(pixels, out=bytes_.numpy())
+        bytes_ = bytes_.to(self.device, non_blocking=on_gpu)
         x = bytes_.permute(0, 3, 1, 2).float()
         if self.info.in_channels == 1:
             x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
@@ -162,7 +162,8 @@ class GeneratorRunner:
         Raises:
             UhrError: the output is not finite.
         """
-        if not bool(torch.isfinite(y).all()):
+        # A sum of numbers that are all finite is finite; looking at each takes forty times as long.
+        if not bool(torch.isfinite(y.sum())):
             raise UhrError(
                 f"{self.name}: the generator gave values that are not finite; "
                 "use --precision fp32, or check the checkpoint."
