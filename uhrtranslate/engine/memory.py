@@ -18,9 +18,9 @@ _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Memory that the features of one batch may take on a CPU, and that decoded rows may take.
-FEATURE_BYTES = 3 << 30
-ROW_BYTES = 160 << 20
+# Memory that decoded rows may take; and together with the features of one batch on a CPU.
+ROW_BYTES = 768 << 20
+HOST_BYTES = 3 << 30
 # Measured on ResNet generators: the largest feature map is alive this often at once, at most (a
 # padded copy, the convolution's input, output and workspace, the normalized copy); three times in
 # eager forwards on a CPU.
@@ -72,16 +72,26 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     Returns:
         A multiple of the stride, at most 2048.
     """
-    step = math.lcm(128, runner.info.stride)
+    stride = runner.info.stride
+    step = -(-128 // stride) * stride
     per_pixel = batch * bytes_per_pixel(runner)
-    side = math.isqrt(_feature_bytes(runner.device) // (ALIVE * per_pixel)) - 2 * halo
-    if runner.device.type == "cpu":
+    on_gpu = runner.device.type == "cuda"
+    largest = LARGEST_TILE
+    if not on_gpu:
         reused = math.isqrt(REUSED_BLOCK_BYTES // per_pixel) - 2 * halo
         # Unless the halo's share would cost more than is saved.
-        side = reused if reused >= 8 * halo else side
-    rows = ROW_BYTES // (3 * width) - 2 * halo - cell
-    side = min(side, max(rows, cell), LARGEST_TILE)
-    return max(side // step, 1) * step
+        if reused >= 8 * halo:
+            largest = min(largest, reused)
+
+    def fits(side: int) -> bool:
+        features = ALIVE * per_pixel * (side + 2 * halo) ** 2
+        # Fields of a tile reach into cells that begin up to two rows of cells below it, for whose
+        # sake rows are kept anyway: tiles lower than a cell would save little.
+        rows = 3 * width * (side + 2 * halo + 2 * cell) if side > cell else 0
+        room = _gpu_bytes(runner.device) if on_gpu else HOST_BYTES - rows
+        return rows <= ROW_BYTES and features <= room
+
+    return max(filter(fits, range(step, largest + 1, step)), default=step)
 
 
 def choose_batch(runner: GeneratorRunner, side: int) -> int:
@@ -94,13 +104,11 @@ def choose_batch(runner: GeneratorRunner, side: int) -> int:
     if runner.device.type != "cuda":
         return 1
     one = ALIVE * bytes_per_pixel(runner) * side**2
-    return max(1, min(_feature_bytes(runner.device) // one, LARGEST_BATCH))
+    return max(1, min(_gpu_bytes(runner.device) // one, LARGEST_BATCH))
 
 
-def _feature_bytes(device: torch.device) -> int:
-    """Memory for the features of one batch: of a GPU a share of all it has, free or not."""
-    if device.type != "cuda":
-        return FEATURE_BYTES
+def _gpu_bytes(device: torch.device) -> int:
+    """Memory for the features of one batch: a share of all that a GPU has, free or not."""
     return int(torch.cuda.get_device_properties(device).total_memory * SHARE)
 
 
