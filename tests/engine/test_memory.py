@@ -42,8 +42,8 @@ class TestTile:
     def test_wide_slides_do_not_pay_for_it_in_halo(self, usual):
         narrow, wide = (choose_tile(usual, 64, 512, width, 1) for width in (5_000, 100_000))
         shares = [(side + 2 * 64) ** 2 / side**2 for side in (narrow, wide)]
-        assert max(shares) < 1.25
-        assert shares[1] < 1.03 * shares[0]
+        assert shares[1] < 1.3
+        assert shares[1] < 1.05 * shares[0]
 
     def test_is_a_multiple_of_the_stride(self):
         odd = as_generator(ResnetGenerator(n_blocks=1), stride=100)

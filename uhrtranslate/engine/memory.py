@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Memory that decoded rows may take; and together with the features of one batch on a CPU.
-ROW_BYTES = 768 << 20
+ROW_BYTES = 640 << 20
 HOST_BYTES = 3 << 30
 # Measured on ResNet generators: the largest feature map is alive this often at once, at most (a
 # padded copy, the convolution's input, output and workspace, the normalized copy); three times in
