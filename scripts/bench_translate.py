@@ -8,10 +8,11 @@ each run a process of its own, interleaved, medians. Patch-IN is what the public
 bare cell alone, one forward (`--norm in --pad reflect`). What a run costs whatever the image's size
 (starting up, measuring the halo) is measured by a run over 16 px and subtracted.
 
-Scaling: a tiny or small generator over virtual slides that make their pixels on request, DN, whole
-pipeline with the pyramid written; peak resident memory of each process, and time per pixel, from
-which what a run of 16 px takes is subtracted. With the tiny generator it is what goes on beside a
-fast device; of that the calling thread's time cannot be shared out among processors.
+Scaling: a tiny, small or usual generator over virtual slides that make their pixels on request, DN,
+whole pipeline with the pyramid written; peak resident memory of each process, and time per pixel,
+from which what a run of 16 px takes is subtracted. With the tiny generator it is what goes on
+beside a fast device; of that the calling thread's time cannot be shared out among processors.
+With `--device cuda --scaling usual --sizes 50000` it is a slide on a GPU.
 """
 
 import argparse
@@ -93,7 +94,9 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
                 "cpu_s": usage.ru_utime + usage.ru_stime,
                 "wall_s": result.seconds,
                 "serial_s": serial,
+                "device_s": result.device_seconds,
                 "peak_mb": usage.ru_maxrss / 1024,
+                "gpu_mb": torch.cuda.max_memory_allocated() / 2**20,
                 "tile": result.tile,
                 "halo": result.halo,
             }
@@ -145,7 +148,11 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000])
-    parser.add_argument("--scaling", choices=["tiny", "small"], default="tiny", help="generator")
+    parser.add_argument(
+        "--scaling", choices=["tiny", "small", "usual"], default="tiny", help="generator"
+    )
+    parser.add_argument("--device", default="cpu", help="as of uhrt translate")
+    parser.add_argument("--precision", default="fp32", help="likewise")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -166,17 +173,20 @@ def main() -> None:
                 f"{row['wall_ratio']:8.2f}{row['tile']:7}{row['halo']:6}"
             )
     if given.sizes:
-        idle = measure(given.scaling, 16, given.threads, norm="dn", cell=16)
+        how = {"norm": "dn", "device": given.device, "precision": given.precision}
+        idle = measure(given.scaling, 16, given.threads, cell=16, **how)
         report["memory"] = memory = {}
         print(f"\nDN with a {given.scaling} generator, whole pipeline:")
         for size in given.sizes:
-            memory[size] = row = measure(given.scaling, size, given.threads, norm="dn")
+            memory[size] = row = measure(given.scaling, size, given.threads, **how)
             for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
                 row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
             print(
-                f"{size:,} px square: peak {row['peak_mb']:.0f} MB, {row['wall_s']:.1f} s, "
+                f"{size:,} px square: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of a "
+                f"GPU, {row['wall_s']:.1f} s, "
                 f"{row['ns_per_px']:.1f} ns per px, of the calling thread "
-                f"{row['serial_ns_per_px']:.1f}",
+                f"{row['serial_ns_per_px']:.1f}, device at work "
+                f"{row['device_s'] / row['wall_s']:.0%}",
                 flush=True,
             )
         peaks = [row["peak_mb"] for row in memory.values()]

@@ -52,6 +52,7 @@ def test_speed_can_be_chosen(uhrt, folder, tmp_path):
     record, exact, _ = run("--tile", "128", "--profile", trace)
     assert set(record["stages"]) == {"read", "statistics", "dense", "write"}
     assert 0 < sum(record["stages"].values()) < record["seconds"]
+    assert 0 < record["device_seconds"] < record["seconds"]
     names = {event["name"] for event in json.loads(trace.read_text())["traceEvents"]}
     assert {"read", "dense", "write", "tiles", "statistics of cells"} <= names
     record, shared, _ = run("--tile", "128", "--device", "cpu,cpu", "--batch", "auto")

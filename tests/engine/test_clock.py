@@ -35,11 +35,30 @@ def test_getting_items_is_waiting():
     assert clock.seconds["read"] >= 0.03
 
 
+def test_devices_work_beside_each_other():
+    clock = Clock()
+    meeting = threading.Barrier(3)
+
+    def work():
+        with clock.at_work("tiles"):
+            meeting.wait(30)
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    meeting.wait(30)
+    for thread in threads:
+        thread.join()
+    assert clock.device_seconds >= 0.1
+    assert clock.seconds == {}
+
+
 def test_traces_are_chromes(tmp_path):
     clock = Clock(traced=True)
 
     def work():
-        with clock.span("tiles"):
+        with clock.at_work("tiles"):
             time.sleep(0.01)
 
     with clock.waiting("dense"):

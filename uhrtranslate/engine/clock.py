@@ -19,14 +19,21 @@ class Clock:
     """Adds up how long the run waits for each of its stages, and keeps a trace if asked to.
 
     The thread that runs the engine is always waiting for one stage, so the sums of `seconds` are
-    the time of the run; spans of other threads (`span`) are in the trace alone.
+    the time of the run. How long devices work is added up apart (`at_work`): beside each other
+    they may do so for longer than the run takes.
 
     Args:
         traced: keep each span for `write_trace`.
+
+    Attributes:
+        seconds: that the run waited for each stage.
+        device_seconds: that devices worked, all of them together.
     """
 
     def __init__(self, traced: bool = False) -> None:
         self.seconds: dict[str, float] = {}
+        self.device_seconds = 0.0
+        self._lock = threading.Lock()
         self._began = self._mark = time.perf_counter()
         self._stack: list[str] = []
         self._spans: list[tuple[str, int, float, float]] | None = [] if traced else None
@@ -35,7 +42,7 @@ class Clock:
     @contextmanager
     def waiting(self, stage: str) -> Iterator[None]:
         """The engine waits for a stage within the block, but where another block is within."""
-        with self.span(stage):
+        with self._span(stage):
             self._charge()
             self._stack.append(stage)
             try:
@@ -64,8 +71,16 @@ class Clock:
         self._mark = now
 
     @contextmanager
-    def span(self, name: str) -> Iterator[None]:
-        """Work of any thread, for the trace."""
+    def at_work(self, name: str) -> Iterator[None]:
+        """A device works within the block, on what has this name in the trace; in any thread."""
+        began = time.perf_counter()
+        with self._span(name):
+            yield
+        with self._lock:
+            self.device_seconds += time.perf_counter() - began
+
+    @contextmanager
+    def _span(self, name: str) -> Iterator[None]:
         if self._spans is None or len(self._spans) >= _MOST_SPANS:
             yield
             return

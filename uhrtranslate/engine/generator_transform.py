@@ -124,7 +124,7 @@ class GeneratorTransform:
     def _record(self, runner: GeneratorRunner, cells: Sequence[Pixels]) -> Moments:
         mirror = self.plan.halo if self.plan.mirrored else 0
         rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
-        with self._clock.span("statistics of cells"):
+        with self._clock.at_work("statistics of cells"):
             parts = in_parts(
                 cells, lambda some: [runner.record(runner.to_input(some, mirror), rule)]
             )
@@ -145,7 +145,7 @@ class GeneratorTransform:
             done = zip(runner.to_pixels(y), tiles, strict=True)
             return [pixels[tile.crop] for pixels, tile in done]
 
-        with self._clock.span("tiles"):
+        with self._clock.at_work("tiles"):
             return in_parts(list(zip(*batch, strict=True)), translate)
 
 

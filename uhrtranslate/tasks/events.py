@@ -56,6 +56,7 @@ class TranslateResult:
         seconds: wall time.
         stages: of it, seconds that were spent waiting for each stage: read, statistics, dense,
             write.
+        device_seconds: how long devices worked for it, all of them together; None without any.
         preview: path of the preview, if one was asked for.
     """
 
@@ -80,6 +81,7 @@ class TranslateResult:
     seams: float | None = None
     seconds: float | None = None
     stages: dict[str, float] | None = None
+    device_seconds: float | None = None
     preview: str | None = None
 
 

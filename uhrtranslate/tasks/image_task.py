@@ -191,6 +191,7 @@ def process_slide(
         seams=_seams(view, target, plan.grid.cell),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+        device_seconds=round(clock.device_seconds, 3) or None,
         preview=str(preview) if preview else None,
     )
     on_event(result)
