@@ -139,11 +139,9 @@ class GeneratorRunner:
             # numpy's reflect goes on beyond one reflection, as torch's does not.
             around = ((mirror, mirror), (mirror, mirror), (0, 0))
             pixels = [np.pad(part, around, mode="reflect") for part in pixels]
-        on_gpu = self.device.type == "cuda"
-        # From pinned memory the copy does not hold up this thread.
-        bytes_ = torch.empty((len(pixels), *pixels[0].shape), dtype=torch.uint8, pin_memory=on_gpu)
-        np.stack(pixels, out=bytes_.numpy())
-        bytes_ = bytes_.to(self.device, non_blocking=on_gpu)
+        host = self._host_bytes(len(pixels), *pixels[0].shape)
+        np.stack(pixels, out=host.numpy())
+        bytes_ = host.to(self.device, non_blocking=True)
         x = bytes_.permute(0, 3, 1, 2).float()
         if self.info.in_channels == 1:
             x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
@@ -171,5 +169,9 @@ class GeneratorRunner:
         low, high = self.info.value_range
         # Half up, as torchvision's save_image rounds.
         bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-        return list(rgb)
+        rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+        return list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
+
+    def _host_bytes(self, *shape: int) -> Tensor:
+        """Memory for pixels; pinned, if a GPU is to copy them, which it then does by itself."""
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
