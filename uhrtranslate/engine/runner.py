@@ -160,7 +160,8 @@ class GeneratorRunner:
         Raises:
             UhrError: the output is not finite.
         """
-        # A sum of numbers that are all finite is finite; looking at each takes forty times as long.
+        # A sum is finite only if all of its numbers are, and takes a fortieth of looking at each.
+        # Finite ones so large that their sum is not are no picture either.
         if not bool(torch.isfinite(y.sum())):
             raise UhrError(
                 f"{self.name}: the generator gave values that are not finite; "
