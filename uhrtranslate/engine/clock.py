@@ -81,6 +81,7 @@ class Clock:
 
     @contextmanager
     def _span(self, name: str) -> Iterator[None]:
+        """What this thread does within the block, for the trace."""
         if self._spans is None or len(self._spans) >= _MOST_SPANS:
             yield
             return

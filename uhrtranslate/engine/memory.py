@@ -103,8 +103,8 @@ def choose_batch(runner: GeneratorRunner, side: int) -> int:
     """
     if runner.device.type != "cuda":
         return 1
-    one = ALIVE * bytes_per_pixel(runner) * side**2
-    return max(1, min(_gpu_bytes(runner.device) // one, LARGEST_BATCH))
+    fitting = _gpu_bytes(runner.device) // memory_needed(runner, side**2)
+    return max(1, min(fitting, LARGEST_BATCH))
 
 
 def _gpu_bytes(device: torch.device) -> int:
