@@ -48,7 +48,8 @@ def many(folder: Path, count: int) -> dict[str, object]:
     """Translate `count` slides in this process; memory after each, in MB."""
     from uhrtranslate.io import Found
     from uhrtranslate.options import make_options
-    from uhrtranslate.tasks.batch import Item, translate_many
+    from uhrtranslate.runs.items import Item
+    from uhrtranslate.tasks.translate import translate_many
 
     sizes = [(600 + 37 * (i % 7), 400 + 53 * (i % 5)) for i in range(count)]
     inputs = [slide(folder / f"{i:03}.tif", *size) for i, size in enumerate(sizes)]
@@ -72,7 +73,8 @@ def at_once(folder: Path, count: int, most: int, repeat: int) -> dict[str, float
     """Median seconds that `count` small slides take in this process, by how many are at work."""
     from uhrtranslate.io import Found
     from uhrtranslate.options import make_options
-    from uhrtranslate.tasks.batch import Item, translate_many
+    from uhrtranslate.runs.items import Item
+    from uhrtranslate.tasks.translate import translate_many
 
     inputs = [slide(folder / f"{i:03}.tif", 300, 300) for i in range(count)]
     items = [Item(Found(path, folder)) for path in inputs]
@@ -89,7 +91,8 @@ def at_once(folder: Path, count: int, most: int, repeat: int) -> dict[str, float
 
 def one(source: Path, target: Path, states: bool, side: int) -> dict[str, float]:
     """Translate a slide in this process, with states or without."""
-    from uhrtranslate.io import journal, pyramid
+    from uhrtranslate.io.files import journal
+    from uhrtranslate.io.writers import pyramid
     from uhrtranslate.tasks import translate
 
     saved: list[float] = []

@@ -13,7 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from uhrtranslate.training.data import batches, open_patches
+from uhrtranslate.training.data.patches import batches, open_patches
 from uhrtranslate.training.options import DataOptions
 
 

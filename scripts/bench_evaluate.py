@@ -47,9 +47,9 @@ def write(path: Path, side: int, seams: bool) -> None:
 
 def measure(source: str, result: str) -> None:
     """One evaluation; prints seconds, CPU seconds, MB and what was found."""
+    from uhrtranslate.evaluation.options import EvaluateOptions
     from uhrtranslate.options import validated
     from uhrtranslate.tasks.evaluate import evaluate
-    from uhrtranslate.tasks.evaluate_options import EvaluateOptions
 
     began, cpu = time.perf_counter(), time.process_time()
     found = evaluate(result, validated(EvaluateOptions, {"source": source}))

@@ -49,7 +49,7 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.normalizers import DN
-from uhrtranslate.tasks.masks import make_masking
+from uhrtranslate.runs.masks import make_masking
 
 GLASS = 243
 # Centre and half axes of the pieces of tissue, in shares of the slide: together 20% of it.

@@ -41,7 +41,7 @@ from uhrtranslate.engine import (
     Lanes,
     stream,
 )
-from uhrtranslate.engine.memory import ALIVE, bytes_per_pixel
+from uhrtranslate.engine.forward.memory import ALIVE, bytes_per_pixel
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.normalizers import DN, PatchIN

@@ -24,10 +24,10 @@ from uhrtranslate.engine import ColourTransform
 from uhrtranslate.enhance import Tally, illuminance
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.options import EnhanceOptions, StainOptions
+from uhrtranslate.recipes.enhancer import Enhancer
+from uhrtranslate.recipes.stain_normalizer import StainNormalizer, find_reference
+from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.stain import METHODS, colour_map
-from uhrtranslate.tasks.enhance import Enhancer
-from uhrtranslate.tasks.image_task import process_file
-from uhrtranslate.tasks.stain_normalize import StainNormalizer, find_reference
 
 
 class Copier(StainNormalizer):

@@ -33,8 +33,8 @@ from torch import nn
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.options import make_options
-from uhrtranslate.tasks.image_task import process_slide
-from uhrtranslate.tasks.translate import Translator
+from uhrtranslate.recipes.translator import Translator
+from uhrtranslate.runs.one_image import process_slide
 
 CELL = 512
 METHODS = {

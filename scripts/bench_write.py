@@ -70,8 +70,8 @@ class Pixels:
 
 
 def write_uhrt(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
-    from uhrtranslate.io.metadata import OutputSpec
-    from uhrtranslate.io.pyramid import PyramidWriter
+    from uhrtranslate.io.writers.metadata import OutputSpec
+    from uhrtranslate.io.writers.pyramid import PyramidWriter
 
     spec = OutputSpec(
         pixels.size,

@@ -167,7 +167,7 @@ def test_every_config_is_valid(path):
 def test_doctests_of_public_functions():
     import doctest
 
-    from uhrtranslate.engine import layers
+    from uhrtranslate.engine.forward import layers
 
     outcome = doctest.testmod(layers)
     assert outcome.attempted > 0

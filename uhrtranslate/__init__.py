@@ -7,6 +7,8 @@ The names below are loaded when they are first used, so that importing the packa
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from uhrtranslate.version import __version__
+
 if TYPE_CHECKING:
     from uhrtranslate.engine import replace_norms
     from uhrtranslate.errors import UhrError
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from uhrtranslate.models import load_generator
     from uhrtranslate.options import TranslateOptions
     from uhrtranslate.tasks.translate import translate
-
-__version__ = "0.1.0"
 
 __all__ = [
     "TranslateOptions",

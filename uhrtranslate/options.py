@@ -19,6 +19,7 @@ StainMethod = Literal[
     "macenko", "vahadane", "reinhard", "reinhard-plain", "histogram", "stainnet", "model"
 ]
 Format = Literal["tiff", "ome-tiff", "svs", "ome-zarr"]
+Colour = tuple[int, int, int]
 
 
 def parse_region(value: object) -> object:
@@ -208,6 +209,37 @@ class EnhanceOptions(ImageOptions):
 
 
 Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse_background(text: str) -> Colour | None:
+    """What stands in place of cells without tissue.
+
+    Args:
+        text: `keep` for the image's own pixels, or a colour: a name of CSS, `#rrggbb`, or `R,G,B`.
+
+    Returns:
+        RGB in 0..255; None for `keep`.
+
+    Raises:
+        OptionError: it is none of these.
+    """
+    from PIL import ImageColor  # loaded late: the command line asks for options before it works
+
+    wrong = OptionError(
+        f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
+    )
+    if text == "keep":
+        return None
+    try:
+        if "," in text and "(" not in text:
+            colour = tuple(int(part) for part in text.split(","))
+        else:
+            colour = ImageColor.getrgb(text)
+    except ValueError:
+        raise wrong from None
+    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+        raise wrong
+    return colour[0], colour[1], colour[2]
 
 
 def make_options(values: dict[str, Any]) -> TranslateOptions:

@@ -19,7 +19,9 @@ import time
 import torch
 
 from uhrtranslate.cli import main
-from uhrtranslate.io import SlideView, atomic, journal, photo_writer, pyramid
+from uhrtranslate.io import SlideView
+from uhrtranslate.io.files import atomic, journal
+from uhrtranslate.io.writers import photo, pyramid
 
 torch.set_num_threads(1)
 
@@ -73,7 +75,7 @@ def arm(point, count):
 
         atomic.PartialOutput._remove = remove
     elif point == "reached":  # between two bands
-        for writer in (pyramid.PyramidWriter, photo_writer.PhotoWriter):
+        for writer in (pyramid.PyramidWriter, photo.PhotoWriter):
 
             def reached(self, y, reached=writer.reached):
                 if fatal():

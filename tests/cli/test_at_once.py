@@ -13,8 +13,10 @@ from support import UHRT, interrupted
 
 from uhrtranslate.io import Found
 from uhrtranslate.options import make_options
-from uhrtranslate.tasks import batch, translate
-from uhrtranslate.tasks.batch import Item, translate_many
+from uhrtranslate.recipes import translator
+from uhrtranslate.runs import many_images
+from uhrtranslate.runs.items import Item
+from uhrtranslate.tasks.translate import translate_many
 
 MODEL = ("--model", "tiny.safetensors")
 
@@ -96,13 +98,13 @@ def options(folder, **more):
 
 def test_as_many_images_as_devices_are_at_work(folder, inputs, tmp_path, monkeypatch):
     together = threading.Barrier(2)
-    process_file = batch.process_file
+    process_file = many_images.process_file
 
     def process(*arguments):
         together.wait(60)  # breaks where a third, or no second, is at work
         return process_file(*arguments)
 
-    monkeypatch.setattr(batch, "process_file", process)
+    monkeypatch.setattr(many_images, "process_file", process)
     paths = [inputs / "slide.tif", inputs / "photo.png", inputs / "more" / "slide.png"]
     items = [Item(Found(path, inputs)) for path in [*paths, inputs / "more" / "again.tif"]]
     results = translate_many(items, tmp_path / "out", options(folder, device="cpu,cpu"))
@@ -112,13 +114,13 @@ def test_as_many_images_as_devices_are_at_work(folder, inputs, tmp_path, monkeyp
 
 def test_the_halo_is_measured_once_for_all_images(folder, inputs, tmp_path, monkeypatch):
     measured = []
-    measure_halo = translate.measure_halo
+    measure_halo = translator.measure_halo
 
     def measure(runner):
         measured.append(runner)
         return measure_halo(runner)
 
-    monkeypatch.setattr(translate, "measure_halo", measure)
+    monkeypatch.setattr(translator, "measure_halo", measure)
     items = [Item(Found(inputs / name, inputs)) for name in ("slide.tif", "photo.png")]
     results = translate_many(items, tmp_path / "out", options(folder))
     assert [result.status for result in results] == ["done"] * 2

@@ -10,12 +10,12 @@ from metrics.planted import as_jpeg, with_tiles
 from PIL import Image
 
 from uhrtranslate.errors import InputError, OptionError
+from uhrtranslate.evaluation.conditions import holds, parse_condition
+from uhrtranslate.evaluation.options import EvaluateOptions
+from uhrtranslate.evaluation.result import as_record, flat_metrics
 from uhrtranslate.io import expand_inputs
 from uhrtranslate.options import validated
-from uhrtranslate.tasks.conditions import holds, parse_condition
 from uhrtranslate.tasks.evaluate import Failed, evaluate, evaluate_many
-from uhrtranslate.tasks.evaluate_options import EvaluateOptions
-from uhrtranslate.tasks.evaluation import as_record, flat_metrics
 
 
 def save(path, pixels):

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from uhrtranslate.cli import report
-from uhrtranslate.tasks.events import Advanced, Started, TranslateResult
+from uhrtranslate.runs.events import Advanced, Started, TranslateResult
 
 
 def done(name, seconds=1.0):

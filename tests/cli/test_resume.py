@@ -15,7 +15,7 @@ import pytest
 import skimage.data
 import tifffile
 
-from uhrtranslate.io.atomic import SUFFIX
+from uhrtranslate.io.files.atomic import SUFFIX
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from support import small_resnet
 from torch import nn
 
-from uhrtranslate.engine import winograd
-from uhrtranslate.engine.convolutions import FastConv2d, ThinConv2d, WinogradConv2d, rewritten
-from uhrtranslate.engine.layers import replace_norms
+from uhrtranslate.engine.forward import winograd
+from uhrtranslate.engine.forward.convolutions import (
+    FastConv2d,
+    ThinConv2d,
+    WinogradConv2d,
+    rewritten,
+)
+from uhrtranslate.engine.forward.layers import replace_norms
 
 needs_onednn = pytest.mark.skipif(not winograd.available(), reason="torch without oneDNN")
 
@@ -109,5 +114,5 @@ def test_reduced_precision_goes_the_usual_way(monkeypatch):
     x = torch.randn(1, 3, 32, 32)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         expected = original(x)
-        monkeypatch.setattr("uhrtranslate.engine.convolutions.winograd_conv2d", None)
+        monkeypatch.setattr("uhrtranslate.engine.forward.convolutions.winograd_conv2d", None)
         assert torch.equal(twin(x), expected)

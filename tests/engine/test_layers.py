@@ -6,8 +6,9 @@ import torch
 from support import as_generator, small_resnet
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, layers
-from uhrtranslate.engine.layers import (
+from uhrtranslate.engine import GeneratorRunner
+from uhrtranslate.engine.forward import layers
+from uhrtranslate.engine.forward.layers import (
     AS_TRAINED,
     PUBLISHED_CELL,
     Applier,

@@ -6,7 +6,8 @@ import pytest
 import torch
 from support import as_generator
 
-from uhrtranslate.engine import GeneratorRunner, choose_batch, choose_tile, memory, memory_needed
+from uhrtranslate.engine import GeneratorRunner, choose_batch, choose_tile, memory_needed
+from uhrtranslate.engine.forward import memory
 from uhrtranslate.models import ResnetGenerator
 
 WIDTHS = (300, 5_000, 20_000, 40_000, 60_000, 100_000, 200_000, 2_000_000)

@@ -8,7 +8,7 @@ from support import ArraySink, ArraySource, FloatRunner, as_generator, small_res
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, RowBuffer, stream
-from uhrtranslate.engine.generator_transform import FLAT_STD, is_flat
+from uhrtranslate.engine.transforms.generator import FLAT_STD, is_flat
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.geometry import Box, CellGrid, TilePlan
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN

@@ -16,8 +16,10 @@ import pytest
 import tifffile
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec, PyramidWriter, disk, open_writer, pyramid, tiff_writer
-from uhrtranslate.io.atomic import SUFFIX, PartialOutput
+from uhrtranslate.io import OutputSpec, PyramidWriter, open_writer
+from uhrtranslate.io.files import disk
+from uhrtranslate.io.files.atomic import SUFFIX, PartialOutput
+from uhrtranslate.io.writers import pyramid, tiff
 
 SPEC = OutputSpec(300, 300, compression="none", tile=64, smallest=100)
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
@@ -137,7 +139,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, p
     if place == "spill":
         monkeypatch.setattr(pyramid._Level, "keep", full)
     elif place == "copy":
-        monkeypatch.setattr(tiff_writer.tifffile.TiffWriter, "write", full)
+        monkeypatch.setattr(tiff.tifffile.TiffWriter, "write", full)
     elif place == "encoder":
         monkeypatch.setattr(pyramid, "halve", full)
     else:

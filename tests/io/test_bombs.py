@@ -10,8 +10,9 @@ from fuzzing import bombs
 from fuzzing.hunt import Victim, death
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import open_slide, photo_reader
-from uhrtranslate.io.encoded_size import encoded_size
+from uhrtranslate.io import open_slide
+from uhrtranslate.io.readers import photo as photo_reader
+from uhrtranslate.io.readers.encoded_size import encoded_size
 
 REFUSED = ("refused",)
 # Claims beside the pixels: what is stated wrongly there does not matter, if it does no harm.

@@ -14,14 +14,14 @@ from uhrtranslate.errors import InputError, MissingExtraError, OutputError
 from uhrtranslate.io import (
     OutputSpec,
     check_complete,
-    ome_zarr_writer,
     open_slide,
     open_view,
     open_writer,
 )
-from uhrtranslate.io.formats import FORMATS, format_of, suffix_of
-from uhrtranslate.io.ome_zarr_writer import ngff_metadata
-from uhrtranslate.io.pyramid import halve
+from uhrtranslate.io.writers import ome_zarr as ome_zarr_writer
+from uhrtranslate.io.writers.formats import FORMATS, format_of, suffix_of
+from uhrtranslate.io.writers.ome_zarr import ngff_metadata
+from uhrtranslate.io.writers.pyramid import halve
 
 SIZE = (1300, 900)
 TISSUE = np.ascontiguousarray(

@@ -7,7 +7,7 @@ import tifffile
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import open_slide
-from uhrtranslate.io.openslide_reader import OpenSlideSlide
+from uhrtranslate.io.readers.openslide import OpenSlideSlide
 
 NDPI = "hamamatsu-ndpi/test3-DAPI-387.ndpi"
 

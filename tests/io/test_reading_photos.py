@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import open_slide, photo_reader
+from uhrtranslate.io import open_slide
+from uhrtranslate.io.readers import photo as photo_reader
 
 
 def whole(path):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import open_slide
-from uhrtranslate.io.openslide_reader import OpenSlideSlide
+from uhrtranslate.io.readers.openslide import OpenSlideSlide
 
 APERIO = "Aperio Image Library v12\r\n421x301 |AppMag = 40|MPP = 0.2520|Date = 01/02/26"
 

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import OutputSpec, PhotoWriter
-from uhrtranslate.io.metadata import SOFTWARE
+from uhrtranslate.io.writers.metadata import SOFTWARE
 
 NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp"]
 
@@ -107,7 +107,7 @@ def test_an_image_too_large_for_its_format_is_refused(tmp_path, name, width, lim
 
 
 def test_an_image_too_large_for_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("uhrtranslate.io.photo_writer.available_memory", lambda: 1e9)
+    monkeypatch.setattr("uhrtranslate.io.writers.photo.available_memory", lambda: 1e9)
     with pytest.raises(OutputError, match=r"needs 2\.0 GB of memory and 1\.0 GB are free"):
         PhotoWriter(tmp_path / "a.png", OutputSpec(20_000, 20_000))
 

@@ -12,7 +12,7 @@ from uhrtranslate.metrics import (
     measure_seams,
     worst_borders,
 )
-from uhrtranslate.metrics.seam_detector import Grid
+from uhrtranslate.metrics.seams.detector import Grid
 
 
 @pytest.fixture(scope="module")

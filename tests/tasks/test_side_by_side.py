@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from uhrtranslate.tasks.events import Advanced
-from uhrtranslate.tasks.side_by_side import side_by_side
+from uhrtranslate.runs.events import Advanced
+from uhrtranslate.runs.side_by_side import side_by_side
 
 
 def deaf(event):

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 
-from uhrtranslate.training.learner import Learner, rate_factor
 from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.run.learner import Learner, rate_factor
 
 PATCH = 64
 # Of the method that is under test; all else is its own default.

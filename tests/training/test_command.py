@@ -16,7 +16,7 @@ from PIL import Image
 from problems import SMALL, recolour, section, write_pair
 from support import UHRT
 
-from uhrtranslate.training.checkpoint import list_checkpoints
+from uhrtranslate.training.run.checkpoint import list_checkpoints
 
 CUT = {
     "method": "cut",

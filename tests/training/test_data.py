@@ -11,10 +11,10 @@ from PIL import Image
 from problems import recolour, section
 
 from uhrtranslate.errors import InputError, OptionError
-from uhrtranslate.training.augment import as_floats, jitter
-from uhrtranslate.training.data import batches, epoch_length, open_patches
+from uhrtranslate.training.data.augment import as_floats, jitter
+from uhrtranslate.training.data.patches import batches, epoch_length, open_patches
+from uhrtranslate.training.data.pictures import window_share
 from uhrtranslate.training.options import DataOptions
-from uhrtranslate.training.pictures import window_share
 
 
 @pytest.fixture

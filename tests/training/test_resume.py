@@ -16,7 +16,7 @@ from support import UHRT
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.tasks.train import read_train_options, resume_training, train
-from uhrtranslate.training.checkpoint import list_checkpoints, load_state
+from uhrtranslate.training.run.checkpoint import list_checkpoints, load_state
 
 # With what has a memory of its own: a pool, dropout, a mean of weights, drawn places.
 CYCLEGAN = {

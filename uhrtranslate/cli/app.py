@@ -9,7 +9,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from uhrtranslate import __version__
 from uhrtranslate.cli import (
     compare,
     doctor,
@@ -24,6 +23,7 @@ from uhrtranslate.cli import (
     validate,
 )
 from uhrtranslate.cli.report import Terminated
+from uhrtranslate.version import __version__
 
 app = typer.Typer(
     name="uhrt",

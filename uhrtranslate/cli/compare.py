@@ -8,7 +8,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Report, errors_as_sentences, print_json
 from uhrtranslate.options import Compression, make_options, read_config
-from uhrtranslate.tasks.events import TranslatePlan, TranslateResult
+from uhrtranslate.runs.events import TranslatePlan, TranslateResult
 
 EXAMPLES = """[bold]Examples[/bold]
 

@@ -92,15 +92,16 @@ def enhance(
             )
         items = find_items(inputs or [], None)
 
-        from uhrtranslate.tasks import enhance as task
-        from uhrtranslate.tasks.batch import recolour_many
+        from uhrtranslate.tasks.enhance import enhance as run
 
-        goal = task.find_tally(reference, options)
-        if save_reference:
-            task.save_tally(save_reference, goal)
-        pooled = task.pool_tally([item.input for item in items], options) if pool else None
-        recipe = task.Enhancer(options, goal, pooled)
         with Report(as_json, quiet, len(items)) as report:
-            recolour_many(items, output, recipe, report.event)
+            run(
+                items,
+                output,
+                options,
+                reference,
+                histogram=save_reference,
+                on_event=report.event,
+            )
     if report.failures:
         raise typer.Exit(1)

@@ -14,7 +14,7 @@ from uhrtranslate.cli.report import errors_as_sentences, print_error
 from uhrtranslate.errors import OptionError
 
 if TYPE_CHECKING:
-    from uhrtranslate.tasks.evaluation import Evaluation
+    from uhrtranslate.evaluation.result import Evaluation
 
 AGAINST, PATCHES, OUTPUT = "Compared with", "Patches", "Output"
 
@@ -148,13 +148,13 @@ def evaluate(
     }  # fmt: skip
     failures: list[str] = []
     with errors_as_sentences(debug):
+        from uhrtranslate.evaluation.conditions import holds, parse_condition
+        from uhrtranslate.evaluation.options import EvaluateOptions
+        from uhrtranslate.evaluation.page import STEM, check_free, write_report
+        from uhrtranslate.evaluation.result import as_record, flat_metrics
         from uhrtranslate.io import expand_inputs
         from uhrtranslate.options import validated
         from uhrtranslate.tasks import evaluate as task
-        from uhrtranslate.tasks.conditions import holds, parse_condition
-        from uhrtranslate.tasks.evaluate_options import EvaluateOptions
-        from uhrtranslate.tasks.evaluation import as_record, flat_metrics
-        from uhrtranslate.tasks.report import STEM, check_free, write_report
 
         conditions = [parse_condition(text) for text in fail_if or []]
         options = validated(EvaluateOptions, flags)

@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.text import Text
 
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.tasks.events import (
+from uhrtranslate.runs.events import (
     Advanced,
     Event,
     Started,

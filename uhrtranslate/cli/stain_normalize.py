@@ -8,14 +8,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.cli.translate import find_items
-from uhrtranslate.errors import OptionError
-from uhrtranslate.options import (
-    ImageOptions,
-    StainMethod,
-    StainOptions,
-    TranslateOptions,
-    validated,
-)
+from uhrtranslate.options import StainMethod, StainOptions, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -104,30 +97,18 @@ def stain_normalize(
         options = validated(StainOptions, given)
         items = find_items(inputs or [], None)
 
-        from uhrtranslate.io import Found
-        from uhrtranslate.tasks import stain_normalize as task
-        from uhrtranslate.tasks.batch import recolour_many
-        from uhrtranslate.tasks.image_task import Recipe
-        from uhrtranslate.tasks.translate import Translator
+        from uhrtranslate.tasks.stain_normalize import stain_normalize as run
 
-        reference = None
-        if target is not None:
-            if method in ("stainnet", "model"):
-                raise OptionError("--target: a network knows its own; leave it out.")
-            reference = task.find_reference(target, [item.input for item in items], options)
-        if method == "model":
-            shared = options.model_dump(include=set(ImageOptions.model_fields))
-            recipe: Recipe = Translator(validated(TranslateOptions, {"model": model, **shared}))
-        else:
-            recipe = task.StainNormalizer(options, reference, qc)
-        if reference and save_fit:
-            task.save_fit(save_fit, options, reference.fit)
-        if reference and distill:
-            first = next((i.input.path for i in items if isinstance(i.input, Found)), None)
-            if first is not None:
-                network = task.distil_normalizer(first, reference, options)
-                task.save_stainnet(distill, network)
         with Report(as_json, quiet, len(items)) as report:
-            recolour_many(items, output, recipe, report.event)
+            run(
+                items,
+                output,
+                options,
+                target,
+                fit=save_fit,
+                network=distill,
+                qc=qc,
+                on_event=report.event,
+            )
     if report.failures:
         raise typer.Exit(1)

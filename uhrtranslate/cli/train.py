@@ -13,7 +13,7 @@ from uhrtranslate.cli.report import errors_as_sentences, print_json
 from uhrtranslate.errors import OptionError
 
 if TYPE_CHECKING:
-    from uhrtranslate.training.loop import TrainingProgress
+    from uhrtranslate.training.run.loop import TrainingProgress
 
 EXAMPLES = """[bold]Examples[/bold]
 

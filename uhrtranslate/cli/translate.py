@@ -13,7 +13,7 @@ from uhrtranslate.errors import OptionError
 from uhrtranslate.options import make_options, read_config
 
 if TYPE_CHECKING:
-    from uhrtranslate.tasks.batch import Item
+    from uhrtranslate.runs.items import Item
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -117,7 +117,7 @@ def translate(
 
         items = find_items(inputs or [], manifest)
 
-        from uhrtranslate.tasks.batch import plan_many, translate_many
+        from uhrtranslate.tasks.translate import plan_many, translate_many
 
         with Report(as_json, quiet, len(items)) as report:
             run = plan_many if dry_run else translate_many
@@ -129,8 +129,8 @@ def translate(
 def find_items(inputs: list[str], manifest: Path | None) -> "list[Item]":
     """What the user named: on the command line, on stdin, in a manifest."""
     from uhrtranslate.io import expand_inputs
-    from uhrtranslate.tasks.batch import Item
-    from uhrtranslate.tasks.manifest import read_manifest
+    from uhrtranslate.runs.items import Item
+    from uhrtranslate.runs.manifest import read_manifest
 
     if not inputs and manifest is None:
         raise OptionError(

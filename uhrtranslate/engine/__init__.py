@@ -1,19 +1,24 @@
 """The streaming engine: the only place where normalizers, generators and images meet."""
 
-from uhrtranslate.engine.clock import Clock
-from uhrtranslate.engine.colour_transform import ColourTable, ColourTransform
-from uhrtranslate.engine.compiled import CompiledRunner
-from uhrtranslate.engine.devices import DTYPES, choose_device, choose_devices, fast_precisions
-from uhrtranslate.engine.generator_transform import GeneratorTransform
-from uhrtranslate.engine.lanes import Lanes
-from uhrtranslate.engine.layers import replace_norms
-from uhrtranslate.engine.loop import stream
-from uhrtranslate.engine.masking import Masking
-from uhrtranslate.engine.memory import choose_batch, choose_tile, memory_needed
-from uhrtranslate.engine.receptive_field import measure_halo
-from uhrtranslate.engine.rows import RowBuffer, Source
-from uhrtranslate.engine.runner import GeneratorRunner
-from uhrtranslate.engine.transform import Transform
+from uhrtranslate.engine.forward.compiled import CompiledRunner
+from uhrtranslate.engine.forward.devices import (
+    DTYPES,
+    choose_device,
+    choose_devices,
+    fast_precisions,
+)
+from uhrtranslate.engine.forward.layers import replace_norms
+from uhrtranslate.engine.forward.memory import choose_batch, choose_tile, memory_needed
+from uhrtranslate.engine.forward.receptive_field import measure_halo
+from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.engine.stream.clock import Clock
+from uhrtranslate.engine.stream.lanes import Lanes
+from uhrtranslate.engine.stream.loop import stream
+from uhrtranslate.engine.stream.masking import Masking
+from uhrtranslate.engine.stream.rows import RowBuffer, Source
+from uhrtranslate.engine.stream.transform import Transform
+from uhrtranslate.engine.transforms.colour import ColourTable, ColourTransform
+from uhrtranslate.engine.transforms.generator import GeneratorTransform
 
 __all__ = [
     "DTYPES",

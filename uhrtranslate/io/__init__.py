@@ -1,20 +1,21 @@
 """Reading slides and photos, writing pyramids and photos; no torch."""
 
-from uhrtranslate.io.atomic import can_resume, discard_state
 from uhrtranslate.io.complete import Complete, check_complete
-from uhrtranslate.io.estimate import bytes_per_pixel
-from uhrtranslate.io.fingerprint import Fingerprint, fingerprint
-from uhrtranslate.io.formats import suffix_of
-from uhrtranslate.io.inputs import Found, Missing, expand_inputs, result_stem
-from uhrtranslate.io.metadata import OutputSpec
-from uhrtranslate.io.photo_writer import PhotoWriter
+from uhrtranslate.io.files.atomic import can_resume, discard_state
+from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
+from uhrtranslate.io.files.inputs import Found, Missing, expand_inputs, result_stem
+from uhrtranslate.io.opening import open_slide
 from uhrtranslate.io.pixels import Pixels, to_bits
-from uhrtranslate.io.pyramid import PyramidWriter
-from uhrtranslate.io.slide import Level, Slide, SlideInfo, open_slide
-from uhrtranslate.io.thumbnails import bilinear_thumbnail, thumbnail
+from uhrtranslate.io.slide import Level, Slide, SlideInfo
+from uhrtranslate.io.thumbnails import bilinear_thumbnail, slide_thumbnail, thumbnail
 from uhrtranslate.io.view import SlideView, open_view, resized
 from uhrtranslate.io.virtual import VirtualSlide
-from uhrtranslate.io.writer import OUTPUT_SUFFIXES, Sink, open_writer
+from uhrtranslate.io.writers.estimate import bytes_per_pixel
+from uhrtranslate.io.writers.formats import suffix_of
+from uhrtranslate.io.writers.metadata import OutputSpec
+from uhrtranslate.io.writers.opening import OUTPUT_SUFFIXES, Sink, open_writer
+from uhrtranslate.io.writers.photo import PhotoWriter
+from uhrtranslate.io.writers.pyramid import PyramidWriter
 
 __all__ = [
     "OUTPUT_SUFFIXES",
@@ -44,6 +45,7 @@ __all__ = [
     "open_writer",
     "resized",
     "result_stem",
+    "slide_thumbnail",
     "suffix_of",
     "thumbnail",
     "to_bits",

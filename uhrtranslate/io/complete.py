@@ -9,8 +9,8 @@ import tifffile
 from PIL import ExifTags, Image
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io.photo_writer import PHOTO_FORMATS
-from uhrtranslate.io.slide import open_slide
+from uhrtranslate.io.opening import open_slide
+from uhrtranslate.io.writers.photo import PHOTO_FORMATS
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 

@@ -3,19 +3,31 @@
 from pathlib import Path
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io.openslide_reader import OpenSlideSlide
-from uhrtranslate.io.photo_reader import PhotoSlide
+from uhrtranslate.io.readers.ome_zarr import ZarrSlide
+from uhrtranslate.io.readers.openslide import OpenSlideSlide
+from uhrtranslate.io.readers.photo import PhotoSlide
+from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
+from uhrtranslate.io.readers.tiff_chain import check_chain
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
-from uhrtranslate.io.tiff_chain import check_chain
-from uhrtranslate.io.tiff_reader import TiffSlide, open_direct
-from uhrtranslate.io.zarr_reader import ZarrSlide
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
 
 
-def open_with_any_reader(path: Path, deep: bool = False) -> Slide:
-    """Try OpenSlide, tifffile, then Pillow; see `open_slide`."""
+def open_slide(path: str | Path, deep: bool = False) -> Slide:
+    """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
+
+    OpenSlide is asked first, then tifffile, then Pillow.
+
+    Args:
+        path: of the file; for formats of several files the one that OpenSlide takes.
+        deep: give pixels of 16 bits where the file has more than 8 and tifffile, zarr or (grey
+            alone) Pillow reads it; else all pixels are scaled to 8.
+
+    Raises:
+        InputError: the file is missing, empty or damaged, or no reader takes it.
+    """
+    path = Path(path)
     if path.suffix.lower() == ".zarr" and path.is_dir():
         return ZarrSlide(path, deep)
     _check_file(path)

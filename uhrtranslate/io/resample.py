@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from uhrtranslate.geometry.tiles import spans
-from uhrtranslate.io.block_cache import BlockCache
 from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.slide import Slide
 
 BLOCK = 512

@@ -6,7 +6,6 @@ caller needs to know which of them it reads.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -131,22 +130,6 @@ class Slide(Protocol):
         """
         ...
 
-    def thumbnail(self, max_side: int) -> Pixels:
-        """A small view of the whole slide, antialiased and never enlarged.
-
-        Args:
-            max_side: larger side in px, at least 1.
-
-        Returns:
-            RGB, [h, w, 3] uint8.
-        """
-        from uhrtranslate.io.thumbnails import thumbnail  # it is made of views, which need slides
-        from uhrtranslate.io.view import open_view
-
-        shrink = min(max_side / max(self.info.width, self.info.height), 1)
-        size = (max(round(side * shrink), 1) for side in (self.info.width, self.info.height))
-        return thumbnail(open_view(self), *size)
-
     def close(self) -> None:
         """Give the file back; nothing can be read afterwards."""
         ...
@@ -209,19 +192,3 @@ def read_padded(
 
 class NotForThisReaderError(Exception):
     """A reader does not take a file; another one may. Its text says why, in a few words."""
-
-
-def open_slide(path: str | Path, deep: bool = False) -> Slide:
-    """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
-
-    Args:
-        path: of the file; for formats of several files the one that OpenSlide takes.
-        deep: give pixels of 16 bits where the file has more than 8 and tifffile, zarr or (grey
-            alone) Pillow reads it; else all pixels are scaled to 8.
-
-    Raises:
-        InputError: the file is missing, empty or damaged, or no reader takes it.
-    """
-    from uhrtranslate.io.opening import open_with_any_reader  # the readers need this module
-
-    return open_with_any_reader(Path(path), deep)

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.io.pixels import Pixels, to_bits
-from uhrtranslate.io.view import SlideView, resized
+from uhrtranslate.io.slide import Slide
+from uhrtranslate.io.view import SlideView, open_view, resized
 
 # Side of what is read at once for the bilinear thumbnail.
 PIECE = 2048
@@ -24,6 +25,22 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
     """
     pixels = resized(view, width, height).read(0, 0, width, height)
     return to_bits(pixels, view.info.bits)
+
+
+def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
+    """A small view of a whole slide, antialiased and never enlarged.
+
+    Args:
+        slide: of which level 0 is shown.
+        max_side: larger side in px, at least 1.
+
+    Returns:
+        RGB, [h, w, 3] uint8.
+    """
+    info = slide.info
+    shrink = min(max_side / max(info.width, info.height), 1)
+    width, height = (max(round(side * shrink), 1) for side in (info.width, info.height))
+    return thumbnail(open_view(slide), width, height)
 
 
 def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:

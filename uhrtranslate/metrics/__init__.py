@@ -3,7 +3,6 @@
 What a network computes (features, LPIPS, a classifier) is in `uhrtranslate.extractors`.
 """
 
-from uhrtranslate.metrics.borders import Border, heat_map, measure_borders, worst_borders
 from uhrtranslate.metrics.niqe import (
     NiqeModel,
     dump_niqe,
@@ -33,10 +32,11 @@ from uhrtranslate.metrics.preservation import (
     histogram,
     histogram_correlation,
 )
-from uhrtranslate.metrics.seam_detector import Grid, find_grid
-from uhrtranslate.metrics.seam_figures import Seams, measure_seams, search_seams
-from uhrtranslate.metrics.seam_profiles import Profiles, measure_profiles
-from uhrtranslate.metrics.seams import seam_ratio
+from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
+from uhrtranslate.metrics.seams.detector import Grid, find_grid
+from uhrtranslate.metrics.seams.figures import Seams, measure_seams, search_seams
+from uhrtranslate.metrics.seams.profiles import Profiles, measure_profiles
+from uhrtranslate.metrics.seams.ratio import seam_ratio
 from uhrtranslate.metrics.structure import (
     GRADIENT_HALO,
     MS_SSIM_HALO,

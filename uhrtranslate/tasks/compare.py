@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate import __version__
 from uhrtranslate.engine import memory_needed
 from uhrtranslate.errors import OptionError, UhrError
+from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
+from uhrtranslate.evaluation.page import candidate, check_free, lead, record, write_files
+from uhrtranslate.evaluation.pictures import scenes
+from uhrtranslate.evaluation.pixels import read8
+from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
-from uhrtranslate.io.memory import available_memory
+from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.models import Generator, load_generator
 from uhrtranslate.options import TranslateOptions, make_options, validated
+from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.report import Candidate, Page
-from uhrtranslate.tasks.batch import in_a_sentence
+from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.failures import in_a_sentence
+from uhrtranslate.runs.one_image import process_file
+from uhrtranslate.runs.peak import Peak, peak_memory
 from uhrtranslate.tasks.evaluate import evaluate
-from uhrtranslate.tasks.evaluate_options import SMALLEST_GRID, EvaluateOptions
-from uhrtranslate.tasks.evaluate_pixels import read8
-from uhrtranslate.tasks.evaluation import Evaluation
-from uhrtranslate.tasks.events import OnEvent, TranslateResult
-from uhrtranslate.tasks.image_task import process_file
-from uhrtranslate.tasks.peak import Peak, peak_memory
-from uhrtranslate.tasks.report import candidate, check_free, lead, record, write_files
-from uhrtranslate.tasks.report_pictures import scenes
-from uhrtranslate.tasks.translate import Translator
+from uhrtranslate.version import __version__
 
 _log = logging.getLogger(__name__)
 

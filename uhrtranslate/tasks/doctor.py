@@ -17,11 +17,11 @@ import tifffile
 import torch
 from PIL import features
 
-from uhrtranslate import __version__
 from uhrtranslate.io import OutputSpec, open_writer
-from uhrtranslate.io.memory import available_memory
-from uhrtranslate.io.tiff_codecs import COMPRESSIONS
+from uhrtranslate.io.files.memory import available_memory
+from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
 from uhrtranslate.models import bundled_generators
+from uhrtranslate.version import __version__
 
 PACKAGES = (
     "torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs", "pillow",

@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.evaluation import patches, pixels
+from uhrtranslate.evaluation.options import EvaluateOptions
+from uhrtranslate.evaluation.patches import Patches, Sampling
+from uhrtranslate.evaluation.result import Evaluation
+from uhrtranslate.evaluation.seams import evaluate_seams
 from uhrtranslate.extractors import Extractor, InceptionExtractor, Lpips, PlainExtractor
 from uhrtranslate.io import (
     Found,
@@ -21,15 +26,9 @@ from uhrtranslate.io import (
     open_view,
     result_stem,
 )
-from uhrtranslate.io.disk import write_text
+from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.metrics import NiqeModel, dump_niqe, fit_niqe, load_niqe
-from uhrtranslate.tasks import evaluate_patches as patches
-from uhrtranslate.tasks import evaluate_pixels as pixels
-from uhrtranslate.tasks.batch import in_a_sentence
-from uhrtranslate.tasks.evaluate_options import EvaluateOptions
-from uhrtranslate.tasks.evaluate_patches import Patches, Sampling
-from uhrtranslate.tasks.evaluate_seams import evaluate_seams
-from uhrtranslate.tasks.evaluation import Evaluation
+from uhrtranslate.runs.failures import in_a_sentence
 
 # Side of the areas whose colours are compared where no grid is known: the cell of most generators.
 CELL = 512

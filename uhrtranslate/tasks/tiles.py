@@ -13,11 +13,11 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uhrtranslate.errors import InputError, OutputError
-from uhrtranslate.io import Pixels, SlideView, open_slide, open_view
-from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io import Pixels, SlideView, open_slide, open_view, slide_thumbnail
+from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.tissue import detect_tissue
-from uhrtranslate.training.data import partners_by_name
-from uhrtranslate.training.pictures import find_pictures, same_size, window_share
+from uhrtranslate.training.data.patches import partners_by_name
+from uhrtranslate.training.data.pictures import find_pictures, same_size, window_share
 
 MANIFEST = "tiles.csv"
 THUMBNAIL = 1024
@@ -159,7 +159,7 @@ def _places(view: SlideView, options: TileOptions) -> Iterator[_Place]:
     step, size = options.size - options.overlap, options.size
     share = None
     if options.tissue > 0:
-        mask = detect_tissue(view.slide.thumbnail(THUMBNAIL))
+        mask = detect_tissue(slide_thumbnail(view.slide, THUMBNAIL))
         share = window_share(mask, size * mask.shape[1] / view.width)
     for y in range(0, view.height - size + 1, step):
         for x in range(0, view.width - size + 1, step):

@@ -11,20 +11,20 @@ import torch
 
 from uhrtranslate.engine import choose_device
 from uhrtranslate.io import open_slide, open_view
-from uhrtranslate.io.disk import output_errors
+from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.models import Generator, save_native
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
 from uhrtranslate.tasks.translate import translate
-from uhrtranslate.training.checkpoint import drop_newer, load_state
-from uhrtranslate.training.data import Patches, manifest, open_patches
-from uhrtranslate.training.learner import Learner
-from uhrtranslate.training.loop import OnProgress, Training, TrainingProgress
+from uhrtranslate.training.data.patches import Patches, manifest, open_patches
 from uhrtranslate.training.method_options import make_train_options, set_option
 from uhrtranslate.training.methods import PAIRED
 from uhrtranslate.training.options import TrainOptions
-from uhrtranslate.training.parallel import Workgroup, join_workgroup
-from uhrtranslate.training.run import check_data, check_free, create_run, find_run
+from uhrtranslate.training.run.checkpoint import drop_newer, load_state
+from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
+from uhrtranslate.training.run.learner import Learner
+from uhrtranslate.training.run.loop import OnProgress, Training, TrainingProgress
+from uhrtranslate.training.run.parallel import Workgroup, join_workgroup
 
 OnNote = Callable[[str], None]
 """Told in a sentence what begins."""

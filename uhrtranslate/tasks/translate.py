@@ -1,64 +1,25 @@
 """The main job: images through a generator, without seams."""
 
-import copy
-import dataclasses
-from collections.abc import Callable
-from functools import cache, partial
+import logging
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-
-from uhrtranslate.engine import (
-    DTYPES,
-    Clock,
-    CompiledRunner,
-    GeneratorRunner,
-    GeneratorTransform,
-    Lanes,
-    Transform,
-    choose_batch,
-    choose_devices,
-    choose_tile,
-    measure_halo,
-)
+from uhrtranslate.engine import choose_devices
 from uhrtranslate.errors import OptionError
-from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import (
-    Found,
-    SlideView,
-    bilinear_thumbnail,
-    suffix_of,
-    thumbnail,
-)
-from uhrtranslate.models import Generator, load_generator
-from uhrtranslate.normalizers import DN, KIN, TIN, Normalizer, PatchIN
+from uhrtranslate.io import Found, suffix_of
+from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options
-from uhrtranslate.tasks.events import OnEvent, TranslateResult
-from uhrtranslate.tasks.image_task import process_file
-from uhrtranslate.tasks.masks import parse_background
-from uhrtranslate.tasks.outputs import plan_outputs
-from uhrtranslate.tasks.precision import choose_precision
+from uhrtranslate.recipes.translator import Translator
+from uhrtranslate.runs.events import OnEvent, TranslatePlan, TranslateResult
+from uhrtranslate.runs.items import Item, Task
+from uhrtranslate.runs.many_images import needed, run_tasks, sentence_of
+from uhrtranslate.runs.one_image import process_file
+from uhrtranslate.runs.outputs import plan_outputs
+from uhrtranslate.runs.probe import Probe
 
-Answer = TypeVar("Answer")
-# What most generators of the field were trained on, where a checkpoint does not say.
-USUAL_CELL = 512
-# The mirroring of the methods' public code.
-PUBLISHED_HALO = {"dn": 16, "kin": 0, "tin": 0, "in": 0}
-# Options of a translation that change the bytes of its result.
-OF_THE_RESULT = {
-    "norm",
-    "kernel",
-    "kernel_type",
-    "thumbnail",
-    "pad",
-    "precision",
-    "stats_precision",
-    "compile",
-}
-# Added to std before its reciprocal, in DN's public code.
-PUBLISHED_DN_EPS = 1e-7
+_log = logging.getLogger(__name__)
 
 
 def translate(
@@ -93,215 +54,112 @@ def translate(
     return process_file(Translator(chosen, generator), path, target, on_event)
 
 
-class Translator:
-    """A generator made ready once, for any number of images, also at once; a `Recipe`.
+def translate_many(
+    items: Sequence[Item],
+    output: Path | None,
+    options: TranslateOptions,
+    on_event: OnEvent = lambda event: None,
+) -> list[TranslateResult]:
+    """Translate several images; those that fail do not stop the others.
+
+    Where `output` is a folder, `uhrt-run.json` in it says what became of each input; it is brought
+    up to date after every one. Several images at once share the devices, each of which does one
+    thing at a time; an image's bytes do not depend on what else is at work.
 
     Args:
-        options: how to translate.
-        generator: goes before `options.model`.
+        items: the inputs.
+        output: a file for one input, else a folder; None writes beside the inputs.
+        options: how, but for what an item says of its own.
+        on_event: told of each start, progress, and each result, failures included.
 
     Raises:
-        OptionError, CheckpointError: device, generator and options do not fit.
+        OptionError, CheckpointError: nothing can be translated with these options.
+        OutputError: the folder cannot be written.
+    """
+    tasks = _tasks(items, output, options)
+    translators = _Translators(tasks)
+    at_once = options.at_once or len(choose_devices(options.device))
+    return run_tasks(tasks, output, translators.get, on_event, at_once)
+
+
+def plan_many(
+    items: Sequence[Item],
+    output: Path | None,
+    options: TranslateOptions,
+    on_event: OnEvent = lambda event: None,
+) -> list[TranslatePlan]:
+    """Say what `translate_many` would do and what it would take; nothing is written.
+
+    Args and errors: as `translate_many`.
+    """
+    tasks = _tasks(items, output, options)
+    translators = _Translators(tasks)
+    probe = Probe()
+    plans = []
+    for task in tasks:
+        try:
+            path, target = needed(task)
+            plan = probe.plan(translators.get(task), path, target)
+        except Exception as error:
+            _log.debug("%s failed", task.item.name, exc_info=True)
+            sentence = sentence_of(task, error)
+            plan = TranslatePlan(task.item.name, output=None, status="failed", error=sentence)
+        on_event(plan)
+        plans.append(plan)
+    return plans
+
+
+class _Translators:
+    """One translator for each set of options that occurs, made when it is needed.
+
+    Raises:
+        OptionError, CheckpointError: the options that all inputs share do not work.
     """
 
-    deep = False
-    bits = 8
-    deviation: float | None = None
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._made: dict[str, Translator] = {}
+        self._lock = threading.Lock()
+        shared = next((task for task in tasks if not task.item.options), None)
+        if shared:
+            self.get(shared)
 
-    def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
-        self.options = options
-        devices = choose_devices(options.device)
-        self.generator = generator or load_generator(options.model)
-        self.lanes = Lanes(self._runners(devices))
-        # Each asks the generator, which other images may be using; so once for all images.
-        self._measure_halo, self._choose_tile, self._choose_batch = (
-            cache(partial(_on_a_lane, self.lanes, ask))
-            for ask in (measure_halo, choose_tile, choose_batch)
-        )
-        parse_background(options.background)  # wrong for one input is wrong for all
-        self.mirrored = options.pad == "reflect"
-        self.normalizer = self._normalizer()
-        stride = self.generator.info.stride
-        self.cell = options.cell or self.generator.info.cell or USUAL_CELL
-        for name, value in (("cell", self.cell), ("tile", options.tile), ("halo", options.halo)):
-            if value is not None and value % stride:
-                raise OptionError(
-                    f"--{name} {value}: must be a multiple of {stride}, the generator's stride."
-                )
-        if self.cell < MIN_STEPS * stride:
-            raise OptionError(
-                f"--cell {self.cell}: the generator needs at least {MIN_STEPS * stride} px."
-            )
-
-    def _runners(self, devices: list[torch.device]) -> list[GeneratorRunner]:
-        """One for each device, with weights of its own."""
-        options = self.options
-        kind = CompiledRunner if options.compile else GeneratorRunner
-        dtype = DTYPES.get(options.precision, torch.float32)
-        statistics = DTYPES[options.stats_precision] if options.stats_precision else None
-        copies = [
-            dataclasses.replace(self.generator, module=copy.deepcopy(self.generator.module))
-            for _ in devices[1:]
-        ]
-        return [
-            kind(generator, device, dtype, statistics)
-            for generator, device in zip([self.generator, *copies], devices, strict=True)
-        ]
-
-    @property
-    def runner(self) -> GeneratorRunner:
-        """The first of the runners, for what is done while no image is at work."""
-        return self.lanes.devices[0]
-
-    def prepared(self, view: SlideView) -> "Translator":
-        """See `Recipe`: with the precision `auto` chosen."""
-        if self.options.precision != "auto":
-            return self
-        precision, deviation = _on_a_lane(self.lanes, choose_precision, view, self.cell)
-        other = copy.copy(self)
-        other.options = self.options.model_copy(update={"precision": precision})
-        other.lanes = self.lanes.altered(lambda runner: runner.at(DTYPES[precision]))
-        other.deviation = deviation
-        return other
-
-    def _normalizer(self) -> Normalizer:
-        match self.options.norm:
-            case "in":
-                return PatchIN()
-            case "tin":
-                return TIN()
-            case "kin":
-                return KIN(kernel=self.options.kernel, kernel_type=self.options.kernel_type)
-            case "dn":
-                return DN(reciprocal_eps=PUBLISHED_DN_EPS if self.mirrored else 0.0)
-
-    def with_view(self, options: TranslateOptions) -> "Translator":
-        """The same generator for options that differ in level, mpp and region alone."""
-        other = copy.copy(self)
-        other.options = options
-        return other
-
-    @property
-    def halo(self) -> int:
-        """Halo in px around each tile: as asked for, as published, known, or measured."""
-        if self.options.halo is not None:
-            return self.options.halo
-        if self.mirrored:
-            return PUBLISHED_HALO[self.options.norm]
-        known = self.generator.info.halo
-        return self._measure_halo() if known is None else known
-
-    def plan(self, width: int, height: int) -> TilePlan:
-        """How an image of this size is cut."""
-        if self.mirrored:
-            tile = self.cell
-        else:
-            tile = self.options.tile or self._choose_tile(
-                self.halo, self.cell, width, self.options.batch or 1
-            )
-        stride = self.generator.info.stride
-        grid = CellGrid(width, height, self.cell)
-        return TilePlan(grid, tile, self.halo, stride, self.mirrored)
-
-    def batch(self, plan: TilePlan) -> int:
-        """See `Recipe`."""
-        return self.options.batch or self._choose_batch(plan.tile + 2 * plan.halo)
-
-    @property
-    def suffix(self) -> str:
-        """See `Recipe`."""
-        return self.options.norm
-
-    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
-        """See `Recipe`."""
-        return GeneratorTransform(
-            self.lanes, self.normalizer, plan, lambda: self._thumbnail(view), clock
-        )
-
-    def how(self) -> dict[str, Any]:
-        """See `Recipe`."""
-        options = self.options
-        how = {
-            "model": self.generator.name,
-            "model_sha256": self.generator.digest,
-            "domains": list(self.generator.info.domains),
-            "norm": options.norm,
-            "cell": self.cell,
-            "halo": self.halo,
-            "pad": options.pad,
-            "precision": options.precision,
-        }
-        if options.stats_precision:
-            how |= {"stats_precision": options.stats_precision}
-        if options.norm == "kin":
-            how |= {"kernel": options.kernel, "kernel_type": options.kernel_type}
-        if options.norm == "tin":
-            how |= {"thumbnail": options.thumbnail}
-        return how
-
-    def identity(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return {
-            "model": self.generator.digest,
-            "device": self.runner.device.type,
-            "cell": self.cell,
-            "tile": plan.tile,
-            "halo": plan.halo,
-            "batch": self.batch(plan),
-            **self.options.model_dump(mode="json", include=OF_THE_RESULT),
-        }
-
-    def facts(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return {
-            "model": self.generator.name,
-            "norm": self.options.norm,
-            "cell": self.cell,
-            "halo": plan.halo,
-            "pad": self.options.pad,
-            "device": ",".join(str(runner.device) for runner in self.lanes.devices),
-            "precision": self.options.precision,
-        }
-
-    def note(self, view: SlideView, plan: TilePlan) -> str:
-        """See `Recipe`."""
-        options = self.options
-        precision = options.precision + (
-            "" if self.deviation is None else f" ({self.deviation:.2f} grey levels from fp32)"
-        )
-        batch = self.batch(plan)
-        return (
-            f"{options.norm} on {self.facts(plan)['device']}, {precision}, "
-            f"cells of {self.cell} px, "
-            f"tiles of {plan.tile} px{f' by {batch}' if batch > 1 else ''}, "
-            f"halo {plan.halo} px{self._advice(view)}"
-        )
-
-    def _advice(self, view: SlideView) -> str:
-        """What to know where the image's resolution is not that of the training."""
-        trained = self.generator.info.mpp
-        if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
-            return ""
-        finer = view.mpp[0] < trained
-        remedy = f"; --mpp {trained:g} would match" if finer else ""
-        return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
-
-    def _thumbnail(self, view: SlideView) -> Any:
-        """The whole image in one cell, with sides that the generator takes."""
-        if self.options.thumbnail == "square" and self.options.norm == "tin":
-            return bilinear_thumbnail(view, self.cell, self.cell)
-        stride = self.generator.info.stride
-        share = min(1.0, self.cell / max(view.width, view.height))
-        width, height = (
-            max(round(side * share / stride), MIN_STEPS) * stride
-            for side in (view.width, view.height)
-        )
-        return thumbnail(view, width, height)
+    def get(self, task: Task) -> Translator:
+        """The translator of a task; the last one is kept, as a manifest may name many models."""
+        options = task.options
+        if not isinstance(options, TranslateOptions):
+            raise TypeError(f"{type(options).__name__} is no way to translate")
+        key = options.model_dump_json(exclude={"level", "mpp", "region"})
+        with self._lock:
+            if key not in self._made:
+                self._made.clear()
+                self._made[key] = Translator(options)
+            return self._made[key].with_view(options)
 
 
-def _on_a_lane(
-    lanes: Lanes[GeneratorRunner], ask: Callable[..., Answer], *arguments: Any
-) -> Answer:
-    """What `ask` finds out about a generator that nobody else uses meanwhile."""
-    with lanes.borrowed() as runner:
-        return ask(runner, *arguments)
+def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:
+    """Options and targets of all items.
+
+    Raises:
+        OptionError, OutputError: see `plan_outputs`; two inputs have one output.
+    """
+    own = [make_options(options.model_dump() | dict(item.options or {})) for item in items]
+    places = [
+        (item.input, chosen)
+        for item, chosen in zip(items, own, strict=True)
+        if isinstance(item.input, Found) and item.output is None
+    ]
+    found = [place for place, _ in places]
+    suffixes = [f".{chosen.norm}{suffix_of(chosen.format)}" for _, chosen in places]
+    planned = iter(plan_outputs(found, output, suffixes))
+    tasks = []
+    taken: dict[Path, str] = {}
+    for item, chosen in zip(items, own, strict=True):
+        target = item.output
+        if isinstance(item.input, Found) and target is None:
+            target = next(planned)
+        if target is not None:
+            other = taken.setdefault(target.absolute(), item.name)
+            if other != item.name:
+                raise OptionError(f"{target}: is the output of both {other} and {item.name}.")
+        tasks.append(Task(item, chosen, target))
+    return tasks

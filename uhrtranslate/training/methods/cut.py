@@ -5,12 +5,17 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.training.features import channels_of, encode
 from uhrtranslate.training.losses import adversarial, patch_nce
 from uhrtranslate.training.method_options import CutOptions
 from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks import frozen, initialise, make_discriminator, make_generator
-from uhrtranslate.training.projectors import MlpProjector, draw_places
+from uhrtranslate.training.networks.features import channels_of, encode
+from uhrtranslate.training.networks.generators import (
+    frozen,
+    initialise,
+    make_discriminator,
+    make_generator,
+)
+from uhrtranslate.training.networks.projectors import MlpProjector, draw_places
 
 
 class Cut(Method):

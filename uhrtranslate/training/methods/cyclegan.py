@@ -6,11 +6,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uhrtranslate.training.image_pool import ImagePool
+from uhrtranslate.training.data.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial
 from uhrtranslate.training.method_options import CycleGanOptions
 from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks import frozen, make_discriminator, make_generator
+from uhrtranslate.training.networks.generators import frozen, make_discriminator, make_generator
 
 
 class CycleGan(Method):

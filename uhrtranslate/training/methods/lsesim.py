@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.training.features import Vgg16
 from uhrtranslate.training.losses import (
     adversarial,
     self_similarity,
@@ -14,8 +13,9 @@ from uhrtranslate.training.losses import (
 )
 from uhrtranslate.training.method_options import LSeSimOptions
 from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks import frozen, make_discriminator, make_generator
-from uhrtranslate.training.projectors import ConvProjector, draw_places
+from uhrtranslate.training.networks.features import Vgg16
+from uhrtranslate.training.networks.generators import frozen, make_discriminator, make_generator
+from uhrtranslate.training.networks.projectors import ConvProjector, draw_places
 
 # Greatest changes of a channel's gain and offset in the views that the projections learn from.
 GAIN, OFFSET, NOISE = 0.4, 0.2, 0.05

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from uhrtranslate.training.losses import adversarial
 from uhrtranslate.training.method_options import Pix2PixOptions
 from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks import frozen, make_discriminator, make_generator
+from uhrtranslate.training.networks.generators import frozen, make_discriminator, make_generator
 
 
 class Pix2Pix(Method):

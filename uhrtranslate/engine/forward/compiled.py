@@ -1,0 +1,211 @@
+"""The forwards of a generator as graphs that `torch.compile` makes: same function, fewer passes.
+
+The graphs' inputs are pixels and the small factors of the fields, so one graph serves all tiles of
+a shape. Interpolation, normalization and activation become one pass over memory, and the
+statistics pass computes nothing behind its last norm layer. `GeneratorRunner` is the reference;
+results differ from it by rounding.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from uhrtranslate.engine.forward.convolutions import rewritten
+from uhrtranslate.engine.forward.layers import (
+    AS_TRAINED,
+    FieldSource,
+    MomentRule,
+    moments,
+    replace_norms,
+)
+from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.engine.statistics.tables import Moments
+from uhrtranslate.errors import OptionError
+from uhrtranslate.models import Generator
+from uhrtranslate.normalizers import Field
+
+# mean, scale [n, c, h, q]; cols [n, q, w]; whether scale is rstd; and of fields with missing cells
+# fallback_mean, fallback_scale [n, c]; deficit, gain [n, h, w].
+Factors = tuple[Tensor, Tensor, Tensor, bool, tuple[Tensor, Tensor, Tensor, Tensor] | None]
+
+
+class CompiledRunner(GeneratorRunner):
+    """A `GeneratorRunner` whose forwards are compiled when a shape is first met.
+
+    Compiling takes 10 to 20 seconds per graph, and needs a C++ compiler on the CPU.
+
+    Args:
+        generator, device, dtype, statistics_dtype: see `GeneratorRunner`.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        statistics_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(generator, device, dtype, statistics_dtype)
+        self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        self._traced = rewritten(self.module, [self.switch])
+        self._plain_graph = torch.compile(self._trace_plain)
+        self._normalize_graph = torch.compile(self._trace_normalize)
+        self._record_graph = torch.compile(self._trace_record)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """See `GeneratorRunner`."""
+        y: Tensor = self._run(self._plain_graph, x)
+        return self._of_size(y, x)
+
+    def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
+        """See `GeneratorRunner`."""
+        factors = [
+            stacked([fields.field(call, i, h, w) for i in range(len(x))], fields.columns)
+            for call, (h, w) in enumerate(self._feature_sizes(x))
+        ]
+        y: Tensor = self._run(self._normalize_graph, x, factors)
+        return self._of_size(y, x)
+
+    def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
+        """See `GeneratorRunner`."""
+        mean, std = self._run(self._record_graph, x, rule, dtype=self.statistics_dtype)
+        return Moments(tuple(mean), tuple(std))
+
+    def _run(
+        self, graph: Callable[..., Any], *arguments: Any, dtype: torch.dtype | None = None
+    ) -> Any:
+        try:
+            with torch.inference_mode(), self._precision(dtype):
+                return graph(*arguments)
+        except Exception as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                reason = str(error).strip().splitlines()[0]
+                raise OptionError(
+                    f"--compile: torch cannot compile {self.name} here ({reason}); install a C++ "
+                    "compiler (g++), or leave --compile out."
+                ) from error
+            raise
+
+    # What is traced. Each sets the switch itself: a trace goes through calls, not through time.
+
+    def _trace_plain(self, x: Tensor) -> Tensor:
+        self.switch.begin(_Plain())
+        y: Tensor = self._traced(x)
+        return y
+
+    def _trace_normalize(self, x: Tensor, factors: list[Factors]) -> Tensor:
+        self.switch.begin(_Normalize(factors))
+        y: Tensor = self._traced(x)
+        return y
+
+    def _trace_record(self, x: Tensor, rule: MomentRule) -> tuple[list[Tensor], list[Tensor]]:
+        action = _Record(rule)
+        self.switch.begin(action)
+        self._traced(x)  # what no statistics depend on leaves the graph
+        return action.mean, action.std
+
+    def _feature_sizes(self, x: Tensor) -> list[tuple[int, int]]:
+        """Height and width of the features at every norm call, found without computing them."""
+        key = tuple(x.shape)
+        if key not in self._sizes:
+            ghost = copy.deepcopy(self.module).to("meta")
+            noted = _Note()
+            with torch.inference_mode(), replace_norms(ghost).doing(noted):
+                ghost(torch.empty(key, device="meta"))
+            self._sizes[key] = noted.sizes
+        return self._sizes[key]
+
+
+class _Note:
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        self.sizes.append((x.shape[-2], x.shape[-1]))
+        return x
+
+
+class _Plain:
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        # One pixel has no variance: torch would raise, its own mean is the honest answer.
+        if x.shape[-1] * x.shape[-2] == 1:
+            return torch.zeros_like(x)
+        return F.instance_norm(x.float(), eps=eps).to(x.dtype)
+
+
+class _Record:
+    def __init__(self, rule: MomentRule) -> None:
+        self._rule = rule
+        self.mean: list[Tensor] = []
+        self.std: list[Tensor] = []
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        wide = x.float()
+        mean, std = moments(wide, self._rule, eps)
+        self.mean.append(mean)
+        self.std.append(std)
+        return ((wide - mean[..., None, None]) / std[..., None, None]).to(x.dtype)
+
+
+class _Normalize:
+    def __init__(self, factors: list[Factors]) -> None:
+        self._factors = factors
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        mean, scale, cols, inverse, gaps = self._factors[call]
+        centre, spread = _interpolated(mean, cols), _interpolated(scale, cols)
+        if gaps is not None:
+            fallback_mean, fallback_scale, deficit, gain = (part[:, None] for part in gaps)
+            centre = (centre + fallback_mean[:, 0, :, None, None] * deficit) * gain
+            spread = (spread + fallback_scale[:, 0, :, None, None] * deficit) * gain
+        centred = x.float() - centre
+        return (centred * spread if inverse else centred / spread).to(x.dtype)
+
+
+def _interpolated(table: Tensor, cols: Tensor) -> Tensor:
+    """[n, c, h, w], as a sum of products that the compiler makes part of its pass over pixels."""
+    total = table[..., 0, None] * cols[:, None, 0, None, :]
+    for q in range(1, cols.shape[1]):
+        total = total + table[..., q, None] * cols[:, None, q, None, :]
+    return total
+
+
+def stacked(fields: Sequence[Field], columns: int) -> Factors:
+    """The factors of a batch of fields of tiles of one shape, with as many columns."""
+    gaps = None
+    if any(field.gaps is not None for field in fields):
+        parts = []
+        for field in fields:
+            h, w, channels = field.mean.shape[1], len(field.cols), len(field.mean)
+            if field.gaps is None:
+                nothing = field.mean.new_zeros(channels)
+                parts.append((nothing, nothing, nothing.new_zeros(h, w), nothing.new_ones(h, w)))
+            else:
+                given = field.gaps
+                parts.append((given.fallback_mean, given.fallback_scale, given.deficit, given.gain))
+        stack = [torch.stack(part) for part in zip(*parts, strict=True)]
+        gaps = stack[0], stack[1], stack[2], stack[3]
+    cols = [_widened(field.cols, columns) for field in fields]
+    return (
+        _channels_last([field.mean for field in fields], columns),
+        _channels_last([field.scale for field in fields], columns),
+        torch.stack(cols).transpose(1, 2).contiguous(),
+        fields[0].inverse,
+        gaps,
+    )
+
+
+def _channels_last(tables: Sequence[Tensor], columns: int) -> Tensor:
+    """[n, c, h, q] with channels innermost, as the convolutions' outputs have them."""
+    stack = torch.stack([_widened(table, columns) for table in tables])
+    return stack.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
+def _widened(table: Tensor, columns: int) -> Tensor:
+    """With as many columns of cells as any tile has; what is added has no weight."""
+    missing = columns - table.shape[-1]
+    return torch.nn.functional.pad(table, (0, missing)) if missing else table

@@ -1,0 +1,133 @@
+"""How large a tile may be: decided by generator and image, never by what happens to be free.
+
+So the same job gives the same bytes on every machine with the same kind of device.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.errors import UhrError
+
+_log = logging.getLogger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Memory that decoded rows may take; and together with the features of one batch on a CPU.
+ROW_BYTES = 640 << 20
+HOST_BYTES = 3 << 30
+# Measured on ResNet generators: the largest feature map is alive this often at once, at most (a
+# padded copy, the convolution's input, output and workspace, the normalized copy); three times in
+# eager forwards on a CPU.
+ALIVE = 5
+LARGEST_TILE = 2048
+# Of a GPU's memory that a batch may take; more tiles than these are no faster.
+SHARE = 0.5
+LARGEST_BATCH = 16
+# glibc takes larger blocks from the system anew each time, and touching fresh pages costs a small
+# generator as much time as its convolutions (measured: half of all CPU time, ngf 16).
+REUSED_BLOCK_BYTES = 32 << 20
+
+
+def bytes_per_pixel(runner: GeneratorRunner) -> int:
+    """Size of the generator's largest feature map in bytes per input px, in float32."""
+    largest = 0
+
+    def note(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.numel() * 4)
+
+    leaves = [module for module in runner.module.modules() if not list(module.children())]
+    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    side = max(64, 2 * runner.info.stride)
+    try:
+        runner.forward(torch.zeros(1, runner.info.in_channels, side, side, device=runner.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return max(1, largest // side**2)
+
+
+def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
+    """Bytes that a forward over so many px at once takes for its features, about."""
+    return ALIVE * bytes_per_pixel(runner) * pixels
+
+
+def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch: int) -> int:
+    """Side of a tile's core in px: as large as memory allows, for the halo's share falls with it.
+
+    Args:
+        runner: the generator.
+        halo: px around each tile.
+        cell: side of the statistics cells in px.
+        width: of the image in px; the wider, the fewer rows can be kept.
+        batch: tiles that are computed together.
+
+    Returns:
+        A multiple of the stride, at most 2048.
+    """
+    stride = runner.info.stride
+    step = -(-128 // stride) * stride
+    per_pixel = batch * bytes_per_pixel(runner)
+    on_gpu = runner.device.type == "cuda"
+    largest = LARGEST_TILE
+    if not on_gpu:
+        reused = math.isqrt(REUSED_BLOCK_BYTES // per_pixel) - 2 * halo
+        # Unless the halo's share would cost more than is saved.
+        if reused >= 8 * halo:
+            largest = min(largest, reused)
+
+    def fits(side: int) -> bool:
+        features = ALIVE * per_pixel * (side + 2 * halo) ** 2
+        # Fields of a tile reach into cells that begin up to two rows of cells below it, for whose
+        # sake rows are kept anyway: tiles lower than a cell would save little.
+        rows = 3 * width * (side + 2 * halo + 2 * cell) if side > cell else 0
+        room = _gpu_bytes(runner.device) if on_gpu else HOST_BYTES - rows
+        return rows <= ROW_BYTES and features <= room
+
+    return max(filter(fits, range(step, largest + 1, step)), default=step)
+
+
+def choose_batch(runner: GeneratorRunner, side: int) -> int:
+    """Tiles that are computed together: 1 on a CPU, where more are no faster; on a GPU what fits.
+
+    Args:
+        runner: the generator.
+        side: of a tile in px, halo included.
+    """
+    if runner.device.type != "cuda":
+        return 1
+    fitting = _gpu_bytes(runner.device) // memory_needed(runner, side**2)
+    return max(1, min(fitting, LARGEST_BATCH))
+
+
+def _gpu_bytes(device: torch.device) -> int:
+    """Memory for the features of one batch: a share of all that a GPU has, free or not."""
+    return int(torch.cuda.get_device_properties(device).total_memory * SHARE)
+
+
+def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
+    """Do work on a batch; where memory does not suffice, on its halves.
+
+    Raises:
+        UhrError: it does not suffice for one item.
+    """
+    try:
+        return work(items)
+    except torch.OutOfMemoryError as error:
+        if len(items) == 1:
+            raise UhrError(
+                "a tile does not fit in the device's memory; choose a smaller --tile, or "
+                "--precision bf16."
+            ) from error
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    half = len(items) // 2
+    _log.warning("a batch of %d did not fit in memory; going on with %d", len(items), half)
+    return [*in_parts(items[:half], work), *in_parts(items[half:], work)]

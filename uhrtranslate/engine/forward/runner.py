@@ -1,0 +1,178 @@
+"""A generator on its device: pixels in, pixels out."""
+
+import copy
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.engine.forward.layers import (
+    AS_TRAINED,
+    Action,
+    Applier,
+    FieldSource,
+    MomentRule,
+    NormSwitch,
+    Recorder,
+    plain_instance_norm,
+    replace_norms,
+)
+from uhrtranslate.engine.statistics.tables import Moments
+from uhrtranslate.errors import CheckpointError, UhrError
+from uhrtranslate.io import Pixels
+from uhrtranslate.models import Generator, GeneratorInfo
+
+# Rec. 601, as Pillow's and most cameras' grey.
+LUMA = (0.299, 0.587, 0.114)
+
+
+class GeneratorRunner:
+    """Feeds uint8 RGB pixels to a generator and reads uint8 RGB pixels off it.
+
+    The generator's norm layers are replaced in place; `switch` governs them.
+
+    Args:
+        generator: as loaded.
+        device: where it runs; its weights are moved there.
+        dtype: of the convolutions, by autocast; norm layers stay in float32.
+        statistics_dtype: the same where only statistics are recorded; None: as `dtype`.
+
+    Raises:
+        CheckpointError: the generator does not take or give RGB or grey images.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        statistics_dtype: torch.dtype | None = None,
+    ) -> None:
+        self.info: GeneratorInfo = generator.info
+        for what, channels in (
+            ("takes", self.info.in_channels),
+            ("gives", self.info.out_channels),
+        ):
+            if channels not in (1, 3):
+                raise CheckpointError(
+                    f"{generator.name}: the generator {what} {channels} channels; "
+                    "images have 3 (RGB) or 1 (grey)."
+                )
+        self.name = generator.name
+        self.device = device
+        self.dtype = dtype
+        self.statistics_dtype = statistics_dtype
+        self.module: nn.Module = generator.module.to(device).eval()
+        self.switch: NormSwitch = replace_norms(self.module)
+        self._norm_calls: int | None = None
+
+    def at(self, dtype: torch.dtype) -> Self:
+        """The same generator at another precision; the two must not be used at once."""
+        other = copy.copy(self)
+        other.dtype = dtype
+        return other
+
+    def plain(self, x: Tensor) -> Tensor:
+        """One forward with plain instance normalization; see `forward` for shapes and errors."""
+        return self._checked(self.forward(x))
+
+    def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
+        """One forward in which every norm layer applies its field."""
+        return self._checked(self.forward(x, Applier(fields)))
+
+    def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
+        """The statistics of each sample at every norm layer; ends at the last of them."""
+        recorder = Recorder(rule, self._norm_calls)
+        self.forward(x, recorder, self.statistics_dtype)
+        self._norm_calls = len(recorder.mean)
+        return Moments(tuple(recorder.mean), tuple(recorder.std))
+
+    def _checked(self, y: Tensor | None) -> Tensor:
+        if y is None:
+            raise UhrError(f"{self.name}: the generator gave no output.")
+        return y
+
+    def forward(
+        self, x: Tensor, action: Action | None = None, dtype: torch.dtype | None = None
+    ) -> Tensor | None:
+        """One forward, without gradients.
+
+        Args:
+            x: [n, c, h, w] float32 in the generator's value range, on its device.
+            action: what the norm layers do; None for plain instance normalization.
+            dtype: of the convolutions; None: the runner's.
+
+        Returns:
+            The output [n, c, h, w] float32, or None if a recording action ended the forward early.
+
+        Raises:
+            CheckpointError: the output is not as large as the input.
+        """
+        y: Tensor | None = None
+        with (
+            torch.inference_mode(),
+            self._precision(dtype),
+            self.switch.doing(action or plain_instance_norm),
+        ):
+            y = self.module(x)
+        return None if y is None else self._of_size(y, x)
+
+    def _precision(self, dtype: torch.dtype | None = None) -> torch.autocast:
+        dtype = dtype or self.dtype
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
+
+    def _of_size(self, y: Tensor, x: Tensor) -> Tensor:
+        """The output in float32, if it is as large as the input."""
+        if y.shape[-2:] != x.shape[-2:] or y.ndim != 4:
+            raise CheckpointError(
+                f"{self.name}: the generator turned {x.shape[-1]} x {x.shape[-2]} px into "
+                f"an output of shape {list(y.shape)}; only generators that keep the size "
+                f"of images can translate tiles."
+            )
+        return y.float()
+
+    def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
+        """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
+        if mirror:
+            # numpy's reflect goes on beyond one reflection, as torch's does not.
+            around = ((mirror, mirror), (mirror, mirror), (0, 0))
+            pixels = [np.pad(part, around, mode="reflect") for part in pixels]
+        host = self._host_bytes(len(pixels), *pixels[0].shape)
+        np.stack(pixels, out=host.numpy())
+        bytes_ = host.to(self.device, non_blocking=True)
+        x = bytes_.permute(0, 3, 1, 2).float()
+        if self.info.in_channels == 1:
+            x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
+        low, high = self.info.value_range
+        return x.contiguous(memory_format=self._layout).mul_((high - low) / 255).add_(low)
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        """What convolutions like; cuDNN's like both, and torch pads the usual one faster there."""
+        on_cpu = self.device.type == "cpu"
+        return torch.channels_last if on_cpu else torch.contiguous_format
+
+    def to_pixels(self, y: Tensor) -> list[Pixels]:
+        """[n, c, h, w] float32 in the value range as uint8 RGB, [h, w, 3] each.
+
+        Raises:
+            UhrError: the output is not finite.
+        """
+        # A sum is finite only if all of its numbers are, and takes a fortieth of looking at each.
+        # Finite ones so large that their sum is not are no picture either.
+        if not bool(torch.isfinite(y.sum())):
+            raise UhrError(
+                f"{self.name}: the generator gave values that are not finite; "
+                "use --precision fp32, or check the checkpoint."
+            )
+        low, high = self.info.value_range
+        # Half up, as torchvision's save_image rounds.
+        bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+        return list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
+
+    def _host_bytes(self, *shape: int) -> Tensor:
+        """Memory for pixels; pinned, if a GPU is to copy them, which it then does by itself."""
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")

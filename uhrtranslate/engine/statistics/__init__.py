@@ -1,0 +1,1 @@
+"""Tables of what norm layers saw, and the fields made of them; no generator, no pixel."""

@@ -1,0 +1,1 @@
+"""One pass over an image in bounded memory, whatever is done to it; nothing of generators."""

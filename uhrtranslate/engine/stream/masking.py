@@ -1,0 +1,106 @@
+"""Computing some of an image's cells only, and putting a background in place of the others."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from uhrtranslate.engine.stream.rows import RowBuffer
+from uhrtranslate.geometry import Box, CellGrid, CellMask, Tile, TilePlan, cut_band, spans
+from uhrtranslate.io import Pixels, to_bits
+from uhrtranslate.options import Colour
+
+# Px over which the generator's output runs into the background; half a cell at most.
+RAMP = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Masking:
+    """Which cells are computed, and what stands in place of the others.
+
+    In the context geometry kept cells are computed whole, and the ramp into the background lies
+    outside of them. In the mirrored one a cell knows nothing of what is around it, so the ramp
+    lies within kept cells, along their borders with skipped ones.
+
+    Attributes:
+        cells: kept and skipped cells; None keeps all.
+        background: RGB of 8 bits in place of skipped cells; None leaves the image's own pixels.
+        bits: of the result, 8 or 16.
+    """
+
+    cells: CellMask | None = None
+    background: Colour | None = (255, 255, 255)
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        if self.cells is not None and bool(self.cells.kept.all()):
+            object.__setattr__(self, "cells", None)
+
+    def kept(self, row: int, grid: CellGrid) -> Sequence[bool]:
+        """For every column of a row of cells, whether it is computed."""
+        if self.cells is None:
+            return [True] * grid.cols
+        return [bool(keep) for keep in self.cells.kept[row]]
+
+    def cut(self, plan: TilePlan, y0: int, y1: int) -> tuple[Iterable[Tile], Iterable[Box]]:
+        """Tiles and boxes of background of the band `y0 <= y < y1`, which they cover once."""
+        if self.cells is None:
+            return plan.tiles(y0, y1), ()
+        if self.cells.grid != plan.grid:
+            raise ValueError("the mask is for another grid of cells")
+        tiles: list[Tile] = []
+        background: list[Box] = []
+        if plan.mirrored:
+            for tile in plan.tiles(y0, y1):
+                if self.cells.near(tile.core, 0):
+                    tiles.append(tile)
+                else:
+                    background.append(tile.core)
+            return tiles, background
+        band = Box(0, y0, plan.grid.width, y1 - y0)
+        for part in cut_band(self.cells, band, self._ramp(plan.grid), plan.halo):
+            box = part.box
+            # Tiles of equal width: none is left over that would be mostly halo.
+            step = -(-box.w // -(-box.w // plan.tile))
+            step = -(-step // plan.stride) * plan.stride
+            for x0, x1 in spans(box.w, step):
+                piece = Box(box.x + x0, box.y, x1 - x0, box.h)
+                if part.computed:
+                    tiles.append(plan.tile_over(piece, y0, y1))
+                else:
+                    background.append(piece)
+        # Equal shapes together, so that they are batched.
+        tiles.sort(key=lambda tile: (tile.shape, tile.core.y, tile.core.x))
+        return tiles, background
+
+    def reads(self, box: Box, plan: TilePlan) -> bool:
+        """Whether any pixel of a box of the image may be needed."""
+        if self.cells is None or self.background is None:
+            return True
+        # Beyond the image's end a cell or halo is the mirror image of what lies before it.
+        margin = plan.grid.cell + plan.halo + self._ramp(plan.grid) + 8 * plan.stride
+        return self.cells.near(box, margin)
+
+    def backdrop(self, box: Box, rows: RowBuffer) -> Pixels:
+        """What stands in place of skipped cells, [h, w, 3]."""
+        if self.background is None:
+            pixels = rows.view(box)
+            return to_bits(pixels, 8 * pixels.itemsize, self.bits)
+        colour = to_bits(np.array(self.background, np.uint8), 8, self.bits)
+        return np.broadcast_to(colour, (box.h, box.w, 3)).copy()
+
+    def joined(self, plan: TilePlan, core: Box, pixels: Pixels, rows: RowBuffer) -> Pixels:
+        """A tile's result with the ramps into the background, [h, w, 3]."""
+        if self.cells is None:
+            return pixels
+        result = pixels.copy()
+        for box, share in self.cells.ramps(core, self._ramp(plan.grid), plan.mirrored):
+            top, left = box.y - core.y, box.x - core.x
+            part = result[top : top + box.h, left : left + box.w]
+            behind = self.backdrop(box, rows)
+            part[:] = np.rint(behind + (part.astype(np.float32) - behind) * share[..., None])
+        return result
+
+    @staticmethod
+    def _ramp(grid: CellGrid) -> int:
+        return min(RAMP, grid.cell // 2)

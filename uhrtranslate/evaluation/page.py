@@ -1,0 +1,267 @@
+"""`index.html` beside JSON and CSV: what was measured, for people and for programs."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
+from uhrtranslate.evaluation.result import Evaluation, finite_metrics
+from uhrtranslate.io.files.atomic import PartialOutput
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.report import Candidate, Page, Scene, render
+from uhrtranslate.report.measures import flatten
+from uhrtranslate.version import __version__
+
+PAGE = "index.html"
+STEM = "evaluation"
+TOGETHER = "all together"
+# Images that are shown; of others there are figures alone. Groups of images of one source.
+MOST_SHOWN = 12
+MOST_GROUPS = 6
+# Below this a grid of seams is more than chance.
+SIGNIFICANT = 0.01
+# A ratio so much above that of the source, or of an untiled picture, is one of seams.
+MARGIN = 1.1
+
+
+def write_report(
+    evaluations: Sequence[Evaluation],
+    folder: Path,
+    overwrite: bool = False,
+    together: Evaluation | None = None,
+) -> Path:
+    """Write `index.html`, `evaluation.json` and `evaluation.csv` about any number of images.
+
+    Args:
+        evaluations: at least one.
+        folder: of the files; made if it is not there.
+        overwrite: replace these files.
+        together: figures over all of them.
+
+    Returns:
+        The page.
+
+    Raises:
+        OutputError: a file exists already or cannot be written.
+        InputError: an image has changed or gone since it was evaluated.
+    """
+    check_free(folder, STEM, overwrite)
+    names = short_names([evaluation.input for evaluation in evaluations])
+    named = list(zip(names, evaluations, strict=True))
+    shown = {name for name, _ in _worst_first(named)[:MOST_SHOWN]}
+    page = Page(
+        title="How good a translation is" if len(named) > 1 else f"How good {names[0]} is",
+        lead=lead(named),
+        candidates=(
+            *(candidate(name, one, shown=name in shown) for name, one in named),
+            *([candidate(TOGETHER, together, shown=False, yardstick=True)] if together else []),
+        ),
+        scenes=_all_scenes([pair for pair in named if pair[0] in shown]),
+        settings=_settings(evaluations, len(shown)),
+        files=(f"{STEM}.json", f"{STEM}.csv"),
+    )
+    records = [{"name": name} | record(evaluation) for name, evaluation in named]
+    content: dict[str, Any] = {"uhrt": __version__, "images": records}
+    if together:
+        content["together"] = record(together)
+    return write_files(page, content, records, folder, STEM)
+
+
+def candidate(
+    name: str, evaluation: Evaluation, shown: bool = True, yardstick: bool = False
+) -> Candidate:
+    """What a page says of an evaluation.
+
+    Args:
+        name: on the page.
+        evaluation: figures, and which borders are worst.
+        shown: with pictures, which are read from the image.
+        yardstick: see `Candidate`.
+    """
+    if not shown:
+        return Candidate(
+            name, evaluation.metrics, warnings=evaluation.warnings, yardstick=yardstick
+        )
+    seam = evaluation.metrics.get("seam", {})
+    period = seam.get("period") or seam.get("grid")
+    period = period if isinstance(period, int) else 1
+    return Candidate(
+        name,
+        evaluation.metrics,
+        border_crops(evaluation),
+        evaluation.heat,
+        period,
+        ((seam.get("x") or period) - period, (seam.get("y") or period) - period),
+        backdrop=backdrop(evaluation),
+        size=(evaluation.width, evaluation.height),
+        warnings=evaluation.warnings,
+        yardstick=yardstick,
+    )
+
+
+def record(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON can hold it; without the heat map."""
+    values = {
+        name: value
+        for name, value in vars(evaluation).items()
+        if name not in ("heat", "borders", "warnings", "metrics")
+    }
+    return values | {
+        "metrics": finite_metrics(evaluation),
+        "borders": [asdict(border) for border in evaluation.borders],
+        "warnings": list(evaluation.warnings),
+    }
+
+
+def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
+    """What the seams say, in a sentence or two.
+
+    Args:
+        named: the evaluations.
+        untiled: ratio of a picture that was not tiled, where there is one: steps as large are those
+            of the picture.
+    """
+    seen: list[tuple[float, str]] = []
+    unseen: list[tuple[float, str]] = []
+    for name, evaluation in named:
+        seam = evaluation.metrics.get("seam", {})
+        ratio, p = seam.get("ratio"), seam.get("p_value")
+        if ratio is not None and p is not None:
+            natural = max(1.0, seam.get("source_ratio") or 1.0, untiled)
+            shows = p < SIGNIFICANT and ratio > MARGIN * natural
+            (seen if shows else unseen).append((ratio, name))
+    if not seen and not unseen:
+        return "Nothing is said about seams: no grid of borders was measured."
+    if len(named) > MOST_SHOWN:
+        return f"Seams show in {len(seen)} of {len(seen) + len(unseen)} images."
+    if len(named) == 1:
+        ((ratio, _),) = seen or unseen
+        return f"Seams {'show' if seen else 'do not show'}: ratio {ratio:.2f}, where 1 is none."
+    parts = []
+    if seen:
+        ranked = sorted(seen, reverse=True)
+        parts.append("Seams show in " + ", ".join(f"{name} ({r:.2f})" for r, name in ranked) + ".")
+    if unseen:
+        names = ", ".join(f"{name} ({ratio:.2f})" for ratio, name in sorted(unseen))
+        parts.append(f"No more than the picture's own steps in {names}.")
+    return " ".join(parts)
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """File names; with their folders, as far as they differ, where names are the same."""
+    names = [Path(path).name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    whole = [str(Path(path).absolute()) for path in paths]
+    common = os.path.commonpath([str(Path(path).parent) for path in whole])
+    names = [str(Path(path).relative_to(common)) for path in whole]
+    # The same image twice.
+    return [name if names.index(name) == i else f"{name} #{i + 1}" for i, name in enumerate(names)]
+
+
+def check_free(folder: Path, stem: str, overwrite: bool) -> None:
+    """Before the work, that its results can be written.
+
+    Raises:
+        OutputError: one of them is there already; the folder is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; choose another folder with -o.")
+    for name in (PAGE, f"{stem}.json", f"{stem}.csv"):
+        if (folder / name).exists() and not overwrite:
+            raise OutputError(
+                f"{folder / name}: exists already; use --overwrite or choose another folder "
+                "with -o."
+            )
+
+
+def write_files(
+    page: Page, content: Mapping[str, Any], records: Sequence[Mapping[str, Any]], folder: Path,
+    stem: str,
+) -> Path:  # fmt: skip
+    """Write page, JSON and CSV; each is whole at any moment.
+
+    Args:
+        page: of `index.html`.
+        content: of the JSON.
+        records: rows of the CSV; `metrics` of each become columns, as `seam.ratio`.
+        folder: of the files.
+        stem: of the names of JSON and CSV.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / f"{stem}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    _write(folder / f"{stem}.csv", _csv(records))
+    _write(folder / PAGE, render(page))
+    return folder / PAGE
+
+
+def _write(path: Path, text: str) -> None:
+    with PartialOutput(path, overwrite=True) as partial, output_errors(path):
+        file = partial.folder / path.name
+        file.write_text(text, encoding="utf-8", errors="replace")
+        partial.publish(file)
+
+
+def _csv(records: Sequence[Mapping[str, Any]]) -> str:
+    left_out = ("metrics", "borders", "warnings")
+    rows = [
+        {name: value for name, value in record.items() if name not in left_out}
+        | flatten(record["metrics"])
+        for record in records
+    ]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return stream.getvalue()
+
+
+def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
+    """By the seam ratio, the largest first."""
+
+    def ratio(pair: tuple[str, Evaluation]) -> float:
+        return -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0)
+
+    return sorted(named, key=ratio)
+
+
+def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:
+    """Scenes of the images, together those of one source and size."""
+    groups: dict[tuple[Any, ...], list[tuple[str, Evaluation]]] = {}
+    for name, one in named:
+        key = (one.source or name, one.width, one.height)
+        groups.setdefault(key, []).append((name, one))
+    if len(groups) == 1:
+        return scenes(named)
+    found = []
+    for group in list(groups.values())[:MOST_GROUPS]:
+        title = group[0][0] if len(group) == 1 else Path(str(group[0][1].source)).name
+        for scene in scenes(group, places=1):
+            found.append(Scene(f"{title}: {scene.name}", scene.note, scene.scale, scene.pictures))
+    return tuple(found)
+
+
+def _settings(evaluations: Sequence[Evaluation], shown: int) -> dict[str, str]:
+    settings = {"uhrt": __version__, "images": f"{len(evaluations):,}"}
+    if shown < len(evaluations):
+        settings["shown"] = f"the {shown} with the highest seam ratio; the table has all"
+    for name in ("source", "reference"):
+        paths = {getattr(one, name) for one in evaluations if getattr(one, name)}
+        if paths:
+            settings[name] = paths.pop() if len(paths) == 1 else f"{len(paths)} images"
+    mpps = {one.mpp for one in evaluations if one.mpp}
+    if len(mpps) == 1:
+        settings["mpp"] = f"{mpps.pop():.4g} µm"
+    settings["time"] = f"{sum(one.seconds for one in evaluations):.1f} s"
+    return settings

@@ -1,0 +1,161 @@
+"""The pictures of a report: what is read of the images that were evaluated, however large."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.evaluation.pixels import matching_view, read8
+from uhrtranslate.evaluation.result import Evaluation
+from uhrtranslate.io import SlideView, open_slide, open_view, resized, thumbnail
+from uhrtranslate.metrics import Border
+from uhrtranslate.report import BorderCrop, Picture, Scene
+from uhrtranslate.report.facts import Pixels
+
+# Sides in px: of a border's crop, of the picture under a heat map, of a scene.
+CROP = 64
+BACKDROP = 480
+LARGEST_SCENE, SMALLEST_SCENE = 1024, 192
+# Scenes of true pixels beside the overview, and px of all scenes together: about 8 MB as JPEG.
+PLACES = 3
+PIXELS = 10_000_000
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in px of the evaluated image, and why it is shown."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+    note: str
+
+
+@contextmanager
+def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
+    """An image as it was evaluated.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with open_slide(Path(evaluation.input)) as slide:
+        view = open_view(slide, None, None, evaluation.region)
+        same = (view.width, view.height) == (evaluation.width, evaluation.height)
+        yield view if same else resized(view, evaluation.width, evaluation.height)
+
+
+@contextmanager
+def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
+    """What the source of an evaluation shows of the same place, at the same size.
+
+    Raises:
+        InputError: one of the two cannot be read, or there is no source.
+    """
+    if evaluation.source is None:
+        raise InputError(f"{evaluation.input}: has no source.")
+    with open_evaluated(evaluation) as view, open_slide(Path(evaluation.source)) as slide:
+        yield matching_view(slide, view)
+
+
+def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:
+    """True pixels around the worst borders, of the source, too."""
+    if not evaluation.borders:
+        return ()
+    with ExitStack() as stack:
+        after = stack.enter_context(open_evaluated(evaluation))
+        before = None
+        if evaluation.source:
+            before = stack.enter_context(open_source(evaluation))
+        return tuple(_crop(border, after, before) for border in evaluation.borders)
+
+
+def backdrop(evaluation: Evaluation) -> Pixels:
+    """The whole image, small."""
+    with open_evaluated(evaluation) as view:
+        return small(view, BACKDROP)
+
+
+def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tuple[Scene, ...]:
+    """An overview and some places in true pixels, as several images of one size show them.
+
+    Args:
+        named: the images of one source, and what they are called; at least one.
+        places: of true pixels, at most; none where the overview has them.
+    """
+    first = named[0][1]
+    width, height = first.width, first.height
+    images = [(name, open_evaluated, evaluation) for name, evaluation in named]
+    if first.source:
+        images.insert(0, ("source", open_source, first))
+    each = PIXELS // len(images)
+    whole = min(LARGEST_SCENE, math.isqrt(each // 2))
+    scale = min(1.0, whole / max(width, height))
+    overview = max(1, round(width * scale)), max(1, round(height * scale))
+    left = max(each - overview[0] * overview[1], 0)
+    side = min(max(math.isqrt(left // PLACES), SMALLEST_SCENE), LARGEST_SCENE)
+    boxes = choose_boxes([evaluation for _, evaluation in named], side) if scale < 1 else []
+    pictures: list[list[Picture]] = [[] for _ in range(1 + len(boxes[:places]))]
+    for name, opened, evaluation in images:
+        with opened(evaluation) as view:
+            pictures[0].append(Picture(name, thumbnail(view, *overview)))
+            for found, box in zip(pictures[1:], boxes, strict=False):
+                found.append(Picture(name, read8(view, box.x, box.y, box.w, box.h)))
+    note = f"the whole image, {width:,} x {height:,} px"
+    if scale < 1:
+        note += f", at {scale:.1%} of its size"
+    found_scenes = [Scene("Overview", note, scale, tuple(pictures[0]))]
+    for number, (box, found) in enumerate(zip(boxes, pictures[1:], strict=False), 1):
+        where = f"true pixels, {box.w} x {box.h} from {box.x:,}, {box.y:,}: {box.note}"
+        found_scenes.append(Scene(f"Place {number}", where, 1.0, tuple(found)))
+    return tuple(found_scenes)
+
+
+def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[Box]:
+    """Places that are worth a look: around the worst borders of all images, apart from each other.
+
+    Without any border: the image's middle.
+
+    Args:
+        evaluations: of images of one size.
+        side: of the places in px.
+    """
+    width, height = evaluations[0].width, evaluations[0].height
+    w, h = min(side, width), min(side, height)
+    worst = sorted(
+        (border for evaluation in evaluations for border in evaluation.borders),
+        key=lambda border: -border.step,
+    )
+    boxes: list[Box] = []
+    for border in worst:
+        x, y = _inside(border.x, w, width), _inside(border.y, h, height)
+        if all(abs(x - box.x) >= w or abs(y - box.y) >= h for box in boxes):
+            boxes.append(Box(x, y, w, h, f"a border that shows by {border.step:.1f} grey levels"))
+    middle = Box((width - w) // 2, (height - h) // 2, w, h, "the middle")
+    return boxes[:PLACES] or [middle]
+
+
+def small(view: SlideView, side: int) -> Pixels:
+    """A view with a longer side of at most `side` px, [h, w, 3] uint8."""
+    share = min(1.0, side / max(view.width, view.height))
+    return thumbnail(view, *(max(1, round(px * share)) for px in (view.width, view.height)))
+
+
+def _crop(border: Border, after: SlideView, before: SlideView | None) -> BorderCrop:
+    w, h = min(CROP, after.width), min(CROP, after.height)
+    x, y = _inside(border.x, w, after.width), _inside(border.y, h, after.height)
+    return BorderCrop(
+        border.axis,
+        border.x,
+        border.y,
+        border.step,
+        read8(after, x, y, w, h),
+        None if before is None else read8(before, x, y, w, h),
+    )
+
+
+def _inside(centre: int, side: int, whole: int) -> int:
+    """Start of a span of `side` around a centre, moved inside `0 <= p < whole`."""
+    return min(max(centre - side // 2, 0), whole - side)

@@ -1,0 +1,76 @@
+"""Whether seams show in an image, where, and whether its source has them, too."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.evaluation.pixels import read8
+from uhrtranslate.io import SlideView
+from uhrtranslate.metrics import (
+    Border,
+    Seams,
+    heat_map,
+    measure_borders,
+    measure_profiles,
+    measure_seams,
+    search_seams,
+    worst_borders,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SeamReport:
+    """Figures of seams, the worst borders, and a map of all."""
+
+    figures: dict[str, Any]
+    borders: tuple[Border, ...]
+    heat: NDArray[np.float32] | None
+    period: int | None
+
+
+def evaluate_seams(
+    view: SlideView, source: SlideView | None, grid: int | None, seed: int
+) -> SeamReport:
+    """Measure the seams of a grid that is known, or search for one.
+
+    Args:
+        view: of the image that is evaluated; read twice, the second time near borders only.
+        source: of the same size; tells what the picture itself has at these places.
+        grid: px between borders, the first of them at the image's left and upper edge; None to
+            search.
+        seed: of the search.
+    """
+    profiles = _profiles(view)
+    seams = search_seams(profiles, seed) if grid is None else measure_seams(profiles, grid)
+    figures: dict[str, Any] = {
+        "grid": grid or "auto",
+        "period": seams.period,
+        "x": seams.grid.x if seams.grid and seams.period else None,
+        "y": seams.grid.y if seams.grid and seams.period else None,
+        "ratio": seams.ratio,
+        "ratio_x": seams.ratio_x,
+        "ratio_y": seams.ratio_y,
+        "gradient_ratio": seams.gradient_ratio,
+        "p_value": seams.p_value,
+        "borders": seams.borders,
+        "source_ratio": None,
+    }
+    measured = seams.grid if seams.borders else None
+    if measured is None:
+        return SeamReport(figures, (), None, None)
+    if source is not None:
+        there: Seams = measure_seams(_profiles(source), measured.period, measured.x, measured.y)
+        figures["source_ratio"] = there.ratio
+    borders = measure_borders(_reader(view), view.width, view.height, measured)
+    heat = heat_map(borders, view.width, view.height, measured)
+    return SeamReport(figures, worst_borders(borders), heat, measured.period)
+
+
+def _profiles(view: SlideView) -> Any:
+    return measure_profiles(_reader(view), view.width, view.height)
+
+
+def _reader(view: SlideView) -> Any:
+    return lambda x, y, w, h: read8(view, x, y, w, h)

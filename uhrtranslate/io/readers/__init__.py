@@ -1,0 +1,1 @@
+"""Slides of all formats, a file per format behind `Slide`; nothing is written here."""

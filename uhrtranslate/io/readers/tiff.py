@@ -1,0 +1,362 @@
+"""TIFFs through tifffile and imagecodecs: tiles are decoded directly.
+
+Two uses: files that OpenSlide refuses (strips, OME-TIFF with sub-images, 16 bit, many
+compressions), and a fast path for those it takes, several times as fast, where OpenSlide stays the
+judge of levels, mpp and properties.
+"""
+
+import logging
+import os
+import struct
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.geometry.levels import level_downsample
+from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
+from uhrtranslate.io.readers.block_cache import BlockCache
+from uhrtranslate.io.readers.openslide import OpenSlideSlide
+from uhrtranslate.io.readers.tiff_level import (
+    TiffLevel,
+    is_plain,
+    make_level,
+    no_colours,
+    not_decoded,
+    piece_bytes,
+    uncompressed_end,
+)
+from uhrtranslate.io.readers.tiff_metadata import exaggerates, plausible, read_metadata
+from uhrtranslate.io.slide import (
+    Level,
+    NotForThisReaderError,
+    Slide,
+    SlideInfo,
+    no_such_image,
+    read_padded,
+)
+
+CACHE_BYTES = 128 << 20
+# A strip or tile that is larger than this in memory cannot be streamed: codecs, predictors and
+# conversions hold up to three copies of one.
+MAX_TILE_BYTES = 256 << 20
+# Px; labels and macro images have some millions.
+LARGEST_ASSOCIATED = 1 << 26
+ASSOCIATED = ("label", "macro", "thumbnail", "overview")
+# OpenSlide's names of formats whose levels are pages of tiles, one beside the other.
+DIRECT_FORMATS = ("aperio", "generic-tiff")
+
+# What it logs of damaged files, our errors say; a program that configures logging still gets it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+class TiffSlide(Slide):
+    """A TIFF whose tiles or strips are decoded here.
+
+    Args:
+        path: of the file.
+        judge: the same file in OpenSlide; this slide closes it.
+        deep: give 16 bits where the file has more than 8; OpenSlide does not.
+
+    Raises:
+        NotForThisReaderError: it is no TIFF, or the judge's pixels would not be met.
+        InputError: it is damaged, or its pixels are no colours.
+    """
+
+    def __init__(self, path: Path, judge: OpenSlideSlide | None = None, deep: bool = False) -> None:
+        self._path = path
+        self._deep = deep
+        self._judge = judge
+        self._associated: dict[str, TiffLevel] = {}
+        self._cache = BlockCache(CACHE_BYTES)
+        _check_header(path)
+        with ExitStack() as stack:
+            # Overflows in damaged tags are no concern of the user.
+            stack.enter_context(np.errstate(all="ignore"))
+            # tifffile raises all kinds of exceptions for damaged files. Files that this one names
+            # are not opened: they may be pipes, or anything.
+            try:
+                tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+                if tif.is_ome and (reason := exaggerates(tif.ome_metadata)):
+                    raise InputError(f"{path}: is damaged: {reason}; write it again.")
+                self._levels, self.info = self._describe(tif)
+            except (InputError, NotForThisReaderError):
+                raise
+            except Exception as error:
+                raise self._not_read(error) from error
+        self._file = _SharedFile(path)
+        try:
+            self._check_levels()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def tile_size(self, level: int) -> tuple[int, int]:
+        """Of the TIFF's tiles; strips are as wide as the image."""
+        return self._levels[level].tile_width, self._levels[level].tile_height
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide.read`."""
+
+        def inside(x: int, y: int, w: int, h: int) -> Pixels:
+            return self._read(self._levels[level], level, x, y, w, h)
+
+        return read_padded(self.info, (x, y, w, h), level, inside)
+
+    def associated_image(self, name: str) -> Pixels:
+        """See `Slide.associated_image`."""
+        if self._judge is not None and name in self._judge.info.associated:
+            return self._judge.associated_image(name)
+        if name not in self._associated:
+            raise no_such_image(self.info, name)
+        image = self._associated[name]
+        return self._read(image, name, 0, 0, image.width, image.height)
+
+    def close(self) -> None:
+        """See `Slide.close`."""
+        self._file.close()
+        self._cache.clear()
+        if self._judge is not None:
+            self._judge.close()
+
+    def _read(self, level: TiffLevel, key: int | str, x: int, y: int, w: int, h: int) -> Pixels:
+        behind = to_bits(np.array(self.info.background, np.uint8), 8, level.bits)
+        pixels = np.empty((h, w, 3), behind.dtype)
+        for row in range(y // level.tile_height, (y + h - 1) // level.tile_height + 1):
+            for col in range(x // level.tile_width, (x + w - 1) // level.tile_width + 1):
+                x0, y0 = col * level.tile_width, row * level.tile_height
+                left, top = max(x, x0), max(y, y0)
+                right = min(x + w, x0 + level.tile_width)
+                bottom = min(y + h, y0 + level.tile_height)
+                target = pixels[top - y : bottom - y, left - x : right - x]
+                number = row * level.cols + col
+                if level.has(number):
+                    tile = self._tile(level, key, number)
+                    target[:] = tile[top - y0 : bottom - y0, left - x0 : right - x0]
+                else:
+                    target[:] = behind
+        return pixels
+
+    def _tile(self, level: TiffLevel, key: int | str, number: int) -> Pixels:
+        def decode() -> Pixels:
+            # Codecs have exceptions of their own, without a common base.
+            try:
+                return level.tile(self._file, number)
+            except Exception as error:
+                reason = str(error).rstrip(".") or repr(error)
+                raise InputError(f"{self._path}: is damaged ({reason}); copy it again.") from error
+
+        return self._cache.get((key, number), decode)
+
+    def _not_read(self, error: BaseException) -> Exception:
+        """OpenSlide may take what fails here; to others, a damaged TIFF is not handed on."""
+        reason = str(error).strip().rstrip(".") or repr(error)
+        if self._judge is not None:
+            return NotForThisReaderError(reason)
+        return InputError(
+            f"{self._path}: is damaged, or of a kind of TIFF that is not read ({reason}); copy it "
+            f"again, or convert it to a tiled TIFF."
+        )
+
+    def _describe(self, tif: tifffile.TiffFile) -> tuple[list[TiffLevel], SlideInfo]:
+        index = max(range(len(tif.series)), key=lambda i: _pixels(tif.series[i]))
+        series = tif.series[index]
+        judged = self._judge.info if self._judge is not None else None
+        pages = [level.keyframe for level in series.levels]
+        if judged is not None and (judged.format == "aperio" or len(judged.levels) >= len(pages)):
+            if judged.format != "aperio":
+                self._check_colours(series)
+            pages = _judged_pages(tif, judged)
+            levels = self._make_levels(tif, pages)
+            # OpenSlide fills an Aperio slide's missing tiles from other levels.
+            if judged.format == "aperio" and any(level.incomplete for level in levels):
+                raise NotForThisReaderError("tiles are missing")
+        else:
+            self._check_colours(series)
+            reason = next(filter(None, map(not_decoded, pages)), None)
+            if reason is not None:
+                raise NotForThisReaderError(reason)
+            levels = self._make_levels(tif, pages)
+        return levels, self._info(tif, index, levels)
+
+    def _make_levels(
+        self, tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
+    ) -> list[TiffLevel]:
+        """Levels, once it is sure that reading them takes no more memory than is decent."""
+        size = tif.filehandle.size
+        for page in pages:
+            if uncompressed_end(page) > size:
+                raise _cut_off(self._path, size, uncompressed_end(page))
+            if piece_bytes(page) > MAX_TILE_BYTES:
+                raise InputError(
+                    f"{self._path}: is stored in pieces of {piece_bytes(page) / 1e9:.1f} GB; "
+                    f"convert it to a tiled TIFF."
+                )
+        return [make_level(page, self._bits(page)) for page in pages]
+
+    def _bits(self, page: tifffile.TiffPage) -> int:
+        return 16 if self._deep and page.bitspersample > 8 else 8
+
+    def _info(self, tif: tifffile.TiffFile, index: int, levels: list[TiffLevel]) -> SlideInfo:
+        base = levels[0].width, levels[0].height
+        steps = [
+            Level(level.width, level.height, level_downsample(base, (level.width, level.height)))
+            for level in levels
+        ]
+        found = read_metadata(tif, index)
+        if tif.is_ome:
+            self._associated = _other_images(tif, index)
+        if self._judge is not None:
+            judged = self._judge.info
+            mpp = plausible(judged.mpp) if judged.format == "generic-tiff" else judged.mpp
+            return replace(
+                judged,
+                reader="tifffile",
+                format="OME-TIFF" if tif.is_ome else judged.format,
+                levels=tuple(steps),
+                mpp=found.mpp if tif.is_ome and found.mpp else mpp,
+                objective_power=judged.objective_power or found.objective_power,
+                associated=tuple(sorted({*judged.associated, *self._associated})),
+            )
+        kind = "OME-TIFF" if tif.is_ome else "BigTIFF" if tif.is_bigtiff else "TIFF"
+        return SlideInfo(
+            path=str(self._path),
+            reader="tifffile",
+            format=kind,
+            levels=tuple(steps),
+            mpp=found.mpp,
+            objective_power=found.objective_power,
+            icc_profile=rgb_profile(found.icc_profile),
+            properties=found.properties,
+            associated=tuple(sorted(self._associated)),
+            bits=self._bits(tif.series[index].keyframe),
+        )
+
+    def _check_colours(self, series: tifffile.TiffPageSeries) -> None:
+        reason = no_colours(series.keyframe)
+        if reason is None and series.axes.replace("S", "") != "YX":
+            reason = f"holds a stack of {len(series.pages)} images (axes {series.axes})"
+        if reason is not None:
+            raise InputError(f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image.")
+
+    def _check_levels(self) -> None:
+        """Find out now what would else fail in the middle of a run."""
+        needed = max(level.end for level in self._levels)
+        if needed > self._file.size:
+            raise _cut_off(self._path, self._file.size, needed)
+        last = len(self._levels) - 1
+        if self._levels[last].has(0):
+            try:
+                self._tile(self._levels[last], last, 0)
+            except InputError as error:
+                raise self._not_read(error.__cause__ or error) from error
+
+
+def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
+    """The fast path where it gives OpenSlide's pixels, else OpenSlide's slide.
+
+    Raises:
+        InputError: the file is damaged, or its pixels are no colours.
+    """
+    if judge.info.format not in DIRECT_FORMATS:
+        return judge
+    try:
+        return TiffSlide(path, judge)
+    except NotForThisReaderError:
+        return judge
+    except BaseException:
+        judge.close()
+        raise
+
+
+class _SharedFile:
+    """A file that several threads read from, without a common position."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
+        self.size = os.fstat(self._fd).st_size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes from a position on; fewer at the end of the file."""
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, size, offset)
+        with self._lock:  # Windows has no pread
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            return os.read(self._fd, size)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is no TIFF, and what ends before its first directory."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        size = os.fstat(file.fileno()).st_size
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        raise NotForThisReaderError("not a TIFF")
+    (version,) = struct.unpack(order + "H", head[2:4])
+    if version == 43 and len(head) == 16:
+        (first,) = struct.unpack(order + "Q", head[8:16])
+    elif version == 42:
+        (first,) = struct.unpack(order + "I", head[4:8])
+    else:
+        raise NotForThisReaderError("not a TIFF")
+    if first >= size:
+        raise _cut_off(path, size, first)
+
+
+def _cut_off(path: Path, size: int, needed: int) -> InputError:
+    return InputError(
+        f"{path}: the file ends after {size / 1e6:.1f} of at least {needed / 1e6:.1f} MB; "
+        f"copy it again."
+    )
+
+
+def _pixels(series: tifffile.TiffPageSeries) -> int:
+    return int(series.keyframe.imagewidth) * int(series.keyframe.imagelength)
+
+
+def _judged_pages(tif: tifffile.TiffFile, judged: SlideInfo) -> list[tifffile.TiffPage]:
+    """The pages that are OpenSlide's levels."""
+    pages: dict[tuple[int, int], tifffile.TiffPage] = {}
+    for page in tif.pages:
+        full = page.aspage()
+        if full.is_tiled:
+            pages.setdefault((full.imagewidth, full.imagelength), full)
+    chosen = []
+    for level in judged.levels:
+        found = pages.get((level.width, level.height))
+        if found is None or not is_plain(found):
+            raise NotForThisReaderError("its levels are not plain pages of tiles")
+        chosen.append(found)
+    return chosen
+
+
+def _other_images(tif: tifffile.TiffFile, main: int) -> dict[str, TiffLevel]:
+    """Label, macro and the like of an OME-TIFF, by their names."""
+    found = {}
+    for number, series in enumerate(tif.series):
+        name = next((known for known in ASSOCIATED if known in series.name.lower()), None)
+        if number != main and name is not None and _is_readable(series.keyframe):
+            found[name] = make_level(series.keyframe)
+    return found
+
+
+def _is_readable(page: tifffile.TiffPage) -> bool:
+    size = page.parent.filehandle.size
+    return (
+        no_colours(page) is None
+        and not_decoded(page) is None
+        and page.imagewidth * page.imagelength <= LARGEST_ASSOCIATED
+        and piece_bytes(page) <= MAX_TILE_BYTES
+        and uncompressed_end(page) <= size
+    )

@@ -1,0 +1,291 @@
+"""One level of a TIFF: where its tiles or strips lie in the file, and how they become RGB."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
+from uhrtranslate.io.readers.encoded_size import PICTURES, encoded_size
+
+# Codes of the TIFF 6.0 specification and its supplements.
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
+UNCOMPRESSED, JPEG_OLD, JPEG = 1, 6, 7
+APERIO_YCBCR = 33003
+LZW, DEFLATE, DEFLATE_OLD, ZSTD = 5, 8, 32946, 50000
+PLAIN_COMPRESSIONS = (UNCOMPRESSED, LZW, JPEG, DEFLATE, DEFLATE_OLD, ZSTD)
+# These and pictures are decoded into memory of known size; other codecs take what a file asks for.
+CCITT, PACKBITS, LZMA = (2, 3, 4), 32773, 34925
+BOUNDED = (UNCOMPRESSED, *CCITT, LZW, DEFLATE, DEFLATE_OLD, PACKBITS, LZMA, ZSTD, *PICTURES)
+COLOURS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
+ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
+
+# Rows of an uncompressed image without tiles that are read together.
+ROWS = 64
+
+
+class File(Protocol):
+    """A file that several threads read from."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes from a position on; fewer at the end of the file."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class TiffLevel:
+    """Storage of a level. Strips are tiles as wide as the image.
+
+    Attributes:
+        width, height: of the level in px.
+        tile_width, tile_height: in px; the last ones of a row or column are cut off.
+        cols: tiles in a row.
+        offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
+        decode: the bytes of a tile, and its number, as [h, w, samples of the plane].
+        to_rgb: all samples of a tile as RGB.
+        bits: of the RGB, 8 or 16.
+    """
+
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+    cols: int
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    decode: Callable[[bytes, int], NDArray[Any]]
+    to_rgb: Callable[[NDArray[Any]], Pixels]
+    bits: int = 8
+
+    @property
+    def end(self) -> int:
+        """Bytes that the file must have."""
+        return int((self.offsets + self.sizes).max(initial=0))
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether tiles are missing, which shows the background."""
+        return bool((self.sizes == 0).any())
+
+    def has(self, number: int) -> bool:
+        """Whether a tile is there."""
+        return bool(self.sizes[:, number].all())
+
+    def tile(self, file: File, number: int) -> Pixels:
+        """Decode a tile that is there.
+
+        Returns:
+            RGB, [h, w, 3]; at least the part of the tile that lies in the image.
+
+        Raises:
+            Exception: whatever the codec raises for damaged data.
+        """
+        tiles = self.offsets.shape[1]
+        planes = [
+            self.decode(file.read_at(int(offset), int(size)), plane * tiles + number)
+            for plane, (offset, size) in enumerate(
+                zip(self.offsets[:, number], self.sizes[:, number], strict=True)
+            )
+        ]
+        rgb = self.to_rgb(planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2))
+        row, col = divmod(number, self.cols)
+        rows = min(self.tile_height, self.height - row * self.tile_height)
+        cols = min(self.tile_width, self.width - col * self.tile_width)
+        if rgb.shape[0] < rows or rgb.shape[1] < cols:
+            raise ValueError("a tile is short")
+        return rgb
+
+
+def no_colours(page: tifffile.TiffPage) -> str | None:
+    """Why a page's pixels are no colours, in a few words; None if they are."""
+    if page.dtype is None or page.dtype.kind not in "ub" or page.bitspersample > 16:
+        return "has pixels of an unknown type" if page.dtype is None else f"has {page.dtype} pixels"
+    if page.photometric in COLOURS and page.samplesperpixel not in _channels(page):
+        return f"has {page.samplesperpixel} channels"
+    if page.imagedepth != 1:
+        return f"has {page.imagedepth} layers"
+    return None
+
+
+def not_decoded(page: tifffile.TiffPage) -> str | None:
+    """Why a page's colours are not decoded here, though another reader may; None if they are."""
+    if page.photometric not in COLOURS:
+        return f"has colours of a kind (TIFF photometric {int(page.photometric)}) unknown here"
+    if page.photometric == YCBCR and page.compression != JPEG:
+        return "has YCbCr pixels without JPEG compression"
+    if page.photometric == SEPARATED and page.compression == JPEG:
+        return "has CMYK pixels in JPEG compression"
+    if page.compression == APERIO_YCBCR or page.compression not in BOUNDED:
+        return f"has an unsupported compression ({int(page.compression)})"
+    if page.tags.valueof("Orientation", 1) not in (0, 1):
+        return "its pixels are turned (Orientation tag)"
+    return None
+
+
+def _channels(page: tifffile.TiffPage) -> tuple[int, ...]:
+    """Numbers of samples that are colours and nothing else, or alpha."""
+    colours = COLOURS[page.photometric]
+    extra = page.extrasamples[0] if page.extrasamples else 0
+    # Writers often leave the meaning of a fourth sample beside RGB open: padding, then.
+    if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA) or page.photometric == RGB:
+        return colours, colours + 1
+    return (colours,)
+
+
+def is_plain(page: tifffile.TiffPage) -> bool:
+    """Whether all readers agree on a page's pixels: tiled 8-bit grey or RGB, usual compression."""
+    return (
+        page.is_tiled
+        and page.bitspersample == 8
+        and page.photometric in (MIN_IS_BLACK, RGB, YCBCR)
+        and page.samplesperpixel in (1, 3)
+        and page.compression in PLAIN_COMPRESSIONS
+        and no_colours(page) is None
+        # OpenSlide does not turn pixels, and is the judge.
+        and not (page.photometric == YCBCR and page.compression != JPEG)
+    )
+
+
+def piece_size(page: tifffile.TiffPage) -> tuple[int, int]:
+    """Width and height in px of what is decoded at once."""
+    if page.is_tiled:
+        return page.tilewidth, page.tilelength
+    if _is_uncompressed(page):
+        return page.imagewidth, min(ROWS, page.imagelength)
+    return page.imagewidth, min(page.rowsperstrip, page.imagelength)
+
+
+def piece_bytes(page: tifffile.TiffPage) -> int:
+    """Bytes of what is decoded at once, with all its samples."""
+    return math.prod(piece_size(page)) * int(page.samplesperpixel) * np.dtype(page.dtype).itemsize
+
+
+def uncompressed_end(page: tifffile.TiffPage) -> int:
+    """Bytes that the file must have for pixels that lie there as they are; 0 for other pages."""
+    return int(page.dataoffsets[0] + page.nbytes) if _is_uncompressed(page) else 0
+
+
+def _is_uncompressed(page: tifffile.TiffPage) -> bool:
+    return page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16)
+
+
+def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
+    """Take from a page all that reading its pixels needs; the page's file may then be closed.
+
+    Args:
+        page: of the file.
+        bits: of the pixels that reading gives, 8 or 16.
+    """
+    if min(page.imagewidth, page.imagelength, *piece_size(page)) < 1:  # tags may be signed
+        raise ValueError("its size is not positive")
+    planes = page.samplesperpixel if page.planarconfig == 2 else 1
+    to_rgb = _converter(page, bits)
+    if _is_uncompressed(page):
+        return _uncompressed(page, planes, to_rgb, bits)
+    # Resolved now: lazy tags move the file's position.
+    offsets = np.array(page.dataoffsets, np.int64)
+    sizes = np.array(page.databytecounts, np.int64)
+    tables: bytes | None = page.jpegtables
+    decode_segment = page.decode
+    arguments = {"jpegtables": tables} if tables is not None else {}
+    compression = int(page.compression)
+    most = 2 * math.prod(piece_size(page))  # strips of JPEG may have rows to spare
+
+    def decode(data: bytes, index: int) -> NDArray[Any]:
+        if compression in PICTURES and math.prod(encoded_size(compression, data)) > most:
+            raise ValueError("a tile holds a picture that is larger than it")
+        segment, _, _ = decode_segment(data, index, **arguments)
+        if segment is None:
+            raise ValueError("no pixels in a tile")
+        pixels: NDArray[Any] = segment[0]
+        return pixels
+
+    width, height = piece_size(page)
+    cols = -(-page.imagewidth // width)
+    shape = (planes, cols * -(-page.imagelength // height))
+    count = shape[0] * shape[1]
+    if len(offsets) < count or len(sizes) < count:
+        raise ValueError(f"lists {min(len(offsets), len(sizes))} of {count} tiles")
+    return TiffLevel(
+        page.imagewidth,
+        page.imagelength,
+        width,
+        height,
+        cols,
+        offsets[:count].reshape(shape),
+        sizes[:count].reshape(shape),
+        decode,
+        to_rgb,
+        bits,
+    )
+
+
+def _uncompressed(
+    page: tifffile.TiffPage, planes: int, to_rgb: Callable[[NDArray[Any]], Pixels], bits: int
+) -> TiffLevel:
+    """Strips of our own choice, as the file may hold all rows in one."""
+    samples = page.samplesperpixel // planes
+    dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+    row_bytes = page.imagewidth * samples * dtype.itemsize
+    tops = np.arange(0, page.imagelength, ROWS, dtype=np.int64)
+    rows = np.minimum(page.imagelength - tops, ROWS)
+    starts = page.dataoffsets[0] + np.arange(planes)[:, None] * page.imagelength * row_bytes
+
+    def decode(data: bytes, index: int) -> NDArray[Any]:
+        return np.frombuffer(data, dtype).reshape(-1, page.imagewidth, samples)
+
+    return TiffLevel(
+        page.imagewidth,
+        page.imagelength,
+        page.imagewidth,
+        ROWS,
+        1,
+        starts + tops * row_bytes,
+        np.broadcast_to(rows * row_bytes, (planes, len(tops))),
+        decode,
+        to_rgb,
+        bits,
+    )
+
+
+def _converter(page: tifffile.TiffPage, wanted: int) -> Callable[[NDArray[Any]], Pixels]:
+    bits, colours, photometric = page.bitspersample, COLOURS[page.photometric], page.photometric
+    extra = page.extrasamples[0] if page.extrasamples else 0
+    palette = None
+    if photometric == PALETTE:
+        palette = to_bits(np.moveaxis(np.asarray(page.colormap), 0, -1), 16, wanted)
+    top = 2**wanted - 1
+
+    def convert(samples: NDArray[Any]) -> Pixels:
+        if palette is not None:
+            coloured: Pixels = palette[samples[..., 0]]
+            return coloured
+        pixels = to_bits(samples[..., :colours], bits, wanted)
+        if photometric == MIN_IS_WHITE:
+            pixels = top - pixels
+        elif photometric == SEPARATED:
+            pixels = _from_cmyk(pixels)
+        if pixels.shape[2] == 1:
+            pixels = np.repeat(pixels, 3, axis=2)
+        if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA):
+            alpha = to_bits(samples[..., colours], bits, wanted)
+            if extra == ASSOCIATED_ALPHA:
+                behind = top - alpha[..., None].astype(np.uint32)
+                laid: Pixels = np.minimum(pixels + behind, top).astype(pixels.dtype)
+                return laid
+            return composite(pixels, alpha, WHITE)
+        return np.ascontiguousarray(pixels)
+
+    return convert
+
+
+def _from_cmyk(cmyk: Pixels) -> Pixels:
+    """Ink on white paper, without a colour profile; 0 is no ink."""
+    top = np.iinfo(cmyk.dtype).max
+    paper = top - cmyk.astype(np.uint32)
+    rgb: Pixels = ((paper[..., :3] * paper[..., 3:] + top // 2) // top).astype(cmyk.dtype)
+    return rgb

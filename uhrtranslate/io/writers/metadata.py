@@ -1,0 +1,107 @@
+"""What an output says about itself: size, resolution, colour profile, how it was made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.errors import OptionError
+from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.version import __version__
+
+SOFTWARE = f"uhrtranslate {__version__}"
+
+# Beyond these a resolution does not fit the 32-bit fractions of TIFF and EXIF.
+_MPP_RANGE = (1e-4, 1e6)
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """Everything about an output but its pixels and its name.
+
+    Attributes:
+        width, height: px of the largest level.
+        mpp: micrometres per pixel of the largest level, along x and y.
+        icc_profile: the colour profile of the pixels.
+        description: how the image was made; JSON, or other text.
+        compression: of TIFF tiles; a name of `COMPRESSIONS`.
+        quality: of JPEG and WebP, 1 to 100.
+        bits: of the pixels, 8 or 16; JPEG, WebP and Aperio's layout hold 8.
+        tile: side of the TIFF tiles in px; a multiple of 16.
+        smallest: the levels of a pyramid end where the longer side is at most this many px.
+        exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
+            upright already.
+        format: of a slide, a name of `formats.FORMATS`; None: by the output's name.
+        objective_power: the nominal number at which the largest level looks as it does.
+        position: x and y of the left top corner in the source, in px of the largest level.
+        associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
+    """
+
+    width: int
+    height: int
+    mpp: tuple[float, float] | None = None
+    icc_profile: bytes | None = None
+    description: str = ""
+    compression: str = "jpeg"
+    quality: int = 90
+    bits: int = 8
+    tile: int = 512
+    smallest: int = 1024
+    exif: bytes | None = None
+    format: str | None = None
+    objective_power: float | None = None
+    position: tuple[float, float] = (0, 0)
+    associated: Mapping[str, NDArray[np.uint8]] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise OptionError(
+                f"compression {self.compression!r} is unknown; choose one of "
+                f"{', '.join(COMPRESSIONS)}"
+            )
+        if not 1 <= self.quality <= 100:
+            raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
+        if self.bits not in (8, 16):
+            raise OptionError(f"{self.bits} bits: choose 8 or 16")
+        if self.bits == 16 and self.compression == "jpeg":
+            raise OptionError("jpeg holds no 16 bits; choose deflate, lzw, zstd or none")
+        if self.tile < 16 or self.tile % 16:
+            raise OptionError(f"TIFF tiles of {self.tile} px: choose a multiple of 16")
+        if not (0 < self.width < 2**31 and 0 < self.height < 2**31 and self.smallest > 0):
+            raise ValueError(f"an image of {self.width} x {self.height} px cannot be written")
+        if self.mpp and not all(_MPP_RANGE[0] <= value <= _MPP_RANGE[1] for value in self.mpp):
+            raise OptionError(f"mpp {self.mpp} cannot be stored; name the true one")
+        if self.description.startswith("Aperio"):
+            raise ValueError("a description that starts with 'Aperio' changes how readers read")
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+
+    @property
+    def position_um(self) -> tuple[float, float] | None:
+        """Position in micrometres; None without one, or without mpp."""
+        if self.mpp is None or self.position == (0, 0):
+            return None
+        return self.position[0] * self.mpp[0], self.position[1] * self.mpp[1]
+
+    def position_tags(self) -> tuple[tuple[int, int, int, tuple[int, int], bool], ...]:
+        """XPosition and YPosition of TIFF, in cm, as tifffile takes them; none without position."""
+        if self.position_um is None:
+            return ()
+        rational, denominator = 5, 10**8  # a tenth of a nanometre, up to 42 cm
+        return tuple(
+            (code, rational, 1, (round(um / 1e4 * denominator), denominator), True)
+            for code, um in zip((286, 287), self.position_um, strict=True)
+        )
+
+
+def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
+    """The resolution of a level, along x and y; what TIFF and EXIF call X- and YResolution."""
+    return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])

@@ -1,0 +1,126 @@
+"""Pyramids as OME-Zarr: a folder of chunks that can be read over the network.
+
+NGFF 0.4 (zarr format 2), axes c, y, x, one chunk per tile. Chunks are lossless: zstd, or plain.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+
+from uhrtranslate.errors import require
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec
+from uhrtranslate.io.writers.tiff import EncodedLevel
+from uhrtranslate.io.writers.tiff_codecs import Encode
+
+# Within 1% of level 9's size on stained tissue, and 9 times faster.
+_ZSTD_LEVEL = 3
+
+
+def encode_chunk(compression: str) -> Encode:
+    """What encodes a tile [tile, tile, 3] as a chunk [3, tile, tile].
+
+    Raises:
+        MissingExtraError: zarr, needed at the end, is not installed.
+    """
+    require("zarr", "zarr")
+
+    def encode(pixels: Pixels, quality: int) -> bytes:
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        if compression == "none":
+            return planes.tobytes()
+        return bytes(imagecodecs.zstd_encode(planes.tobytes(), level=_ZSTD_LEVEL))
+
+    return encode
+
+
+def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
+    """Write a pyramid from chunks that are encoded already.
+
+    Args:
+        path: the folder to create.
+        spec: as the chunks were encoded.
+        levels: the largest first.
+
+    Raises:
+        MissingExtraError: zarr is not installed.
+        OSError: the folder cannot be written.
+    """
+    zarr = require("zarr", "zarr")
+    numcodecs = require("numcodecs", "zarr")
+    compressor = None if spec.compression == "none" else numcodecs.Zstd(level=_ZSTD_LEVEL)
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    for number, level in enumerate(levels):
+        group.create_array(
+            str(number),
+            shape=(3, level.height, level.width),
+            chunks=(3, spec.tile, spec.tile),
+            dtype=spec.dtype,
+            compressors=compressor,
+            fill_value=0,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )
+        columns = -(-level.width // spec.tile)
+        for index, chunk in enumerate(level.tiles):
+            row, column = divmod(index, columns)
+            file = path / str(number) / "0" / str(row) / str(column)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(chunk)
+    group.attrs.update(ngff_metadata(spec, [(level.width, level.height) for level in levels]))
+    os.sync()
+
+
+def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, Any]:
+    """The attributes of the group: scales, position and colours, by NGFF 0.4.
+
+    Args:
+        spec: of the image.
+        sizes: width and height of each level, the largest first.
+    """
+    unit = {"unit": "micrometer"} if spec.mpp else {}
+    mpp = spec.mpp or (1.0, 1.0)
+    origin = spec.position_um or (0.0, 0.0)
+    datasets = []
+    for number, (width, height) in enumerate(sizes):
+        scale = mpp[0] * spec.width / width, mpp[1] * spec.height / height
+        # The centre of the first pixel moves as pixels grow.
+        shift = [origin[i] + (scale[i] - mpp[i]) / 2 for i in (0, 1)]
+        datasets.append(
+            {
+                "path": str(number),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [1.0, scale[1], scale[0]]},
+                    {"type": "translation", "translation": [0.0, shift[1], shift[0]]},
+                ],
+            }
+        )
+    top = 2**spec.bits - 1
+    channels = [
+        {
+            "label": name,
+            "color": colour,
+            "active": True,
+            "window": {"start": 0, "end": top, "min": 0, "max": top},
+        }
+        for name, colour in (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+    ]
+    return {
+        "multiscales": [
+            {
+                "version": "0.4",
+                "name": "image",
+                "axes": [
+                    {"name": "c", "type": "channel"},
+                    {"name": "y", "type": "space", **unit},
+                    {"name": "x", "type": "space", **unit},
+                ],
+                "datasets": datasets,
+                "type": "mean of 2 x 2",
+            }
+        ],
+        "omero": {"version": "0.4", "channels": channels, "rdefs": {"model": "color"}},
+        "uhrt": {"software": SOFTWARE, "description": spec.description},
+    }

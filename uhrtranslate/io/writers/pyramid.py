@@ -1,0 +1,386 @@
+"""Pyramids written from a stream of pixels, in memory that does not grow with the image's height.
+
+A TIFF tile leaves memory when its last pixel arrives: it is encoded and appended to its level's
+spill file, and its half-sized copy becomes a quarter of a tile one level up, and so on. What stays
+are the tiles that are not full yet; for an image written from top to bottom, one row per level.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.geometry.levels import pyramid_sizes
+from uhrtranslate.io.files.atomic import PartialOutput
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.io.files.journal import Job, Journal, State
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.writers.formats import FORMATS, format_of
+from uhrtranslate.io.writers.metadata import OutputSpec
+from uhrtranslate.io.writers.tiff import EncodedLevel
+
+# Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
+_IN_FLIGHT = 4
+
+
+class PyramidWriter:
+    """Writes a pyramidal tiled BigTIFF from rectangles in any order; a context manager.
+
+    Leaving the block assembles the file and gives it its name; leaving it by an exception leaves
+    nothing but, for a job, the state to go on with. The file's bytes depend on the pixels and the
+    spec alone.
+
+    Args:
+        target: the file to write.
+        spec: everything about it but the pixels.
+        overwrite: replace an existing file.
+        workers: threads that encode.
+        job: what is written, if it can be resumed; see `journal.State`.
+        resume: go on where an unfinished run of the same job was cut off.
+
+    Attributes:
+        start: px from the top that such a run has done; known inside the block.
+
+    Raises:
+        OutputError: the target exists, cannot be written, or is being written by another run; an
+            unfinished run is in the way, or was another job.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        spec: OutputSpec,
+        overwrite: bool = False,
+        workers: int = 2,
+        job: Job | None = None,
+        resume: bool = False,
+    ) -> None:
+        self._spec = spec
+        if spec.associated and not FORMATS[format_of(target, spec.format)].holds_associated:
+            raise OutputError(
+                f"{target}: this format has no place for label, macro image and thumbnail; "
+                "leave out --keep-associated, or use --format svs or ome-tiff"
+            )
+        if spec.bits not in FORMATS[format_of(target, spec.format)].bits:
+            raise OutputError(
+                f"{target}: this format holds no pixels of {spec.bits} bits; write a .tif, or 8 "
+                "bits"
+            )
+        self._workers = max(1, workers)
+        self._output = PartialOutput(target, overwrite, job, resume)
+        self._job = job
+        self._journal: Journal | None = None
+        self.start = 0
+        self._format = FORMATS[format_of(target, spec.format)]
+        self._encode = self._format.encoder(spec.compression)
+        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
+        self._written = 0  # px
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        spec = self._spec
+        with ExitStack() as stack, output_errors(self._output.target):
+            folder = stack.enter_context(self._output).folder
+            state = self._output.state
+            self._levels = []
+            for number, (width, height) in enumerate(
+                pyramid_sizes(spec.width, spec.height, spec.smallest)
+            ):
+                level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
+                self._levels.append(level)
+                stack.callback(level.close)
+                level.open(None if state is None else _arrays_of(number, state))
+            if state:
+                self.start = state.rows
+                self._written = state.rows * spec.width
+            if self._job is not None:
+                self._journal = Journal(folder, self._job, spec.height)
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
+            stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            if kind is None:
+                with output_errors(self._output.target, self._missing_bytes):
+                    self._finish()
+
+    def write(self, x: int, y: int, pixels: Pixels) -> None:
+        """Take a rectangle of pixels; it is copied.
+
+        Args:
+            x, y: its left top corner, in px of the image.
+            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+            ValueError: the rectangle leaves the image, or covers a pixel that came before.
+        """
+        check_rectangle(self._spec, x, y, pixels)
+        with output_errors(self._output.target, self._missing_bytes):
+            for row, col, tile in self._levels[0].add(x, y, pixels):
+                self._submit(0, row, col, tile)
+        self._written += pixels.shape[0] * pixels.shape[1]
+
+    def reached(self, y: int) -> None:
+        """Every pixel above row `y` has come, and none below: a moment to save the state.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        if self._journal is None or not self._journal.due:
+            return
+        with output_errors(self._output.target, self._missing_bytes):
+            while self._pending:
+                self._collect()
+            arrays = {
+                f"{number}/{name}": array
+                for number, level in enumerate(self._levels)
+                for name, array in level.arrays().items()
+            }
+            self._journal.save(y, (level.spill for level in self._levels), arrays)
+
+    def _submit(self, number: int, row: int, col: int, tile: Pixels) -> None:
+        while len(self._pending) >= _IN_FLIGHT * self._workers:
+            self._collect()
+        last = number == len(self._levels) - 1
+        future = self._pool.submit(self._encode_and_halve, tile, last)
+        self._pending.append((number, row, col, future))
+
+    def _encode_and_halve(self, tile: Pixels, last: bool) -> tuple[bytes, Pixels | None]:
+        """The work of the threads: arrays in, arrays out."""
+        return self._encode(tile, self._spec.quality), None if last else halve(tile)
+
+    def _collect(self) -> None:
+        """Take the oldest result: keep its bytes, pass its half up."""
+        number, row, col, future = self._pending.popleft()
+        encoded, half = future.result()
+        self._levels[number].keep(row, col, encoded)
+        if half is None:
+            return
+        above = self._levels[number + 1]
+        x, y = col * half.shape[1], row * half.shape[0]
+        inside = half[: above.height - y, : above.width - x]
+        for full in above.add(x, y, inside):
+            self._submit(number + 1, *full)
+
+    def _finish(self) -> None:
+        while self._pending:
+            self._collect()
+        missing = self._spec.width * self._spec.height - self._written
+        if missing or not all(level.complete for level in self._levels):
+            raise OutputError(
+                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
+            )
+        path = self._output.folder / f"complete{self._format.suffix}"
+        levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
+        self._format.assemble(path, self._spec, levels)
+        self._output.publish(path)
+
+    def _missing_bytes(self) -> int:
+        """What the disk lacks, from the size so far: every tile is spilled, then copied."""
+        spilled = sum(level.size for level in self._levels)
+        share = max(self._written, 1) / (self._spec.width * self._spec.height)
+        used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
+        return int(2 * spilled / share) - used
+
+
+def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: Pixels) -> None:
+    """Refuse pixels that are no RGB rectangle inside the image.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
+        raise ValueError(
+            f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
+        )
+    h, w = pixels.shape[:2]
+    if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
+        raise ValueError(
+            f"{w} x {h} px at ({x}, {y}) do not lie in an image of {spec.width} x {spec.height} px"
+        )
+
+
+def halve(pixels: Pixels) -> Pixels:
+    """Average squares of 2 x 2 pixels, .5 rounded up; sides must be even."""
+    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
+    wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
+    rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
+    for channel in range(3):  # numpy's inner loop then runs along a row, not over 3 channels
+        sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
+        sums += 2
+        sums >>= 2
+        half[..., channel] = sums
+    return half
+
+
+@dataclass
+class _OpenTile:
+    """A tile that is not full yet.
+
+    Attributes:
+        pixels: [tile, tile, 3].
+        came: which pixels have come, [h, w], of those inside the image.
+        missing: how many have not.
+    """
+
+    pixels: Pixels
+    came: NDArray[np.bool_]
+    missing: int
+
+
+def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
+    """What a state holds of one level."""
+    prefix = f"{number}/"
+    return {
+        name.removeprefix(prefix): array
+        for name, array in state.arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+class _Level:
+    """One level of the pyramid: the tiles that are not full yet, and the spill of those that are.
+
+    Args:
+        path: the spill file, for `open`.
+        width, height: px of the level.
+        tile: side of the TIFF tiles in px.
+
+    Attributes:
+        spill: the open spill file.
+    """
+
+    spill: BinaryIO
+
+    def __init__(self, path: Path, width: int, height: int, tile: int) -> None:
+        self.width, self.height = width, height
+        self.size = 0  # bytes of the spill
+        self._tile = tile
+        rows, cols = -(-height // tile), -(-width // tile)
+        self._open: dict[tuple[int, int], _OpenTile] = {}
+        self._full = np.zeros((rows, cols), bool)
+        self._index = np.full((rows, cols, 2), -1, np.int64)  # offset and length in the spill
+        self._path = path
+
+    def open(self, arrays: Mapping[str, NDArray[Any]] | None) -> None:
+        """Open the spill: a new one, or where another run has left it.
+
+        Args:
+            arrays: as `arrays` gave them, of a level of the same size; None for a new one.
+
+        Raises:
+            OutputError: the spill is shorter than it was.
+        """
+        if arrays is None:
+            self.spill = self._path.open("w+b")
+            return
+        self.spill = self._path.open("r+b")
+        self._index[...] = arrays["index"]
+        self._full = self._index[..., 0] >= 0
+        self.size = int(self._index.sum(-1).max(initial=0, where=self._full))
+        if self.spill.seek(0, os.SEEK_END) < self.size:
+            raise OutputError(
+                f"{self._path}: has lost its end; use --overwrite without --resume to start afresh"
+            )
+        self.spill.truncate(self.size)
+        self.spill.seek(self.size)
+        for key in arrays:
+            if key.startswith("came/"):
+                row, col = (int(part) for part in key.split("/")[1:])
+                h, w = self._inside(row, col)
+                came = np.unpackbits(arrays[key], axis=1, count=w).astype(bool)
+                tile = np.array(arrays[f"pixels/{row}/{col}"])
+                self._open[row, col] = _OpenTile(tile, came, h * w - int(np.count_nonzero(came)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the spill: where tiles lie in it, and the pixels of those that are not full."""
+        arrays: dict[str, NDArray[Any]] = {"index": self._index}
+        for (row, col), tile in self._open.items():
+            arrays[f"came/{row}/{col}"] = np.packbits(tile.came, axis=1)
+            arrays[f"pixels/{row}/{col}"] = tile.pixels
+        return arrays
+
+    @property
+    def complete(self) -> bool:
+        return bool((self._index[..., 0] >= 0).all())
+
+    def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
+        """Copy a rectangle into the tiles it touches; yield row, col and pixels of those now full.
+
+        The tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
+        """
+        size = self._tile
+        h, w = pixels.shape[:2]
+        for row in range(y // size, -(-(y + h) // size)):
+            for col in range(x // size, -(-(x + w) // size)):
+                full = self._place(row, col, x - col * size, y - row * size, pixels)
+                if full is not None:
+                    yield row, col, full
+
+    def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
+        """Copy into one tile what falls into it; `x, y` are relative to the tile."""
+        size = self._tile
+        h, w = self._inside(row, col)
+        top, left = max(y, 0), max(x, 0)
+        part = pixels[top - y : h - y, left - x : w - x]
+        place = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+        key = row, col
+        tile = self._open.get(key)
+        if self._full[key] or (tile and tile.came[place].any()):
+            raise ValueError(f"pixels of tile ({row}, {col}) came twice")
+        if tile is None and part.shape[:2] == (h, w):  # whole at once: nothing to keep track of
+            full = np.empty((size, size, 3), pixels.dtype)
+            full[:h, :w] = part
+        else:
+            if tile is None:
+                blank = np.empty((size, size, 3), pixels.dtype)
+                tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
+            tile.pixels[place] = part
+            tile.came[place] = True
+            tile.missing -= part.shape[0] * part.shape[1]
+            if tile.missing:
+                return None
+            full = self._open.pop(key).pixels
+        self._full[key] = True
+        full[:h, w:] = full[:h, w - 1 : w]
+        full[h:] = full[h - 1]
+        return full
+
+    def _inside(self, row: int, col: int) -> tuple[int, int]:
+        """Height and width in px of the part of a tile that lies inside the image."""
+        size = self._tile
+        return min(size, self.height - row * size), min(size, self.width - col * size)
+
+    def keep(self, row: int, col: int, encoded: bytes) -> None:
+        """Append an encoded tile to the spill."""
+        self.spill.write(encoded)
+        self._index[row, col] = self.size, len(encoded)
+        self.size += len(encoded)
+
+    def tiles(self) -> Iterator[bytes]:
+        """The encoded tiles, row by row, from left to right."""
+        for offset, length in self._index.reshape(-1, 2):
+            self.spill.seek(offset)
+            yield self.spill.read(length)
+
+    def close(self) -> None:
+        if hasattr(self, "spill"):
+            with suppress(OSError):  # of a full disk, reported already
+                self.spill.close()

@@ -1,0 +1,1 @@
+"""Whether tile borders show, with a reference or blind; arrays in, figures out."""

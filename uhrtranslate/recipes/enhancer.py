@@ -1,0 +1,144 @@
+"""Dark-field images to the grey look of bright-field ones, by inverse histogram matching."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate.engine import Clock, ColourTransform, Transform
+from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
+from uhrtranslate.errors import InputError
+from uhrtranslate.geometry import TilePlan, spans
+from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.io.files.disk import write_text
+from uhrtranslate.options import EnhanceOptions
+from uhrtranslate.recipes.colour import TILE, ColourRecipe
+
+SAVED_ENDING = ".json"
+# Options that are part of how a result was made.
+OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
+
+
+def tally_view(view: SlideView) -> Tally:
+    """The histogram of all pixels of a view, in one pass."""
+    total = Tally.nothing(2**view.info.bits)
+    for y0, y1 in spans(view.height, view.strip_height):
+        for x0, x1 in spans(view.width, 4 * TILE):
+            total += Tally.of(view.read(x0, y0, x1 - x0, y1 - y0))
+    return total
+
+
+def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
+    """The histogram of a reference: images, folders, or saved histograms, pooled.
+
+    Raises:
+        InputError: one of them is missing or damaged.
+    """
+    total = Tally.nothing()
+    for name in names:
+        if name.endswith(SAVED_ENDING):
+            total += _read_tally(Path(name))
+            continue
+        for item in expand_inputs([name]):
+            if isinstance(item, Missing):
+                raise item.error
+            total += _tally_file(item.path, options)
+    return total
+
+
+def pool_tally(inputs: Sequence[Found | Missing], options: EnhanceOptions) -> Tally:
+    """The histogram of all inputs together; unreadable ones are left out."""
+    total = Tally.nothing()
+    for item in inputs:
+        if isinstance(item, Found):
+            try:
+                total += _tally_file(item.path, options)
+            except InputError:
+                continue
+    return total
+
+
+def save_tally(path: Path, tally: Tally) -> None:
+    """Write a histogram as JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(path, json.dumps(dump_tally(tally)) + "\n")
+
+
+class Enhancer(ColourRecipe):
+    """Enhances dark-field images; a `Recipe`.
+
+    Args:
+        options: how.
+        reference: the histogram that results are to have.
+        pooled: of all inputs, where they share one; else each has its own.
+    """
+
+    deep = True
+
+    def __init__(
+        self, options: EnhanceOptions, reference: Tally, pooled: Tally | None = None
+    ) -> None:
+        self.options = options
+        self.suffix = "dark" if options.synthesize else "enhanced"
+        self.bits: int = options.bits
+        self._reference = reference
+        self._pooled = pooled
+
+    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
+        """See `Recipe`; the whole view is read once before, for its histogram."""
+        tally = self._pooled or tally_view(view)
+        tally = tally.clipped(self.options.clip)
+        table = (invert_match if self.options.invert else match)(tally, self._reference)
+        top = 2**self.bits - 1
+        table *= top / (self._reference.levels - 1)
+        # A histogram pooled with others may be of more bits than this image.
+        table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
+        return ColourTransform(plan, Matching(table, top, self.options.colour).apply)
+
+    def how(self) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {
+            "enhancement": "inverse histogram matching" if self.options.invert else "matching",
+            "reference_sha256": _digest(self._reference),
+            "pooled": self._pooled is not None,
+            **self.options.model_dump(mode="json", include=OF_THE_LOOK),
+        }
+
+    def identity(self, plan: TilePlan) -> dict[str, Any]:
+        """See `Recipe`."""
+        return self.how() | {"pool": self._pooled and _digest(self._pooled)}
+
+    def facts(self, plan: TilePlan) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {"model": self.suffix}
+
+    def note(self, view: SlideView, plan: TilePlan) -> str:
+        """See `Recipe`."""
+        kind = "inverse matching" if self.options.invert else "plain matching"
+        look = "colour" if self.options.colour else "grey"
+        return f"{kind}, {look}, {view.info.bits} bits to {self.bits}"
+
+
+def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
+    with open_slide(path, deep=True) as slide:
+        return tally_view(open_view(slide, options.level, options.mpp))
+
+
+def _read_tally(path: Path) -> Tally:
+    try:
+        tally = load_tally(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no JSON; make it again with --save-reference.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}.") from error
+    return tally
+
+
+def _digest(tally: Tally) -> str:
+    return hashlib.sha256(tally.counts.tobytes()).hexdigest()

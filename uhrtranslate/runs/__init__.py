@@ -1,0 +1,1 @@
+"""Working through images: inputs, outputs, records, failures; not what is done to a pixel."""

@@ -1,0 +1,22 @@
+"""Errors in words for people."""
+
+import torch
+
+from uhrtranslate.errors import UhrError
+
+
+def in_a_sentence(name: str, error: Exception) -> str:
+    """An error in words for a user.
+
+    Args:
+        name: of what failed.
+        error: of any kind.
+    """
+    if isinstance(error, UhrError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"{name}: memory is not enough; use a smaller --tile or --batch."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or name}: cannot be read or written ({error.strerror})."
+    reason = f"{type(error).__name__}: {error}"
+    return f"{name}: failed unexpectedly ({reason}); --debug tells more."

@@ -1,0 +1,57 @@
+"""A table of inputs, each with what it needs of its own."""
+
+import csv
+from pathlib import Path
+
+from uhrtranslate.errors import InputError, OptionError
+from uhrtranslate.io import Found, Missing
+from uhrtranslate.options import make_options
+from uhrtranslate.runs.items import Item
+
+COLUMNS = ("path", "output", "model", "mpp", "region")
+
+
+def read_manifest(path: Path) -> list[Item]:
+    """The rows of a CSV file with a header: path, and if need be output, model, mpp, region.
+
+    Empty fields are as if the column was not there. Relative paths are relative to the manifest.
+
+    Args:
+        path: of the CSV file, UTF-8.
+
+    Raises:
+        OptionError: it cannot be read, has no such columns, or a row is wrong; says which.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [(reader.line_num, row) for row in reader]
+            names = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OptionError(f"{path}: cannot be read as CSV ({error}).") from error
+    unknown = [name for name in names if name not in COLUMNS]
+    if "path" not in names or unknown:
+        wrong = f"has a column {unknown[0]!r}" if unknown else "has no column 'path'"
+        raise OptionError(f"{path}: {wrong}; the columns are {', '.join(COLUMNS)}.")
+    return [_item(path, number, row) for number, row in rows]
+
+
+def _item(manifest: Path, number: int, row: dict[str, str | None]) -> Item:
+    if None in row:
+        raise OptionError(f"{manifest}: line {number} has more fields than the header.")
+    given = {name: value.strip() for name, value in row.items() if value and value.strip()}
+    source = given.pop("path", None)
+    if source is None:
+        raise OptionError(f"{manifest}: line {number} has no path.")
+    output = given.pop("output", None)
+    try:
+        make_options(dict(given))
+    except OptionError as error:
+        raise OptionError(f"{manifest}: line {number}: {error}") from error
+    folder = manifest.parent
+    path = folder / Path(source).expanduser()
+    found: Found | Missing = Found(path, path.parent)
+    if not path.exists():
+        sentence = f"{path}: does not exist; check line {number} of {manifest}."
+        found = Missing(str(path), InputError(sentence))
+    return Item(found, folder / Path(output).expanduser() if output else None, given or None)

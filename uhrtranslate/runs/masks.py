@@ -1,0 +1,165 @@
+"""Which cells of an image are translated: by detection, by a picture, or by drawn polygons."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.engine import Masking
+from uhrtranslate.errors import InputError
+from uhrtranslate.geometry import CellGrid, CellMask, cells_with_tissue, spans
+from uhrtranslate.io import Slide, SlideView, open_slide, slide_thumbnail
+from uhrtranslate.options import parse_background
+from uhrtranslate.tissue import detect_tissue, draw_polygons, read_polygons
+
+Mask = NDArray[np.bool_]
+
+# Pixels of the mask per cell: so many that tissue in a corner of a cell is not averaged away.
+PER_CELL = 8
+# Larger side of the picture in which tissue is found: enough to see it, few enough to be quick.
+SMALLEST_PICTURE = 1024
+LARGEST_PICTURE = 6144
+# Px of the mask around a cell in which tissue counts as the cell's.
+MARGIN = 1.0
+# How much a mask may be wider or higher than the slide.
+ASPECT_TOLERANCE = 0.03
+GEOJSON_ENDINGS = (".geojson", ".json")
+LARGEST_GEOJSON = 512 << 20
+# Pixels of a mask image that are read at once, and of its level that is read at all.
+PIECE = 2048
+LARGEST_MASK = 200_000_000
+
+
+def make_masking(
+    view: SlideView, grid: CellGrid, mask: str, background: str, bits: int = 8
+) -> Masking:
+    """What `stream` is given for the options `mask` and `background`.
+
+    Args:
+        view: what is translated.
+        grid: its cells.
+        mask: `none`, `auto`, or a path; see `make_cell_mask`.
+        background: see `parse_background`.
+        bits: of the result.
+
+    Raises:
+        OptionError, InputError: see there.
+    """
+    return Masking(make_cell_mask(view, grid, mask), parse_background(background), bits)
+
+
+def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | None:
+    """The cells of a view that have tissue.
+
+    Masks are always masks of the whole slide, whatever its region or level is translated.
+
+    Args:
+        view: what is translated.
+        grid: its cells.
+        mask: `none` for all cells (None is returned); `auto` for detection in a thumbnail of the
+            slide; or the path of an image that is stretched over the slide and not black where
+            tissue is, or of a GeoJSON file with polygons in level-0 px.
+
+    Raises:
+        InputError: the file is missing or no mask, is empty, or does not have the slide's shape.
+        ValueError: the grid is not that of the view.
+    """
+    if mask == "none":
+        return None
+    if (grid.width, grid.height) != (view.width, view.height):
+        raise ValueError("the grid is not that of the view")
+    slide = view.slide
+    if mask == "auto":
+        found = _detected(slide, _picture_side(view, grid))
+    elif Path(mask).suffix.lower() in GEOJSON_ENDINGS:
+        found = _drawn(Path(mask), slide, _picture_side(view, grid))
+    else:
+        found = _pictured(Path(mask), slide)
+    height, width = found.shape
+    across, down = width / slide.info.width, height / slide.info.height
+    x, y, w, h = view.region
+    window = (x * across, y * down, w * across, h * down)
+    return cells_with_tissue(found, grid, window, MARGIN)
+
+
+def _picture_side(view: SlideView, grid: CellGrid) -> int:
+    """Larger side in px of a picture of the whole slide that is fine enough for the cells."""
+    whole = max(view.slide.info.width, view.slide.info.height)
+    # Level-0 pixels per cell; those of a photo are no fewer than the picture has.
+    cell = grid.cell * min(view.region[2] / view.width, view.region[3] / view.height)
+    side = math.ceil(whole / cell * PER_CELL)
+    return min(max(side, SMALLEST_PICTURE), LARGEST_PICTURE, whole)
+
+
+def _detected(slide: Slide, side: int) -> Mask:
+    thumbnail = slide_thumbnail(slide, side)
+    mpp = None
+    if slide.info.mpp is not None:
+        mpp = max(slide.info.mpp) * slide.info.width / thumbnail.shape[1]
+    return detect_tissue(thumbnail, mpp)
+
+
+def _drawn(path: Path, slide: Slide, side: int) -> Mask:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_GEOJSON:
+            raise InputError(
+                f"{path}: has {size / 1e6:.0f} MB, too much for a mask; export fewer annotations."
+            )
+        polygons = read_polygons(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: is not JSON (line {error.lineno}); export it again.") from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no GeoJSON; export it again.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error
+    info = slide.info
+    share = side / max(info.width, info.height)
+    shape = max(round(info.height * share), 1), max(round(info.width * share), 1)
+    mask = draw_polygons(polygons, (info.width, info.height), shape)
+    if not mask.any():
+        raise InputError(
+            f"{path}: has no polygon on {info.path}, which has {info.width} x {info.height} px; "
+            "coordinates must be level-0 pixels."
+        )
+    return mask
+
+
+def _pictured(path: Path, slide: Slide) -> Mask:
+    with open_slide(path) as picture:
+        found, info = picture.info, slide.info
+        stretch = (found.width / found.height) / (info.width / info.height)
+        # A small picture is rounded to whole pixels.
+        rounding = 1 / min(found.width, found.height)
+        if abs(math.log(stretch)) > ASPECT_TOLERANCE + rounding:
+            raise InputError(
+                f"{path}: has {found.width} x {found.height} px, another shape than {info.path} "
+                f"with {info.width} x {info.height} px; a mask must cover the whole slide."
+            )
+        mask = _not_black(picture)
+    if not mask.any():
+        raise InputError(f"{path}: is black, so no tissue is marked; save the mask as 0 and 255.")
+    return mask
+
+
+def _not_black(picture: Slide) -> Mask:
+    """Pixels of the largest level that is not too large, boxes of them joined if any is set."""
+    levels = picture.info.levels
+    fitting = [i for i, size in enumerate(levels) if size.width * size.height <= LARGEST_MASK]
+    level = fitting[0] if fitting else len(levels) - 1
+    width, height = levels[level].width, levels[level].height
+    factor = -(-max(width, height) // LARGEST_PICTURE)
+    mask = np.zeros((-(-height // factor), -(-width // factor)), np.bool_)
+    step = PIECE // factor * factor
+    for y0, y1 in spans(height, step):
+        for x0, x1 in spans(width, step):
+            marked = picture.read(x0, y0, x1 - x0, y1 - y0, level).any(axis=2)
+            rows = np.logical_or.reduceat(marked, np.arange(0, y1 - y0, factor), axis=0)
+            part = np.logical_or.reduceat(rows, np.arange(0, x1 - x0, factor), axis=1)
+            top, left = y0 // factor, x0 // factor
+            mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return mask

@@ -1,0 +1,259 @@
+"""What all tasks that make an image of an image share: one slide, from its file to its result."""
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate.engine import Clock, Masking, stream
+from uhrtranslate.errors import InputError, OutputError, UhrError
+from uhrtranslate.geometry import TilePlan
+from uhrtranslate.io import (
+    OutputSpec,
+    Pixels,
+    Slide,
+    SlideView,
+    check_complete,
+    discard_state,
+    fingerprint,
+    open_slide,
+    open_view,
+    open_writer,
+)
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.metrics import seam_ratio
+from uhrtranslate.recipes.recipe import Recipe, Skipped
+from uhrtranslate.runs.events import Advanced, OnEvent, Started, TranslateResult
+from uhrtranslate.runs.masks import make_masking
+from uhrtranslate.runs.preview import preview_path, write_preview
+from uhrtranslate.version import __version__
+
+# Options that change the bytes of a result; those of the recipe come on top.
+OF_THE_RESULT = {
+    "level", "mpp", "region", "background", "format", "compression", "quality", "keep_associated",
+}  # fmt: skip
+
+
+def process_file(
+    recipe: Recipe, path: Path, target: Path, on_event: OnEvent = lambda event: None
+) -> TranslateResult:
+    """Make one image of another.
+
+    Args:
+        recipe: how.
+        path: the input.
+        target: the output.
+        on_event: told of the start, of progress and of the result.
+
+    Raises:
+        UhrError: one sentence that says what is wrong with which file or option.
+    """
+    if target.exists() and path.exists() and target.samefile(path):
+        raise OutputError(f"{target}: is the input itself; choose another output with -o.")
+    with open_slide(path, recipe.deep) as slide:
+        return process_slide(recipe, slide, target, on_event)
+
+
+def process_slide(
+    recipe: Recipe, slide: Slide, target: Path, on_event: OnEvent = lambda event: None
+) -> TranslateResult:
+    """The same for an open slide, a `VirtualSlide` for instance."""
+    started = time.perf_counter()
+    options = recipe.options
+    view = open_view(slide, options.level, options.mpp, options.region)
+    recipe = recipe.prepared(view)
+    plan = recipe.plan(view.width, view.height)
+    masking = make_masking(view, plan.grid, options.mask, options.background, recipe.bits)
+    spec = _spec(recipe, view, masking)
+    result = TranslateResult(
+        input=slide.info.path,
+        output=str(target),
+        status="skipped",
+        width=view.width,
+        height=view.height,
+        mpp=view.mpp,
+        tile=plan.tile,
+        tiles=sum(len(list(masking.cut(plan, *band)[0])) for band in plan.bands()),
+        tissue=None if options.mask == "none" else _share(masking),
+        **recipe.facts(plan),
+    )
+    incomplete = False
+    if (options.skip_existing or options.resume) and os.path.lexists(target):
+        if _is_there(target, spec):
+            on_event(result)
+            return result
+        incomplete = True
+    # Asked before the work, not after it.
+    preview = preview_path(target, options.overwrite) if options.preview else None
+    try:
+        clock = Clock(traced=options.profile is not None)
+        transform = recipe.transform(view, plan, clock)
+    except Skipped as reason:
+        result = dataclasses.replace(result, output=None, error=str(reason))
+        on_event(result)
+        return result
+    with open_writer(
+        target,
+        spec,
+        overwrite=options.overwrite or incomplete,
+        workers=options.workers,
+        job=_job(recipe, view, plan, masking),
+        resume=options.resume,
+    ) as writer:
+        note = _note(recipe, view, plan, masking, writer.start)
+        on_event(Started(slide.info.path, str(target), view.width * view.height, note))
+        on_event(Advanced(slide.info.path, writer.start * view.width))
+        stream(
+            view,
+            transform,
+            writer,
+            batch=recipe.batch(plan),
+            workers=options.workers,
+            progress=lambda pixels: on_event(Advanced(slide.info.path, pixels, clock.shares)),
+            start=writer.start,
+            masking=masking,
+            clock=clock,
+        )
+    if options.profile:
+        _write_trace(clock, options.profile)
+    if preview:
+        write_preview(view, target, preview)
+    result = dataclasses.replace(
+        result,
+        status="done",
+        resumed=writer.start,
+        seams=_seams(view, target, plan.grid.cell),
+        seconds=round(time.perf_counter() - started, 3),
+        stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+        device_seconds=round(clock.device_seconds, 3) or None,
+        preview=str(preview) if preview else None,
+    )
+    on_event(result)
+    return result
+
+
+def _write_trace(clock: Clock, target: Path) -> None:
+    """Write a trace; `trace-2.json` where `trace.json` is taken.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path, number = target, 1
+    with output_errors(target):
+        while True:
+            try:
+                path.touch(exist_ok=False)  # so that no other image takes the name
+                break
+            except FileExistsError:
+                number += 1
+                path = target.with_stem(f"{target.stem}-{number}")
+        clock.write_trace(path)
+
+
+def _is_there(target: Path, spec: OutputSpec) -> bool:
+    """Whether an output is complete, and what would be made.
+
+    Raises:
+        OutputError: it is complete, but something else.
+    """
+    try:
+        found = check_complete(target)
+    except InputError:
+        return False
+    if (found.width, found.height) != (spec.width, spec.height) or (
+        found.description and found.description != spec.description
+    ):
+        raise OutputError(
+            f"{target}: exists already and was made otherwise; use --overwrite or choose "
+            "another name with -o."
+        )
+    discard_state(target)
+    return True
+
+
+def _job(
+    recipe: Recipe, view: SlideView, plan: TilePlan, masking: Masking
+) -> dict[str, Any] | None:
+    """What the result depends on, to the byte; None for what is no file."""
+    path = Path(view.info.path)
+    if not path.is_file():
+        return None
+    file = fingerprint(path)
+    return {
+        "input's size": file.size,
+        "input's time": file.mtime_ns,
+        "input's hash": file.quickhash,
+        "uhrt": __version__,
+        **recipe.identity(plan),
+        **recipe.options.model_dump(mode="json", include=OF_THE_RESULT),
+        "mask": masking.cells.digest if masking.cells else "none",
+    }
+
+
+def _note(recipe: Recipe, view: SlideView, plan: TilePlan, masking: Masking, start: int) -> str:
+    """How an image is worked on, for people."""
+    note = recipe.note(view, plan)
+    if masking.cells is not None:
+        note += f", {masking.cells.share:.0%} of the cells"
+    return f"{note}, resumed at {start / view.height:.0%}" if start else note
+
+
+def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
+    """How much more the borders of a grid show in the result than in the source."""
+    try:
+        with open_slide(target) as slide:
+            before, after = (
+                seam_ratio(image.read, view.width, view.height, spacing)
+                for image in (view, open_view(slide))
+            )
+    except (UhrError, OSError):
+        return None  # the result is there, whole; only its figure is not
+    return round(after / before, 3) if before and after else None
+
+
+def _spec(recipe: Recipe, view: SlideView, masking: Masking) -> OutputSpec:
+    options = recipe.options
+    how = {"software": f"uhrtranslate {__version__}", **recipe.how()}
+    if masking.cells:
+        how |= {"mask": masking.cells.digest[:16], "background": options.background}
+    if options.region:
+        how |= {"region": list(options.region)}
+    return OutputSpec(
+        width=view.width,
+        height=view.height,
+        mpp=view.mpp,
+        icc_profile=view.info.icc_profile,
+        exif=view.info.exif,
+        format=options.format,
+        objective_power=_power(view),
+        position=(
+            view.region[0] * view.width / view.region[2],
+            view.region[1] * view.height / view.region[3],
+        ),
+        associated=_associated(view) if options.keep_associated else {},
+        description=json.dumps(how),
+        compression=options.compression,
+        quality=options.quality,
+        bits=recipe.bits,
+    )
+
+
+def _share(masking: Masking) -> float:
+    """Cells that are computed, among all."""
+    return 1.0 if masking.cells is None else round(masking.cells.share, 4)
+
+
+def _power(view: SlideView) -> float | None:
+    """The nominal magnification at which the view looks as it does."""
+    power, base = view.info.objective_power, view.info.mpp
+    if power is None:
+        return None
+    return power if base is None or view.mpp is None else round(power * base[0] / view.mpp[0], 3)
+
+
+def _associated(view: SlideView) -> dict[str, Pixels]:
+    """Label, macro image and thumbnail of a slide, as far as it has them."""
+    names = ("thumbnail", "label", "macro")
+    return {n: view.slide.associated_image(n) for n in names if n in view.info.associated}

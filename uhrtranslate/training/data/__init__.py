@@ -1,0 +1,1 @@
+"""Patches for training, drawn from images as they are needed; no network, no loss."""

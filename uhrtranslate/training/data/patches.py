@@ -1,0 +1,283 @@
+"""Patches of both domains, drawn from images as they are needed.
+
+The n-th sample of a training is a function of its seed and of n alone: nothing has to be stored to
+go on where a run was cut off, and the number of threads changes nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io import Pixels, SlideView, resized
+from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
+from uhrtranslate.training.data.pictures import (
+    Opened,
+    Picture,
+    examine,
+    find_pictures,
+    pick,
+)
+from uhrtranslate.training.options import DataOptions
+
+# Samples that are read ahead of the one in use, per thread.
+AHEAD = 2
+
+
+Sample = Callable[[int], tuple[Floats, Floats]]
+
+
+class Patches(Protocol):
+    """Where a training's samples come from.
+
+    Attributes:
+        pictures: of the source domain first.
+    """
+
+    @property
+    def pictures(self) -> dict[str, list[Picture]]:
+        """See above."""
+        ...
+
+    def sample(self, number: int) -> tuple[Floats, Floats]:
+        """The patches of a sample, of A and B: [3, p, p] float32 in -1..1."""
+        ...
+
+    def close(self) -> None:
+        """Close all images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """Patches of two domains that have nothing to do with each other.
+
+    Attributes:
+        pictures: of A and B.
+        options: how patches are drawn.
+        seed: of the draws.
+        opened: the images.
+    """
+
+    pictures: dict[str, list[Picture]]
+    options: DataOptions
+    seed: int
+    opened: Opened
+
+    def sample(self, number: int) -> tuple[Floats, Floats]:
+        """See `Patches`."""
+        a, b = (self._draw(domain, i, number) for i, domain in enumerate("AB"))
+        return a, b
+
+    def close(self) -> None:
+        """See `Patches`."""
+        self.opened.close()
+
+    def _draw(self, domain: str, stream: int, number: int) -> Floats:
+        random = np.random.default_rng([self.seed, stream, number])
+        picture = pick(self.pictures[domain], random)
+        side = self.options.patch
+        pixels = self.opened.read(picture.path, *picture.place(side, random), side, side)
+        pixels = draw_turn(self.options, random)(pixels)
+        return jitter(as_floats(pixels), self.options.jitter, random)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Patches of the same place in two looks.
+
+    Attributes:
+        pictures: of A and B, partners in the same order; of A alone where both are side by side.
+        options: how patches are drawn.
+        seed: of the draws.
+        opened: the images of A, or of both side by side.
+        partners: the images of B.
+        partner_of: path of the image of B by that of A.
+    """
+
+    pictures: dict[str, list[Picture]]
+    options: DataOptions
+    seed: int
+    opened: Opened
+    partners: Opened
+    partner_of: dict[Path, Path]
+
+    def sample(self, number: int) -> tuple[Floats, Floats]:
+        """See `Patches`."""
+        random = np.random.default_rng([self.seed, 0, number])
+        picture = pick(self.pictures["A"], random)
+        a, b = self._read(picture, *picture.place(self.options.patch, random))
+        turn = draw_turn(self.options, random)
+        return jitter(as_floats(turn(a)), self.options.jitter, random), as_floats(turn(b))
+
+    def _read(self, picture: Picture, x: int, y: int) -> tuple[Pixels, Pixels]:
+        side = self.options.patch
+        a = self.opened.read(picture.path, x, y, side, side)
+        if self.options.pairs == "side-by-side":
+            return a, self.opened.read(picture.path, x + picture.width, y, side, side)
+        with self.partners.view(self.partner_of[picture.path]) as view:
+            if self.options.pairs == "slides":
+                view = resized(view, picture.width, picture.height)
+            return a, view.read(x, y, side, side)
+
+    def close(self) -> None:
+        """See `Patches`."""
+        self.opened.close()
+        self.partners.close()
+
+
+def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
+    """Find and check all images of a training.
+
+    Args:
+        options: where they are and what is drawn of them.
+        paired: whether the method needs pairs.
+        seed: of the draws.
+
+    Raises:
+        InputError: an image cannot be read, is too small, has no tissue, or has no partner; says
+            which.
+        OptionError: an image has no such level or mpp.
+    """
+    opened = Opened(options.level, options.mpp)
+    # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
+    partners = Opened() if options.pairs == "slides" else opened
+    try:
+        if paired:
+            return _open_pairs(options, seed, opened, partners)
+        if options.b is None:
+            raise InputError("data.b: is missing; unpaired methods need images of each domain.")
+        both = {
+            name: [_examined(path, opened, options) for path in find_pictures(place)]
+            for name, place in (("A", options.a), ("B", options.b))
+        }
+        return Unpaired(both, options, seed, opened)
+    except BaseException:
+        opened.close()
+        partners.close()
+        raise
+
+
+def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened) -> Paired:
+    if options.b is None:
+        halves = [_examined_half(path, opened, options) for path in find_pictures(options.a)]
+        return Paired({"A": halves}, options, seed, opened, opened, {})
+    pictures: dict[str, list[Picture]] = {"A": [], "B": []}
+    pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
+    for path, partner in pairs:
+        first = _examined(path, opened, options)
+        with partners.view(partner) as view:
+            if options.pairs == "slides":
+                view = resized(view, first.width, first.height)
+            _check_partner(first, partner, view)
+            pictures["A"].append(first)
+            pictures["B"].append(examine(partner, view, options.patch, 0))
+    return Paired(pictures, options, seed, opened, partners, dict(pairs))
+
+
+def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of images with equal names, whatever their endings; a single image of each is a pair.
+
+    Raises:
+        InputError: one has no partner, or two have the same name.
+    """
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    names = []
+    for paths in (first, second):
+        by_name: dict[str, Path] = {}
+        for path in paths:
+            if path.stem in by_name:
+                raise InputError(f"{path}: {by_name[path.stem]} has the same name; rename one.")
+            by_name[path.stem] = path
+        names.append(by_name)
+    for own, others, place in ((names[0], names[1], second), (names[1], names[0], first)):
+        for name, path in own.items():
+            if name not in others:
+                raise InputError(
+                    f"{path}: has no partner of this name in {place[0].parent}; add it, or remove "
+                    "this one."
+                )
+    return [(path, names[1][name]) for name, path in names[0].items()]
+
+
+def batches(
+    sample: Sample, first: int, count: int, batch: int, workers: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of consecutive samples, read ahead by threads.
+
+    Args:
+        sample: gives the sample of a number, as `Patches.sample` does.
+        first: number of the first sample.
+        count: batches.
+        batch: samples in each.
+        workers: threads.
+
+    Yields: patches of A and of B, [batch, 3, p, p] float32 in -1..1.
+
+    Raises:
+        InputError: an image cannot be read any more.
+    """
+    total = count * batch
+    waiting: list[Future[tuple[Floats, Floats]]] = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            asked = 0
+            for _ in range(count):
+                while asked < total and len(waiting) < batch + AHEAD * workers:
+                    waiting.append(pool.submit(sample, first + asked))
+                    asked += 1
+                samples = [waiting.pop(0).result() for _ in range(batch)]
+                a, b = (np.stack(side) for side in zip(*samples, strict=True))
+                yield torch.from_numpy(a), torch.from_numpy(b)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def epoch_length(patches: Patches, options: DataOptions) -> int:
+    """Patches of an epoch: as asked for, or as many as fit side by side into the places of A."""
+    if options.epoch is not None:
+        return options.epoch
+    area = sum(max(one.area / options.patch**2, 1) for one in patches.pictures["A"])
+    return max(round(area), 1)
+
+
+def manifest(patches: Patches) -> dict[str, Any]:
+    """All images by domain, with what identifies them."""
+    return {name: [one.record() for one in ones] for name, ones in patches.pictures.items()}
+
+
+def mpp_of(patches: Patches, options: DataOptions) -> float | None:
+    """Resolution of the patches: as asked for, or of the first image of A."""
+    return options.mpp if options.mpp is not None else patches.pictures["A"][0].mpp
+
+
+def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:
+    with opened.view(path) as view:
+        return examine(path, view, options.patch, options.tissue)
+
+
+def _examined_half(path: Path, opened: Opened, options: DataOptions) -> Picture:
+    with opened.view(path) as view:
+        if view.width % 2:
+            raise InputError(
+                f"{path}: is {view.width} px wide, so it cannot be two images side by side; its "
+                "width must be even."
+            )
+        half = (view.width // 2, view.height)
+        return examine(path, view, options.patch, options.tissue, half)
+
+
+def _check_partner(first: Picture, partner: Path, view: SlideView) -> None:
+    if (view.width, view.height) != (first.width, first.height):
+        raise InputError(
+            f"{partner}: has {view.width} x {view.height} px where its partner {first.path} has "
+            f"{first.width} x {first.height}; cut both alike, or set data.pairs: slides."
+        )

@@ -1,0 +1,249 @@
+"""The images of a domain: found, checked once, and opened again when patches are read."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io import (
+    Found,
+    Pixels,
+    SlideView,
+    expand_inputs,
+    fingerprint,
+    open_slide,
+    open_view,
+    resized,
+    slide_thumbnail,
+)
+from uhrtranslate.tissue import detect_tissue
+
+# Larger side of the thumbnail in which tissue is looked for.
+THUMBNAIL = 512
+# Images that are at most so many times a patch were cut before, and are taken whole.
+CUT_BEFORE = 4
+# Images that are open at a time.
+OPEN = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What is known of an image of a domain.
+
+    Attributes:
+        path: of the file.
+        width, height: at the resolution of the training, in px.
+        mpp: at that resolution, micrometres per pixel; None if unknown.
+        centres: flat indices of thumbnail pixels around which there is enough tissue, int32; None:
+            patches from anywhere.
+        grid: the thumbnail's height and width.
+        area: px of the training's resolution that patches may be centred on.
+        size, quickhash: of the file.
+    """
+
+    path: Path
+    width: int
+    height: int
+    mpp: float | None
+    centres: NDArray[np.int32] | None = field(repr=False)
+    grid: tuple[int, int]
+    area: float
+    size: int
+    quickhash: str
+
+    def place(self, patch: int, random: np.random.Generator) -> tuple[int, int]:
+        """A random patch: x, y of its first pixel."""
+        if self.centres is None:
+            x = int(random.integers(0, self.width - patch + 1))
+            y = int(random.integers(0, self.height - patch + 1))
+            return x, y
+        rows, columns = self.grid
+        centre = int(self.centres[random.integers(len(self.centres))])
+        v = (centre // columns + random.random()) * self.height / rows
+        u = (centre % columns + random.random()) * self.width / columns
+        x = int(np.clip(u - patch / 2, 0, self.width - patch))
+        y = int(np.clip(v - patch / 2, 0, self.height - patch))
+        return x, y
+
+    def record(self) -> dict[str, Any]:
+        """A line of the data manifest."""
+        return {
+            "path": str(self.path),
+            "bytes": self.size,
+            "quickhash": self.quickhash,
+            "width": self.width,
+            "height": self.height,
+            "mpp": self.mpp,
+            "patch_area": round(self.area),
+        }
+
+
+class _Entry:
+    """A view, and how many are reading it."""
+
+    def __init__(self, view: SlideView) -> None:
+        self.view, self.users = view, 0
+
+
+class Opened:
+    """Views of images at the resolution of the training; those used last stay open.
+
+    Args:
+        level, mpp: of the views, see `open_view`.
+    """
+
+    def __init__(self, level: int | None = None, mpp: float | None = None) -> None:
+        self._level, self._mpp = level, mpp
+        self._entries: OrderedDict[Path, _Entry] = OrderedDict()
+        self._lock = Lock()
+
+    @contextmanager
+    def view(self, path: Path) -> Iterator[SlideView]:
+        """The view of an image, open during the block; safe from several threads.
+
+        Raises:
+            InputError: it cannot be opened.
+            OptionError: it has no such level or mpp.
+        """
+        entry = self._take(path)
+        if entry is None:
+            view = self._open(path)  # not under the lock, as photos are decoded here
+            with self._lock:
+                entry = self._entries.setdefault(path, _Entry(view))
+                entry.users += 1
+            if entry.view is not view:  # another thread was faster
+                view.slide.close()
+        try:
+            yield entry.view
+        finally:
+            self._give_back(entry)
+
+    def read(self, path: Path, x: int, y: int, w: int, h: int) -> Pixels:
+        """Pixels of an image's view, [h, w, 3] uint8."""
+        with self.view(path) as view:
+            return view.read(x, y, w, h)
+
+    def close(self) -> None:
+        """Close all images; nobody may be reading them."""
+        for entry in self._entries.values():
+            entry.view.slide.close()
+        self._entries.clear()
+
+    def _open(self, path: Path) -> SlideView:
+        slide = open_slide(path)
+        try:
+            return open_view(slide, self._level, self._mpp)
+        except BaseException:
+            slide.close()
+            raise
+
+    def _take(self, path: Path) -> _Entry | None:
+        with self._lock:
+            entry = self._entries.get(path)
+            if entry is not None:
+                self._entries.move_to_end(path)
+                entry.users += 1
+            return entry
+
+    def _give_back(self, entry: _Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            idle = [path for path, one in self._entries.items() if one.users == 0]
+            for path in idle[: max(len(self._entries) - OPEN, 0)]:
+                self._entries.pop(path).view.slide.close()
+
+
+def find_pictures(place: Path) -> list[Path]:
+    """Paths of the images of a domain, sorted.
+
+    Raises:
+        InputError: there are none, or the folder cannot be read.
+    """
+    paths = []
+    for found in expand_inputs([str(place)]):
+        if not isinstance(found, Found):
+            raise found.error
+        paths.append(found.path.resolve())
+    return paths
+
+
+def examine(
+    path: Path, view: SlideView, patch: int, tissue: float, whole: tuple[int, int] | None = None
+) -> Picture:
+    """Say where patches can be cut of an image.
+
+    Args:
+        path: of the image.
+        view: of it, at the resolution of the training.
+        patch: side of the patches in px.
+        tissue: least share of a patch that is tissue; 0: none is looked for.
+        whole: width and height of what patches are cut of, where that is not all of the view.
+
+    Raises:
+        InputError: a patch does not fit into it, or it has no such tissue.
+    """
+    width, height = whole or (view.width, view.height)
+    if min(width, height) < patch:
+        raise InputError(
+            f"{path}: has {width} x {height} px at this resolution, less than a patch of "
+            f"{patch} px; choose a smaller data.patch, a finer resolution, or remove it."
+        )
+    try:
+        mark = fingerprint(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    centres, grid, area = None, (1, 1), float((width - patch + 1) * (height - patch + 1))
+    if tissue > 0 and width * height > CUT_BEFORE * patch**2:
+        thumbnail = slide_thumbnail(view.slide, THUMBNAIL)
+        mask = detect_tissue(thumbnail)
+        if whole is not None:
+            mask = mask[:, : max(round(mask.shape[1] * width / view.width), 1)]
+        grid = (mask.shape[0], mask.shape[1])
+        side = patch * grid[1] / width
+        centres = np.flatnonzero(window_share(mask, side) >= tissue).astype(np.int32)
+        area = len(centres) * (width / grid[1]) * (height / grid[0])
+        if len(centres) == 0:
+            raise InputError(
+                f"{path}: no patch of it has {tissue:.0%} of tissue; remove it, or lower "
+                "data.tissue (0 takes patches from anywhere)."
+            )
+    mpp = None if view.mpp is None else round(view.mpp[0], 6)
+    return Picture(path, width, height, mpp, centres, grid, area, mark.size, mark.quickhash)
+
+
+def window_share(mask: NDArray[np.bool_], side: float) -> NDArray[np.float64]:
+    """Share of a square of `side` px around each pixel that is set, [h, w] in 0..1.
+
+    Squares are moved inside, as patches are.
+    """
+    h, w = mask.shape
+    rows, columns = (max(1, min(round(side), n)) for n in (h, w))
+    total = np.zeros((h + 1, w + 1))
+    total[1:, 1:] = mask.cumsum(0).cumsum(1)
+    y = np.clip(np.arange(h) - rows // 2, 0, h - rows)[:, None]
+    x = np.clip(np.arange(w) - columns // 2, 0, w - columns)[None, :]
+    inside = total[y + rows, x + columns] - total[y, x + columns]
+    inside = inside - total[y + rows, x] + total[y, x]
+    return np.asarray(inside / (rows * columns))
+
+
+def same_size(view: SlideView, like: SlideView) -> SlideView:
+    """A view brought to the size in px of another one."""
+    if (view.width, view.height) == (like.width, like.height):
+        return view
+    return resized(view, like.width, like.height)
+
+
+def pick(pictures: Sequence[Picture], random: np.random.Generator) -> Picture:
+    """One of the images, as often as it has places."""
+    if len(pictures) == 1:
+        return pictures[0]
+    ends = np.cumsum([picture.area for picture in pictures])
+    return pictures[int(np.searchsorted(ends, random.random() * ends[-1], side="right"))]

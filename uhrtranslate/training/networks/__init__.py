@@ -1,0 +1,1 @@
+"""Networks that are needed for training alone; generators to be shipped are in `models`."""

@@ -1,0 +1,90 @@
+"""Checkpoints of a run: generators in the native format, and the state to go on from.
+
+`checkpoints/step-00001200/` holds `A2B.safetensors`, for `uhrt translate`, and `state.pt`: plain
+tensors, numbers and texts in lists and dicts, read with `weights_only=True`. The folder gets its
+name when all of it is on the disk.
+"""
+
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.models import Generator, save_native
+
+FOLDER = "checkpoints"
+STATE = "state.pt"
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8})")
+
+
+def save_checkpoint(
+    run: Path, step: int, state: dict[str, Any], generators: dict[str, Generator], keep: int
+) -> Path:
+    """Write a checkpoint, and remove those that are older than the newest `keep`.
+
+    Returns: its folder.
+
+    Raises:
+        OutputError: it cannot be written; older ones are as they were.
+    """
+    folder = run / FOLDER / f"step-{step:08d}"
+    new = folder.with_name(f".{folder.name}.uhrt-partial")
+    with output_errors(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            content = io.BytesIO()
+            torch.save({"format": FORMAT, **state}, content)
+            (new / STATE).write_bytes(content.getbuffer())
+            for direction, generator in generators.items():
+                save_native(new / f"{direction}.safetensors", generator.module, generator.info)
+            if folder.exists():  # of a run that was resumed from before it
+                shutil.rmtree(folder)
+            new.rename(folder)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+        for old in list_checkpoints(run)[:-keep]:
+            shutil.rmtree(old)
+    return folder
+
+
+def list_checkpoints(run: Path) -> list[Path]:
+    """Folders of the complete checkpoints of a run, oldest first."""
+    folder = run / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """The state that a checkpoint holds, on the CPU.
+
+    Raises:
+        InputError: it cannot be read, or is of a newer format.
+    """
+    path = folder / STATE
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        version = state["format"]
+    except Exception as error:  # whatever torch raises for a damaged file
+        raise InputError(
+            f"{path}: cannot be read; resume from another checkpoint of the run."
+        ) from error
+    if version != FORMAT:
+        raise InputError(f"{path}: its format is {version}, not {FORMAT}; update uhrtranslate.")
+    return dict(state)
+
+
+def drop_newer(run: Path, folder: Path) -> None:
+    """Remove checkpoints that are newer than the one a run goes on from."""
+    for other in list_checkpoints(run):
+        if other.name > folder.name:
+            with output_errors(other):
+                shutil.rmtree(other)

@@ -1,0 +1,168 @@
+"""The folder of a training: all that is needed to know how it was made, and to go on with it."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from uhrtranslate.errors import InputError, OutputError
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.options import read_config
+from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
+from uhrtranslate.version import __version__
+
+CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
+PACKAGES = ("torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs")
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What is gone on with.
+
+    Attributes:
+        run: folder of the run.
+        options: as it was started.
+        checkpoint: folder of the checkpoint.
+    """
+
+    run: Path
+    options: TrainOptions
+    checkpoint: Path
+
+
+def create_run(run: Path, options: TrainOptions, data: dict[str, Any], device: str) -> None:
+    """Make the folder of a new run and write down how it is made.
+
+    Args:
+        run: folder, which must not exist or be empty.
+        options: of the training.
+        data: manifest of the images.
+        device: in words.
+
+    Raises:
+        OutputError: there is a run already, or the folder cannot be written.
+    """
+    check_free(run)
+    with output_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
+        _write(run / DATA, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        record = {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": options.seed,
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "commit": git_commit(),
+            "versions": {
+                "uhrt": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in PACKAGES},
+            },
+        }
+        _write(run / RECORD, json.dumps(record, indent=1) + "\n")
+        _write(run / CONFIG, dump_options(options))
+
+
+def check_free(run: Path) -> None:
+    """Refuse a folder that is in use.
+
+    Raises:
+        OutputError: it is a file, or has something in it.
+    """
+    if run.is_dir() and (run / CONFIG).exists():
+        raise OutputError(
+            f"{run}: there is a run already; go on with it (uhrt train --resume {run}), or choose "
+            "another folder with -o."
+        )
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise OutputError(f"{run}: exists already and is no run; choose another folder with -o.")
+
+
+def find_run(place: Path) -> Resumed:
+    """The run that a folder, or one of its checkpoints, means.
+
+    Raises:
+        InputError: it is no run, or has no checkpoint.
+        OptionError: its configuration is wrong.
+    """
+    run, checkpoint = place, None
+    if place.parent.name == FOLDER:
+        run, checkpoint = place.parent.parent, place
+        if not checkpoint.is_dir():
+            raise InputError(f"{place}: there is no such checkpoint; see {run / FOLDER}.")
+    if not (run / CONFIG).is_file():
+        raise InputError(f"{place}: is no run of uhrt train; name the folder with {CONFIG} in it.")
+    options = make_train_options(read_config(run / CONFIG))
+    saved = list_checkpoints(run)
+    if checkpoint is None and not saved:
+        raise InputError(f"{run}: ended before its first checkpoint; remove it and start it again.")
+    return Resumed(run, options, checkpoint or saved[-1])
+
+
+def check_data(run: Path, data: dict[str, Any]) -> None:
+    """Make sure that the images are those that the run began with.
+
+    Raises:
+        InputError: one has changed, come or gone.
+    """
+    try:
+        before = json.loads((run / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run / DATA}: cannot be read; the run cannot go on.") from error
+    for domain, pictures in data.items():
+        old = {one["path"]: one for one in before.get(domain, [])}
+        new = {one["path"]: one for one in pictures}
+        changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
+        if changed:
+            raise InputError(
+                f"{changed[0]}: has changed, come or gone since the run began; put it back, or "
+                "start a new run."
+            )
+
+
+def dump_options(options: TrainOptions) -> str:
+    """The options as YAML, all of them, with absolute paths."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(one) for key, one in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(one) for one in value]
+        # Not resolved: a pattern is no path.
+        return str(Path(os.path.abspath(value))) if isinstance(value, Path) else value
+
+    text: str = yaml.safe_dump(plain(options.model_dump()), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree that runs; None where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _write(path: Path, text: str) -> None:
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
