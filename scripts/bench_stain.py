@@ -27,7 +27,8 @@ from uhrtranslate.options import EnhanceOptions, StainOptions
 from uhrtranslate.recipes.enhancer import Enhancer
 from uhrtranslate.recipes.stain_normalizer import StainNormalizer, find_reference
 from uhrtranslate.runs.one_image import process_file
-from uhrtranslate.stain import METHODS, colour_map
+from uhrtranslate.stain import colour_map
+from uhrtranslate.tables import STAIN_METHODS
 
 
 class Copier(StainNormalizer):
@@ -42,7 +43,8 @@ def texture(source: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float
     """Figures of each method, from one patch to the colours of another."""
     found = {}
     before = illuminance(source).astype(float)
-    for name, method in METHODS.items():
+    for name, kind in STAIN_METHODS.items():
+        method = kind()
         fits = [method.fit(image.reshape(-1, 3)) for image in (source, target)]
         mapped = colour_map(method, *fits)(source.reshape(-1, 3)).reshape(source.shape)
         after = illuminance(mapped).astype(float)
@@ -102,7 +104,7 @@ def main() -> None:
             writer.write(0, 0, pixels)
         Image.fromarray(target).save(folder / "target.png")
         recipes = {}
-        for method in METHODS:
+        for method in STAIN_METHODS:
             options = StainOptions(method=method, overwrite=True)
             reference = find_reference(str(folder / "target.png"), [], options)
             recipes[method] = StainNormalizer(options, reference)

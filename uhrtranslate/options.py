@@ -1,23 +1,27 @@
 """What a user can choose: validated once, for the command line, YAML files and Python alike."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from uhrtranslate.errors import OptionError
+from uhrtranslate.tables import NORMALIZERS, STAIN_METHODS
 
-Norm = Literal["dn", "kin", "tin", "in"]
+if TYPE_CHECKING:
+    Norm: TypeAlias = str
+    StainMethod: TypeAlias = str
+else:
+    Norm = Literal[tuple(NORMALIZERS)]
+    # Two networks beside the methods: one that knows its own target, and any generator.
+    StainMethod = Literal[(*STAIN_METHODS, "stainnet", "model")]
 Pad = Literal["context", "reflect"]
 KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]
 StatsPrecision = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
-StainMethod = Literal[
-    "macenko", "vahadane", "reinhard", "reinhard-plain", "histogram", "stainnet", "model"
-]
 Format = Literal["tiff", "ome-tiff", "svs", "ome-zarr"]
 Colour = tuple[int, int, int]
 

@@ -85,9 +85,7 @@ class Traced(CompiledRunner):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
-@pytest.mark.parametrize(
-    "normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN()], ids=lambda normalizer: normalizer.name
-)
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN()], ids=repr)
 def test_what_is_compiled_is_the_reference(runners, image, normalizer, batch):
     reference = translated(runners[0], image, normalizer, batch)
     traced = Traced(as_generator(runners[0].module), CPU)

@@ -74,7 +74,7 @@ class TestLanes:
             next(results)
 
 
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN()], ids=lambda n: n.name)
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN()], ids=repr)
 @pytest.mark.parametrize("batch", [1, 2])
 def test_several_devices_give_the_same_bytes(normalizer, batch):
     def runners(count):

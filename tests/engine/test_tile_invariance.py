@@ -37,7 +37,7 @@ def run(section, network, normalizer, halo, **how):
     )
 
 
-@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda n: f"{n.name}{n.reach}")
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=repr)
 def test_output_does_not_depend_on_tiles_batches_or_workers(section, network, halo, normalizer):
     whole = run(section, network, normalizer, halo, tile=1024)
     assert whole.std() > 20, "a flat result would prove nothing"
@@ -78,7 +78,7 @@ def test_a_reflected_border_is_not_seamless(section, network):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (3, 5), (127, 129), (128, 128), (130, 17)])
-@pytest.mark.parametrize("normalizer", NORMALIZERS[:1] + NORMALIZERS[3:], ids=lambda n: n.name)
+@pytest.mark.parametrize("normalizer", NORMALIZERS[:1] + NORMALIZERS[3:], ids=repr)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_images_of_any_size(section, network, normalizer, size, mirrored):
     height, width = size

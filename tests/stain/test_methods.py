@@ -10,12 +10,15 @@ from PIL import Image
 from support import SHARED
 
 from uhrtranslate.errors import CheckpointError, InputError
-from uhrtranslate.stain import METHODS, Macenko, Vahadane, colour_map, dump_fit, load_fit, pooled
+from uhrtranslate.stain import Macenko, Vahadane, colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.density import angle, from_density, sparse_amounts
 from uhrtranslate.stain.histogram import match
 from uhrtranslate.stain.reinhard import to_lab
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 from uhrtranslate.stain.stains import StainFit
+from uhrtranslate.tables import STAIN_METHODS
+
+METHODS = {name: method() for name, method in STAIN_METHODS.items()}
 
 STAINS = np.array([[0.65, 0.70, 0.29], [0.27, 0.90, 0.34]])
 STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)

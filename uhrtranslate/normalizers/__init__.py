@@ -1,17 +1,21 @@
-"""Normalizers: table of statistics -> field."""
+"""From a table of statistics to a field, a file per normalizer; no tiles, devices or files."""
 
-from uhrtranslate.normalizers.base import Field, Gaps, Normalizer, StatisticsTable, make_field
-from uhrtranslate.normalizers.dn import DN, fill_from_centre
+from uhrtranslate.normalizers.base import (
+    Field,
+    Gaps,
+    Normalizer,
+    StatisticsTable,
+    fill_from_centre,
+    make_field,
+)
+from uhrtranslate.normalizers.dn import DN
 from uhrtranslate.normalizers.kin import KIN
 from uhrtranslate.normalizers.patch_in import PatchIN
 from uhrtranslate.normalizers.tin import TIN
 
-NORMALIZERS: dict[str, type[Normalizer]] = {n.name: n for n in (PatchIN, TIN, KIN, DN)}
-
 __all__ = [
     "DN",
     "KIN",
-    "NORMALIZERS",
     "TIN",
     "Field",
     "Gaps",

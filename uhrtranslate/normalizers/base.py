@@ -7,11 +7,14 @@ matrix products per channel. Missing cells (no tissue, flat colour) leave the su
 weights of the others are scaled up.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
+
+from uhrtranslate.options import TranslateOptions
 
 
 @dataclass(frozen=True)
@@ -45,28 +48,44 @@ class StatisticsTable:
         )
 
 
-class Normalizer(Protocol):
-    """How a field is made from a table.
+@dataclass(frozen=True, kw_only=True)
+class Normalizer(ABC):
+    """How a field is made from a table; each member of `tables.NORMALIZERS` is one.
 
     Attributes:
-        name: what the user types.
+        source: whose statistics the table holds: those of all cells, or of one thumbnail of the
+            whole image, which is then a table of one entry.
         reach: cells beyond a pixel's own cell that its field may read, in every direction; so
             also the look-ahead, in rows of cells.
         fade: below this sum of the weights of valid cells, the field fades into the fallback.
         averages_rstd: the field interpolates 1/std; else std, which is then inverted.
+        own_cell: every pixel has the statistics of its own cell.
+        published_halo: px of mirroring around a cell in the method's public code.
+        published_eps: what that code adds to std before it takes 1/std.
+        published_fill: that code gives missing cells the statistics of the cell that asks.
         reciprocal_eps: added to std before 1/std is taken.
     """
 
-    name: ClassVar[str]
-    fade: ClassVar[float]
-    averages_rstd: ClassVar[bool]
+    source: ClassVar[Literal["cells", "thumbnail"]] = "cells"
+    fade: ClassVar[float] = 1e-6
+    averages_rstd: ClassVar[bool] = True
+    own_cell: ClassVar[bool] = False
+    published_halo: ClassVar[int] = 0
+    published_eps: ClassVar[float] = 0.0
+    published_fill: ClassVar[bool] = False
+    reciprocal_eps: float = 0.0
+
+    @classmethod
+    def chosen(cls, options: TranslateOptions) -> Self:
+        """The normalizer as a user wants it."""
+        return cls(reciprocal_eps=cls.published_eps if options.pad == "reflect" else 0.0)
 
     @property
-    def reach(self) -> int: ...  # noqa: D102
+    def reach(self) -> int:
+        """Cells beyond a pixel's own one that its field may read."""
+        return 0
 
-    @property
-    def reciprocal_eps(self) -> float: ...  # noqa: D102
-
+    @abstractmethod
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """Weights of the cells of one axis for pixels at given positions.
 
@@ -78,7 +97,6 @@ class Normalizer(Protocol):
         Returns:
             [n, cells] float64, non-negative; every row sums to 1.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -212,6 +230,27 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
         cols,
         normalizer.averages_rstd,
         gaps,
+    )
+
+
+def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTable:
+    """Give missing cells of a window the values of one of its cells, as the public code does.
+
+    The result depends on the cell that asks, so a field made of it is not continuous: for the
+    mirrored geometry only, where fields are not continuous anyway.
+
+    Args:
+        table: the window.
+        row, col: the asking cell within the window; if it is missing itself, nothing changes.
+    """
+    if bool(table.valid.all()) or not bool(table.valid[row, col]):
+        return table
+    keep = table.valid[..., None].to(table.mean.device)
+    return replace(
+        table,
+        mean=torch.where(keep, table.mean, table.mean[row, col]),
+        std=torch.where(keep, table.std, table.std[row, col]),
+        valid=torch.ones_like(table.valid),
     )
 
 

@@ -1,22 +1,21 @@
 """Kernelized instance normalization (KIN): the table smoothed by a k x k kernel."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.normalizers.base import one_hot
-
-KernelType = Literal["constant", "gaussian"]
+from uhrtranslate.normalizers.base import Normalizer, one_hot
+from uhrtranslate.options import KernelType, TranslateOptions
 
 # Standard deviation of the Gaussian in cells; fixed in the authors' code.
 GAUSSIAN_STD = 3.0
 
 
 @dataclass(frozen=True)
-class KIN:
+class KIN(Normalizer):
     """Weighted mean of the neighbouring cells' mean and std, constant within a cell.
 
     The table is continued by its border values, as the authors do, so border cells weigh more.
@@ -26,12 +25,14 @@ class KIN:
         kernel_type: equal weights, or a Gaussian of 3 cells.
     """
 
-    name: ClassVar[str] = "kin"
-    fade: ClassVar[float] = 1e-6
     averages_rstd: ClassVar[bool] = False
     kernel: int = 3
     kernel_type: KernelType = "constant"
-    reciprocal_eps: float = 0.0
+
+    @classmethod
+    def chosen(cls, options: TranslateOptions) -> Self:
+        """See `Normalizer`."""
+        return cls(kernel=options.kernel, kernel_type=options.kernel_type)
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:

@@ -5,18 +5,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from uhrtranslate.normalizers.base import one_hot
+from uhrtranslate.normalizers.base import Normalizer, one_hot
 
 
 @dataclass(frozen=True)
-class PatchIN:
+class PatchIN(Normalizer):
     """The statistics of the pixel's own cell, constant within the cell."""
 
-    name: ClassVar[str] = "in"
-    fade: ClassVar[float] = 1e-6
-    averages_rstd: ClassVar[bool] = True
-    reach: int = 0
-    reciprocal_eps: float = 0.0
+    own_cell: ClassVar[bool] = True
 
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """1 for the pixel's own cell; see `Normalizer.weights`."""

@@ -1,21 +1,19 @@
 """Thumbnail instance normalization (URST): one mean and std for the whole image."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from uhrtranslate.normalizers.base import Normalizer
+
 
 @dataclass(frozen=True)
-class TIN:
+class TIN(Normalizer):
     """The statistics of a thumbnail of the whole image, a table of one entry."""
 
-    name: ClassVar[str] = "tin"
-    fade: ClassVar[float] = 1e-6
-    averages_rstd: ClassVar[bool] = True
-    reach: int = 0
-    reciprocal_eps: float = 0.0
+    source: ClassVar[Literal["cells", "thumbnail"]] = "thumbnail"
 
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """1 for the only entry; see `Normalizer.weights`."""

@@ -32,9 +32,10 @@ from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.recipes.recipe import Skipped
 from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.recipes.stain_pictures import SIDE, write_picture
-from uhrtranslate.stain import METHODS, Fit, Method, colour_map, dump_fit, load_fit, pooled
+from uhrtranslate.stain import Fit, Method, colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
+from uhrtranslate.tables import STAIN_METHODS
 
 FIT_ENDING = ".json"
 Map = Callable[[Colours], Colours]
@@ -226,7 +227,8 @@ def distil_normalizer(source: Path, reference: Reference, options: StainOptions)
 
 
 def _method(options: StainOptions) -> Method:
-    return METHODS[options.method]
+    method: Method = STAIN_METHODS[options.method]()
+    return method
 
 
 def _sample(path: Path, options: StainOptions) -> Colours:

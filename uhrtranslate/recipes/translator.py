@@ -30,15 +30,14 @@ from uhrtranslate.io import (
     thumbnail,
 )
 from uhrtranslate.models import Generator, load_generator
-from uhrtranslate.normalizers import DN, KIN, TIN, Normalizer, PatchIN
+from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
 from uhrtranslate.recipes.precision import choose_precision
+from uhrtranslate.tables import NORMALIZERS
 
 Answer = TypeVar("Answer")
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
-# The mirroring of the methods' public code.
-PUBLISHED_HALO = {"dn": 16, "kin": 0, "tin": 0, "in": 0}
 # Options of a translation that change the bytes of its result.
 OF_THE_RESULT = {
     "norm",
@@ -50,8 +49,6 @@ OF_THE_RESULT = {
     "stats_precision",
     "compile",
 }
-# Added to std before its reciprocal, in DN's public code.
-PUBLISHED_DN_EPS = 1e-7
 
 
 class Translator:
@@ -81,7 +78,7 @@ class Translator:
         )
         parse_background(options.background)  # wrong for one input is wrong for all
         self.mirrored = options.pad == "reflect"
-        self.normalizer = self._normalizer()
+        self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
         self.cell = options.cell or self.generator.info.cell or USUAL_CELL
         for name, value in (("cell", self.cell), ("tile", options.tile), ("halo", options.halo)):
@@ -125,17 +122,6 @@ class Translator:
         other.deviation = deviation
         return other
 
-    def _normalizer(self) -> Normalizer:
-        match self.options.norm:
-            case "in":
-                return PatchIN()
-            case "tin":
-                return TIN()
-            case "kin":
-                return KIN(kernel=self.options.kernel, kernel_type=self.options.kernel_type)
-            case "dn":
-                return DN(reciprocal_eps=PUBLISHED_DN_EPS if self.mirrored else 0.0)
-
     def with_view(self, options: TranslateOptions) -> "Translator":
         """The same generator for options that differ in level, mpp and region alone."""
         other = copy.copy(self)
@@ -148,7 +134,7 @@ class Translator:
         if self.options.halo is not None:
             return self.options.halo
         if self.mirrored:
-            return PUBLISHED_HALO[self.options.norm]
+            return self.normalizer.published_halo
         known = self.generator.info.halo
         return self._measure_halo() if known is None else known
 

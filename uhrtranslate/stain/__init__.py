@@ -10,13 +10,7 @@ from uhrtranslate.stain.macenko import Macenko
 from uhrtranslate.stain.reinhard import Reinhard, ReinhardPlain
 from uhrtranslate.stain.vahadane import Vahadane
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (Macenko(), Vahadane(), Reinhard(), ReinhardPlain(), Histogram())
-}
-
 __all__ = [
-    "METHODS",
     "Fit",
     "Histogram",
     "Macenko",
