@@ -10,7 +10,7 @@ from support import ArraySink, ArraySource, as_generator, small_resnet
 from torch import nn
 
 from uhrtranslate.engine import CompiledRunner, GeneratorRunner, GeneratorTransform, Lanes, stream
-from uhrtranslate.engine.forward.layers import AS_TRAINED, PUBLISHED_CELL
+from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.models import UnetGenerator

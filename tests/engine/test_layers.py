@@ -7,15 +7,15 @@ from support import as_generator, small_resnet
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner
-from uhrtranslate.engine.forward import layers
-from uhrtranslate.engine.forward.layers import (
+from uhrtranslate.engine.forward import actions
+from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
     PUBLISHED_CELL,
     Applier,
     Recorder,
-    SwitchedNorm2d,
-    replace_norms,
+    StatisticsComplete,
 )
+from uhrtranslate.engine.forward.layers import SwitchedNorm2d, replace_norms
 from uhrtranslate.models import UnetGenerator
 from uhrtranslate.normalizers import TIN, Field, StatisticsTable, make_field
 from uhrtranslate.normalizers.base import Gaps
@@ -129,7 +129,7 @@ class OneField:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", [LAST, torch.contiguous_format], ids=["last", "first"])
 def test_fields_are_applied_alike_in_any_layout_and_in_parts(layout, dtype, gaps, monkeypatch):
-    monkeypatch.setattr(layers, "CACHE_BYTES", 4 * 7 * 31 * 10)  # ten rows of 53
+    monkeypatch.setattr(actions, "CACHE_BYTES", 4 * 7 * 31 * 10)  # ten rows of 53
     x = torch.randn(2, 7, 53, 31).to(dtype).contiguous(memory_format=layout)
     source = OneField(7, 53, 31, gaps)
     y = Applier(source)(0, x, 1e-5)
@@ -177,7 +177,7 @@ def test_recording_ends_at_the_last_norm():
     network = nn.Sequential(nn.InstanceNorm2d(3), nn.Conv2d(3, 3, 1), nn.InstanceNorm2d(3), Never())
     switch = replace_norms(network)
     recorder = Recorder(stop_after=2)
-    with switch.doing(recorder):
+    with pytest.raises(StatisticsComplete), switch.doing(recorder):
         network(torch.randn(1, 3, 8, 8))
     assert len(recorder.mean) == 2
     with pytest.raises(AssertionError):

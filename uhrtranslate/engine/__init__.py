@@ -16,6 +16,7 @@ from uhrtranslate.engine.stream.lanes import Lanes
 from uhrtranslate.engine.stream.loop import stream
 from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.engine.stream.rows import RowBuffer, Source
+from uhrtranslate.engine.stream.schedule import Schedule
 from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.engine.transforms.colour import ColourTable, ColourTransform
 from uhrtranslate.engine.transforms.generator import GeneratorTransform
@@ -31,6 +32,7 @@ __all__ = [
     "Lanes",
     "Masking",
     "RowBuffer",
+    "Schedule",
     "Source",
     "Transform",
     "choose_batch",

@@ -80,7 +80,7 @@ def _observed(translator: Translator, plan: TilePlan, cells: int) -> int:
     transform = GeneratorTransform(
         translator.lanes, translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
     )
-    if not transform.rows_needed(0, plan.grid.height):
+    if transform.reach is None:
         return 0
     return cells * (plan.grid.cell + 2 * plan.halo * plan.mirrored) ** 2
 

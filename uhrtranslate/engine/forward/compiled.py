@@ -7,30 +7,26 @@ results differ from it by rounding.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from uhrtranslate.engine.forward.convolutions import rewritten
-from uhrtranslate.engine.forward.layers import (
+from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
     FieldSource,
     MomentRule,
-    moments,
-    replace_norms,
+    Recorder,
+    plain_instance_norm,
 )
+from uhrtranslate.engine.forward.convolutions import rewritten
+from uhrtranslate.engine.forward.layers import replace_norms
 from uhrtranslate.engine.forward.runner import GeneratorRunner
-from uhrtranslate.engine.statistics.tables import Moments
+from uhrtranslate.engine.statistics.factors import Factors, stacked
+from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models import Generator
-from uhrtranslate.normalizers import Field
-
-# mean, scale [n, c, h, q]; cols [n, q, w]; whether scale is rstd; and of fields with missing cells
-# fallback_mean, fallback_scale [n, c]; deficit, gain [n, h, w].
-Factors = tuple[Tensor, Tensor, Tensor, bool, tuple[Tensor, Tensor, Tensor, Tensor] | None]
 
 
 class CompiledRunner(GeneratorRunner):
@@ -93,7 +89,7 @@ class CompiledRunner(GeneratorRunner):
     # What is traced. Each sets the switch itself: a trace goes through calls, not through time.
 
     def _trace_plain(self, x: Tensor) -> Tensor:
-        self.switch.begin(_Plain())
+        self.switch.begin(plain_instance_norm)
         y: Tensor = self._traced(x)
         return y
 
@@ -103,7 +99,7 @@ class CompiledRunner(GeneratorRunner):
         return y
 
     def _trace_record(self, x: Tensor, rule: MomentRule) -> tuple[list[Tensor], list[Tensor]]:
-        action = _Record(rule)
+        action = Recorder(rule)
         self.switch.begin(action)
         self._traced(x)  # what no statistics depend on leaves the graph
         return action.mean, action.std
@@ -129,28 +125,6 @@ class _Note:
         return x
 
 
-class _Plain:
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        # One pixel has no variance: torch would raise, its own mean is the honest answer.
-        if x.shape[-1] * x.shape[-2] == 1:
-            return torch.zeros_like(x)
-        return F.instance_norm(x.float(), eps=eps).to(x.dtype)
-
-
-class _Record:
-    def __init__(self, rule: MomentRule) -> None:
-        self._rule = rule
-        self.mean: list[Tensor] = []
-        self.std: list[Tensor] = []
-
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        wide = x.float()
-        mean, std = moments(wide, self._rule, eps)
-        self.mean.append(mean)
-        self.std.append(std)
-        return ((wide - mean[..., None, None]) / std[..., None, None]).to(x.dtype)
-
-
 class _Normalize:
     def __init__(self, factors: list[Factors]) -> None:
         self._factors = factors
@@ -172,40 +146,3 @@ def _interpolated(table: Tensor, cols: Tensor) -> Tensor:
     for q in range(1, cols.shape[1]):
         total = total + table[..., q, None] * cols[:, None, q, None, :]
     return total
-
-
-def stacked(fields: Sequence[Field], columns: int) -> Factors:
-    """The factors of a batch of fields of tiles of one shape, with as many columns."""
-    gaps = None
-    if any(field.gaps is not None for field in fields):
-        parts = []
-        for field in fields:
-            h, w, channels = field.mean.shape[1], len(field.cols), len(field.mean)
-            if field.gaps is None:
-                nothing = field.mean.new_zeros(channels)
-                parts.append((nothing, nothing, nothing.new_zeros(h, w), nothing.new_ones(h, w)))
-            else:
-                given = field.gaps
-                parts.append((given.fallback_mean, given.fallback_scale, given.deficit, given.gain))
-        stack = [torch.stack(part) for part in zip(*parts, strict=True)]
-        gaps = stack[0], stack[1], stack[2], stack[3]
-    cols = [_widened(field.cols, columns) for field in fields]
-    return (
-        _channels_last([field.mean for field in fields], columns),
-        _channels_last([field.scale for field in fields], columns),
-        torch.stack(cols).transpose(1, 2).contiguous(),
-        fields[0].inverse,
-        gaps,
-    )
-
-
-def _channels_last(tables: Sequence[Tensor], columns: int) -> Tensor:
-    """[n, c, h, q] with channels innermost, as the convolutions' outputs have them."""
-    stack = torch.stack([_widened(table, columns) for table in tables])
-    return stack.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-
-
-def _widened(table: Tensor, columns: int) -> Tensor:
-    """With as many columns of cells as any tile has; what is added has no weight."""
-    missing = columns - table.shape[-1]
-    return torch.nn.functional.pad(table, (0, missing)) if missing else table

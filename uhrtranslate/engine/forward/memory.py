@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from uhrtranslate.engine.forward.actions import plain_instance_norm
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.errors import UhrError
 
@@ -47,7 +48,10 @@ def bytes_per_pixel(runner: GeneratorRunner) -> int:
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     side = max(64, 2 * runner.info.stride)
     try:
-        runner.forward(torch.zeros(1, runner.info.in_channels, side, side, device=runner.device))
+        runner.forward(
+            torch.zeros(1, runner.info.in_channels, side, side, device=runner.device),
+            plain_instance_norm,
+        )
     finally:
         for hook in hooks:
             hook.remove()

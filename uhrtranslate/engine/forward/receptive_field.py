@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from uhrtranslate.engine.forward.layers import Recorder
+from uhrtranslate.engine.forward.actions import Recorder
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.errors import OptionError
 

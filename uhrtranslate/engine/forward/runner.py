@@ -2,24 +2,25 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.engine.forward.layers import (
+from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
     Action,
     Applier,
     FieldSource,
     MomentRule,
-    NormSwitch,
     Recorder,
+    StatisticsComplete,
     plain_instance_norm,
-    replace_norms,
 )
-from uhrtranslate.engine.statistics.tables import Moments
+from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
+from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
@@ -76,48 +77,36 @@ class GeneratorRunner:
 
     def plain(self, x: Tensor) -> Tensor:
         """One forward with plain instance normalization; see `forward` for shapes and errors."""
-        return self._checked(self.forward(x))
+        return self.forward(x, plain_instance_norm)
 
     def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
         """One forward in which every norm layer applies its field."""
-        return self._checked(self.forward(x, Applier(fields)))
+        return self.forward(x, Applier(fields))
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """The statistics of each sample at every norm layer; ends at the last of them."""
         recorder = Recorder(rule, self._norm_calls)
-        self.forward(x, recorder, self.statistics_dtype)
+        with suppress(StatisticsComplete):
+            self.forward(x, recorder, self.statistics_dtype)
         self._norm_calls = len(recorder.mean)
         return Moments(tuple(recorder.mean), tuple(recorder.std))
 
-    def _checked(self, y: Tensor | None) -> Tensor:
-        if y is None:
-            raise UhrError(f"{self.name}: the generator gave no output.")
-        return y
-
-    def forward(
-        self, x: Tensor, action: Action | None = None, dtype: torch.dtype | None = None
-    ) -> Tensor | None:
+    def forward(self, x: Tensor, action: Action, dtype: torch.dtype | None = None) -> Tensor:
         """One forward, without gradients.
 
         Args:
             x: [n, c, h, w] float32 in the generator's value range, on its device.
-            action: what the norm layers do; None for plain instance normalization.
+            action: what the norm layers do.
             dtype: of the convolutions; None: the runner's.
 
         Returns:
-            The output [n, c, h, w] float32, or None if a recording action ended the forward early.
+            The output, [n, c, h, w] float32.
 
         Raises:
             CheckpointError: the output is not as large as the input.
         """
-        y: Tensor | None = None
-        with (
-            torch.inference_mode(),
-            self._precision(dtype),
-            self.switch.doing(action or plain_instance_norm),
-        ):
-            y = self.module(x)
-        return None if y is None else self._of_size(y, x)
+        with torch.inference_mode(), self._precision(dtype), self.switch.doing(action):
+            return self._of_size(self.module(x), x)
 
     def _precision(self, dtype: torch.dtype | None = None) -> torch.autocast:
         dtype = dtype or self.dtype

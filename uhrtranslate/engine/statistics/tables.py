@@ -1,37 +1,15 @@
-"""Statistics tables of all norm layers, for the rows of cells that are in use."""
+"""The statistics tables of all norm layers, for the rows of cells in use."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from uhrtranslate.normalizers import StatisticsTable
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Statistics of some cells at every norm call.
-
-    Attributes:
-        mean, std: per norm call one [cells, c] float32 tensor.
-    """
-
-    mean: tuple[Tensor, ...]
-    std: tuple[Tensor, ...]
-
-    def to(self, device: torch.device) -> "Moments":
-        """The same on a device."""
-        return Moments(
-            tuple(mean.to(device) for mean in self.mean), tuple(std.to(device) for std in self.std)
-        )
-
-    def finite(self) -> Tensor:
-        """Cells whose statistics are finite at every norm call, [cells] bool."""
-        good = [
-            torch.isfinite(mean).all(1) & torch.isfinite(std).all(1)
-            for mean, std in zip(self.mean, self.std, strict=True)
-        ]
-        return torch.stack(good).all(0)
+from uhrtranslate.engine.statistics.fields import TileFields
+from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.geometry import CellGrid, Tile, TilePlan
+from uhrtranslate.normalizers import Normalizer, StatisticsTable, fill_from_centre
 
 
 @dataclass(frozen=True)
@@ -40,17 +18,24 @@ class _Row:
     valid: Tensor
 
 
-class StatisticsRing:
+class Tables:
     """The tables' rows in use; older ones are dropped, so memory does not grow with the height.
 
+    For normalizers whose source is a thumbnail, the table is that of a single cell.
+
     Args:
-        cols: columns of the cell grid.
+        plan: how the image is cut.
+        normalizer: what the tables are for.
     """
 
-    def __init__(self, cols: int) -> None:
-        self.cols = cols
+    def __init__(self, plan: TilePlan, normalizer: Normalizer) -> None:
+        image = plan.grid
+        whole = CellGrid(image.width, image.height, max(image.width, image.height))
+        self._grid = image if normalizer.source == "cells" else whole
+        self._plan = plan
+        self._normalizer = normalizer
         self._rows: dict[int, _Row | None] = {}
-        self._fallback: Moments | None = None
+        self._thumbnail: Moments | None = None
 
     def put(self, row: int, valid: list[bool], moments: Moments | None) -> None:
         """Store a row of cells.
@@ -66,7 +51,7 @@ class StatisticsRing:
         mask = torch.tensor(valid)
 
         def spread(compact: Tensor) -> Tensor:
-            full = compact.new_ones(self.cols, compact.shape[1])
+            full = compact.new_ones(len(valid), compact.shape[1])
             full[mask.to(full.device)] = compact
             return full
 
@@ -77,41 +62,71 @@ class StatisticsRing:
         finite[mask] = moments.finite().cpu()
         self._rows[row] = _Row(spread_moments, finite)
 
+    def put_thumbnail(self, moments: Moments) -> None:
+        """Store the statistics of a thumbnail of the whole image, one cell."""
+        self._thumbnail = moments
+        if self._normalizer.source == "thumbnail":
+            self.put(0, [True], moments)
+
     def drop_above(self, row: int) -> None:
         """Forget rows above `row`."""
         for old in [r for r in self._rows if r < row]:
             del self._rows[old]
 
-    def complete(self, r0: int, r1: int, c0: int, c1: int) -> bool:
+    def lack_thumbnail(self, tiles: Sequence[Tile]) -> bool:
+        """Whether the fields of some tiles need a thumbnail's statistics, which are not there."""
+        return self._thumbnail is None and not all(
+            self._complete(*self._window(tile)) for tile in tiles
+        )
+
+    def fields(self, tiles: Sequence[Tile]) -> list[TileFields]:
+        """What the fields of each tile depend on; their rows of cells must be stored.
+
+        Raises:
+            ValueError: cells are missing, and the thumbnail's statistics, too.
+        """
+        plan, grid = self._plan, self._grid
+        touched = -(-(plan.tile + 2 * plan.halo * (not plan.mirrored)) // grid.cell) + 1
+        columns = min(touched + 2 * self._normalizer.reach, grid.cols)
+        found = []
+        for tile in tiles:
+            r0, r1, c0, c1 = self._window(tile)
+            tables = self._tables(r0, r1, c0, c1)
+            if plan.mirrored and self._normalizer.published_fill:
+                row, col = tile.core.y // grid.cell - r0, tile.core.x // grid.cell - c0
+                tables = [fill_from_centre(table, row, col) for table in tables]
+            found.append(
+                TileFields(self._normalizer, grid, tile.field, (r0, c0), tuple(tables), columns)
+            )
+        return found
+
+    def _window(self, tile: Tile) -> tuple[int, int, int, int]:
+        """Rows `r0..r1` and columns `c0..c1` of the cells that a tile's fields depend on."""
+        grid, box, reach = self._grid, tile.field, self._normalizer.reach
+        return (
+            *grid.rows_within(box.y, box.y + box.h, reach),
+            *grid.cols_within(box.x, box.x + box.w, reach),
+        )
+
+    def _complete(self, r0: int, r1: int, c0: int, c1: int) -> bool:
         """Whether every cell of a window has statistics."""
-        rows = [self._rows[r] for r in range(r0, r1)]
+        rows = [self._rows.get(r) for r in range(r0, r1)]
         return all(row is not None and bool(row.valid[c0:c1].all()) for row in rows)
 
-    def window(
-        self, call: int, r0: int, r1: int, c0: int, c1: int, fallback: Moments | None
-    ) -> StatisticsTable:
-        """The table of one norm call over rows `r0..r1` and columns `c0..c1` of cells.
-
-        Args:
-            call: number of the norm call.
-            r0, r1, c0, c1: the window, ends excluded; its rows must be stored.
-            fallback: statistics of one cell, for pixels that no valid cell reaches; needed where
-                the window is not `complete`.
-        """
-        if fallback is None:
-            rows = [row for r in range(r0, r1) if (row := self._rows[r]) is not None]
-            mean = torch.stack([row.moments.mean[call][c0:c1] for row in rows])
-            std = torch.stack([row.moments.std[call][c0:c1] for row in rows])
-            return StatisticsTable(mean, std, torch.ones(mean.shape[:2], dtype=torch.bool))
-        mean0, std0 = fallback.mean[call][0], fallback.std[call][0]
+    def _tables(self, r0: int, r1: int, c0: int, c1: int) -> list[StatisticsTable]:
+        """The tables of all norm calls over rows `r0..r1` and columns `c0..c1` of cells."""
+        rows = [self._rows[r] for r in range(r0, r1)]
+        whole = None if self._complete(r0, r1, c0, c1) else self._thumbnail
         nothing = torch.zeros(c1 - c0, dtype=torch.bool)
-        blank = mean0.new_ones(c1 - c0, len(mean0))
-        means, stds, valid = [], [], []
-        for r in range(r0, r1):
-            row = self._rows[r]
-            means.append(blank if row is None else row.moments.mean[call][c0:c1])
-            stds.append(blank if row is None else row.moments.std[call][c0:c1])
-            valid.append(nothing if row is None else row.valid[c0:c1])
-        return StatisticsTable(
-            torch.stack(means), torch.stack(stds), torch.stack(valid), mean0, std0
-        )
+        valid = torch.stack([nothing if row is None else row.valid[c0:c1] for row in rows])
+        some = whole or next((row.moments for row in rows if row is not None), None)
+        if some is None:
+            raise ValueError("cells are missing, and the thumbnail's statistics, too")
+        tables = []
+        for call, like in enumerate(some.mean):
+            blank = like.new_ones(c1 - c0, like.shape[1])
+            mean = [blank if row is None else row.moments.mean[call][c0:c1] for row in rows]
+            std = [blank if row is None else row.moments.std[call][c0:c1] for row in rows]
+            fallback = (None, None) if whole is None else (whole.mean[call][0], whole.std[call][0])
+            tables.append(StatisticsTable(torch.stack(mean), torch.stack(std), valid, *fallback))
+        return tables

@@ -10,24 +10,21 @@ from uhrtranslate.io import Pixels
 class Transform(Protocol):
     """Something that turns an image into another one of the same size, tile by tile.
 
-    The loop calls `observe` for rows of cells from top to bottom, as many as `rows_needed` asks
-    for, and `apply` for the tiles of each band. A transform without statistics needs no rows. Both
-    take iterables, so that a transform may work on several items at once.
+    An executor of a `Schedule` calls `observe` for the rows of cells that the schedule asks for,
+    and `apply` for the tiles of each band. Both take iterables, so that a transform may work on
+    several items at once.
 
     Attributes:
         plan: how the image is cut.
+        reach: cells around those that a tile touches whose statistics it needs, too; None if it
+            needs no statistics of cells.
     """
 
     @property
     def plan(self) -> TilePlan: ...  # noqa: D102
 
-    def rows_needed(self, y0: int, y1: int) -> int:
-        """Rows of cells, from the top, to be observed before the band `y0 <= y < y1`."""
-        ...
-
-    def first_row(self, y: int) -> int:
-        """The first row of cells that bands from pixel row `y` on depend on."""
-        ...
+    @property
+    def reach(self) -> int | None: ...  # noqa: D102
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """Take note of the cells of a row.
@@ -52,6 +49,6 @@ class Transform(Protocol):
         """
         ...
 
-    def forget_above(self, y: int) -> None:
-        """Nothing above pixel row `y` will be asked for again."""
+    def forget_above(self, row: int) -> None:
+        """No cell above row `row` of the cells matters any more."""
         ...

@@ -76,17 +76,11 @@ class ColourTransform:
         function: maps pixels [h, w, 3] uint8.
     """
 
+    reach = None
+
     def __init__(self, plan: TilePlan, function: Callable[[Pixels], Pixels]) -> None:
         self.plan = plan
         self._function = function
-
-    def rows_needed(self, y0: int, y1: int) -> int:
-        """See `Transform`."""
-        return 0
-
-    def first_row(self, y: int) -> int:
-        """See `Transform`."""
-        return 0
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`; never asked for."""
@@ -100,5 +94,5 @@ class ColourTransform:
                 self._function(part[tile.crop]) for tile, part in zip(tiles, pixels, strict=True)
             ]
 
-    def forget_above(self, y: int) -> None:
+    def forget_above(self, row: int) -> None:
         """See `Transform`."""

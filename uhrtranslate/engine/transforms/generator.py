@@ -1,26 +1,30 @@
 """The generator as a transform: statistics of cells, then tiles through fields."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
-import torch
 from PIL import Image
 
-from uhrtranslate.engine.forward.layers import (
+from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
     PUBLISHED_CELL,
     PUBLISHED_THUMBNAIL,
+    MomentRule,
 )
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
-from uhrtranslate.engine.statistics.fields import FieldSampler
-from uhrtranslate.engine.statistics.tables import Moments, StatisticsRing
+from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
+from uhrtranslate.engine.statistics.moments import Moments, joined
+from uhrtranslate.engine.statistics.tables import Tables
 from uhrtranslate.engine.stream.clock import Clock
 from uhrtranslate.engine.stream.lanes import Lanes
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
-from uhrtranslate.normalizers import TIN, Normalizer, PatchIN
+from uhrtranslate.normalizers import Normalizer
+
+# Tiles of equal shape, their pixels, and their fields if norm layers need any.
+Batch = tuple[Sequence[Tile], Sequence[Pixels], Sequence[TileFields] | None]
 
 # A cell whose pixels vary less than this (std in grey levels, in every channel) is flat: bare
 # glass with a speck at most, or the empty part of a scan. Its 1/std would be huge, and a neighbour
@@ -40,7 +44,7 @@ class GeneratorTransform:
         normalizer: from table to field.
         plan: how the image is cut.
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
-            multiples of the stride; asked for once, by TIN, or when a flat cell is met.
+            multiples of the stride; asked for once, by TIN, or where a cell is missing.
         clock: told what the devices do.
     """
 
@@ -55,36 +59,16 @@ class GeneratorTransform:
         self.plan = plan
         runner = lanes.devices[0]
         self._device = runner.device
-        # TIN's table, and the fallback of missing cells; see `_prepare`.
-        self._whole: Moments | None = None
-        self._lock = threading.Lock()
         self._lanes = lanes
         self._clock = clock or Clock()
         self._thumbnail = thumbnail
-        self._ring = StatisticsRing(plan.grid.cols)
-        self._reach = normalizer.reach
-        self._fields = FieldSampler(plan, normalizer, self._ring, lambda: self._whole)
+        self._tables = Tables(plan, normalizer)
         # Generators without instance norm (batch norm in eval mode, say) need no statistics, and
         # a tile that is its own cell needs no second forward: its own statistics are what plain
         # instance normalization computes.
-        self._plain = runner.switch.layers == 0 or (
-            isinstance(normalizer, PatchIN) and plan.mirrored
-        )
-        self._observes = not self._plain and not isinstance(normalizer, TIN)
-
-    def rows_needed(self, y0: int, y1: int) -> int:
-        """See `Transform`."""
-        if not self._observes:
-            return 0
-        top, bottom = self.plan.rows_read(y0, y1)
-        return self.plan.grid.rows_within(top, bottom, self._reach)[1]
-
-    def first_row(self, y: int) -> int:
-        """See `Transform`."""
-        if not self._observes:
-            return 0
-        top = self.plan.rows_read(y, y + 1)[0]
-        return self.plan.grid.rows_within(top, top + 1, self._reach)[0]
+        self._plain = runner.switch.layers == 0 or (normalizer.own_cell and plan.mirrored)
+        observes = not self._plain and normalizer.source == "cells"
+        self.reach = normalizer.reach if observes else None
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`; flat cells are not forwarded."""
@@ -97,56 +81,57 @@ class GeneratorTransform:
                 if any(valid[-len(kept) :]):
                     yield [cell for cell in kept if cell is not None]
 
-        parts = list(self._lanes.map(self._record, forwarded()))
-        self._ring.put(row, valid, joined(parts) if parts else None)
+        rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
+        mirror = self.plan.halo if self.plan.mirrored else 0
+        parts = list(self._lanes.map(partial(self._record, rule, mirror), forwarded()))
+        self._tables.put(row, valid, joined(parts) if parts else None)
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
     ) -> Iterator[list[Pixels]]:
         """See `Transform`."""
-        return self._lanes.map(self._translate, batches)
+        if self._plain:
+            return self._lanes.map(self._translate, ((*batch, None) for batch in batches))
+        return self._lanes.map(self._translate, map(self._with_fields, batches))
 
-    def forget_above(self, y: int) -> None:
+    def forget_above(self, row: int) -> None:
         """See `Transform`."""
-        if self._observes and y < self.plan.grid.height:
-            self._ring.drop_above(self.first_row(y))
+        self._tables.drop_above(row)
+
+    def _with_fields(self, batch: tuple[Sequence[Tile], Sequence[Pixels]]) -> Batch:
+        tiles, pixels = batch
+        if self._tables.lack_thumbnail(tiles):
+            rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
+            (found,) = self._lanes.map(partial(self._record, rule, 0), [[self._thumbnail()]])
+            self._tables.put_thumbnail(found)
+        return tiles, pixels, self._tables.fields(tiles)
 
     # The work of the lanes.
 
-    def _prepare(self, runner: GeneratorRunner, tiles: Sequence[Tile]) -> None:
-        """Make sure that the thumbnail's statistics are there if these tiles need them."""
-        with self._lock:
-            if self._whole is None and self._fields.need_whole(tiles):
-                rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
-                found = runner.record(runner.to_input([self._thumbnail()]), rule)
-                self._whole = found.to(self._device)
-
-    def _record(self, runner: GeneratorRunner, cells: Sequence[Pixels]) -> Moments:
-        mirror = self.plan.halo if self.plan.mirrored else 0
-        rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
+    def _record(
+        self, rule: MomentRule, mirror: int, runner: GeneratorRunner, cells: Sequence[Pixels]
+    ) -> Moments:
         with self._clock.at_work("statistics of cells"):
             parts = in_parts(
                 cells, lambda some: [runner.record(runner.to_input(some, mirror), rule)]
             )
             return joined(parts).to(self._device)
 
-    def _translate(
-        self, runner: GeneratorRunner, batch: tuple[Sequence[Tile], Sequence[Pixels]]
-    ) -> list[Pixels]:
-        def translate(some: Sequence[tuple[Tile, Pixels]]) -> list[Pixels]:
-            tiles, pixels = [tile for tile, _ in some], [part for _, part in some]
-            x = runner.to_input(pixels, tiles[0].mirror)
-            if self._plain:
+    def _translate(self, runner: GeneratorRunner, batch: Batch) -> list[Pixels]:
+        tiles, pixels, fields = batch
+
+        def translate(some: Sequence[int]) -> list[Pixels]:
+            x = runner.to_input([pixels[i] for i in some], tiles[0].mirror)
+            if fields is None:
                 y = runner.plain(x)
             else:
-                self._prepare(runner, tiles)
-                y = runner.normalize(x, self._fields.over(tiles, runner.device))
+                y = runner.normalize(x, BatchFields([fields[i] for i in some], runner.device))
             # In one piece: a GPU is waited for once per batch.
-            done = zip(runner.to_pixels(y), tiles, strict=True)
-            return [pixels[tile.crop] for pixels, tile in done]
+            done = runner.to_pixels(y)
+            return [part[tiles[i].crop] for i, part in zip(some, done, strict=True)]
 
         with self._clock.at_work("tiles"):
-            return in_parts(list(zip(*batch, strict=True)), translate)
+            return in_parts(range(len(tiles)), translate)
 
 
 def is_flat(pixels: Pixels) -> bool:
@@ -156,11 +141,3 @@ def is_flat(pixels: Pixels) -> bool:
     values = np.arange(256)
     variance = counts @ values**2 - (counts @ values) ** 2
     return bool((variance < FLAT_STD**2).all())
-
-
-def joined(parts: Sequence[Moments]) -> Moments:
-    """Statistics of consecutive cells, at least one, in one."""
-    return Moments(
-        tuple(torch.cat(mean) for mean in zip(*(part.mean for part in parts), strict=True)),
-        tuple(torch.cat(std) for std in zip(*(part.std for part in parts), strict=True)),
-    )

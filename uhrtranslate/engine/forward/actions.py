@@ -1,0 +1,150 @@
+"""What norm layers can do with their input: plain instance norm, recording, applying fields."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from uhrtranslate.normalizers import Field
+
+
+@dataclass(frozen=True)
+class MomentRule:
+    """How the std of a feature map is defined.
+
+    Attributes:
+        unbiased: divide by n - 1 instead of n.
+        eps: added to the variance; None takes each layer's own.
+        floor: variances are raised to this, so that a flat map gives no NaN.
+    """
+
+    unbiased: bool = False
+    eps: float | None = None
+    floor: float = 0.0
+
+
+# Plain instance normalization, as the generator was trained.
+AS_TRAINED = MomentRule()
+# What the public KIN and DN code does, but for the floor: there, a flat cell gives NaN.
+PUBLISHED_CELL = MomentRule(unbiased=True, eps=0.0, floor=1e-10)
+# What the public TIN code does with its thumbnail.
+PUBLISHED_THUMBNAIL = MomentRule(unbiased=True, eps=1e-5)
+# Torch's batch norm sums up in float32, but maps in float32 whose channels are first in float64; of
+# more values than these the former costs accuracy (3e-4 of the std at 2 million).
+MOST_SUMMED = 1 << 20
+# What fields are applied to at once on a CPU, in float32: passes that stay in the caches take half
+# as long as passes over memory.
+CACHE_BYTES = 4 << 20
+
+
+class StatisticsComplete(Exception):
+    """Ends a recording forward at its last norm layer: what follows changes no statistics."""
+
+
+class Action(Protocol):
+    """What the norm layers do with their input, [n, c, h, w] -> the same shape and dtype."""
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        """Normalize the input of the `call`-th norm call of this forward, without affine."""
+        ...
+
+
+def plain_instance_norm(call: int, x: Tensor, eps: float) -> Tensor:
+    """Plain instance normalization as an `Action`."""
+    return Recorder()(call, x, eps)
+
+
+def moments(x: Tensor, rule: MomentRule, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each.
+
+    Args:
+        x: feature maps.
+        rule: how std is defined.
+        eps: of the layer.
+    """
+    correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
+    var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
+    return mean, (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
+
+
+@dataclass
+class Recorder:
+    """Normalizes as plain IN does and keeps the statistics.
+
+    Attributes:
+        rule: definition of std.
+        stop_after: number of norm calls after which the forward is ended by `StatisticsComplete`;
+            None to run it all.
+        mean, std: one [n, c] float32 tensor per norm call.
+    """
+
+    rule: MomentRule = AS_TRAINED
+    stop_after: int | None = None
+    mean: list[Tensor] = field(default_factory=list)
+    std: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        """See `Action`; statistics and arithmetic in float32."""
+        n, c, h, w = x.shape
+        # A single sample as it is: a reshape blurs that its channels are last.
+        maps = x if n == 1 else x.reshape(1, n * c, h, w)
+        # A compiler makes fewer passes of the plain formula than there are in batch norm.
+        if self.rule == AS_TRAINED and h * w > 1 and not torch.compiler.is_compiling():
+            if h * w > MOST_SUMMED:
+                maps = maps.float().contiguous()
+            # Batch norm over n * c channels is instance norm, and returns what it computed: in
+            # float32, whatever the maps are, if its factors are.
+            one, zero = (maps.new_full((n * c,), value, dtype=torch.float32) for value in (1, 0))
+            y, mean, rstd = torch.native_batch_norm(maps, one, zero, None, None, True, 0.0, eps)
+            std = rstd.reciprocal()
+        else:
+            wide = maps.float()
+            mean, std = (part[0] for part in moments(wide, self.rule, eps))
+            y = (wide - mean[:, None, None]).div_(std[:, None, None])
+        self.mean.append(mean.reshape(n, c))
+        self.std.append(std.reshape(n, c))
+        if self.stop_after is not None and call + 1 >= self.stop_after:
+            raise StatisticsComplete
+        return (y if n == 1 else y.reshape(n, c, h, w)).to(x.dtype)
+
+
+class FieldSource(Protocol):
+    """Where norm layers find their fields.
+
+    Attributes:
+        columns: of cells that the fields of any tile have at most.
+    """
+
+    @property
+    def columns(self) -> int: ...  # noqa: D102
+
+    def field(self, call: int, sample: int, h: int, w: int) -> Field:
+        """The field of one sample of the batch at the `call`-th norm call, h x w features."""
+        ...
+
+
+@dataclass(frozen=True)
+class Applier:
+    """Normalizes every pixel with the mean and rstd of a field."""
+
+    source: FieldSource
+
+    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+        """See `Action`; arithmetic in float32."""
+        h, w = x.shape[-2:]
+        y = torch.empty_like(x)
+        for i, (sample, result) in enumerate(zip(x, y, strict=True)):
+            field = self.source.field(call, i, h, w)
+            for rows in _in_cache(sample):
+                result[:, rows] = field.of_rows(rows).apply(sample[:, rows].float())
+        return y
+
+
+def _in_cache(x: Tensor) -> list[slice]:
+    """The rows of [c, h, w], as many at once as a CPU's caches hold; elsewhere all."""
+    c, h, w = x.shape
+    if x.device.type != "cpu" or x.stride(0) != 1:
+        return [slice(None)]
+    some = max(1, CACHE_BYTES // (4 * c * w))
+    return [slice(first, first + some) for first in range(0, h, some)]

@@ -1,0 +1,138 @@
+"""What is computed in which order: plain values made of geometry alone, which an executor runs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from uhrtranslate.engine.stream.masking import Masking
+from uhrtranslate.geometry import Box, Tile, TilePlan
+
+EVERYTHING = Masking()
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A row of cells whose statistics are recorded.
+
+    Attributes:
+        row: its number.
+        batches: its cells from left to right, those together that are computed together; None for
+            a cell that is left out.
+    """
+
+    row: int
+    batches: tuple[tuple[Box | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band of the image and all that is needed to compute it after the bands above.
+
+    Attributes:
+        y0, y1: its pixel rows, `y0 <= y < y1`.
+        cells: rows of cells to be recorded first, from top to bottom.
+        background: rectangles that are not computed.
+        batches: tiles of equal shape, those together that are computed together. Tiles and
+            background cover the band once.
+        first_cells: the first row of cells whose statistics later bands need.
+        first_pixels: the first pixel row that later bands need.
+    """
+
+    y0: int
+    y1: int
+    cells: tuple[CellRow, ...]
+    background: tuple[Box, ...]
+    batches: tuple[tuple[Tile, ...], ...]
+    first_cells: int
+    first_pixels: int
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The bands of an image from top to bottom, each row of cells recorded once.
+
+    It depends on the image's size and the options alone, never on timing.
+
+    Attributes:
+        plan: how the image is cut.
+        reach: cells around those that a tile touches whose statistics it needs, too; None if no
+            statistics of cells are needed.
+        masking: which cells are computed.
+        batch: tiles or cells that are computed together, at most.
+    """
+
+    plan: TilePlan
+    reach: int | None
+    masking: Masking = EVERYTHING
+    batch: int = 1
+
+    @property
+    def tail(self) -> int:
+        """Rows at the image's end that are mirrored beyond it, and so are needed to the last."""
+        return max(self.plan.grid.cell, self.plan.halo) + 8 * self.plan.stride
+
+    def first_pixels(self, start: int) -> int:
+        """The first pixel row that bands from pixel row `start` on need."""
+        first = self.plan.rows_read(start, start + 1)[0]
+        cells, end = self._cells(start, start + 1)
+        return min(first, cells * self.plan.grid.cell) if end else first
+
+    def bands(self, start: int = 0) -> Iterator[Band]:
+        """The bands from pixel row `start` on, where one must begin."""
+        plan, grid = self.plan, self.plan.grid
+        recorded = self._cells(start, start + 1)[0]
+        for y0, y1 in plan.bands(start):
+            end = max(recorded, self._cells(y0, y1)[1])
+            cells = tuple(self._cell_row(row) for row in range(recorded, end))
+            recorded = end
+            tiles, background = self.masking.cut(plan, y0, y1)
+            first_pixels = plan.rows_read(y1, y1 + 1)[0]
+            if recorded:
+                first_pixels = min(first_pixels, recorded * grid.cell)
+            yield Band(
+                y0=y0,
+                y1=y1,
+                cells=cells,
+                background=tuple(background),
+                batches=tuple(_alike(tiles, self.batch)),
+                first_cells=self._cells(y1, y1 + 1)[0],
+                first_pixels=first_pixels,
+            )
+
+    def _cells(self, y0: int, y1: int) -> tuple[int, int]:
+        """First row and end of the rows of cells that the band `y0 <= y < y1` needs."""
+        if self.reach is None:
+            return 0, 0
+        return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
+
+    def _cell_row(self, row: int) -> CellRow:
+        grid = self.plan.grid
+        kept = self.masking.kept(row, grid)
+        batches = (
+            tuple(grid.box(row, col) if kept[col] else None for col in columns)
+            for columns in _batches(kept, self.batch)
+        )
+        return CellRow(row, tuple(batches))
+
+
+def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:
+    """Consecutive columns, `size` of them kept; in the last perhaps fewer."""
+    first = count = 0
+    for column, keep in enumerate(kept):
+        count += keep
+        if count == size:
+            yield range(first, column + 1)
+            first, count = column + 1, 0
+    if first < len(kept):
+        yield range(first, len(kept))
+
+
+def _alike(tiles: Iterable[Tile], size: int) -> Iterator[tuple[Tile, ...]]:
+    """Consecutive tiles of equal shape, `size` of them at most."""
+    group: list[Tile] = []
+    for tile in tiles:
+        if group and (len(group) == size or tile.shape != group[0].shape):
+            yield tuple(group)
+            group = []
+        group.append(tile)
+    if group:
+        yield tuple(group)
