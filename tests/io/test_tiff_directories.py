@@ -42,9 +42,9 @@ def write(request, tmp_path):
 
 
 def put(path, place, form, value):
-    data = bytearray(path.read_bytes())
-    struct.pack_into(form, data, place, value)
-    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(struct.pack(form, value))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -119,4 +119,17 @@ def test_more_tiles_than_any_slide_has(tmp_path):
         put(path, place + 2, "<H", 4)
         put(path, place + 8, "<I", 2**31)
     with pytest.raises(InputError, match=r"says that it has an image of 18,014,398,509,481,984 ti"):
+        open_slide(path)
+
+
+def test_a_tile_larger_than_any(tmp_path):
+    """It lies in the file, but OpenSlide would take memory for all of it."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, PIXELS, photometric="rgb", tile=(256, 256), compression="jpeg")
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags["TileByteCounts"].valueoffset
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    put(path, place, "<I", 1 << 29)
+    with pytest.raises(InputError, match=r"is damaged: a tile takes more than 4\.6 MB in it"):
         open_slide(path)

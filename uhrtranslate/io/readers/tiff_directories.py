@@ -6,6 +6,7 @@ others included: each tile and strip must lie in the file, and there must be as 
 size of the image asks for.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ LEAST_FILLED = 1 / 50
 MOST_TAGS = 4096
 _SLACK = 1 << 22
 
-_WIDTH, _LENGTH, _COMPRESSION, _SAMPLES, _STRIP_ROWS, _PLANAR = 256, 257, 259, 277, 278, 284
+_WIDTH, _LENGTH, _BITS, _COMPRESSION = 256, 257, 258, 259
+_SAMPLES, _STRIP_ROWS, _PLANAR = 277, 278, 284
 _STRIPS, _TILES = (273, 279), (324, 325)  # tags of offsets and of byte counts
 _TILE_WIDTH, _TILE_LENGTH, _SUBIFDS, _DEPTH = 322, 323, 330, 32997
 _UNCOMPRESSED, _OLD_JPEG = 1, 6
@@ -196,6 +198,9 @@ class _Tiff:
         beyond = (offsets > self.size) | (counts > self.size - offsets)
         if tiled:
             beyond &= counts > 0  # a missing tile may be said to be anywhere
+            largest = self._largest(entries)
+            if int(counts.max(initial=0)) > largest and not beyond.any():
+                raise self.damaged(f"a tile takes more than {largest / 1e6:,.1f} MB in it")
         if beyond.any():
             index = int(beyond.argmax())
             raise cut_off(self.path, self.size, int(offsets[index]) + int(counts[index]))
@@ -213,6 +218,11 @@ class _Tiff:
             return 0
         planes = self.number(entries, _SAMPLES, 1) if self.number(entries, _PLANAR, 1) == 2 else 1
         return -(-width // across) * -(-length // down) * planes
+
+    def _largest(self, entries: dict[int, Any]) -> int:
+        """Bytes that no tile needs, however badly it is compressed."""
+        tags = (_TILE_WIDTH, _TILE_LENGTH, _SAMPLES, _BITS)
+        return 2 * math.prod(self.number(entries, tag, 1) for tag in tags) // 8 + _SLACK
 
     def number(self, entries: dict[int, Any], code: int, default: int) -> int:
         """The first value of a tag."""
