@@ -45,6 +45,13 @@ def test_a_deadly_file_is_refused_and_the_next_is_tried(good, deadly):
         try_out(good)
 
 
+def test_paths_are_those_of_this_process(deadly, good, tmp_path, monkeypatch):
+    try_out(good)  # the other process is there now, and stays where it is
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^deadly\.tif: is damaged"):
+        try_out(Path("deadly.tif"))
+
+
 def test_what_is_no_slide_is_left_to_those_who_say_so(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("no slide")
@@ -55,6 +62,13 @@ def test_files_are_tried_once(good, monkeypatch):
     try_out(good)
     monkeypatch.setattr(openslide_trial, "_process", None)
     try_out(good)
+
+
+def test_files_are_trusted_where_the_process_cannot_run(deadly, tmp_path, monkeypatch):
+    monkeypatch.setattr(openslide_trial.openslide_limits, "__file__", tmp_path / "nothing.py")
+    openslide_trial._Process().try_out(str(deadly))
+    monkeypatch.setattr(openslide_trial.sys, "executable", tmp_path / "no-python")
+    openslide_trial._Process().try_out(str(deadly))
 
 
 def test_what_hangs_is_ended(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from uhrtranslate.io.readers import openslide_limits
 
 # Slow disks and networks are given time; what hangs is found all the same.
 SECONDS = 120
+# Python ends with these where the program cannot run at all; files are trusted then.
+_NOT_STARTED = (1, 2)
 
 
 def try_out(path: Path) -> None:
@@ -53,19 +56,20 @@ class _Process:
                 return
             late = threading.Timer(SECONDS, child.kill)
             late.start()
+            answer = ""
             try:
                 assert child.stdin is not None
                 assert child.stdout is not None
-                child.stdin.write(json.dumps(path) + "\n")
-                child.stdin.flush()
-                answer = child.stdout.readline()
-            except OSError:  # it ended before it was asked
-                answer = ""
+                with suppress(OSError):  # it ended before it was asked
+                    child.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
+                    child.stdin.flush()
+                    answer = child.stdout.readline()
             finally:
                 hung = not late.is_alive()
                 late.cancel()
-            if not answer:
-                self._end()
+                if not answer:
+                    self._end()
+            if not answer and child.returncode not in _NOT_STARTED:
                 raise InputError(
                     f"{path}: is damaged: OpenSlide {_fate(child.returncode, hung)}; copy it again."
                 )
@@ -76,7 +80,7 @@ class _Process:
                 self._end()
 
     def _started(self) -> subprocess.Popen[str]:
-        if self._child is None or self._owner != os.getpid():
+        if self._child is None or self._owner != os.getpid() or self._child.poll() is not None:
             self._owner = os.getpid()
             self._child = subprocess.Popen(
                 [sys.executable, "-P", openslide_limits.__file__],
