@@ -21,7 +21,7 @@ from fuzzing.seeds import write_checkpoints, write_images
 
 WRITERS = {"image": write_images, "checkpoint": write_checkpoints}
 # Damages done to each file before the next report.
-ROUND = 5
+ROUND = 20
 
 
 def main() -> None:

@@ -24,7 +24,6 @@ from uhrtranslate.io.readers.photo import PhotoSlide
 from uhrtranslate.io.readers.tiff import TiffSlide
 from uhrtranslate.io.readers.tiff_directories import check_directories
 from uhrtranslate.io.slide import NotForThisReaderError
-from uhrtranslate.models import load_generator
 
 READERS = (
     OpenSlideSlide,
@@ -73,6 +72,8 @@ def read_slide(slide):
 
 
 def read_checkpoint(path):
+    from uhrtranslate.models import load_generator  # torch takes seconds
+
     load_generator(path)
 
 
