@@ -56,6 +56,7 @@ class ImageOptions(BaseModel):
         level: pyramid level to work on.
         mpp: micrometres per pixel to work at.
         region: x, y, w, h in level-0 pixels.
+        allow_sparse: take TIFFs of which nearly all tiles are missing.
         mask: none, auto (tissue is found in a thumbnail), or a file: an image over the whole
             slide, or QuPath's GeoJSON.
         background: what stands where the mask has no tissue: keep (the source's pixels), white, or
@@ -79,6 +80,7 @@ class ImageOptions(BaseModel):
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
     region: Region | None = None
+    allow_sparse: bool = False
     mask: str = "none"
     background: str = "white"
     format: Format | None = None

@@ -1,7 +1,9 @@
 """Feeds damaged files to a process that may die of them, and keeps account."""
 
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,15 +23,26 @@ class Account:
 
     Attributes:
         outcomes: how many were read, refused, or failed.
-        failures: seed, name of the file that was damaged, and what happened, of each failure.
+        failures: name of the file that was damaged, number of the damage, what happened.
+        contained: name and number of those at which OpenSlide ended the process that tries.
         slowest: seconds.
         largest: bytes of memory beyond what the process had.
     """
 
     outcomes: Counter = field(default_factory=Counter)
     failures: list = field(default_factory=list)
+    contained: list = field(default_factory=list)
     slowest: float = 0.0
     largest: int = 0
+
+    def __add__(self, other):
+        return Account(
+            self.outcomes + other.outcomes,
+            self.failures + other.failures,
+            self.contained + other.contained,
+            max(self.slowest, other.slowest),
+            max(self.largest, other.largest),
+        )
 
 
 class Victim:
@@ -74,24 +87,21 @@ def death(code):
     return f"the process died, exit code {code}"
 
 
-def hunt(kind, files, folder, seeds, keep=None):
+def hunt(kind, files, folder, cases, keep=None):
     """Open damaged copies of files.
 
     Args:
         kind: image or checkpoint.
-        files: to be damaged.
+        files: to be damaged; of a folder, one of its files is, another one with each case.
         folder: for the damaged ones.
-        seeds: one for each damaged file.
+        cases: numbers of the damages done to each file.
         keep: folder for those that failed.
     """
-    files = sorted(files)
-    contents = [path.read_bytes() for path in files]
     account, victim = Account(), Victim()
     try:
-        for seed in seeds:
-            number = seed % len(files)
-            path = folder / f"damaged-{files[number].name}"
-            path.write_bytes(mutated(contents[number], contents, seed))
+        for case, file in itertools.product(cases, files):
+            path = folder / f"damaged-{file.name}"
+            write_damaged(file, path, case)
             answer = victim.ask({"kind": kind, "path": str(path)}) or {
                 "outcome": "FAILED",
                 "detail": death(victim.code),
@@ -101,12 +111,32 @@ def hunt(kind, files, folder, seeds, keep=None):
             account.outcomes[answer["outcome"]] += 1
             account.slowest = max(account.slowest, answer["seconds"])
             account.largest = max(account.largest, answer["bytes"])
+            if "OpenSlide crashes on it" in answer["detail"]:
+                account.contained.append((file.name, case))
             if answer["outcome"] == "FAILED":
-                account.failures.append((seed, files[number].name, answer["detail"]))
+                account.failures.append((file.name, case, answer["detail"]))
                 if keep:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{seed}-{files[number].name}").write_bytes(path.read_bytes())
-            path.unlink()
+                    write_damaged(file, keep / f"{case}-{file.name}", case)
+            _remove(path)
     finally:
         victim.close()
     return account
+
+
+def write_damaged(file, path, case):
+    """A damaged copy of a file; of a folder, a copy in which one file is damaged."""
+    _remove(path)
+    if file.is_dir():
+        shutil.copytree(file, path)
+        parts = sorted(part for part in file.rglob("*") if part.is_file())
+        part = parts[case % len(parts)].relative_to(file)
+        file, path = file / part, path / part
+    path.write_bytes(mutated(file.read_bytes(), file.name, case))
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

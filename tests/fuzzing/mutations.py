@@ -21,19 +21,21 @@ EXTREMES = (
 )
 
 
-def mutated(data, others, seed):
+def mutated(data, name, case, other=b""):
     """A damaged copy of a file.
 
     Args:
         data: the file, bytes.
-        others: more files, from which pieces may be spliced in.
-        seed: says which damage.
+        name: of the file; with `case` it says which damage, whatever other files there are.
+        case: number of the damage.
+        other: another file, from which pieces may be spliced in; none: from this one.
     """
-    chance = random.Random(seed)
+    chance = random.Random(f"{name} {case}")
     damaged = bytearray(data)
+    kinds = TIFF_KINDS if data[:2] in (b"II", b"MM") else KINDS
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
-        damage = chance.choice(KINDS)
-        damage(damaged, others, chance)
+        damage = chance.choice(kinds)
+        damage(damaged, other or data, chance)
         if not damaged:
             break
     return bytes(damaged)
@@ -45,13 +47,13 @@ def _place(data, chance):
     return chance.randrange(max(end, 1))
 
 
-def _bits(data, others, chance):
+def _bits(data, other, chance):
     for _ in range(chance.choice((1, 1, 8, 64))):
         place = _place(data, chance)
         data[place : place + 1] = bytes([data[place] ^ 1 << chance.randrange(8)])
 
 
-def _run(data, others, chance):
+def _run(data, other, chance):
     place, length = _place(data, chance), chance.choice((1, 4, 64, 4096))
     length = min(length, len(data) - place)
     kind = chance.randrange(3)
@@ -59,24 +61,23 @@ def _run(data, others, chance):
     data[place : place + length] = fill
 
 
-def _cut(data, others, chance):
+def _cut(data, other, chance):
     del data[_place(data, chance) :]
 
 
-def _repeat(data, others, chance):
+def _repeat(data, other, chance):
     start, length = _place(data, chance), chance.choice((4, 100, 5000))
     place = _place(data, chance)
     data[place:place] = data[start : start + length]
 
 
-def _splice(data, others, chance):
-    other = chance.choice(others)
+def _splice(data, other, chance):
     start, length = _place(other, chance), chance.choice((16, 1000, 20000))
     place = _place(data, chance)
     data[place : place + length] = other[start : start + length]
 
 
-def _number(data, others, chance):
+def _number(data, other, chance):
     size = chance.choice((1, 2, 4, 8))
     place = _place(data, chance) // size * size
     value = chance.choice(EXTREMES) & (2 ** (8 * size) - 1)
@@ -84,7 +85,7 @@ def _number(data, others, chance):
     data[place : place + size] = value.to_bytes(size, order)
 
 
-def _digits(data, others, chance):
+def _digits(data, other, chance):
     """A number written in text, as in XML, JSON and the descriptions of TIFFs."""
     found = list(re.finditer(rb"\d+", bytes(data[:200_000])))
     if found:
@@ -94,38 +95,78 @@ def _digits(data, others, chance):
         data[start:end] = chance.choice(words)
 
 
-def _tag(data, others, chance):
-    """A field of a TIFF directory: code, type, count or value."""
-    if data[:2] not in (b"II", b"MM") or len(data) < 32:
-        return _number(data, others, chance)
-    end = "<" if data[:2] == b"II" else ">"
-    big = struct.unpack_from(f"{end}H", data, 2)[0] == 43
-    (start,) = struct.unpack_from(end + ("Q" if big else "I"), data, 8 if big else 4)
-    head, size = (8, 20) if big else (2, 12)
-    if start + head > len(data):
+def _tag(data, other, chance):
+    """A field of a TIFF directory: code, type, count, value, or one number of a table."""
+    entries = list(_entries(data))
+    if not entries:
+        return _number(data, other, chance)
+    order, big, place = chance.choice(entries)
+    wide, size = ("Q", 8) if big else ("I", 4)
+    kind, count = struct.unpack_from(order + "H" + wide, data, place + 2)
+    form = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(kind, wide)
+    width = struct.calcsize(form)
+    value = place + 4 + size
+    choices = [(place, "H"), (place + 2, "H"), (place + 4, wide), (value, wide), (value, form)]
+    if count * width > size:  # the numbers lie elsewhere
+        (start,) = struct.unpack_from(order + wide, data, value)
+        choices += [(start + width * chance.randrange(min(count, 1000)), form)] * 3
+    at, form = chance.choice(choices)
+    width = struct.calcsize(form)
+    if at + width > len(data):
         return None
-    (count,) = struct.unpack_from(end + ("Q" if big else "H"), data, start)
-    for _ in range(chance.choice((0, 0, 1, 2, 5))):  # to a page further on
-        following = start + head + count * size
-        if following + 8 > len(data):
-            break
-        (place,) = struct.unpack_from(end + ("Q" if big else "I"), data, following)
-        if not 0 < place < len(data) - head:
-            break
-        start = place
-        (count,) = struct.unpack_from(end + ("Q" if big else "H"), data, start)
-    entry = start + head + chance.randrange(max(min(count, 40), 1)) * size
-    fields = ((0, "H"), (2, "H"), (4, "Q" if big else "I"), (12 if big else 8, "Q" if big else "I"))
-    # The pointer to the next directory too: cycles are made of it.
-    place, kind = chance.choice([(entry + at, kind) for at, kind in fields])
-    if chance.random() < 0.15:
-        place, kind = start + head + count * size, "Q" if big else "I"
-    if place + struct.calcsize(kind) > len(data):
-        return None
-    values = (*EXTREMES, start, chance.randrange(len(data)), chance.randrange(70000))
-    value = chance.choice(values) & (2 ** (8 * struct.calcsize(kind)) - 1)
-    struct.pack_into(end + kind, data, place, value)
+    (old,) = struct.unpack_from(order + form, data, at)
+    values = (
+        *EXTREMES, place, chance.randrange(len(data)), chance.randrange(70000), len(data),
+        len(data) - 1, old - 1, old + 1, old * 2, old // 2,
+        *[old ^ 1 << chance.randrange(8 * width)] * 12,
+    )  # fmt: skip
+    struct.pack_into(order + form, data, at, chance.choice(values) & (2 ** (8 * width) - 1))
     return None
 
 
-KINDS = (_bits, _run, _cut, _repeat, _splice, _number, _number, _tag, _tag, _tag, _digits)
+def _link(data, other, chance):
+    """The pointer from one directory of a TIFF to the next: circles are made of it."""
+    places = [(order, big, end) for order, big, _, end in _directories(data)]
+    if places:
+        order, big, end = chance.choice(places)
+        form = "Q" if big else "I"
+        if end + struct.calcsize(form) <= len(data):
+            target = chance.choice((0, 8, 16, end, chance.randrange(len(data)), len(data)))
+            struct.pack_into(order + form, data, end, target)
+
+
+def _directories(data):
+    """Directories of a TIFF, those below others too: byte order, BigTIFF?, entries, their end."""
+    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
+    if order is None or len(data) < 16:
+        return
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    wide, head, size = ("Q", 8, 20) if big else ("I", 2, 12)
+    todo, seen = [struct.unpack_from(order + wide, data, 8 if big else 4)[0]], set()
+    while todo and len(seen) < 20:
+        start = todo.pop()
+        if start in seen or not 0 < start <= len(data) - head:
+            continue
+        seen.add(start)
+        (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, start)
+        entries = [start + head + size * n for n in range(min(count, 60))]
+        entries = [place for place in entries if place + size <= len(data)]
+        end = start + head + size * count
+        yield order, big, entries, end
+        if end + struct.calcsize(wide) <= len(data):
+            todo.append(struct.unpack_from(order + wide, data, end)[0])
+        todo += [
+            struct.unpack_from(order + wide, data, place + (12 if big else 8))[0]
+            for place in entries
+            if struct.unpack_from(order + "H", data, place)[0] == 330
+        ]
+
+
+def _entries(data):
+    for order, big, entries, _ in _directories(data):
+        for place in entries:
+            yield order, big, place
+
+
+KINDS = (_bits, _run, _cut, _repeat, _splice, _number, _number, _digits)
+TIFF_KINDS = (*KINDS, *[_tag] * 8, _link)

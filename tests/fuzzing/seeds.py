@@ -1,26 +1,21 @@
 """Small real files of every kind that is read, as what mutations start from."""
 
 import io
-import struct
 
 import numpy as np
 import skimage.data
 import tifffile
 import torch
+from fuzzing.vendors import APERIO, write_ndpi, write_svs
 from PIL import Image
 from safetensors.torch import save_file
-from support import SHARED, small_resnet
+from support import small_resnet
 
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.models import GeneratorInfo, save_native
 from uhrtranslate.models.unet import UnetGenerator
 
 PIXELS = skimage.data.immunohistochemistry()[100:229, 100:261]
-APERIO = "Aperio Image Library v12\r\n161x129 |AppMag = 40|MPP = 0.2520|Date = 01/02/26"
-# Files of this many bytes at most are taken from the shared data.
-LARGEST = 400_000
-TILES = ("TileOffsets", "TileByteCounts")
-STRIPS = ("StripOffsets", "StripByteCounts")
 
 
 def write_images(folder):
@@ -70,57 +65,19 @@ def write_images(folder):
         spec = OutputSpec(161, 129, mpp=(0.5, 0.5), tile=32, smallest=32, description="{}")
         with open_writer(folder / name, spec) as writer:
             writer.write(0, 0, PIXELS)
-    if SHARED.is_dir():
-        for path in sorted((SHARED / "data").rglob("*")):
-            if path.is_file() and path.suffix != ".md" and path.stat().st_size < LARGEST:
-                (folder / f"real-{path.name}").write_bytes(path.read_bytes())
-        real = {".svs": ("aperio-svs/CMU-1-Small-Region.svs", range(4)),
-                ".ndpi": ("hamamatsu-ndpi/test3-DAPI-387.ndpi", range(3, 5))}  # fmt: skip
-        for suffix, (name, pages) in real.items():
-            write_part(SHARED / "data" / name, folder / f"real-part{suffix}", pages)
-
-
-def write_part(source, target, wanted):
-    """Some pages of a real classic TIFF, with all their tags: its vendor's format, but small."""
-    data = source.read_bytes()
-    with tifffile.TiffFile(source) as tiff:
-        pages = [tiff.pages[n].aspage() for n in wanted if n < len(tiff.pages)]
-        kept = []
-        for page in pages:
-            # Of the tags, as tifffile cuts a strip with restart markers into many.
-            names = STRIPS if STRIPS[0] in page.tags else TILES
-            offsets, sizes = (page.tags[name] for name in names)
-            kept.append((page.offset, offsets, offsets.value, sizes.value))
-        order, ndpi = tiff.byteorder, tiff.is_ndpi
-    out = bytearray(struct.pack(order + "2sHIQ", data[:2], 42, 0, 0))
-    link = 4
-    for start, tag, offsets, sizes in kept:
-        moved = []
-        for offset, size in zip(offsets, sizes, strict=True):
-            moved.append(len(out))
-            out += data[offset : offset + size] + bytes(size % 2)
-        (count,) = struct.unpack_from(order + "H", data, start)
-        entries = []
-        for n in range(count):
-            code, kind, number, value = struct.unpack_from(order + "HHII", data, start + 2 + 12 * n)
-            size = number * {2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 11: 4, 12: 8, 16: 8}.get(kind, 1)
-            if code == tag.code:
-                kind, size, body = 4, 4 * number, struct.pack(f"{order}{number}I", *moved)
-                value = moved[0]
-            else:
-                body = data[value : value + size]
-            if size > 4:
-                value = len(out)
-                out += body + bytes(size % 2)
-            entries.append((code, kind, number, value))
-        struct.pack_into(order + "I", out, link, len(out))
-        out += struct.pack(order + "H", count)
-        for entry in entries:
-            out += struct.pack(order + "HHII", *entry)
-        link = len(out)
-        # NDPI has eight bytes for the next page, and four of each value's upper half.
-        out += bytes(8 + 4 * count if ndpi else 4)
-    target.write_bytes(out)
+    write_svs(folder / "vendor.svs", PIXELS)
+    write_svs(folder / "vendor-jpeg2000.svs", PIXELS, compression="aperio_jp2000_rgb")
+    write_ndpi(folder / "vendor.ndpi", PIXELS)
+    with open_writer(folder / "ours.zarr", OutputSpec(161, 129, tile=64, smallest=64)) as writer:
+        writer.write(0, 0, PIXELS)
+    for order, big in (("<", False), ("<", True), (">", False), (">", True)):
+        how = {"photometric": "rgb", "metadata": None, "compression": "jpeg", "tile": (64, 64)}
+        name = f"levels-{'little' if order == '<' else 'big'}-{64 if big else 32}.tif"
+        with tifffile.TiffWriter(folder / name, bigtiff=big, byteorder=order) as writer:
+            for step in (1, 2, 4):
+                subifds = 1 if step == 1 else 0
+                image = np.ascontiguousarray(PIXELS[::step, ::step])
+                writer.write(image, subfiletype=int(step > 1), subifds=subifds, **how)
 
 
 def write_checkpoints(folder):

@@ -12,7 +12,7 @@ def files(tmp_path_factory):
     for kind, write in (("image", write_images), ("checkpoint", write_checkpoints)):
         folders[kind] = tmp_path_factory.mktemp(kind)
         write(folders[kind])
-    return {kind: list(folder.iterdir()) for kind, folder in folders.items()}
+    return {kind: sorted(folder.iterdir()) for kind, folder in folders.items()}
 
 
 def test_whole_files_are_read(files, tmp_path):
@@ -29,9 +29,10 @@ def test_whole_files_are_read(files, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "count"), [("image", 2000), ("checkpoint", 700)])
-def test_damaged_files_do_no_harm(files, tmp_path, kind, count):
-    account = hunt(kind, files[kind], tmp_path, range(count))
+@pytest.mark.parametrize(("kind", "cases"), [("image", 20), ("checkpoint", 50)])
+def test_damaged_files_do_no_harm(files, tmp_path, kind, cases):
+    account = hunt(kind, files[kind], tmp_path, range(cases))
+    count = cases * len(files[kind])
     assert account.failures == []
     assert sum(account.outcomes.values()) == count
     # The damage is such that both happen.
@@ -39,8 +40,8 @@ def test_damaged_files_do_no_harm(files, tmp_path, kind, count):
     assert account.outcomes["refused"] > count / 10
 
 
-def test_the_same_seed_does_the_same_damage(files):
+def test_the_damage_depends_on_the_name_and_the_number_alone(files):
     content = files["image"][0].read_bytes()
-    assert mutated(content, [content], 7) == mutated(content, [content], 7)
-    different = {mutated(content, [content], seed) for seed in range(50)}
-    assert len(different) > 40
+    assert mutated(content, "a", 7) == mutated(content, "a", 7)
+    different = {mutated(content, name, case) for name in "ab" for case in range(50)}
+    assert len(different) > 80

@@ -14,33 +14,66 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
-from uhrtranslate.errors import UhrError
+from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.io import open_slide
-from uhrtranslate.models import load_generator
+from uhrtranslate.io.readers.openslide import OpenSlideSlide
+from uhrtranslate.io.readers.photo import PhotoSlide
+from uhrtranslate.io.readers.tiff import TiffSlide
+from uhrtranslate.io.readers.tiff_directories import check_directories
+from uhrtranslate.io.slide import NotForThisReaderError
 
+READERS = (
+    OpenSlideSlide,
+    TiffSlide,
+    lambda path: TiffSlide(path, deep=True),
+    PhotoSlide,
+    lambda path: PhotoSlide(path, deep=True),
+)
 SECONDS = 10
 MEMORY = 1 << 30  # beyond what the libraries take
 ADDRESSES = 6 << 30
 
 
 def read_image(path):
-    with open_slide(path) as slide:
-        assert slide.info.width > 0
-        assert slide.info.height > 0
-        count = len(slide.info.levels)
-        for number in sorted({*range(min(count, 4)), count - 1}):
-            level = slide.info.levels[number]
-            assert min(slide.tile_size(number)) > 0
-            w, h = min(level.width, 300), min(level.height, 300)
-            assert slide.read(0, 0, w, h, number).shape == (h, w, 3)
-            slide.read(level.width - w // 2, level.height - h // 2, w, h, number)
-        for name in slide.info.associated[:3]:
-            slide.associated_image(name)
+    """As a user does; then by each reader that would have been asked after the one that took it."""
+    try:
+        with open_slide(path) as slide:
+            read_slide(slide)
+    finally:
+        if not path.endswith(".zarr"):
+            read_otherwise(Path(path))
+
+
+def read_otherwise(path):
+    try:
+        check_directories(path)
+    except (InputError, OSError):
+        return
+    for reader in READERS:
+        with suppress(NotForThisReaderError, InputError), reader(path) as slide:
+            read_slide(slide)
+
+
+def read_slide(slide):
+    assert slide.info.width > 0
+    assert slide.info.height > 0
+    count = len(slide.info.levels)
+    for number in sorted({*range(min(count, 4)), count - 1}):
+        level = slide.info.levels[number]
+        assert min(slide.tile_size(number)) > 0
+        w, h = min(level.width, 300), min(level.height, 300)
+        assert slide.read(0, 0, w, h, number).shape == (h, w, 3)
+        slide.read(level.width - w // 2, level.height - h // 2, w, h, number)
+    for name in slide.info.associated[:3]:
+        slide.associated_image(name)
 
 
 def read_checkpoint(path):
+    from uhrtranslate.models import load_generator  # torch takes seconds
+
     load_generator(path)
 
 

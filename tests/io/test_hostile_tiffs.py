@@ -307,3 +307,18 @@ def test_odd_pixels_are_read_right_or_refused(tmp_path, kind):
     assert found.shape == (96, 128, 3)
     # Pillow's conversion from CMYK rounds.
     assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("colours", [767, 766, 256, 3 * 512])
+def test_a_palette_that_does_not_fit_the_pixels(tmp_path, colours):
+    path = tmp_path / "a.tif"
+    palette = np.arange(768, dtype=np.uint16).reshape(3, 256)
+    tifffile.imwrite(path, PIXELS[..., 0].copy(), photometric="palette", colormap=palette,
+                     metadata=None, extratags=[(65000, 3, 1000, (0,) * 1000, True)])  # fmt: skip
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags["ColorMap"].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, place + 4, colours)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="its colour map"):
+        open_slide(path).read(0, 0, 8, 8)

@@ -57,6 +57,7 @@ def compare(
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
+    allow_sparse: p.AllowSparse = None,
     mask: p.Mask = None,
     background: p.Background = None,
     batch: p.Batch = None,
@@ -91,6 +92,7 @@ def compare(
         "region": region, "mask": mask, "background": background, "batch": batch,
         "device": device, "precision": precision, "stats_precision": stats_precision,
         "compression": compression, "overwrite": overwrite, "workers": workers,
+        "allow_sparse": allow_sparse,
     }  # fmt: skip
     with errors_as_sentences(debug):
         given = {name: value for name, value in flags.items() if value is not None}

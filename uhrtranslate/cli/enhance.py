@@ -57,6 +57,7 @@ def enhance(
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
+    allow_sparse: p.AllowSparse = None,
     mask: p.Mask = None,
     background: p.Background = None,
     format: p.FormatOption = None,
@@ -81,7 +82,7 @@ def enhance(
         "level": level, "mpp": mpp, "region": region, "mask": mask,
         "background": background, "format": format, "compression": compression,
         "quality": quality, "preview": preview, "overwrite": overwrite, "resume": resume,
-        "skip_existing": skip_existing, "workers": workers,
+        "skip_existing": skip_existing, "workers": workers, "allow_sparse": allow_sparse,
     }  # fmt: skip
     with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
         given = {name: value for name, value in flags.items() if value is not None}

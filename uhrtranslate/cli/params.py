@@ -175,6 +175,15 @@ RegionOption = Annotated[
         rich_help_panel=IMAGE,
     ),
 ]
+AllowSparse = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-sparse",
+        help="Take TIFFs that hold fewer than 1 in 50 of their tiles; they are refused otherwise, "
+        "as their size is more likely damaged.",
+        rich_help_panel=IMAGE,
+    ),
+]
 Batch = Annotated[
     str | None,
     typer.Option(

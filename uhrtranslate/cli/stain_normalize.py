@@ -65,6 +65,7 @@ def stain_normalize(
     level: p.Level = None,
     mpp: p.Mpp = None,
     region: p.RegionOption = None,
+    allow_sparse: p.AllowSparse = None,
     mask: p.Mask = None,
     background: p.Background = None,
     format: p.FormatOption = None,
@@ -90,7 +91,7 @@ def stain_normalize(
         "mask": mask, "background": background, "format": format, "compression": compression,
         "quality": quality, "keep_associated": keep_associated, "preview": preview,
         "overwrite": overwrite, "resume": resume, "skip_existing": skip_existing,
-        "workers": workers,
+        "workers": workers, "allow_sparse": allow_sparse,
     }  # fmt: skip
     with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
         given = {name: value for name, value in flags.items() if value is not None}

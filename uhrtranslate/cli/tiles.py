@@ -39,6 +39,7 @@ def tiles(
             metavar="INPUT", help="The same sections in another look, registered, of equal names."
         ),
     ] = None,
+    allow_sparse: p.AllowSparse = None,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -50,10 +51,11 @@ def tiles(
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.tiles import MANIFEST, TileOptions, cut_tiles
 
-        options = validated(
-            TileOptions,
-            {"size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue},
-        )
+        given = {
+            "size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue,
+            "allow_sparse": bool(allow_sparse),
+        }  # fmt: skip
+        options = validated(TileOptions, given)
 
         def tell(result: "TilesResult") -> None:
             if as_json:

@@ -56,7 +56,10 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
     """
     if evaluation.source is None:
         raise InputError(f"{evaluation.input}: has no source.")
-    with open_evaluated(evaluation) as view, open_slide(Path(evaluation.source)) as slide:
+    with (
+        open_evaluated(evaluation) as view,
+        open_slide(Path(evaluation.source), sparse=True) as slide,
+    ):
         yield matching_view(slide, view)
 
 

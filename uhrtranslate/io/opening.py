@@ -7,14 +7,14 @@ from uhrtranslate.io.readers.ome_zarr import ZarrSlide
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.photo import PhotoSlide
 from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
-from uhrtranslate.io.readers.tiff_chain import check_chain
+from uhrtranslate.io.readers.tiff_directories import check_directories
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
 
 
-def open_slide(path: str | Path, deep: bool = False) -> Slide:
+def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
 
     OpenSlide is asked first, then tifffile, then Pillow.
@@ -23,6 +23,7 @@ def open_slide(path: str | Path, deep: bool = False) -> Slide:
         path: of the file; for formats of several files the one that OpenSlide takes.
         deep: give pixels of 16 bits where the file has more than 8 and tifffile, zarr or (grey
             alone) Pillow reads it; else all pixels are scaled to 8.
+        sparse: take a TIFF of which nearly all tiles are missing, which otherwise is refused.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader takes it.
@@ -30,7 +31,7 @@ def open_slide(path: str | Path, deep: bool = False) -> Slide:
     path = Path(path)
     if path.suffix.lower() == ".zarr" and path.is_dir():
         return ZarrSlide(path, deep)
-    _check_file(path)
+    _check_file(path, sparse)
     if deep and (tiff := _deep_tiff(path)):
         return tiff
     reasons = []
@@ -67,13 +68,13 @@ def _deep_tiff(path: Path) -> Slide | None:
     return None
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, sparse: bool) -> None:
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name the image in it.")
         if path.stat().st_size == 0:
             raise InputError(f"{path}: is empty; copy it again.")
-        check_chain(path)
+        check_directories(path, sparse)
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist; check the path.") from None
     except (OSError, ValueError) as error:

@@ -124,7 +124,7 @@ class Enhancer(ColourRecipe):
 
 
 def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
-    with open_slide(path, deep=True) as slide:
+    with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
         return tally_view(open_view(slide, options.level, options.mpp))
 
 

@@ -232,7 +232,7 @@ def _method(options: StainOptions) -> Method:
 
 
 def _sample(path: Path, options: StainOptions) -> Colours:
-    with open_slide(path) as slide:
+    with open_slide(path, sparse=options.allow_sparse) as slide:
         view = open_view(slide, options.level, options.mpp)
         return sample_tissue(view, options.samples, options.seed)
 
@@ -258,7 +258,7 @@ def _picture(found: Sequence[Found | Missing]) -> Pixels | None:
     """A thumbnail of the first image."""
     for item in found:
         if isinstance(item, Found):
-            with open_slide(item.path) as slide:
+            with open_slide(item.path, sparse=True) as slide:
                 return slide_thumbnail(slide, SIDE)
     return None
 

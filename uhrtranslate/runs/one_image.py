@@ -52,7 +52,7 @@ def process_file(
     """
     if target.exists() and path.exists() and target.samefile(path):
         raise OutputError(f"{target}: is the input itself; choose another output with -o.")
-    with open_slide(path, recipe.deep) as slide:
+    with open_slide(path, recipe.deep, recipe.options.allow_sparse) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 

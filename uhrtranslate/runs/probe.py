@@ -28,7 +28,7 @@ class Probe:
             UhrError: it cannot be translated.
         """
         options = translator.options
-        with open_slide(path) as slide:
+        with open_slide(path, sparse=options.allow_sparse) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
             translator = translator.prepared(view)
             plan = translator.plan(view.width, view.height)

@@ -121,7 +121,7 @@ def compare(
     generator = generator or load_generator(options.model)
     translator = Translator(ways[0].options, generator)
     source = folder / f"{SOURCE}.tif"
-    with open_slide(slide) as opened:
+    with open_slide(slide, sparse=options.allow_sparse) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         write_source(view, source, options)
         size = view.width, view.height

@@ -151,7 +151,9 @@ class Evaluator:
         with ExitStack() as opened:
             view = opened.enter_context(_opened(image, o.level, o.mpp, o.region))
             others = {
-                name: pixels.matching_view(opened.enter_context(open_slide(place)), view)
+                name: pixels.matching_view(
+                    opened.enter_context(open_slide(place, sparse=True)), view
+                )
                 for name, place in places.items()
                 if place is not None
             }

@@ -53,7 +53,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
     Raises:
         InputError: the file is missing or damaged, or no reader takes it.
     """
-    with open_slide(path) as slide:
+    with open_slide(path, sparse=True) as slide:
         info = slide.info
         return InputDescription(
             path=str(path),

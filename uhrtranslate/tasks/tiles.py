@@ -32,6 +32,7 @@ class TileOptions(BaseModel):
         overlap: px that neighbours share.
         level, mpp: resolution, see `io.open_view`.
         tissue: least share of a patch that is tissue; 0: all patches.
+        allow_sparse: take TIFFs of which nearly all tiles are missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +42,7 @@ class TileOptions(BaseModel):
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
     tissue: Annotated[float, Field(ge=0, le=1)] = 0.25
+    allow_sparse: bool = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> "TileOptions":
@@ -129,7 +131,7 @@ def _cut(
 ) -> tuple[list[dict[str, str]], int]:
     """Write a slide's patches; lines of the manifest, and how many had too little tissue."""
     rows: list[dict[str, str]] = []
-    with open_slide(path) as slide:
+    with open_slide(path, sparse=options.allow_sparse) as slide:
         view = open_view(slide, options.level, options.mpp)
         if min(view.width, view.height) < options.size:
             raise InputError(
@@ -140,7 +142,8 @@ def _cut(
         kept = [place for place in places if place.tissue >= options.tissue]
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
-            sources.append(("B/", partner, same_size(open_view(open_slide(partner)), view)))
+            other = open_view(open_slide(partner, sparse=options.allow_sparse))
+            sources.append(("B/", partner, same_size(other, view)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)
             y0 = round(place.y * slide.info.height / view.height)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,6 +14,14 @@ from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.geometry.tiles import spans
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile
 from uhrtranslate.io.readers.block_cache import BlockCache
+from uhrtranslate.io.readers.openslide_limits import (
+    LARGEST_ASSOCIATED,
+    LARGEST_TILE,
+    associated_size,
+    properties_of,
+    tile_size,
+)
+from uhrtranslate.io.readers.openslide_trial import try_out
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -28,10 +35,6 @@ from uhrtranslate.io.slide import (
 PIECE = 2048
 BLOCK = 1024
 CACHE_BYTES = 96 << 20
-# Px of a tile that OpenSlide is trusted with; those of real slides have a million at most.
-LARGEST_TILE = 1 << 26
-# The same of an associated image, which is read as a whole.
-LARGEST_ASSOCIATED = 1 << 26
 
 
 class OpenSlideSlide(Slide):
@@ -47,9 +50,11 @@ class OpenSlideSlide(Slide):
 
     Raises:
         NotForThisReaderError: OpenSlide does not take it.
+        InputError: OpenSlide would end the process.
     """
 
     def __init__(self, path: Path) -> None:
+        try_out(path)
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError:
@@ -67,7 +72,7 @@ class OpenSlideSlide(Slide):
 
     def tile_size(self, level: int) -> tuple[int, int]:
         """As OpenSlide states it, or a usual size."""
-        return _tile_size(self.info.properties, level)
+        return tile_size(self.info.properties, level)
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
         """See `Slide.read`."""
@@ -93,9 +98,7 @@ class OpenSlideSlide(Slide):
         """See `Slide.associated_image`."""
         if name not in self.info.associated:
             raise no_such_image(self.info, name)
-        key = f"openslide.associated.{name}."
-        sides = (self.info.properties.get(key + side, "0") for side in ("width", "height"))
-        if math.prod(map(int, sides)) > LARGEST_ASSOCIATED:
+        if math.prod(associated_size(self.info.properties, name)) > LARGEST_ASSOCIATED:
             raise self._damaged(ValueError(f"its {name} image claims to be larger than a slide"))
         try:
             image = self._slide.associated_images[name]
@@ -142,24 +145,10 @@ def _cuts(start: int, size: int, step: int, aligned: bool) -> list[tuple[int, in
     return [(max(start, start - offset + a), start - offset + b) for a, b in pieces]
 
 
-def _properties(slide: openslide.OpenSlide) -> dict[str, str]:
-    """The properties; of a damaged file, OpenSlide names some that it then does not have."""
-    properties = {}
-    for name in slide.properties:
-        with suppress(KeyError):
-            properties[name] = slide.properties[name]
-    return properties
-
-
-def _tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int]:
-    key = f"openslide.level[{level}].tile-"
-    return int(properties.get(key + "width", 256)), int(properties.get(key + "height", 256))
-
-
 def _check_tiles(slide: openslide.OpenSlide, properties: Mapping[str, str], path: Path) -> None:
     """Refuse tiles so large that OpenSlide, which takes memory for a whole one, would abort."""
     for level in range(slide.level_count):
-        width, height = _tile_size(properties, level)
+        width, height = tile_size(properties, level)
         if width * height > LARGEST_TILE:
             raise InputError(
                 f"{path}: is damaged: says that it has tiles of {width:,} x {height:,} px; "
@@ -169,7 +158,7 @@ def _check_tiles(slide: openslide.OpenSlide, properties: Mapping[str, str], path
 
 def _describe(slide: openslide.OpenSlide, path: Path) -> SlideInfo:
     base = slide.dimensions
-    properties = _properties(slide)
+    properties = properties_of(slide)
     _check_tiles(slide, properties, path)
     # No pixel is read, but what comes back carries the profile as it is in the file.
     profile = slide.read_region((0, 0), 0, (0, 0)).info.get("icc_profile")

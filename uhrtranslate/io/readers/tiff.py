@@ -21,6 +21,7 @@ from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
+from uhrtranslate.io.readers.tiff_directories import cut_off
 from uhrtranslate.io.readers.tiff_level import (
     TiffLevel,
     is_plain,
@@ -190,7 +191,7 @@ class TiffSlide(Slide):
         size = tif.filehandle.size
         for page in pages:
             if uncompressed_end(page) > size:
-                raise _cut_off(self._path, size, uncompressed_end(page))
+                raise cut_off(self._path, size, uncompressed_end(page))
             if piece_bytes(page) > MAX_TILE_BYTES:
                 raise InputError(
                     f"{self._path}: is stored in pieces of {piece_bytes(page) / 1e9:.1f} GB; "
@@ -247,7 +248,7 @@ class TiffSlide(Slide):
         """Find out now what would else fail in the middle of a run."""
         needed = max(level.end for level in self._levels)
         if needed > self._file.size:
-            raise _cut_off(self._path, self._file.size, needed)
+            raise cut_off(self._path, self._file.size, needed)
         last = len(self._levels) - 1
         if self._levels[last].has(0):
             try:
@@ -311,14 +312,7 @@ def _check_header(path: Path) -> None:
     else:
         raise NotForThisReaderError("not a TIFF")
     if first >= size:
-        raise _cut_off(path, size, first)
-
-
-def _cut_off(path: Path, size: int, needed: int) -> InputError:
-    return InputError(
-        f"{path}: the file ends after {size / 1e6:.1f} of at least {needed / 1e6:.1f} MB; "
-        f"copy it again."
-    )
+        raise cut_off(path, size, first)
 
 
 def _pixels(series: tifffile.TiffPageSeries) -> int:

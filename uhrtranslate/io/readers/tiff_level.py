@@ -257,7 +257,10 @@ def _converter(page: tifffile.TiffPage, wanted: int) -> Callable[[NDArray[Any]],
     extra = page.extrasamples[0] if page.extrasamples else 0
     palette = None
     if photometric == PALETTE:
-        palette = to_bits(np.moveaxis(np.asarray(page.colormap), 0, -1), 16, wanted)
+        colormap = np.asarray(page.colormap)
+        if colormap.shape != (3, 2**bits):
+            raise ValueError("its colour map has another number of colours than its pixels")
+        palette = to_bits(np.moveaxis(colormap, 0, -1), 16, wanted)
     top = 2**wanted - 1
 
     def convert(samples: NDArray[Any]) -> Pixels:
