@@ -42,6 +42,14 @@ NORMALIZERS: Table[Any] = Table(
         "in": "normalizers.patch_in:PatchIN",
     }
 )
+# Networks from image to image, recognised by the keys and shapes of their weights: `--model`.
+GENERATOR_FAMILIES: Table[Any] = Table(
+    {
+        "resnet": "models.resnet:RESNET",
+        "kaminyou": "models.kaminyou:KAMINYOU",
+        "unet": "models.unet:UNET",
+    }
+)
 # From the colours of one slide to those of another: `uhrt stain-normalize --method`.
 STAIN_METHODS: Table[Any] = Table(
     {
