@@ -60,3 +60,17 @@ STAIN_METHODS: Table[Any] = Table(
         "histogram": "stain.histogram:Histogram",
     }
 )
+# How good a translation is: `uhrt evaluate`. Each is a group of figures in results and conditions.
+FIGURES: Table[Any] = Table(
+    {
+        "seam": "evaluation.figures.seam:Seam",
+        "structure": "evaluation.figures.structure:Structure",
+        "colour": "evaluation.figures.colour:Colour",
+        "baseline": "evaluation.figures.colour:Baseline",
+        "paired": "evaluation.figures.paired:Paired",
+        "quality": "evaluation.figures.quality:Quality",
+        "population": "evaluation.figures.population:Population",
+        "domain": "evaluation.figures.domain:Domain",
+        "run": "evaluation.figures.cost:Cost",
+    }
+)

@@ -16,6 +16,7 @@ from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.report import Candidate, Page, Scene, render
 from uhrtranslate.report.measures import flatten
+from uhrtranslate.tables import FIGURES
 from uhrtranslate.version import __version__
 
 PAGE = "index.html"
@@ -201,7 +202,8 @@ def write_files(
         folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{stem}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     _write(folder / f"{stem}.csv", _csv(records))
-    _write(folder / PAGE, render(page))
+    groups = {name: figure.group for name, figure in FIGURES.items()}
+    _write(folder / PAGE, render(page, groups))
     return folder / PAGE
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from uhrtranslate.metrics import Border
 
+Metrics = dict[str, dict[str, Any]]
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -37,7 +39,7 @@ class Evaluation:
     height: int
     mpp: float | None
     region: tuple[int, int, int, int] | None
-    metrics: dict[str, dict[str, Any]]
+    metrics: Metrics
     borders: tuple[Border, ...]
     heat: NDArray[np.float32] | None
     warnings: tuple[str, ...]
@@ -66,7 +68,7 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def finite_metrics(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+def finite_metrics(evaluation: Evaluation) -> Metrics:
     """Figures by group and name; infinite ones as None, as JSON knows none."""
     return {
         group: {name: _finite(value) for name, value in figures.items()}

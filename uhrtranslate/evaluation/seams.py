@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.evaluation.pixels import read8
+from uhrtranslate.evaluation.images import read8
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics import (
     Border,

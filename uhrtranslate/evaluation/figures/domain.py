@@ -1,0 +1,37 @@
+"""Whether a classifier of real images takes translated ones for the target."""
+
+from uhrtranslate.evaluation.figures.base import Figure, Figures
+from uhrtranslate.evaluation.patches import Draws
+from uhrtranslate.extractors import DomainClassifier
+from uhrtranslate.report import Group, Measure
+
+
+class Domain(Figure):
+    """What a classifier of source and target says of translated patches."""
+
+    group = Group(
+        "Taken for the target domain",
+        {
+            "accuracy": Measure(
+                "Accuracy", "none", 3, "of the classifier on held-out real patches"
+            ),
+            "taken_for_target": Measure("Taken for the target", "higher", 3),
+        },
+    )
+
+    def of_all(self, draws: Draws) -> Figures:
+        """See `Figure`."""
+        if not self.setup.options.domain:
+            return {}
+        source, target = draws.sources(0), draws.real(0)
+        images = source.images, target.images
+        classifier = DomainClassifier(
+            source.patches, target.patches, self.setup.options.seed, *images
+        )
+        found = classifier.judge(draws.outputs(0).patches)
+        return {
+            "classifier": found.name,
+            "accuracy": found.accuracy,
+            "taken_for_target": found.taken_for_target,
+            "confidence": found.confidence,
+        }
