@@ -19,7 +19,7 @@ FILE = '''
 """How bright an image is, beside its source."""
 
 from uhrtranslate.evaluation.figures.base import Figure
-from uhrtranslate.metrics import MapSums
+from uhrtranslate.metrics.sums import MapSums
 from uhrtranslate.metrics.planes import inside
 from uhrtranslate.report import Group, Measure
 
@@ -40,8 +40,8 @@ class Light(Figure):
         before, after = (one.mean for one in sums)
         return {"mean": after, "gain": after / before}
 
-    def of_all(self, draws):
-        return {"patches": len(draws.outputs(0).patches)}
+    def of_all(self, images):
+        return {"patches": len(images.outputs.draw(0).patches)}
 '''
 
 
@@ -110,7 +110,9 @@ def test_a_new_figure_is_measured_shown_and_compared_with_a_limit(place, tmp_pat
     content = json.loads((tmp_path / "page" / "evaluation.json").read_text())
     for one, path in zip(content["images"], results, strict=True):
         assert one["metrics"]["light"]["mean"] == pytest.approx(np.asarray(Image.open(path)).mean())
-    assert content["together"]["metrics"]["light"]["patches"] == 8
+    together = content["together"]["metrics"]["light"]
+    assert together["patches"] == 8
+    assert together["gain"] == pytest.approx(0.8, abs=0.02)
     page = (tmp_path / "page" / "index.html").read_text()
     assert "Mean level" in page
     assert "nearest to 1 is best" in page

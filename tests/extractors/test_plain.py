@@ -6,7 +6,8 @@ import scipy.ndimage
 import skimage.data
 
 from uhrtranslate.extractors import Extractor, PlainExtractor
-from uhrtranslate.metrics import frechet_distance, kernel_distance, random_patches
+from uhrtranslate.metrics.patches import random_patches
+from uhrtranslate.metrics.population import frechet_distance, kernel_distance
 
 TISSUE = skimage.data.immunohistochemistry()
 # Features 0, 5, 40, 100 and 151 of its first 64 px.

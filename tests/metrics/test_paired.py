@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
-from uhrtranslate.metrics import aligned_scores, best_shift, grey
+from uhrtranslate.metrics.paired import aligned_scores, best_shift
+from uhrtranslate.metrics.planes import grey
 
 TISSUE = skimage.data.immunohistochemistry()
 

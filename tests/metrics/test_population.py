@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uhrtranslate.metrics import (
+from uhrtranslate.metrics.population import (
     estimate,
     frechet_distance,
     kernel_distance,

@@ -7,7 +7,7 @@ from pathlib import Path
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure
 from uhrtranslate.evaluation.images import PARTNERS, find_partner, matching_view, opened
 from uhrtranslate.evaluation.options import EvaluateOptions
-from uhrtranslate.evaluation.patches import Draws, Seen, Setup
+from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
@@ -97,8 +97,8 @@ class Evaluator:
         """
         if not self._seen:
             return {}, ()
-        draws = Draws(self._setup, self._seen)
-        metrics = {name: figure.of_all(draws) for name, figure in self._figures.items()}
+        images = Populations(self._setup, self._seen)
+        metrics = {name: figure.of_all(images) for name, figure in self._figures.items()}
         return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
 
 

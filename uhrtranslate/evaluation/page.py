@@ -5,13 +5,12 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
-from uhrtranslate.evaluation.result import Evaluation, finite_metrics
+from uhrtranslate.evaluation.result import Evaluation, record
 from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.report import Candidate, Page, Scene, render
@@ -104,20 +103,6 @@ def candidate(
         warnings=evaluation.warnings,
         yardstick=yardstick,
     )
-
-
-def record(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as JSON can hold it; without the heat map."""
-    values = {
-        name: value
-        for name, value in vars(evaluation).items()
-        if name not in ("heat", "borders", "warnings", "metrics")
-    }
-    return values | {
-        "metrics": finite_metrics(evaluation),
-        "borders": [asdict(border) for border in evaluation.borders],
-        "warnings": list(evaluation.warnings),
-    }
 
 
 def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:

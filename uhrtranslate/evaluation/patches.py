@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.extractors import Lpips
 from uhrtranslate.io import SlideView
-from uhrtranslate.metrics import Box, patches_across_borders, random_patches
+from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
 
@@ -54,23 +55,67 @@ class Seen:
     period: int | None
 
 
-@dataclass(frozen=True, eq=False)
-class Draw:
-    """Patches of several images.
-
-    Attributes:
-        patches: [n, h, w, 3] uint8.
-        images: the number of the image that each is of.
-    """
+class Draw(NamedTuple):
+    """Patches [n, h, w, 3] uint8, and the number of the image that each is of."""
 
     patches: Patches
     images: list[int]
 
 
-class Draws:
-    """Draws of patches from all images of an evaluation.
+class Pool:
+    """Images that patches are drawn from.
 
     Images that no patch can be cut from are left out, with a warning.
+
+    Args:
+        setup: of the evaluation.
+        images: paths, and px between the borders of each.
+        whole: draw from all of each image, as real images and sources have no region of their own.
+
+    Raises:
+        UhrError: no patch can be cut from any of them; says why.
+    """
+
+    def __init__(
+        self, setup: Setup, images: Sequence[tuple[Path, int | None]], whole: bool = True
+    ) -> None:
+        self._options = setup.options
+        self._whole = whole
+        self._images: list[tuple[Path, int | None]] = []
+        errors: list[UhrError] = []
+        for image, period in images:
+            try:
+                with self._view(image) as view:
+                    boxes_of(view, period, self._options, 1)
+                self._images.append((image, period))
+            except UhrError as error:
+                errors.append(error)
+        if errors and not self._images:
+            raise errors[0]
+        setup.warnings += [f"left out of the populations: {one}".rstrip(".") for one in errors]
+
+    def draw(self, draw: int) -> Draw:
+        """One draw of patches, about as many of each image."""
+        count, parts = self._options.patches, len(self._images)
+        found: list[Patches] = []
+        owners: list[int] = []
+        for i, (image, period) in enumerate(self._images):
+            share = (i + 1) * count // parts - i * count // parts
+            if share:
+                with self._view(image) as view:
+                    boxes = boxes_of(view, period, self._options, share, draw)
+                    found.append(cut(view, boxes))
+                    owners += [i] * len(boxes)
+        return Draw(np.concatenate(found), owners)
+
+    def _view(self, image: Path) -> AbstractContextManager[SlideView]:
+        o = self._options
+        level, region = (None, None) if self._whole else (o.level, o.region)
+        return opened(image, level, o.mpp, region)
+
+
+class Populations:
+    """The images of an evaluation that patches can be drawn from, looked at when asked for.
 
     Args:
         setup: of the evaluation.
@@ -81,94 +126,20 @@ class Draws:
         self._setup = setup
         self._seen = seen
 
-    def outputs(self, draw: int) -> Draw:
-        """Patches of what was evaluated, across the borders of its tiles.
-
-        Raises:
-            UhrError: no patch can be cut from any of these images; says why.
-        """
-        return self._outputs.draw(draw)
-
-    def real(self, draw: int) -> Draw:
-        """Patches of the real images; see `outputs`."""
-        return self._real.draw(draw)
-
-    def sources(self, draw: int) -> Draw:
-        """Patches of the sources; see `outputs`."""
-        return self._sources.draw(draw)
+    @cached_property
+    def outputs(self) -> Pool:
+        """What was evaluated; patches lie across the borders of its tiles."""
+        return Pool(self._setup, [(one.image, one.period) for one in self._seen], whole=False)
 
     @cached_property
-    def _outputs(self) -> "_Pool":
-        return self._pool([(one.image, one.period) for one in self._seen], whole=False)
+    def real(self) -> Pool:
+        """The real images of the target domain."""
+        return Pool(self._setup, [(image, None) for image in self._setup.real])
 
     @cached_property
-    def _real(self) -> "_Pool":
-        return self._pool([(image, None) for image in self._setup.real])
-
-    @cached_property
-    def _sources(self) -> "_Pool":
-        return self._pool([(one.source, None) for one in self._seen if one.source is not None])
-
-    def _pool(self, images: Sequence[tuple[Path, int | None]], whole: bool = True) -> "_Pool":
-        """Those of the images that are large enough."""
-        pool = _Pool(self._setup.options, whole)
-        errors: list[UhrError] = []
-        for image, period in images:
-            try:
-                pool.add(image, period)
-            except UhrError as error:
-                errors.append(error)
-        if errors and not pool.images:
-            raise errors[0]
-        sentences = [f"left out of the populations: {error}".rstrip(".") for error in errors]
-        self._setup.warnings += sentences
-        return pool
-
-
-@dataclass
-class _Pool:
-    """Images that patches are drawn from.
-
-    Attributes:
-        options: of the evaluation.
-        whole: all of each image, as real images and sources have no region of their own.
-        images: paths, and px between the borders of each.
-    """
-
-    options: EvaluateOptions
-    whole: bool
-    images: list[tuple[Path, int | None]] = field(default_factory=list)
-
-    def add(self, image: Path, period: int | None) -> None:
-        """Add an image.
-
-        Raises:
-            UhrError: it cannot be read, or is smaller than a patch.
-        """
-        with self._view(image) as view:
-            boxes_of(view, period, self.options, 1)
-        self.images.append((image, period))
-
-    def draw(self, draw: int) -> Draw:
-        """About as many patches of each image."""
-        count, parts = self.options.patches, len(self.images)
-        found: list[Patches] = []
-        owners: list[int] = []
-        for i, (image, period) in enumerate(self.images):
-            share = (i + 1) * count // parts - i * count // parts
-            if not share:
-                continue
-            with self._view(image) as view:
-                boxes = boxes_of(view, period, self.options, share, draw)
-                found.append(cut(view, boxes))
-                owners += [i] * len(boxes)
-        return Draw(np.concatenate(found), owners)
-
-    def _view(self, image: Path) -> AbstractContextManager[SlideView]:
-        o = self.options
-        return opened(
-            image, None if self.whole else o.level, o.mpp, None if self.whole else o.region
-        )
+    def sources(self) -> Pool:
+        """The sources of what was evaluated."""
+        return Pool(self._setup, [(one.source, None) for one in self._seen if one.source])
 
 
 def cut(view: SlideView, boxes: Sequence[Box]) -> Patches:

@@ -7,7 +7,8 @@ from operator import iadd
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Sums
 from uhrtranslate.evaluation.images import PARTNERS, read8
 from uhrtranslate.geometry import spans
-from uhrtranslate.metrics import MS_SSIM_HALO, NO_HALO, Halo
+from uhrtranslate.metrics.planes import NO_HALO, Halo
+from uhrtranslate.metrics.structure import MS_SSIM_HALO
 
 # Side of a block in px, a multiple of 16 as MS-SSIM asks for.
 BLOCK = 1024

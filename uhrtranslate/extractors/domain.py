@@ -116,21 +116,6 @@ class DomainClassifier:
         return torch.cat([torch.empty(0), *found])
 
 
-def domain_differentiation(
-    source: Patches, target: Patches, translated: Patches, seed: int = 0
-) -> Domain:
-    """Train a classifier and ask it: see `DomainClassifier`.
-
-    Args:
-        source, target, translated: [n, h, w, 3] uint8 each; n may differ.
-        seed: of everything that is random.
-
-    Raises:
-        ValueError: there are less than 8 real patches of a domain, or no translated one.
-    """
-    return DomainClassifier(source, target, seed).judge(translated)
-
-
 def _small(patches: Patches) -> Tensor:
     """Patches as [n, 3, 64, 64]: all of a patch counts, and fine grain does not."""
     pieces = [

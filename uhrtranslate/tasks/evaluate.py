@@ -10,6 +10,7 @@ from uhrtranslate.evaluation.evaluator import Evaluator, text_of
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.io import Found, Missing
+from uhrtranslate.report.measures import number
 from uhrtranslate.runs.failures import in_a_sentence
 
 ALL = "*"
@@ -91,7 +92,8 @@ def evaluate_many(
 
 def _with(one: Evaluation, groups: Metrics, warnings: tuple[str, ...]) -> Evaluation:
     """The only image of an evaluation, with figures of all images together."""
-    return replace(one, metrics=one.metrics | groups, warnings=(*one.warnings, *warnings))
+    metrics = _merged(one.metrics, groups)
+    return replace(one, metrics=metrics, warnings=(*one.warnings, *warnings))
 
 
 def _mean(
@@ -101,32 +103,29 @@ def _mean(
     options: EvaluateOptions,
 ) -> Evaluation:
     """All images together: means of what is a number in each of them."""
-    metrics: Metrics = {}
+    metrics: Metrics = {"images": {"count": len(found)}}
     for group in found[0].metrics:
         for name in found[0].metrics[group]:
-            values = [one.metrics.get(group, {}).get(name) for one in found]
-            if all(_is_number(value) for value in values):
-                metrics.setdefault(group, {})[name] = float(np.mean([float(v) for v in values]))  # type: ignore[arg-type]
-    worst = max((one.metrics["seam"]["ratio"] for one in found), default=None)
-    metrics["seam"] |= {"worst_ratio": worst}
+            values = [number(one.metrics.get(group, {}).get(name)) for one in found]
+            if None not in values:
+                metrics.setdefault(group, {})[name] = float(np.mean(values))  # type: ignore[arg-type]
+    metrics["seam"]["worst_ratio"] = max(one.metrics["seam"]["ratio"] for one in found)
     return Evaluation(
-        ALL,
-        text_of(options.source),
-        text_of(options.truth),
-        text_of(options.reference),
-        0,
-        0,
-        None,
-        None,
-        {"images": {"count": len(found)}} | metrics | groups,
-        (),
-        None,
-        warnings,
-        sum(one.seconds for one in found),
+        input=ALL,
+        source=text_of(options.source),
+        truth=text_of(options.truth),
+        reference=text_of(options.reference),
+        width=0,
+        height=0,
+        mpp=None,
+        region=None,
+        metrics=_merged(metrics, groups),
+        borders=(),
+        heat=None,
+        warnings=warnings,
+        seconds=sum(one.seconds for one in found),
     )
 
 
-def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-    )
+def _merged(metrics: Metrics, more: Metrics) -> Metrics:
+    return metrics | {name: metrics.get(name, {}) | figures for name, figures in more.items()}

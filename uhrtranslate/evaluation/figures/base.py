@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from uhrtranslate.evaluation.images import Partner
-from uhrtranslate.evaluation.patches import Draws, Setup
+from uhrtranslate.evaluation.patches import Populations, Setup
 from uhrtranslate.evaluation.seams import SeamReport
 from uhrtranslate.io import Pixels, SlideView
-from uhrtranslate.metrics import Halo
+from uhrtranslate.metrics.planes import Halo
 from uhrtranslate.report import Group
 
 Figures = dict[str, Any]
@@ -85,7 +85,7 @@ class Figure:
         """
         return {}
 
-    def of_all(self, draws: Draws) -> Figures:
+    def of_all(self, images: Populations) -> Figures:
         """Figures of all images together, made of patches that are drawn from them.
 
         Raises:

@@ -5,7 +5,12 @@ from typing import ClassVar
 
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.images import Partner
-from uhrtranslate.metrics import cell_facts, compare_cells, histogram, histogram_correlation
+from uhrtranslate.metrics.preservation import (
+    cell_facts,
+    compare_cells,
+    histogram,
+    histogram_correlation,
+)
 from uhrtranslate.report import Direction, Group, Measure
 
 

@@ -1,7 +1,7 @@
 """Whether a classifier of real images takes translated ones for the target."""
 
 from uhrtranslate.evaluation.figures.base import Figure, Figures
-from uhrtranslate.evaluation.patches import Draws
+from uhrtranslate.evaluation.patches import Populations
 from uhrtranslate.extractors import DomainClassifier
 from uhrtranslate.report import Group, Measure
 
@@ -19,16 +19,15 @@ class Domain(Figure):
         },
     )
 
-    def of_all(self, draws: Draws) -> Figures:
+    def of_all(self, images: Populations) -> Figures:
         """See `Figure`."""
         if not self.setup.options.domain:
             return {}
-        source, target = draws.sources(0), draws.real(0)
-        images = source.images, target.images
-        classifier = DomainClassifier(
-            source.patches, target.patches, self.setup.options.seed, *images
-        )
-        found = classifier.judge(draws.outputs(0).patches)
+        source, source_of = images.sources.draw(0)
+        target, target_of = images.real.draw(0)
+        seed = self.setup.options.seed
+        classifier = DomainClassifier(source, target, seed, source_of, target_of)
+        found = classifier.judge(images.outputs.draw(0).patches)
         return {
             "classifier": found.name,
             "accuracy": found.accuracy,

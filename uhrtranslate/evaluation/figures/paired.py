@@ -5,7 +5,9 @@ import numpy as np
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.patches import PAIRS, boxes_of, mean_over_pairs
-from uhrtranslate.metrics import aligned_scores, colour, ms_ssim_sums, pair_sums, ssim_sums
+from uhrtranslate.metrics.paired import aligned_scores
+from uhrtranslate.metrics.planes import colour
+from uhrtranslate.metrics.structure import ms_ssim_sums, pair_sums, ssim_sums
 from uhrtranslate.report import Group, Measure
 
 

@@ -1,9 +1,9 @@
 """How near the patches of all images are to those of a real population."""
 
 from uhrtranslate.evaluation.figures.base import Figure, Figures
-from uhrtranslate.evaluation.patches import Draws, Setup
+from uhrtranslate.evaluation.patches import Populations, Setup
 from uhrtranslate.extractors import Extractor, InceptionExtractor, PlainExtractor
-from uhrtranslate.metrics import (
+from uhrtranslate.metrics.population import (
     estimate,
     frechet_distance,
     kernel_distance,
@@ -31,13 +31,13 @@ class Population(Figure):
         weights = setup.options.weights
         self._extractor: Extractor = InceptionExtractor(weights) if weights else PlainExtractor()
 
-    def of_all(self, draws: Draws) -> Figures:
+    def of_all(self, images: Populations) -> Figures:
         """See `Figure`."""
         if not self.setup.real:
             return {}
         features = self._extractor.features
         found = [
-            (features(draws.real(draw).patches), features(draws.outputs(draw).patches))
+            (features(images.real.draw(draw).patches), features(images.outputs.draw(draw).patches))
             for draw in range(self.setup.options.seeds)
         ]
         both = [precision_recall(a, b) for a, b in found]

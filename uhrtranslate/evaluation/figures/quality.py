@@ -11,7 +11,7 @@ from uhrtranslate.evaluation.images import opened, read8
 from uhrtranslate.evaluation.patches import Setup
 from uhrtranslate.io import Pixels, SlideView
 from uhrtranslate.io.files.disk import write_text
-from uhrtranslate.metrics import (
+from uhrtranslate.metrics.niqe import (
     NiqeModel,
     dump_niqe,
     fit_niqe,

@@ -2,7 +2,7 @@
 
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.patches import mean_over_pairs
-from uhrtranslate.metrics import gradient_sums, pair_sums, ssim_sums
+from uhrtranslate.metrics.structure import gradient_sums, pair_sums, ssim_sums
 from uhrtranslate.report import Group, Measure
 
 
