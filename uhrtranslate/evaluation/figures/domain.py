@@ -1,5 +1,7 @@
 """Whether a classifier of real images takes translated ones for the target."""
 
+from dataclasses import asdict
+
 from uhrtranslate.evaluation.figures.base import Figure, Figures
 from uhrtranslate.evaluation.patches import Populations
 from uhrtranslate.extractors import DomainClassifier
@@ -27,10 +29,4 @@ class Domain(Figure):
         target, target_of = images.real.draw(0)
         seed = self.setup.options.seed
         classifier = DomainClassifier(source, target, seed, source_of, target_of)
-        found = classifier.judge(images.outputs.draw(0).patches)
-        return {
-            "classifier": found.name,
-            "accuracy": found.accuracy,
-            "taken_for_target": found.taken_for_target,
-            "confidence": found.confidence,
-        }
+        return asdict(classifier.judge(images.outputs.draw(0).patches))

@@ -40,12 +40,12 @@ class Population(Figure):
             (features(images.real.draw(draw).patches), features(images.outputs.draw(draw).patches))
             for draw in range(self.setup.options.seeds)
         ]
-        both = [precision_recall(a, b) for a, b in found]
+        precision, recall = zip(*(precision_recall(a, b) for a, b in found), strict=True)
         estimates = {
             "fid": estimate([frechet_distance(a, b) for a, b in found]),
-            "kid": estimate([kernel_distance(a, b, seed=i).mean for i, (a, b) in enumerate(found)]),
-            "precision": estimate([one.precision for one in both]),
-            "recall": estimate([one.recall for one in both]),
+            "kid": estimate([kernel_distance(a, b, seed=i) for i, (a, b) in enumerate(found)]),
+            "precision": estimate(precision),
+            "recall": estimate(recall),
         }
         real, output = (len(one) for one in found[0])
         figures: Figures = {"extractor": self._extractor.name, "real": real, "output": output}
