@@ -1,7 +1,7 @@
 """How near a population of patches is to a real one, on features of any extractor.
 
-Feature matrices are [n, d]. Figures of two extractors never compare: whoever reports one names the
-extractor beside it.
+Feature matrices are [n, d]. Figures of different extractors never compare: always report the
+extractor beside the figure.
 """
 
 import math

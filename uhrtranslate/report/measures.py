@@ -124,7 +124,7 @@ def measure_of(name: str, groups: Mapping[str, Group]) -> Measure | None:
 
 
 def number(value: Any) -> float | None:
-    """A value as a finite number; None where it is none."""
+    """A value as a finite number; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None

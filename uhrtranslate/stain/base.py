@@ -92,7 +92,7 @@ def load_fit(content: Any, method: StainMethod[Any]) -> Fit:
     """A fit from `dump_fit`.
 
     Raises:
-        InputError: it is none, or of another method; the text has no file name in it.
+        InputError: it is damaged, or of another method; the message names no file.
     """
     if not isinstance(content, dict) or content.get("version") != VERSION or "fit" not in content:
         raise InputError("is no saved fit of this version; make it again with --save-fit")
