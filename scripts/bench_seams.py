@@ -23,7 +23,8 @@ from torch import nn
 from uhrtranslate import load_generator, translate
 from uhrtranslate.engine import GeneratorRunner
 from uhrtranslate.io import OutputSpec, open_slide, open_writer
-from uhrtranslate.metrics import measure_profiles, measure_seams, search_seams
+from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
+from uhrtranslate.metrics.seams.profiles import measure_profiles
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 
 CELL, SIDE = 256, 1024

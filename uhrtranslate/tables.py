@@ -42,6 +42,14 @@ NORMALIZERS: Table[Any] = Table(
         "in": "normalizers.patch_in:PatchIN",
     }
 )
+# Networks from image to image, recognised by the keys and shapes of their weights: `--model`.
+GENERATOR_FAMILIES: Table[Any] = Table(
+    {
+        "resnet": "models.resnet:RESNET",
+        "kaminyou": "models.kaminyou:KAMINYOU",
+        "unet": "models.unet:UNET",
+    }
+)
 # From the colours of one slide to those of another: `uhrt stain-normalize --method`.
 STAIN_METHODS: Table[Any] = Table(
     {
@@ -50,5 +58,19 @@ STAIN_METHODS: Table[Any] = Table(
         "reinhard": "stain.reinhard:Reinhard",
         "reinhard-plain": "stain.reinhard:ReinhardPlain",
         "histogram": "stain.histogram:Histogram",
+    }
+)
+# How good a translation is: `uhrt evaluate`. Each is a group of figures in results and conditions.
+FIGURES: Table[Any] = Table(
+    {
+        "seam": "evaluation.figures.seam:Seam",
+        "structure": "evaluation.figures.structure:Structure",
+        "colour": "evaluation.figures.colour:Colour",
+        "baseline": "evaluation.figures.colour:Baseline",
+        "paired": "evaluation.figures.paired:Paired",
+        "quality": "evaluation.figures.quality:Quality",
+        "population": "evaluation.figures.population:Population",
+        "domain": "evaluation.figures.domain:Domain",
+        "run": "evaluation.figures.cost:Cost",
     }
 )

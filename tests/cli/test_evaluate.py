@@ -12,7 +12,7 @@ from PIL import Image
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.evaluation.conditions import holds, parse_condition
 from uhrtranslate.evaluation.options import EvaluateOptions
-from uhrtranslate.evaluation.result import as_record, flat_metrics
+from uhrtranslate.evaluation.result import as_line, flat_metrics
 from uhrtranslate.io import expand_inputs
 from uhrtranslate.options import validated
 from uhrtranslate.tasks.evaluate import Failed, evaluate, evaluate_many
@@ -96,7 +96,7 @@ def test_blocks_do_not_show(tmp_path):
 
 def test_equal_images_are_fit_for_json(pair):
     source, _ = pair
-    record = as_record(evaluate(source, options(source=source, truth=source)))
+    record = as_line(evaluate(source, options(source=source, truth=source)))
     assert record["paired"]["psnr"] is None  # infinite
     assert record["structure"]["ssim"] == pytest.approx(1)
     json.dumps(record, allow_nan=False)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import skimage.data
 import skimage.exposure
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -142,12 +141,3 @@ def test_luma_is_rec_601():
     assert np.abs(illuminance(pixels) - expected).max() <= 0.51
     deep = np.full((2, 2, 3), 65535, np.uint16)
     assert (illuminance(deep) == 65535).all()
-
-
-def test_tensors_get_the_same():
-    image = skimage.data.astronaut()[:64, :64]
-    matching = Matching(invert_match(Tally.of(image), Tally.of(skimage.data.camera())))
-    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-    found = (matching.of_tensor(x)[0, 0] + 1) * 127.5
-    expected = matching.apply(image)[..., 0]
-    assert np.abs(found.numpy() - expected).mean() < 1

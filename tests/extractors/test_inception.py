@@ -186,10 +186,10 @@ def not_finite(state):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lambda: one_less(weights(1008)), "misses Mixed_6b.branch1x1.bn.bias"),
-        (lambda: other_shape(weights(1008)), "other shapes of Mixed_6b.branch1x1.bn.bias"),
+        (lambda: one_less(weights(1008)), "1 missing: Mixed_6b.branch1x1.bn.bias"),
+        (lambda: other_shape(weights(1008)), "1 of another shape: Mixed_6b.branch1x1.bn.bias"),
         (lambda: not_finite(weights(1008)), "not finite"),
-        (lambda: weights(1008) | {"more.weight": torch.zeros(1)}, "also has more.weight"),
+        (lambda: weights(1008) | {"more.weight": torch.zeros(1)}, "1 not expected: more.weight"),
         (lambda: {"model.1.weight": torch.zeros(4)}, "no InceptionV3 of 1008"),
         (lambda: {"a": 3}, "more than tensors"),
         (lambda: [1, 2], "no state dict"),

@@ -138,18 +138,18 @@ def test_files_that_do_not_fit_are_refused(case, tmp_path):
     kind, state, heads, backbone, head_file = case
     with pytest.raises(CheckpointError, match="neither an AlexNet nor a VGG16"):
         Lpips(head_file, head_file)
-    with pytest.raises(CheckpointError, match=f"LPIPS heads for {kind}: it misses lin0"):
+    with pytest.raises(CheckpointError, match=f"LPIPS heads for {kind}: 5 missing: lin0"):
         Lpips(backbone, backbone)
     cut = {k: v for k, v in heads.items() if not k.startswith("lin3")}
     torch.save(cut, tmp_path / "heads.pth")
-    with pytest.raises(CheckpointError, match=r"misses lin3\.model\.1\.weight$"):
+    with pytest.raises(CheckpointError, match=r"1 missing: lin3\.model\.1\.weight$"):
         Lpips(backbone, tmp_path / "heads.pth")
     wide = {k: torch.zeros(1, 7, 1, 1) for k in heads}
     torch.save(wide, tmp_path / "heads.pth")
-    with pytest.raises(CheckpointError, match="other shapes of lin0"):
+    with pytest.raises(CheckpointError, match="5 of another shape: lin0"):
         Lpips(backbone, tmp_path / "heads.pth")
     torch.save({k: v for k, v in state.items() if "10" not in k}, tmp_path / "b.pth")
-    with pytest.raises(CheckpointError, match=f"LPIPS backbone {kind}: it misses 10"):
+    with pytest.raises(CheckpointError, match=f"LPIPS backbone {kind}: . missing: 10"):
         Lpips(tmp_path / "b.pth", head_file)
 
 

@@ -9,8 +9,15 @@ import scipy.stats
 import skimage.data
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.metrics import dump_niqe, fit_niqe, load_niqe, niqe_features, niqe_score
-from uhrtranslate.metrics.niqe import FEATURES, _asymmetric
+from uhrtranslate.metrics.niqe import (
+    FEATURES,
+    _asymmetric,
+    dump_niqe,
+    fit_niqe,
+    load_niqe,
+    niqe_features,
+    niqe_score,
+)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uhrtranslate.metrics import patches_across_borders, random_patches
+from uhrtranslate.metrics.patches import patches_across_borders, random_patches
 
 SIZES = st.integers(1, 3000)
 

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from skimage.color import lab2rgb, rgb2lab
 
-from uhrtranslate.metrics import (
+from uhrtranslate.metrics.preservation import (
     CellFacts,
     cell_facts,
     compare_cells,

@@ -5,7 +5,9 @@ from metrics.planted import as_jpeg, reader, with_tiles
 from support import SHARED
 
 from uhrtranslate.io import open_slide
-from uhrtranslate.metrics import find_grid, measure_profiles, search_seams
+from uhrtranslate.metrics.seams.detector import find_grid
+from uhrtranslate.metrics.seams.measure import search_seams
+from uhrtranslate.metrics.seams.profiles import measure_profiles
 
 
 def searched(pixels):

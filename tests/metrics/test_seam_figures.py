@@ -5,14 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from metrics.planted import reader, with_tiles
 
-from uhrtranslate.metrics import (
-    heat_map,
-    measure_borders,
-    measure_profiles,
-    measure_seams,
-    worst_borders,
-)
+from uhrtranslate.metrics.seams.borders import heat_map, measure_borders, worst_borders
 from uhrtranslate.metrics.seams.detector import Grid
+from uhrtranslate.metrics.seams.measure import measure_seams
+from uhrtranslate.metrics.seams.profiles import measure_profiles
 
 
 @pytest.fixture(scope="module")

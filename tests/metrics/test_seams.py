@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from uhrtranslate.metrics import seam_ratio
+from uhrtranslate.metrics.seams.ratio import seam_ratio
 
 
 def reader(pixels):

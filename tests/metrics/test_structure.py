@@ -10,22 +10,18 @@ from hypothesis import strategies as st
 from skimage.filters import sobel
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from uhrtranslate.metrics import (
+from uhrtranslate.metrics.planes import colour, grey
+from uhrtranslate.metrics.structure import (
     GRADIENT_HALO,
     MS_SSIM_HALO,
     SSIM_HALO,
-    GradientSums,
-    MapSums,
-    MultiScaleSums,
-    PairSums,
-    colour,
     gradient_sums,
-    grey,
     ms_ssim_sums,
     pair_sums,
     ssim_map,
     ssim_sums,
 )
+from uhrtranslate.metrics.sums import GradientSums, MapSums, MultiScaleSums, PairSums
 
 WINDOW = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from uhrtranslate.models import ARCHITECTURES
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -20,7 +20,7 @@ def make() -> Callable[..., nn.Module]:
         torch.manual_seed(seed)
         if family == "resnet":
             arguments = {"ngf": 2, "n_blocks": 1, **arguments}
-        module = ARCHITECTURES[family].build(**arguments)
+        module = GENERATOR_FAMILIES[family].build(**arguments)
         with torch.no_grad():
             for key, tensor in module.state_dict().items():
                 if tensor.ndim == 1:

@@ -56,7 +56,7 @@ def test_wrapped_weights_are_found(wrap, family, make, tmp_path):
     state = make(family, ngf=2, **small).state_dict()
     torch.save(wrap(dict(state)), tmp_path / "latest.pth")
     loaded = load_checkpoint(tmp_path / "latest.pth")
-    assert loaded.architecture.name == family
+    assert loaded.family.name == family
     assert all(torch.equal(t, state[k]) for k, t in loaded.module.state_dict().items())
 
 

@@ -17,13 +17,13 @@ cases = pytest.mark.parametrize(("family", "arguments"), CASES.values(), ids=CAS
 
 
 def info_of(module, **facts):
-    architecture, arguments = recognise(module.state_dict())
+    family, arguments = recognise(module.state_dict())
     return GeneratorInfo(
-        architecture=architecture.name,
+        architecture=family.name,
         arguments=arguments,
         in_channels=arguments["in_channels"],
         out_channels=arguments["out_channels"],
-        stride=architecture.stride(arguments),
+        stride=family.stride(arguments),
         **facts,
     )
 

@@ -7,7 +7,9 @@ import skimage.data
 
 from uhrtranslate.report import BorderCrop, Candidate, Page, Picture, Scene, render
 from uhrtranslate.report.measures import table
+from uhrtranslate.tables import FIGURES
 
+GROUPS = {name: figure.group for name, figure in FIGURES.items()}
 HOSTILE = '"><img src=x onerror=alert(1)>.svs</script><script>alert(2)</script>'
 
 
@@ -56,7 +58,7 @@ def page(section, name="dn", **more):
 
 
 def test_the_page_is_whole_by_itself(section):
-    elements = Elements(render(page(section)))
+    elements = Elements(render(page(section), GROUPS))
     for tag, attrs in elements.found:
         for name in ("src", "href"):
             place = attrs.get(name)
@@ -74,7 +76,7 @@ def test_the_page_is_whole_by_itself(section):
 
 
 def test_names_cannot_become_html(section):
-    text = render(page(section, HOSTILE, lead=HOSTILE, files=(HOSTILE,)))
+    text = render(page(section, HOSTILE, lead=HOSTILE, files=(HOSTILE,)), GROUPS)
     elements = Elements(text)
     assert not any("onerror" in attrs for _, attrs in elements.found)
     assert len(elements.of("script")) == 1
@@ -84,7 +86,9 @@ def test_names_cannot_become_html(section):
 
 def test_the_best_is_marked_by_direction(section):
     rows = {
-        row.measure.label: row for rows in table(page(section).candidates).values() for row in rows
+        row.measure.label: row
+        for rows in table(page(section).candidates, GROUPS).values()
+        for row in rows
     }
     assert [cell.best for cell in rows["Seam ratio"].cells] == [False, True]
     assert [cell.best for cell in rows["SSIM"].cells] == [False, True]
@@ -97,10 +101,10 @@ def test_a_yardstick_and_a_failure_compete_with_nobody(section):
         Candidate("b", {"seam": {"ratio": 1.4}}),
         Candidate("untiled", {"seam": {"ratio": 1.0}}, yardstick=True),
     )
-    ((row, *_),) = table(candidates).values()
+    ((row, *_),) = table(candidates, GROUPS).values()
     assert [cell.best for cell in row.cells] == [True, False, False]
     failed = Page("t", "l", (*candidates, Candidate("c", {}, error="c: no memory.")))
-    text = "".join(Elements(render(failed)).text)
+    text = "".join(Elements(render(failed, GROUPS)).text)
     assert "c: no memory." in text
 
 
@@ -110,6 +114,6 @@ def test_large_pictures_are_squeezed_into_the_page():
     scenes = tuple(
         Scene(f"{i}", "", 1.0, (Picture("source", noise), Picture("dn", noise))) for i in range(3)
     )
-    text = render(Page("t", "l", (Candidate("dn", {}),), scenes))
+    text = render(Page("t", "l", (Candidate("dn", {}),), scenes), GROUPS)
     assert len(text) < 15_500_000
     assert len(re.findall("data:image/jpeg", text)) == 6

@@ -52,7 +52,7 @@ def patches():
 @pytest.mark.parametrize("method", [Macenko(), Vahadane()], ids=lambda m: m.name)
 def test_known_stains_are_found(method):
     fit = method.fit(synthetic())
-    for found, known in zip(fit.matrix, STAINS, strict=True):
+    for found, known in zip(fit.stains, STAINS, strict=True):
         assert angle(found, known) < 3
 
 
@@ -71,7 +71,7 @@ class TestAgainstTorchstain:
         for image in (source, target):
             theirs.fit(image)
             found = ours.fit(image.reshape(-1, 3))
-            for mine, known in zip(found.matrix, theirs.HERef.T, strict=True):
+            for mine, known in zip(found.stains, theirs.HERef.T, strict=True):
                 assert angle(mine, known) < 3
             # They take the amounts' 99th percentile over glass, too: the same fit is theirs.
             stains = theirs.HERef.T.tolist()

@@ -151,7 +151,7 @@ def evaluate(
         from uhrtranslate.evaluation.conditions import holds, parse_condition
         from uhrtranslate.evaluation.options import EvaluateOptions
         from uhrtranslate.evaluation.page import STEM, check_free, write_report
-        from uhrtranslate.evaluation.result import as_record, flat_metrics
+        from uhrtranslate.evaluation.result import as_line, flat_metrics
         from uhrtranslate.io import expand_inputs
         from uhrtranslate.options import validated
         from uhrtranslate.tasks import evaluate as task
@@ -170,7 +170,7 @@ def evaluate(
                     _print_line({"input": found.input, "status": "failed", "error": found.error})
                 return
             if as_json:
-                _print_line(as_record(found))
+                _print_line(as_line(found))
             else:
                 _print(found)
             for warning in found.warnings if not quiet else ():

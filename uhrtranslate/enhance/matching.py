@@ -91,15 +91,3 @@ class Matching:
         shift = (self.table - np.arange(len(self.table)) * scale).astype(np.float32)
         moved = pixels.astype(np.float32) * scale + shift[illuminance(pixels)][..., None]
         return (moved + 0.5).clip(0, self.top).astype(kind)
-
-    def of_tensor(self, x: Any) -> Any:
-        """The same for a tensor [n, 3, h, w] in -1..1, as in training: [n, 1, h, w] grey.
-
-        Gradients end here: the mapping is not learned.
-        """
-        levels = len(self.table)
-        pixels = ((x.detach() + 1) * ((levels - 1) / 2)).round().clamp(0, levels - 1)
-        weights = x.new_tensor((0.299, 0.587, 0.114))[None, :, None, None]
-        index = (pixels * weights).sum(1, keepdim=True).round().long().clamp(0, levels - 1)
-        table = x.new_tensor(self.table / self.top * 2 - 1)
-        return table[index]

@@ -86,7 +86,7 @@ def load_tally(content: Any) -> Tally:
     """A tally from `dump_tally`.
 
     Raises:
-        InputError: it is none; the text has no file name in it.
+        InputError: it is something else, or damaged; the message names no file.
     """
     counts = content.get("illuminance") if isinstance(content, dict) else None
     good = (

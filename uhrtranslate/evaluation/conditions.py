@@ -41,7 +41,7 @@ def parse_condition(text: str) -> Condition:
     """Read a condition.
 
     Raises:
-        OptionError: it is none.
+        OptionError: the text is not a condition.
     """
     found = _FORM.fullmatch(text)
     if found is None:

@@ -5,17 +5,17 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
-from uhrtranslate.evaluation.result import Evaluation, finite_metrics
+from uhrtranslate.evaluation.result import Evaluation, record
 from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.report import Candidate, Page, Scene, render
 from uhrtranslate.report.measures import flatten
+from uhrtranslate.tables import FIGURES
 from uhrtranslate.version import __version__
 
 PAGE = "index.html"
@@ -105,20 +105,6 @@ def candidate(
     )
 
 
-def record(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as JSON can hold it; without the heat map."""
-    values = {
-        name: value
-        for name, value in vars(evaluation).items()
-        if name not in ("heat", "borders", "warnings", "metrics")
-    }
-    return values | {
-        "metrics": finite_metrics(evaluation),
-        "borders": [asdict(border) for border in evaluation.borders],
-        "warnings": list(evaluation.warnings),
-    }
-
-
 def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
     """What the seams say, in a sentence or two.
 
@@ -201,7 +187,8 @@ def write_files(
         folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{stem}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     _write(folder / f"{stem}.csv", _csv(records))
-    _write(folder / PAGE, render(page))
+    groups = {name: figure.group for name, figure in FIGURES.items()}
+    _write(folder / PAGE, render(page, groups))
     return folder / PAGE
 
 

@@ -1,56 +1,145 @@
-"""Figures of patches: LPIPS, alignment, populations, no-reference quality, domains."""
+"""Patches that figures are made of: where they are cut, and populations drawn from many images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.errors import InputError
-from uhrtranslate.evaluation.pixels import Figures, read8
-from uhrtranslate.extractors import DomainClassifier, Extractor, Lpips
+from uhrtranslate.errors import InputError, UhrError
+from uhrtranslate.evaluation.images import images_in, opened, read8
+from uhrtranslate.evaluation.options import EvaluateOptions
+from uhrtranslate.extractors import Lpips
 from uhrtranslate.io import SlideView
-from uhrtranslate.metrics import (
-    Box,
-    NiqeModel,
-    aligned_scores,
-    estimate,
-    frechet_distance,
-    kernel_distance,
-    niqe_features,
-    niqe_score,
-    patches_across_borders,
-    precision_recall,
-    random_patches,
-    too_few,
-)
+from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
 
-# Side of the blocks that natural scene statistics are taken of, and how many at most: a mean over
-# some thousand patches of 96 px does not change with more.
-_QUALITY_BLOCK, _QUALITY_BLOCKS = 960, 64
-# Pairs of patches that LPIPS and alignment look at.
-_PAIRS = 64
+# Pairs of patches that LPIPS and alignment look at, and how many are cut at a time.
+PAIRS, _AT_ONCE = 64, 8
+
+
+class Setup:
+    """What all figures share of an evaluation.
+
+    Args:
+        options: what to measure.
+
+    Attributes:
+        options: see above.
+        real: the real images of the target domain; none without a reference.
+        lpips: the network, if the user has its weights.
+        warnings: sentences about the figures of all images together; figures add to them.
+
+    Raises:
+        UhrError: weights or real images cannot be read.
+    """
+
+    def __init__(self, options: EvaluateOptions) -> None:
+        self.options = options
+        self.lpips = Lpips(*options.lpips) if options.lpips else None
+        self.real = images_in(options.reference) if options.reference else []
+        self.warnings: list[str] = []
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How patches are drawn.
+class Seen:
+    """An image that was evaluated: its path and its source's, and px between its borders."""
 
-    Attributes:
-        size: side of a patch in px.
-        count: of each population.
-        seeds: draws, of which means and confidence intervals are made.
-        seed: of the first draw.
+    image: Path
+    source: Path | None
+    period: int | None
+
+
+class Draw(NamedTuple):
+    """Patches [n, h, w, 3] uint8, and the number of the image that each is of."""
+
+    patches: Patches
+    images: list[int]
+
+
+class Pool:
+    """Images that patches are drawn from.
+
+    Images that no patch can be cut from are left out, with a warning.
+
+    Args:
+        setup: of the evaluation.
+        images: paths, and px between the borders of each.
+        whole: draw from all of each image, as real images and sources have no region of their own.
+
+    Raises:
+        UhrError: no patch can be cut from any of them; says why.
     """
 
-    size: int
-    count: int
-    seeds: int
-    seed: int
+    def __init__(
+        self, setup: Setup, images: Sequence[tuple[Path, int | None]], whole: bool = True
+    ) -> None:
+        self._options = setup.options
+        self._whole = whole
+        self._images: list[tuple[Path, int | None]] = []
+        errors: list[UhrError] = []
+        for image, period in images:
+            try:
+                with self._view(image) as view:
+                    boxes_of(view, period, self._options, 1)
+                self._images.append((image, period))
+            except UhrError as error:
+                errors.append(error)
+        if errors and not self._images:
+            raise errors[0]
+        setup.warnings += [f"left out of the populations: {one}".rstrip(".") for one in errors]
+
+    def draw(self, draw: int) -> Draw:
+        """One draw of patches, about as many of each image."""
+        count, parts = self._options.patches, len(self._images)
+        found: list[Patches] = []
+        owners: list[int] = []
+        for i, (image, period) in enumerate(self._images):
+            share = (i + 1) * count // parts - i * count // parts
+            if share:
+                with self._view(image) as view:
+                    boxes = boxes_of(view, period, self._options, share, draw)
+                    found.append(cut(view, boxes))
+                    owners += [i] * len(boxes)
+        return Draw(np.concatenate(found), owners)
+
+    def _view(self, image: Path) -> AbstractContextManager[SlideView]:
+        o = self._options
+        level, region = (None, None) if self._whole else (o.level, o.region)
+        return opened(image, level, o.mpp, region)
+
+
+class Populations:
+    """The images of an evaluation that patches can be drawn from, looked at when asked for.
+
+    Args:
+        setup: of the evaluation.
+        seen: the images that were evaluated.
+    """
+
+    def __init__(self, setup: Setup, seen: Sequence[Seen]) -> None:
+        self._setup = setup
+        self._seen = seen
+
+    @cached_property
+    def outputs(self) -> Pool:
+        """What was evaluated; patches lie across the borders of its tiles."""
+        return Pool(self._setup, [(one.image, one.period) for one in self._seen], whole=False)
+
+    @cached_property
+    def real(self) -> Pool:
+        """The real images of the target domain."""
+        return Pool(self._setup, [(image, None) for image in self._setup.real])
+
+    @cached_property
+    def sources(self) -> Pool:
+        """The sources of what was evaluated."""
+        return Pool(self._setup, [(one.source, None) for one in self._seen if one.source])
 
 
 def cut(view: SlideView, boxes: Sequence[Box]) -> Patches:
@@ -58,125 +147,44 @@ def cut(view: SlideView, boxes: Sequence[Box]) -> Patches:
     return np.stack([read8(view, *box) for box in boxes])
 
 
-def boxes_of(view: SlideView, period: int | None, sampling: Sampling, count: int, draw: int) -> Any:
+def boxes_of(
+    view: SlideView, period: int | None, options: EvaluateOptions, count: int, draw: int = 0
+) -> list[Box]:
     """Boxes across borders where there is a grid, else anywhere.
+
+    Args:
+        view: that they lie in.
+        period: px between its borders, if it has any.
+        options: the patches' size, and the seed.
+        count: how many at the most.
+        draw: number of the draw; each has other boxes.
 
     Raises:
         InputError: the image is smaller than a patch.
     """
-    seed = sampling.seed + draw
+    seed, size = options.seed + draw, options.patch
     found: list[Box] = []
     if period is not None:
-        found = patches_across_borders(view.width, view.height, period, sampling.size, count, seed)
-    found = found or random_patches(view.width, view.height, sampling.size, count, seed)
+        found = patches_across_borders(view.width, view.height, period, size, count, seed)
+    found = found or random_patches(view.width, view.height, size, count, seed)
     if not found:
         raise InputError(
             f"{view.info.path}: is {view.width} x {view.height} px, smaller than a patch; choose a "
-            f"--patch below {sampling.size}."
+            f"--patch below {size}."
         )
     return found
 
 
-def perceptual(lpips: Lpips, view: SlideView, other: SlideView, sampling: Sampling) -> float:
-    """Mean LPIPS over patches of two views of one size."""
-    return _mean_over_pairs(view, other, sampling, lambda a, b: lpips.distance(a, b))
-
-
-def content(lpips: Lpips, view: SlideView, source: SlideView, sampling: Sampling) -> float:
-    """Mean LPIPS-c over patches: of greys, against the (enhanced) input."""
-    return _mean_over_pairs(view, source, sampling, lambda a, b: lpips.content_distance(a, b))
-
-
-def aligned(view: SlideView, truth: SlideView, reach: int, sampling: Sampling) -> Figures:
-    """Mean PSNR and SSIM of patches, each moved by up to `reach` px to where it fits best."""
-    boxes = boxes_of(view, None, sampling, _PAIRS, 0)
-    found = [aligned_scores(read8(view, *box), read8(truth, *box), reach) for box in boxes]
-    psnr = [one.psnr for one in found if np.isfinite(one.psnr)]
-    return {
-        "shift": reach,
-        "aligned_psnr": float(np.mean(psnr)) if psnr else None,
-        "aligned_ssim": float(np.mean([one.ssim for one in found])),
-        "median_shift": float(np.median([np.hypot(one.dx, one.dy) for one in found])),
-    }
-
-
-def quality(view: SlideView, model: NiqeModel, seed: int) -> Figures:
-    """NIQE against a model of images that look as they should."""
-    found = [niqe_features(pixels)[0] for pixels in quality_blocks(view, seed)]
-    return {"niqe": niqe_score(np.concatenate(found), model), "niqe_model": model.digest}
-
-
-def quality_blocks(view: SlideView, seed: int) -> Iterator[Patches]:
-    """Blocks of a view that natural scene statistics are taken of: all, or a seeded choice."""
-    boxes = [
-        (x, y, min(_QUALITY_BLOCK, view.width - x), min(_QUALITY_BLOCK, view.height - y))
-        for y in range(0, view.height, _QUALITY_BLOCK)
-        for x in range(0, view.width, _QUALITY_BLOCK)
-    ]
-    random = np.random.default_rng(seed)
-    chosen = sorted(random.permutation(len(boxes))[:_QUALITY_BLOCKS])
-    for i in chosen:
-        yield read8(view, *boxes[i])
-
-
-def population(
-    extractor: Extractor, real: Sequence[Patches], output: Sequence[Patches]
-) -> tuple[Figures, str | None]:
-    """FID, KID, precision and recall, each a mean over draws with its interval; and a warning.
-
-    Args:
-        extractor: of features.
-        real, output: the patches of each draw.
-    """
-    draws = [
-        (extractor.features(a), extractor.features(b)) for a, b in zip(real, output, strict=True)
-    ]
-    fid = estimate([frechet_distance(a, b) for a, b in draws])
-    kid = estimate([kernel_distance(a, b, seed=i).mean for i, (a, b) in enumerate(draws)])
-    both = [precision_recall(a, b) for a, b in draws]
-    precision = estimate([one.precision for one in both])
-    recall = estimate([one.recall for one in both])
-    figures: Figures = {"extractor": extractor.name, "real": len(real[0]), "output": len(output[0])}
-    for name, value in (("fid", fid), ("kid", kid), ("precision", precision), ("recall", recall)):
-        figures[name] = value.mean
-        figures[f"{name}_low"], figures[f"{name}_high"] = value.low, value.high
-    return figures, too_few(len(real[0]), len(output[0]), extractor.size)
-
-
-def domains(
-    source: Patches,
-    real: Patches,
-    output: Patches,
-    images: tuple[Sequence[int], Sequence[int]],
-    seed: int,
-) -> Figures:
-    """What a classifier of source and target says of translated patches."""
-    classifier = DomainClassifier(source, real, seed, *images)
-    found = classifier.judge(output)
-    return {
-        "classifier": found.name,
-        "accuracy": found.accuracy,
-        "taken_for_target": found.taken_for_target,
-        "confidence": found.confidence,
-    }
-
-
-def _mean_over_pairs(view: SlideView, other: SlideView, sampling: Sampling, distance: Any) -> float:
-    boxes = boxes_of(view, None, sampling, _PAIRS, 0)
+def mean_over_pairs(
+    view: SlideView,
+    other: SlideView,
+    options: EvaluateOptions,
+    distance: Callable[[Patches, Patches], list[float]],
+) -> float:
+    """Mean distance of patches of two views of one size."""
+    boxes = boxes_of(view, None, options, PAIRS)
     found: list[float] = []
-    for first in range(0, len(boxes), 8):
-        some = boxes[first : first + 8]
+    for first in range(0, len(boxes), _AT_ONCE):
+        some = boxes[first : first + _AT_ONCE]
         found += distance(cut(view, some), cut(other, some))
     return float(np.mean(found))
-
-
-def read_text(path: Path) -> str:
-    """A small text file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error

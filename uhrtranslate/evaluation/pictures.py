@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.evaluation.pixels import matching_view, read8
+from uhrtranslate.evaluation.images import matching_view, read8
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.io import SlideView, open_slide, open_view, resized, thumbnail
-from uhrtranslate.metrics import Border
+from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.metrics import Border
+from uhrtranslate.metrics.seams.borders import Border
+
+Metrics = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,36 +39,35 @@ class Evaluation:
     height: int
     mpp: float | None
     region: tuple[int, int, int, int] | None
-    metrics: dict[str, dict[str, Any]]
+    metrics: Metrics
     borders: tuple[Border, ...]
     heat: NDArray[np.float32] | None
     warnings: tuple[str, ...]
     seconds: float
 
 
-def as_record(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as one JSON object; the groups of metrics stand beside its other facts."""
-    facts: dict[str, Any] = {
-        "input": evaluation.input,
-        "status": "done",
-        "source": evaluation.source,
-        "truth": evaluation.truth,
-        "reference": evaluation.reference,
-        "width": evaluation.width,
-        "height": evaluation.height,
-        "mpp": evaluation.mpp,
-        "region": evaluation.region,
-    }
-    return {
-        **facts,
-        **finite_metrics(evaluation),
+def record(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON can hold it; without the heat map."""
+    facts = {name: value for name, value in vars(evaluation).items() if name != "heat"}
+    late = {
+        "metrics": finite_metrics(evaluation),
         "borders": [dataclasses.asdict(border) for border in evaluation.borders],
         "warnings": list(evaluation.warnings),
-        "seconds": round(evaluation.seconds, 3),
     }
+    return {name: value for name, value in facts.items() if name not in late} | late
 
 
-def finite_metrics(evaluation: Evaluation) -> dict[str, dict[str, Any]]:
+def as_line(evaluation: Evaluation) -> dict[str, Any]:
+    """The same as a line of output; the groups of metrics stand beside the other facts."""
+    facts = record(evaluation)
+    metrics, borders, warnings, _ = (
+        facts.pop(name) for name in ("metrics", "borders", "warnings", "seconds")
+    )
+    last = {"borders": borders, "warnings": warnings, "seconds": round(evaluation.seconds, 3)}
+    return {"input": evaluation.input, "status": "done", **facts, **metrics, **last}
+
+
+def finite_metrics(evaluation: Evaluation) -> Metrics:
     """Figures by group and name; infinite ones as None, as JSON knows none."""
     return {
         group: {name: _finite(value) for name, value in figures.items()}

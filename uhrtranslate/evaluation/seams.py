@@ -6,18 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.evaluation.pixels import read8
+from uhrtranslate.evaluation.images import read8
 from uhrtranslate.io import SlideView
-from uhrtranslate.metrics import (
-    Border,
-    Seams,
-    heat_map,
-    measure_borders,
-    measure_profiles,
-    measure_seams,
-    search_seams,
-    worst_borders,
-)
+from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
+from uhrtranslate.metrics.seams.measure import Seams, measure_seams, search_seams
+from uhrtranslate.metrics.seams.profiles import measure_profiles
 
 
 @dataclass(frozen=True, eq=False)

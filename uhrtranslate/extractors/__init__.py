@@ -5,7 +5,7 @@ goes with its figures.
 """
 
 from uhrtranslate.extractors.base import Extractor
-from uhrtranslate.extractors.domain import Domain, DomainClassifier, domain_differentiation
+from uhrtranslate.extractors.domain import Domain, DomainClassifier
 from uhrtranslate.extractors.inception import InceptionExtractor
 from uhrtranslate.extractors.lpips import Lpips
 from uhrtranslate.extractors.plain import PlainExtractor
@@ -17,5 +17,4 @@ __all__ = [
     "InceptionExtractor",
     "Lpips",
     "PlainExtractor",
-    "domain_differentiation",
 ]

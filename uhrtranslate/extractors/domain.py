@@ -29,21 +29,18 @@ class Domain:
     """What a classifier of two domains says.
 
     Attributes:
-        name: of the classifier; figures of other classifiers do not compare.
+        classifier: its name; figures of other classifiers do not compare.
         accuracy: on held-out real patches, 0..1, mean of both domains; below 0.9 or so, the other
             figure tells little.
         taken_for_target: share of the translated patches taken for the target, 0..1; higher is
             better, and about the accuracy is as good as real (the paper's accuracy).
         confidence: mean probability of the target that translated patches got, 0..1.
-        held_out, translated: numbers of patches.
     """
 
-    name: str
+    classifier: str
     accuracy: float
     taken_for_target: float
     confidence: float
-    held_out: int
-    translated: int
 
 
 class DomainClassifier:
@@ -106,29 +103,12 @@ class DomainClassifier:
             raise ValueError("no translated patch")
         found = self.probability(translated)
         taken = float((found > 0.5).mean())
-        return Domain(
-            NAME, self.accuracy, taken, float(found.mean()), self.held_out, len(translated)
-        )
+        return Domain(NAME, self.accuracy, taken, float(found.mean()))
 
     def _of(self, x: Tensor) -> Tensor:
         with torch.inference_mode():
             found = [self._network(x[i : i + 64])[:, 0] for i in range(0, len(x), 64)]
         return torch.cat([torch.empty(0), *found])
-
-
-def domain_differentiation(
-    source: Patches, target: Patches, translated: Patches, seed: int = 0
-) -> Domain:
-    """Train a classifier and ask it: see `DomainClassifier`.
-
-    Args:
-        source, target, translated: [n, h, w, 3] uint8 each; n may differ.
-        seed: of everything that is random.
-
-    Raises:
-        ValueError: there are less than 8 real patches of a domain, or no translated one.
-    """
-    return DomainClassifier(source, target, seed).judge(translated)
 
 
 def _small(patches: Patches) -> Tensor:

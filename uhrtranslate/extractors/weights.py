@@ -1,6 +1,5 @@
 """Read weights that the user gives by path, without running anything that is in them."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models.checkpoint import read_tree
-
-_SHOWN = 3  # keys in a message
+from uhrtranslate.models.load import digest_file
+from uhrtranslate.models.unwrap import first_mismatches
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -45,18 +44,10 @@ def fit_weights(module: nn.Module, state: Mapping[str, Tensor], path: Path, what
         CheckpointError: keys are missing or unknown, shapes differ, or numbers are not finite.
     """
     want = module.state_dict()
-    missing = [k for k in want if k not in state and not k.endswith("num_batches_tracked")]
-    unknown = [k for k in state if k not in want]
-    unlike = [k for k in want if k in state and want[k].shape != state[k].shape]
-    for problem, keys in (
-        ("misses", missing),
-        ("also has", unknown),
-        ("has other shapes of", unlike),
-    ):
-        if keys:
-            names = ", ".join(key[:80] for key in keys[:_SHOWN])
-            more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-            raise CheckpointError(f"{path}: is no file of {what}: it {problem} {names}{more}")
+    counters = {k: v for k, v in want.items() if k.endswith("num_batches_tracked")}
+    problems = first_mismatches(want, counters | dict(state))
+    if problems:
+        raise CheckpointError(f"{path}: is no file of {what}: {problems}")
     odd = [k for k in want if k in state and not torch.isfinite(state[k].float()).all()]
     if odd:
         raise CheckpointError(f"{path}: {odd[0]} has values that are not finite; copy it again")
@@ -66,5 +57,4 @@ def fit_weights(module: nn.Module, state: Mapping[str, Tensor], path: Path, what
 
 def digest(path: Path) -> str:
     """The first eight letters of a file's SHA-256, as public weights carry them in their names."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]
+    return digest_file(path)[:8]

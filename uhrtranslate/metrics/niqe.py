@@ -1,8 +1,7 @@
 """NIQE: how natural an image looks, without a reference (Mittal, Soundararajan & Bovik 2013).
 
-Public: `niqe_features`, `fit_niqe`, `niqe_score`, `NiqeModel`, `dump_niqe`, `load_niqe`. The
-pristine model is fitted to images that the user calls good (such as the real target images); none
-is shipped. **Figures of different models do not compare**, nor do they with those of papers. A
+The pristine model is fitted to images that the user calls good, such as the real target images;
+none is shipped. **Figures of different models do not compare**, nor do they with those of papers. A
 model's `digest` says which one it was.
 """
 

@@ -1,9 +1,9 @@
 """Figures against a paired truth that lies a few pixels off.
 
-Public: `best_shift`, `aligned_scores`. Adjacent sections and scans of one section never lie on each
-other to the pixel, and PSNR and SSIM of a good translation then fall as those of a bad one do. So
-each patch may be moved by whole pixels, within a small reach, to where it fits best; figures
-before and after are of the same area of the truth, so that the gain is that of the shift alone.
+Adjacent sections, and two scans of one section, never match to the pixel, and then PSNR and SSIM of
+a good translation fall as low as those of a bad one. So each patch may be moved by whole pixels,
+within a small reach, to where it fits best. The truth's outer pixels, as many as the reach, do not
+count: figures of any shift are of the same area.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from scipy.signal import fftconvolve
 from uhrtranslate.metrics.planes import (
     Doubles,
     Pixels,
-    Planes,
     colour,
     grey,
     levels,
@@ -25,20 +24,17 @@ from uhrtranslate.metrics.structure import SSIM_HALO, pair_sums, ssim_sums
 
 @dataclass(frozen=True)
 class Aligned:
-    """Figures of a patch as it lies, and moved to where it fits best.
+    """Figures of a patch that was moved to where it fits best.
 
     Attributes:
         dx, dy: the output's content lies so many px to the right of, and below, the truth's.
-        psnr, ssim: at that shift: dB (peak 255, three channels), and -1..1 on grey.
-        psnr_unmoved, ssim_unmoved: of the same area of the truth without a shift.
+        psnr, ssim: there: dB (peak 255, three channels), and -1..1 on grey.
     """
 
     dx: int
     dy: int
     psnr: float
     ssim: float
-    psnr_unmoved: float
-    ssim_unmoved: float
 
 
 def best_shift(output: Pixels, truth: Pixels, reach: int) -> tuple[int, int]:
@@ -68,13 +64,12 @@ def best_shift(output: Pixels, truth: Pixels, reach: int) -> tuple[int, int]:
     return int(offsets[column]), int(offsets[row])
 
 
-def aligned_scores(output: Pixels, truth: Pixels, reach: int, planes: Planes = colour) -> Aligned:
+def aligned_scores(output: Pixels, truth: Pixels, reach: int) -> Aligned:
     """PSNR and SSIM after the best shift within +-reach px.
 
     Args:
         output, truth: [h, w, 3] uint8, a patch of 64 px or more: one shift has to do for all of it.
         reach: px; 0 gives the plain figures of the whole patch.
-        planes: what PSNR compares, `colour` or `grey`; SSIM is on grey.
 
     Raises:
         ValueError: the two do not fit each other, or less than 11 px are left within the reach.
@@ -84,18 +79,13 @@ def aligned_scores(output: Pixels, truth: Pixels, reach: int, planes: Planes = c
     dx, dy = best_shift(output, truth, reach)
     height, width = truth.shape[:2]
     inner = truth[reach : height - reach, reach : width - reach]
-    unmoved = output[reach : height - reach, reach : width - reach]
     moved = output[reach + dy : height - reach + dy, reach + dx : width - reach + dx]
-    return Aligned(dx, dy, *_scores(moved, inner, planes), *_scores(unmoved, inner, planes))
+    psnr, ssim = pair_sums(moved, inner, planes=colour).psnr, ssim_sums(moved, inner).mean
+    assert psnr is not None
+    assert ssim is not None
+    return Aligned(dx, dy, psnr, ssim)
 
 
 def _check(pixels: Pixels, reach: int, least: int) -> None:
     if reach < 0 or min(pixels.shape[:2]) < 2 * reach + least:
         raise ValueError(f"a reach of {reach} px leaves less than {least} px of {pixels.shape}")
-
-
-def _scores(output: Pixels, truth: Pixels, planes: Planes) -> tuple[float, float]:
-    psnr, ssim = pair_sums(output, truth, planes=planes).psnr, ssim_sums(output, truth).mean
-    assert psnr is not None
-    assert ssim is not None
-    return psnr, ssim

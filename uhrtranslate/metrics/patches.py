@@ -1,7 +1,4 @@
-"""Where patches are cut for figures over populations.
-
-Public: `patches_across_borders`, `random_patches`.
-"""
+"""Where patches are cut for figures over populations."""
 
 import numpy as np
 

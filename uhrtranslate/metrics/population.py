@@ -1,14 +1,12 @@
 """How near a population of patches is to a real one, on features of any extractor.
 
-Public: `frechet_distance` (FID), `kernel_distance` (KID), `precision_recall`, `estimate`,
-`too_few`. Feature matrices are [n, d]. Figures of two extractors never compare: whoever reports one
-of these names the extractor beside it.
+Feature matrices are [n, d]. Figures of different extractors never compare: always report the
+extractor beside the figure.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,50 +24,12 @@ _ROWS = 1024  # rows of a distance matrix at once
 _GRAM = 3000
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, and where the true one lies.
-
-    Attributes:
-        mean: of the values.
-        low, high: ends of the confidence interval (Student's t); equal to the mean for one value.
-        std: sample standard deviation, 0 for one value.
-        count: of values.
-    """
+class Estimate(NamedTuple):
+    """The mean of a figure over seeds, and the ends of its confidence interval (Student's t)."""
 
     mean: float
     low: float
     high: float
-    std: float
-    count: int
-
-
-@dataclass(frozen=True)
-class KernelDistance:
-    """KID over random subsets of `size` patches.
-
-    Attributes:
-        mean: over the subsets.
-        std: over the subsets; None where there is but one, of all patches.
-        size: of a subset.
-    """
-
-    mean: float
-    std: float | None
-    size: int
-
-
-@dataclass(frozen=True)
-class PrecisionRecall:
-    """Improved precision and recall, 0..1 each, 1 is best.
-
-    Attributes:
-        precision: share of the outputs that lie within the real population (quality).
-        recall: share of the real ones that lie within the outputs' population (variety).
-    """
-
-    precision: float
-    recall: float
 
 
 def frechet_distance(real: Features, output: Features) -> float:
@@ -103,10 +63,11 @@ def kernel_distance(
     subsets: int = KID_SUBSETS,
     size: int = KID_SIZE,
     seed: int = 0,
-) -> KernelDistance:
+) -> float:
     """KID (Binkowski et al. 2018): squared MMD, unbiased, kernel (x.y / d + 1)^3; lower is better.
 
-    Unbiased: its mean does not depend on the number of patches, and may fall below 0.
+    A mean over random subsets. Unbiased: it does not depend on the number of patches, and may fall
+    below 0.
 
     Args:
         real, output: [n, d] and [m, d].
@@ -133,12 +94,14 @@ def kernel_distance(
         else:
             xx, yy, xy = kernels
             found.append(_mmd(xx[np.ix_(i, i)], yy[np.ix_(j, j)], xy[np.ix_(i, j)]))
-    std = float(np.std(found)) if subsets > 1 else None
-    return KernelDistance(float(np.mean(found)), std, size)
+    return float(np.mean(found))
 
 
-def precision_recall(real: Features, output: Features, neighbours: int = 3) -> PrecisionRecall:
+def precision_recall(real: Features, output: Features, neighbours: int = 3) -> tuple[float, float]:
     """Improved precision and recall (Kynkaanniemi et al. 2019), of balls to the k-th neighbour.
+
+    Precision is the share of the outputs that lie within the real population (quality), recall the
+    share of the real ones that lie within the outputs' population (variety): 0..1, 1 is best.
 
     Args:
         real, output: [n, d] and [m, d]; equal n and m make precision and recall comparable.
@@ -150,7 +113,7 @@ def precision_recall(real: Features, output: Features, neighbours: int = 3) -> P
     x, y = _checked(real, output)
     if neighbours < 1 or min(len(x), len(y)) <= neighbours:
         raise ValueError(f"{min(len(x), len(y))} patches; more than {neighbours} are needed")
-    return PrecisionRecall(_share_within(y, x, neighbours), _share_within(x, y, neighbours))
+    return _share_within(y, x, neighbours), _share_within(x, y, neighbours)
 
 
 def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -166,10 +129,10 @@ def estimate(values: Sequence[float], confidence: float = 0.95) -> Estimate:
         raise ValueError(f"{len(values)} values, confidence {confidence}")
     mean, n = float(np.mean(values)), len(values)
     if n == 1:
-        return Estimate(mean, mean, mean, 0.0, 1)
+        return Estimate(mean, mean, mean)
     std = float(np.std(values, ddof=1))
     half = float(student.ppf((1 + confidence) / 2, n - 1)) * std / math.sqrt(n)
-    return Estimate(mean, mean - half, mean + half, std, n)
+    return Estimate(mean, mean - half, mean + half)
 
 
 def too_few(real: int, output: int, features: int) -> str | None:

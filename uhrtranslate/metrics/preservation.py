@@ -1,10 +1,9 @@
 """What a translation kept of local brightness, contrast and hue, cell by cell.
 
-Public: `cell_facts`, `compare_cells`, `histogram`, `histogram_correlation`. A translator that takes
-its statistics from elsewhere (a thumbnail, neighbours) paints some areas too strongly and others
-too weakly: the DN paper calls it over- and under-colouring. So the image is cut into cells, and
-facts of the output's cells are set against those of the source, or of the baseline: the same
-generator run with plain IN on each cell alone, which is what it was trained for.
+A generator that takes its statistics from elsewhere (a thumbnail, neighbours) paints some areas too
+strongly and others too weakly; the DN paper calls this over- and under-colouring. So the image is
+cut into cells, and the output's cells are compared with those of the source, or of the baseline:
+the same generator run with plain IN on each cell alone, which is what it was trained for.
 """
 
 import math

@@ -1,10 +1,9 @@
 """How much of an image's structure another one keeps: block by block, as if it were whole.
 
-Public: `pair_sums` (PSNR, PCC), `ssim_sums` and `ssim_map`, `ms_ssim_sums`, `gradient_sums`. Each
-takes a pair of blocks [h, w, 3] uint8 and gives sums that add up over blocks with `+`; blocks come
-with a halo of true neighbours (`SSIM_HALO`, `MS_SSIM_HALO`, `GRADIENT_HALO` px or more, less where
-the image ends), and then the figure is that of the whole image at once. `planes` says what is
-compared: `grey` as the DSTGAN protocol does (grey of the source against grey of the output), or
+Each function takes a pair of blocks [h, w, 3] uint8 and gives sums that add up over blocks with
+`+`. Blocks come with a halo of true neighbours (`SSIM_HALO`, `MS_SSIM_HALO`, `GRADIENT_HALO` px or
+more, less where the image ends); the figure is then that of the whole image at once. `planes` says
+what is compared: `grey` as in the DSTGAN protocol (grey of the source and of the output), or
 `colour`.
 """
 

@@ -2,10 +2,20 @@
 
 import math
 from dataclasses import dataclass
+from typing import Self
+
+
+class _Sums:
+    """Sums in the fields of a dataclass."""
+
+    def __add__(self, other: Self) -> Self:
+        """Both areas together."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return type(self)(*(a + b for a, b in pairs))
 
 
 @dataclass(frozen=True)
-class PairSums:
+class PairSums(_Sums):
     """Sums over pairs of values in thousandths of a grey level; exact, so that blocks do not show.
 
     Attributes:
@@ -20,17 +30,6 @@ class PairSums:
     aa: int = 0
     bb: int = 0
     ab: int = 0
-
-    def __add__(self, other: "PairSums") -> "PairSums":
-        """Both areas together."""
-        return PairSums(
-            self.count + other.count,
-            self.a + other.a,
-            self.b + other.b,
-            self.aa + other.aa,
-            self.bb + other.bb,
-            self.ab + other.ab,
-        )
 
     @property
     def mse(self) -> float | None:
@@ -58,15 +57,11 @@ class PairSums:
 
 
 @dataclass(frozen=True)
-class MapSums:
+class MapSums(_Sums):
     """The sum of a map's values, and how many there are."""
 
     count: int = 0
     total: float = 0.0
-
-    def __add__(self, other: "MapSums") -> "MapSums":
-        """Both areas together."""
-        return MapSums(self.count + other.count, self.total + other.total)
 
     @property
     def mean(self) -> float | None:
@@ -75,7 +70,7 @@ class MapSums:
 
 
 @dataclass(frozen=True)
-class GradientSums:
+class GradientSums(_Sums):
     """Sums of two maps of gradient magnitude, and of their similarity.
 
     Attributes:
@@ -85,10 +80,6 @@ class GradientSums:
 
     likeness: MapSums = MapSums()
     magnitudes: PairSums = PairSums()
-
-    def __add__(self, other: "GradientSums") -> "GradientSums":
-        """Both areas together."""
-        return GradientSums(self.likeness + other.likeness, self.magnitudes + other.magnitudes)
 
     @property
     def similarity(self) -> float | None:

@@ -1,7 +1,6 @@
 """Generators: families of networks, checkpoints of all kinds, and the native format."""
 
-from uhrtranslate.models.architecture import Architecture
-from uhrtranslate.models.architectures import ARCHITECTURES
+from uhrtranslate.models.family import Family
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.kaminyou import KaminyouGenerator
 from uhrtranslate.models.load import DEFAULT, Generator, bundled_generators, load_generator
@@ -11,9 +10,8 @@ from uhrtranslate.models.resnet import ResnetGenerator
 from uhrtranslate.models.unet import UnetGenerator
 
 __all__ = [
-    "ARCHITECTURES",
     "DEFAULT",
-    "Architecture",
+    "Family",
     "Generator",
     "GeneratorInfo",
     "KaminyouGenerator",

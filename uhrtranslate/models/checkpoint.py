@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError, warnings_kept
-from uhrtranslate.models.architecture import Architecture, Arguments
+from uhrtranslate.models.family import Arguments, Family
 from uhrtranslate.models.pickle_size import check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
@@ -28,7 +28,7 @@ class Loaded:
     """A network with the weights of a checkpoint, and how it was understood."""
 
     module: nn.Module
-    architecture: Architecture
+    family: Family
     arguments: Arguments
 
 
@@ -50,10 +50,10 @@ def load_checkpoint(path: Path, part: str | None = None) -> Loaded:
         size = sum(t.numel() * t.element_size() for t in found.state.values())
         if size > path.stat().st_size:  # tensors that repeat few bytes to look large
             raise CheckpointError("its tensors claim more bytes than the file has; it is damaged")
-        module = fit(found.architecture, found.arguments, found.state)
+        module = fit(found.family, found.arguments, found.state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    return Loaded(module, found.architecture, found.arguments)
+    return Loaded(module, found.family, found.arguments)
 
 
 def read_tree(path: Path) -> object:
@@ -124,7 +124,7 @@ def sniff(path: Path) -> str:
     )
 
 
-def fit(architecture: Architecture, arguments: Arguments, state: Mapping[str, Tensor]) -> nn.Module:
+def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn.Module:
     """Build a network and give it weights, strictly.
 
     Running statistics of instance norms are left out, and affine weights of shape [1, c, 1, 1]
@@ -138,10 +138,10 @@ def fit(architecture: Architecture, arguments: Arguments, state: Mapping[str, Te
     """
     try:
         with torch.device("meta"):  # no memory is taken before the shapes are known to fit
-            module = architecture.build(**arguments)
+            module = family.build(**arguments)
     except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond all numbers, strangers
         raise CheckpointError(
-            f"describes no {architecture.name} generator ({show(error, 200)})"
+            f"describes no {family.name} generator ({show(error, 200)})"
         ) from error
     want = module.state_dict()
     have: State = {}
@@ -157,7 +157,7 @@ def fit(architecture: Architecture, arguments: Arguments, state: Mapping[str, Te
     problems = first_mismatches(want, have)
     if problems:
         raise CheckpointError(
-            f"looks like a {architecture.name} generator, but not all keys fit: {problems}"
+            f"looks like a {family.name} generator, but not all keys fit: {problems}"
         )
     module.load_state_dict({k: _weights(k, t, want[k]) for k, t in have.items()}, assign=True)
     return module.eval().requires_grad_(False)

@@ -9,7 +9,7 @@ class GeneratorInfo:
     """Facts that travel with a generator.
 
     Attributes:
-        architecture: name of the family in `models.ARCHITECTURES`, or `package.module:factory`.
+        architecture: a name of `tables.GENERATOR_FAMILIES`, or `package.module:factory`.
         arguments: keyword arguments that rebuild the network.
         in_channels: channels of the input; the engine feeds RGB, so 3 (or 1 for grey).
         out_channels: channels of the output, 3 or 1.

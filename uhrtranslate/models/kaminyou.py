@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uhrtranslate.models.architecture import (
+from uhrtranslate.models.family import (
     MAX_BLOCKS,
-    Architecture,
     Arguments,
+    Family,
     is_conv,
     shape_of,
 )
@@ -143,4 +143,4 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
     }
 
 
-KAMINYOU = Architecture("kaminyou", KaminyouGenerator, recognise, lambda arguments: 4)
+KAMINYOU = Family("kaminyou", KaminyouGenerator, recognise, lambda arguments: 4)

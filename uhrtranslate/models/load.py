@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models.architecture import Architecture, Arguments
 from uhrtranslate.models.checkpoint import load_checkpoint
+from uhrtranslate.models.family import Arguments, Family
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.measure import measure_info
 from uhrtranslate.models.native import is_native, load_native
@@ -79,7 +79,7 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
         module, info = load_native(path)
     else:
         loaded = load_checkpoint(path, part)
-        module, info = loaded.module, info_of(loaded.architecture, loaded.arguments)
+        module, info = loaded.module, info_of(loaded.family, loaded.arguments)
     digest = digest_file(path) if part is None else digest_state(module)
     return Generator(module, info, path.stem if part is None else f"{path.stem}:{part}", digest)
 
@@ -110,14 +110,14 @@ def find_weights(model: str | Path) -> tuple[Path | None, str | None]:
     )
 
 
-def info_of(architecture: Architecture, arguments: Arguments) -> GeneratorInfo:
+def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
     """The facts that a state dict without metadata tells."""
     return GeneratorInfo(
-        architecture=architecture.name,
+        architecture=family.name,
         arguments=arguments,
         in_channels=arguments.get("in_channels", 3),
         out_channels=arguments.get("out_channels", 3),
-        stride=architecture.stride(arguments),
+        stride=family.stride(arguments),
     )
 
 

@@ -1,4 +1,4 @@
-"""The facts of a network that nobody described: what it declares, and what trying tells."""
+"""The facts of a network without a description: what it declares, and what trials show."""
 
 from typing import Any
 

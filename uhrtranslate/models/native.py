@@ -16,11 +16,11 @@ from safetensors.torch import save
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError, OptionError
-from uhrtranslate.models.architectures import ARCHITECTURES
 from uhrtranslate.models.checkpoint import fit, read_safetensors, sniff
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.public import write_whole
 from uhrtranslate.models.unwrap import show
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 FORMAT = 1
 _KEY = "uhrt"
@@ -73,7 +73,7 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
 
     Args:
         path: the file, usually `name.safetensors`.
-        module: the network, of a family in `ARCHITECTURES`.
+        module: the network, of a family in `GENERATOR_FAMILIES`.
         info: its facts.
         half: store float16, which loads as float32: half the size, 3 decimal digits.
 
@@ -81,9 +81,9 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
         OptionError: the network is of no known family, or `info` does not describe it.
         OutputError: the file cannot be written.
     """
-    if info.architecture not in ARCHITECTURES:
+    if info.architecture not in GENERATOR_FAMILIES:
         raise OptionError(
-            f"{info.architecture} has no native format; only {', '.join(ARCHITECTURES)} have"
+            f"{info.architecture} has no native format; only {', '.join(GENERATOR_FAMILIES)} have"
         )
     check_info(info)
     tensors = {
@@ -91,7 +91,7 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
         for key, t in module.state_dict().items()
     }
     try:
-        fit(ARCHITECTURES[info.architecture], info.arguments, tensors)
+        fit(GENERATOR_FAMILIES[info.architecture], info.arguments, tensors)
     except CheckpointError as error:
         raise OptionError(f"the generator cannot be stored: {error}") from error
     write_whole(path, save(tensors, {_KEY: _dump(info)}))
@@ -126,8 +126,8 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
     tensors, metadata = read_safetensors(path)
     try:
         info = _parse(metadata.get(_KEY, ""))
-        architecture = ARCHITECTURES[info.architecture]
-        read = architecture.recognise(tensors)
+        family = GENERATOR_FAMILIES[info.architecture]
+        read = family.recognise(tensors)
         if read is None:
             raise CheckpointError(f"its weights are not of a {info.architecture} generator")
         # Numbers that could ask for a network without end are taken only where the weights agree.
@@ -135,9 +135,9 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         if wrong:
             raise CheckpointError(f"weights and metadata differ in {', '.join(wrong)}")
         arguments = {**info.arguments, **read}
-        if architecture.stride(arguments) != info.stride:
+        if family.stride(arguments) != info.stride:
             raise CheckpointError("weights and metadata differ in stride")
-        module = fit(architecture, arguments, tensors)
+        module = fit(family, arguments, tensors)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{path}: {show(error, 400)}") from error
     return module, dataclasses.replace(info, arguments=arguments)
@@ -166,7 +166,7 @@ def _parse(text: str) -> GeneratorInfo:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
         raise ValueError(f"its metadata is wrong at {show(place)}: {first['msg']}") from None
-    if header.architecture not in ARCHITECTURES:
+    if header.architecture not in GENERATOR_FAMILIES:
         raise ValueError(f"its architecture is {header.architecture}, which is not known here")
     low, high = header.value_range
     if low >= high:

@@ -20,7 +20,7 @@ def save_public(path: Path, module: nn.Module) -> None:
 
     Args:
         path: the file, usually `latest_net_G.pth`.
-        module: the network, of a family in `ARCHITECTURES`.
+        module: the network, of a family in `GENERATOR_FAMILIES`.
 
     Raises:
         OutputError: the file cannot be written.

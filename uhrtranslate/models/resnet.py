@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from uhrtranslate.models.architecture import (
+from uhrtranslate.models.family import (
     MAX_BLOCKS,
-    Architecture,
     Arguments,
+    Family,
     is_conv,
     make_norm,
     norm_arguments,
@@ -185,4 +185,4 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
     }
 
 
-RESNET = Architecture("resnet", ResnetGenerator, recognise, lambda arguments: 4)
+RESNET = Family("resnet", ResnetGenerator, recognise, lambda arguments: 4)

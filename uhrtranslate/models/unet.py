@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.models.architecture import (
-    Architecture,
+from uhrtranslate.models.family import (
     Arguments,
+    Family,
     is_conv,
     make_norm,
     norm_arguments,
@@ -147,4 +147,4 @@ def _stride(arguments: Arguments) -> int:
     return int(2 ** arguments.get("n_downs", 8))
 
 
-UNET = Architecture("unet", UnetGenerator, recognise, _stride)
+UNET = Family("unet", UnetGenerator, recognise, _stride)

@@ -1,7 +1,7 @@
 """Find the generators in whatever a training program saved: a pure function on nested dicts.
 
 No list of wrapper names is kept. Every group of keys with a common prefix, in every dict of the
-file, is shown to all architectures; what one of them recognises is a generator. So `state_dict`,
+file, is shown to all families; what one of them recognises is a generator. So `state_dict`,
 `params_ema`, `G_A`, `module.`, `_orig_mod.` and Lightning's `netG.` need no special case.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models.architecture import Architecture, Arguments
-from uhrtranslate.models.architectures import ARCHITECTURES
+from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 State = dict[str, Tensor]
 
@@ -32,13 +32,13 @@ class Found:
     Attributes:
         part: where it was, in words that a user can give back as `part`; "" for a bare state.
         state: its weights under bare keys; the tensors are those of the file.
-        architecture: the family that recognised it.
+        family: which recognised it.
         arguments: what the family read.
     """
 
     part: str
     state: State
-    architecture: Architecture
+    family: Family
     arguments: Arguments
 
 
@@ -48,12 +48,12 @@ def show(text: object, length: int = 80) -> str:
     return safe if len(safe) <= length else safe[:length] + "..."
 
 
-def recognise(state: Mapping[str, Tensor]) -> tuple[Architecture, Arguments] | None:
-    """Ask every architecture for a state dict with bare keys; None if none knows it."""
-    for architecture in ARCHITECTURES.values():
-        arguments = architecture.recognise(state)
+def recognise(state: Mapping[str, Tensor]) -> tuple[Family, Arguments] | None:
+    """The family that knows a state dict with bare keys, and what it reads; None if none does."""
+    for family in GENERATOR_FAMILIES.values():
+        arguments = family.recognise(state)
         if arguments is not None:
-            return architecture, arguments
+            return family, arguments
     return None
 
 
@@ -113,7 +113,7 @@ def _states(tree: object, name: str, seen: dict[int, object]) -> Iterator[tuple[
 
 
 def _generators(name: str, state: State) -> list[Found]:
-    """All groups of keys in a state dict that an architecture recognises, outermost first."""
+    """All groups of keys in a state dict that a family recognises, outermost first."""
     groups: dict[str, State] = {}
     for key, tensor in state.items():
         # torch.compile may wrap the network or any layer in it
@@ -140,7 +140,7 @@ def _why_none(state: State) -> str:
         return f"it looks like a discriminator (its keys begin {keys}); give the generator's file"
     if any(re.search(r"(^|\.)mlp_\d+\.", key) for key in state):
         return f"it looks like CUT's feature network (its keys begin {keys}); give net_G's file"
-    names = ", ".join(ARCHITECTURES)
+    names = ", ".join(GENERATOR_FAMILIES)
     return f"its keys fit no known generator ({names}); they begin {keys}"
 
 

@@ -32,7 +32,7 @@ from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.recipes.recipe import Skipped
 from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.recipes.stain_pictures import SIDE, write_picture
-from uhrtranslate.stain import Fit, Method, colour_map, dump_fit, load_fit, pooled
+from uhrtranslate.stain import Fit, StainMethod, colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 from uhrtranslate.tables import STAIN_METHODS
@@ -91,7 +91,7 @@ def find_reference(
         raise InputError(f"{target}: {error}; choose another reference.") from error
 
 
-def read_fit(path: Path, method: Method) -> Fit:
+def read_fit(path: Path, method: StainMethod[Any]) -> Fit:
     """A saved fit.
 
     Raises:
@@ -226,8 +226,8 @@ def distil_normalizer(source: Path, reference: Reference, options: StainOptions)
     return distil(every, mapping(every), options.seed)
 
 
-def _method(options: StainOptions) -> Method:
-    method: Method = STAIN_METHODS[options.method]()
+def _method(options: StainOptions) -> StainMethod[Any]:
+    method: StainMethod[Any] = STAIN_METHODS[options.method]()
     return method
 
 
@@ -237,7 +237,9 @@ def _sample(path: Path, options: StainOptions) -> Colours:
         return sample_tissue(view, options.samples, options.seed)
 
 
-def _median(inputs: Sequence[Found | Missing], method: Method, options: StainOptions) -> Reference:
+def _median(
+    inputs: Sequence[Found | Missing], method: StainMethod[Any], options: StainOptions
+) -> Reference:
     """The input whose colours are nearest to all the others'; unreadable ones are left out."""
     fits: list[tuple[Path, Fit, Colours]] = []
     for item in inputs:

@@ -1,6 +1,7 @@
 """A picture that shows at a glance what stain normalization did to a slide."""
 
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from uhrtranslate.io import Pixels, SlideView, thumbnail
 from uhrtranslate.stain import Fit
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.density import to_density
-from uhrtranslate.stain.stains import StainFit
 
 SIDE = 384
 # Optical density at the scatter's edge.
@@ -64,9 +64,9 @@ def scatter(colours: Colours, fit: Fit | None) -> Colours:
     np.add.at(count, (SIDE - 1 - places[:, 1], places[:, 0]), 1)
     shade = 255 - 255 * np.log1p(count) / max(float(np.log1p(count.max())), 1e-9)
     image = Image.fromarray(np.repeat(shade.astype(np.uint8)[..., None], 3, axis=2))
-    if isinstance(fit, StainFit):
+    if fit is not None:
         draw = ImageDraw.Draw(image)
-        for stain, colour in zip(fit.matrix, ("blue", "deeppink"), strict=True):
+        for stain, colour in zip(fit.stains, cycle(("blue", "deeppink"))):
             reach = SIDE / DENSEST * 1.5
             draw.line((0, SIDE, stain[0] * reach, SIDE - stain[2] * reach), fill=colour, width=2)
     return np.asarray(image)

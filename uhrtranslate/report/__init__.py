@@ -5,6 +5,18 @@ request. Text from outside is escaped by the template engine, always.
 """
 
 from uhrtranslate.report.facts import BorderCrop, Candidate, Page, Picture, Scene
+from uhrtranslate.report.measures import Direction, Group, Measure
 from uhrtranslate.report.page import LARGEST_PAGE, render
 
-__all__ = ["LARGEST_PAGE", "BorderCrop", "Candidate", "Page", "Picture", "Scene", "render"]
+__all__ = [
+    "LARGEST_PAGE",
+    "BorderCrop",
+    "Candidate",
+    "Direction",
+    "Group",
+    "Measure",
+    "Page",
+    "Picture",
+    "Scene",
+    "render",
+]

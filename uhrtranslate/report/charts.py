@@ -1,21 +1,11 @@
 """Bars of a few figures, as numbers for the template to draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from uhrtranslate.report.facts import Candidate
-from uhrtranslate.report.measures import flatten, measure_of, number, written
+from uhrtranslate.report.measures import Group, Measure, flatten, number, written
 
-# What is drawn, as far as candidates have it.
-CHARTED = (
-    "seam.ratio",
-    "structure.ssim",
-    "structure.gradient_correlation",
-    "population.fid",
-    "paired.ssim",
-    "run.seconds",
-    "run.peak_mb",
-)
 # More bars than these are no picture any more.
 MOST_CHARTS, MOST_BARS = 4, 24
 
@@ -47,20 +37,32 @@ class Chart:
     ideal: float | None
 
 
-def charts(candidates: Sequence[Candidate]) -> list[Chart]:
-    """Charts of the figures that say most; none for a single candidate."""
+def charts(candidates: Sequence[Candidate], groups: Mapping[str, Group]) -> list[Chart]:
+    """Charts of the figures that say most; none for a single candidate.
+
+    Args:
+        candidates: a bar each.
+        groups: known figures by the name of their group.
+    """
     flat = [flatten(candidate.metrics) for candidate in candidates[:MOST_BARS]]
+    charted = [
+        (f"{name}.{own}", measure)
+        for name, group in groups.items()
+        for own, measure in group.measures.items()
+        if measure and measure.charted
+    ]
     drawn = []
-    for name in CHARTED:
+    for name, measure in charted:
         values = [number(figures.get(name)) for figures in flat]
         known = [value for value in values if value is not None]
         if len(known) > 1 and min(known) >= 0 and max(known) > 0:
-            drawn.append(_chart(name, candidates, values))
+            drawn.append(_chart(measure, candidates, values))
     return drawn[:MOST_CHARTS]
 
 
-def _chart(name: str, candidates: Sequence[Candidate], values: Sequence[float | None]) -> Chart:
-    measure = measure_of(name)
+def _chart(
+    measure: Measure, candidates: Sequence[Candidate], values: Sequence[float | None]
+) -> Chart:
     ideal = 1.0 if measure.direction == "one" else None
     top = max(max(value for value in values if value is not None), ideal or 0)
     bars = [

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from uhrtranslate.report.charts import charts
 from uhrtranslate.report.facts import Candidate, Page, Scene
-from uhrtranslate.report.measures import table
+from uhrtranslate.report.measures import Group, table
 from uhrtranslate.report.pictures import grey, heat_png, heat_top, jpeg, jpegs, png
 
 # Characters. The scenes take what the rest leaves.
@@ -66,11 +66,12 @@ class _Scene:
     pictures: tuple[tuple[str, str], ...]
 
 
-def render(page: Page) -> str:
+def render(page: Page, groups: Mapping[str, Group]) -> str:
     """Make the page.
 
     Args:
         page: what it says.
+        groups: titles and directions of known figures, by the name of their group.
 
     Returns:
         HTML, whole by itself, at most `LARGEST_PAGE` characters as long as the scenes are not
@@ -97,8 +98,8 @@ def render(page: Page) -> str:
         "warned": [candidate for candidate in done if candidate.warnings],
         "colours": _colours(page),
         "yardsticks": {candidate.name for candidate in done if candidate.yardstick},
-        "charts": charts(done),
-        "table": table(done),
+        "charts": charts(done, groups),
+        "table": table(done, groups),
         "upright": len(done) <= MOST_COLUMNS,
         "seams": [one for one in seams if one.heat or one.crops],
         "top": top,

@@ -23,7 +23,7 @@ from uhrtranslate.io import (
     open_writer,
 )
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.metrics import seam_ratio
+from uhrtranslate.metrics.seams.ratio import seam_ratio
 from uhrtranslate.recipes.recipe import Recipe, Skipped
 from uhrtranslate.runs.events import Advanced, OnEvent, Started, TranslateResult
 from uhrtranslate.runs.masks import make_masking

@@ -4,7 +4,7 @@ Every method is a map of colours, the same for all pixels of a slide: its fits (
 the target) are made once, so no seam can arise. Arrays in, arrays out; no files.
 """
 
-from uhrtranslate.stain.base import Fit, Method, colour_map, dump_fit, load_fit, pooled
+from uhrtranslate.stain.base import Fit, StainMethod, colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.histogram import Histogram
 from uhrtranslate.stain.macenko import Macenko
 from uhrtranslate.stain.reinhard import Reinhard, ReinhardPlain
@@ -14,9 +14,9 @@ __all__ = [
     "Fit",
     "Histogram",
     "Macenko",
-    "Method",
     "Reinhard",
     "ReinhardPlain",
+    "StainMethod",
     "Vahadane",
     "colour_map",
     "dump_fit",

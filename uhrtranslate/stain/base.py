@@ -1,7 +1,7 @@
 """What a stain normalizer is: a fit of each slide's colours, and a map from one fit to another."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from uhrtranslate.errors import InputError
 
 Colours = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 VERSION = 1
 # Grey levels of the darkest channel from which on a pixel is taken for bare glass, and at which it
@@ -23,6 +24,11 @@ class Fit(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @property
+    def stains(self) -> Doubles:
+        """Directions of optical density that pictures of the fit draw, [k, 3]; none by default."""
+        return np.empty((0, 3))
+
     def facts(self) -> dict[str, float]:
         """Its numbers by name, for tables."""
         return {}
@@ -33,11 +39,14 @@ class Fit(BaseModel):
         return float(np.sqrt(np.mean([(mine[name] - theirs[name]) ** 2 for name in mine])))
 
 
-class Method(Protocol):
-    """A way to normalize stains.
+F = TypeVar("F", bound=Fit)
+
+
+class StainMethod(Protocol[F]):
+    """A way to normalize stains; each member of `tables.STAIN_METHODS` is one.
 
     Attributes:
-        name: as users know it.
+        name: its name in that table.
         fit_type: what `fit` gives.
         keeps_glass: whether bare glass is to stay as it is; see `colour_map`.
     """
@@ -46,7 +55,7 @@ class Method(Protocol):
     fit_type: ClassVar[type[Fit]]
     keeps_glass: ClassVar[bool]
 
-    def fit(self, colours: Colours) -> Fit:
+    def fit(self, colours: Colours) -> F:
         """Learn a slide's colours.
 
         Args:
@@ -57,12 +66,12 @@ class Method(Protocol):
         """
         ...
 
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
+    def transform(self, colours: Colours, source: F, target: F) -> Colours:
         """Map colours of a slide to those of another, [n, 3] uint8 each."""
         ...
 
 
-def colour_map(method: Method, source: Fit, target: Fit) -> Callable[[Colours], Colours]:
+def colour_map(method: StainMethod[F], source: F, target: F) -> Callable[[Colours], Colours]:
     """A map from colours [n, 3] uint8 of a slide to those of another; glass stays glass."""
 
     def mapped(colours: Colours) -> Colours:
@@ -74,16 +83,16 @@ def colour_map(method: Method, source: Fit, target: Fit) -> Callable[[Colours], 
     return mapped
 
 
-def dump_fit(method: Method, fit: Fit) -> dict[str, Any]:
+def dump_fit(method: StainMethod[F], fit: F) -> dict[str, Any]:
     """A fit as what JSON can hold."""
     return {"version": VERSION, "method": method.name, "fit": fit.model_dump(mode="json")}
 
 
-def load_fit(content: Any, method: Method) -> Fit:
+def load_fit(content: Any, method: StainMethod[Any]) -> Fit:
     """A fit from `dump_fit`.
 
     Raises:
-        InputError: it is none, or of another method; the text has no file name in it.
+        InputError: it is damaged, or of another method; the message names no file.
     """
     if not isinstance(content, dict) or content.get("version") != VERSION or "fit" not in content:
         raise InputError("is no saved fit of this version; make it again with --save-fit")

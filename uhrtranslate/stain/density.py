@@ -1,11 +1,9 @@
 """Optical density: what stains add up in (Beer-Lambert)."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from uhrtranslate.stain.base import Colours
-
-Doubles = NDArray[np.float64]
+from uhrtranslate.errors import InputError
+from uhrtranslate.stain.base import Colours, Doubles
 
 # Transmitted light, and the density below which a pixel is no tissue: Macenko et al. (2009), as
 # their implementations have it.
@@ -13,6 +11,8 @@ LIGHT = 240.0
 TISSUE_DENSITY = 0.15
 # Of the pixels' densities of each stain, what counts as the most: Macenko et al. (2009).
 MOST = 99.0
+# Stained pixels that a fit needs.
+FEWEST = 100
 
 
 def to_density(colours: Colours) -> Doubles:
@@ -31,9 +31,15 @@ _TABLE = -np.log((np.arange(256) + 1.0) / LIGHT)
 
 
 def stained(colours: Colours) -> Doubles:
-    """Densities of those pixels that have tissue by all channels, [m, 3]."""
+    """Densities of those pixels that have tissue by all channels, [m, 3].
+
+    Raises:
+        InputError: there are too few to find stains in.
+    """
     density = to_density(colours)
     found: Doubles = density[(density > TISSUE_DENSITY).all(axis=1)]
+    if len(found) < FEWEST:
+        raise InputError(f"has only {len(found)} stained pixels; {FEWEST} are needed")
     return found
 
 

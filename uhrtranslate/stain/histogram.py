@@ -36,15 +36,13 @@ class Histogram:
     keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> HistogramFit:
-        """See `Method`."""
+        """See `StainMethod`."""
         colours = enough(colours)
         counts = [np.bincount(colours[:, c], minlength=256).tolist() for c in range(3)]
         return HistogramFit(counts=(counts[0], counts[1], counts[2]))
 
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
-        """See `Method`."""
-        if not isinstance(source, HistogramFit) or not isinstance(target, HistogramFit):
-            raise TypeError("histograms are needed")
+    def transform(self, colours: Colours, source: HistogramFit, target: HistogramFit) -> Colours:
+        """See `StainMethod`."""
         tables = [
             match(np.array(s), np.array(t))
             for s, t in zip(source.counts, target.counts, strict=True)

@@ -4,14 +4,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from uhrtranslate.errors import InputError
-from uhrtranslate.stain.base import Colours, Fit, rounded
-from uhrtranslate.stain.density import MOST, amounts, from_density, stained, to_density
-from uhrtranslate.stain.stains import StainFit, stain_fit
+from uhrtranslate.stain.base import Colours, Fit
+from uhrtranslate.stain.density import MOST, amounts, stained, to_density
+from uhrtranslate.stain.stains import StainFit, recomposed, stain_fit
 
 # Percentile of the angles that is taken for the extreme: alpha of the paper.
 EXTREME = 1.0
-FEWEST = 100
 
 
 class Macenko:
@@ -22,10 +20,8 @@ class Macenko:
     keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> StainFit:
-        """See `Method`."""
+        """See `StainMethod`."""
         density = stained(colours)
-        if len(density) < FEWEST:
-            raise InputError(f"has only {len(density)} stained pixels; {FEWEST} are needed")
         _, vectors = np.linalg.eigh(np.cov(density.T))
         plane = vectors[:, [2, 1]]
         # Signs of eigenvectors are arbitrary; tissue lies where densities are positive.
@@ -37,15 +33,6 @@ class Macenko:
         stains = stains / np.linalg.norm(stains, axis=1, keepdims=True)
         return stain_fit(stains, np.percentile(amounts(density, stains), MOST, axis=0))
 
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
-        """See `Method`."""
-        return recomposed(colours, source, target)
-
-
-def recomposed(colours: Colours, source: Fit, target: Fit) -> Colours:
-    """Amounts of the source's stains, scaled, in the target's stains."""
-    if not isinstance(source, StainFit) or not isinstance(target, StainFit):
-        raise TypeError("fits of stains are needed")
-    found = amounts(to_density(colours), source.matrix)
-    found *= np.divide(target.most, source.most)
-    return rounded(from_density(found @ target.matrix))
+    def transform(self, colours: Colours, source: StainFit, target: StainFit) -> Colours:
+        """See `StainMethod`."""
+        return recomposed(amounts(to_density(colours), source.stains), source, target)

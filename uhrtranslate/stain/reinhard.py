@@ -5,8 +5,7 @@ from typing import ClassVar
 import numpy as np
 import skimage.color
 
-from uhrtranslate.stain.base import Colours, Fit, enough, rounded
-from uhrtranslate.stain.density import Doubles
+from uhrtranslate.stain.base import Colours, Doubles, Fit, enough, rounded
 
 Triple = tuple[float, float, float]
 
@@ -36,12 +35,12 @@ class ReinhardPlain:
     keeps_glass: ClassVar[bool] = False
 
     def fit(self, colours: Colours) -> LabFit:
-        """See `Method`."""
+        """See `StainMethod`."""
         lab = to_lab(enough(colours))
         return LabFit(mean=lab.mean(0).tolist(), std=lab.std(0).tolist())
 
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
-        """See `Method`."""
+    def transform(self, colours: Colours, source: LabFit, target: LabFit) -> Colours:
+        """See `StainMethod`."""
         return rounded(_moved(colours, source, target))
 
 
@@ -59,10 +58,8 @@ def to_lab(colours: Colours) -> Doubles:
     return lab
 
 
-def _moved(colours: Colours, source: Fit, target: Fit) -> Doubles:
+def _moved(colours: Colours, source: LabFit, target: LabFit) -> Doubles:
     """[n, 3] in 0..255, colours out of sRGB clipped."""
-    if not isinstance(source, LabFit) or not isinstance(target, LabFit):
-        raise TypeError("fits in Lab are needed")
     # A channel that does not vary keeps its (absent) contrast.
     gain = [t / s if s > 1e-6 else 1.0 for s, t in zip(source.std, target.std, strict=True)]
     lab = (to_lab(colours) - source.mean) * gain + target.mean

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from uhrtranslate.stain.base import Fit
-from uhrtranslate.stain.density import Doubles, angle
+from uhrtranslate.stain.base import Colours, Doubles, Fit, rounded
+from uhrtranslate.stain.density import angle, from_density
 
 Vector = tuple[float, float, float]
 
@@ -21,7 +21,7 @@ class StainFit(Fit):
     most: tuple[float, float]
 
     @property
-    def matrix(self) -> Doubles:
+    def stains(self) -> Doubles:
         """The stains as rows, [2, 3]."""
         return np.array([self.haematoxylin, self.second])
 
@@ -33,14 +33,14 @@ class StainFit(Fit):
             for name, vector in zip(names, (self.haematoxylin, self.second), strict=True)
             for channel, value in zip("rgb", vector, strict=True)
         }
-        found["angle_degrees"] = angle(*self.matrix)
+        found["angle_degrees"] = angle(*self.stains)
         return found | {"most_haematoxylin": self.most[0], "most_second": self.most[1]}
 
     def distance(self, other: Fit) -> float:
         """Degrees between the stains, and tenfold logarithms of the ratio of their amounts."""
         if not isinstance(other, StainFit):
             raise TypeError(f"{type(other).__name__} is no fit of stains")
-        angles = [angle(a, b) for a, b in zip(self.matrix, other.matrix, strict=True)]
+        angles = [angle(a, b) for a, b in zip(self.stains, other.stains, strict=True)]
         ratios = [10 * np.log(a / b) for a, b in zip(self.most, other.most, strict=True)]
         return float(np.sqrt(np.mean(np.square([*angles, *ratios]))))
 
@@ -59,3 +59,14 @@ def stain_fit(stains: Doubles, most: Doubles) -> StainFit:
         second=stains[1].tolist(),
         most=np.maximum(most, 1e-6).tolist(),
     )
+
+
+def recomposed(amounts: Doubles, source: StainFit, target: StainFit) -> Colours:
+    """Colours of the target's stains in amounts of the source's, which are scaled to the target's.
+
+    Args:
+        amounts: of the source's stains, [n, 2].
+        source, target: the two fits.
+    """
+    scaled = amounts * np.divide(target.most, source.most)
+    return rounded(from_density(scaled @ target.stains))

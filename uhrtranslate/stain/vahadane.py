@@ -4,20 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from uhrtranslate.errors import InputError
-from uhrtranslate.stain.base import Colours, Fit, rounded
-from uhrtranslate.stain.density import (
-    MOST,
-    Doubles,
-    from_density,
-    sparse_amounts,
-    stained,
-    to_density,
-)
-from uhrtranslate.stain.stains import StainFit, stain_fit
+from uhrtranslate.stain.base import Colours, Doubles, Fit
+from uhrtranslate.stain.density import MOST, sparse_amounts, stained, to_density
+from uhrtranslate.stain.stains import StainFit, recomposed, stain_fit
 
 PENALTY = 0.1  # lambda of the paper
-FEWEST = 100
 # Enough for stains that move less than a hundredth of a degree; pixels that are looked at.
 ROUNDS = 200
 SAMPLE = 20_000
@@ -33,10 +24,8 @@ class Vahadane:
     keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> StainFit:
-        """See `Method`; codes are exact, the dictionary follows by block coordinate descent."""
+        """See `StainMethod`: exact codes, and block coordinate descent of the dictionary."""
         density = stained(colours)
-        if len(density) < FEWEST:
-            raise InputError(f"has only {len(density)} stained pixels; {FEWEST} are needed")
         density = density[:: max(len(density) // SAMPLE, 1)]
         stains = START / np.linalg.norm(START, axis=1, keepdims=True)
         for _ in range(ROUNDS):
@@ -48,14 +37,10 @@ class Vahadane:
         found = sparse_amounts(density, stains, PENALTY)
         return stain_fit(stains, np.percentile(found, MOST, axis=0))
 
-    def transform(self, colours: Colours, source: Fit, target: Fit) -> Colours:
-        """See `Method`."""
-        if not isinstance(source, StainFit) or not isinstance(target, StainFit):
-            raise TypeError("fits of stains are needed")
+    def transform(self, colours: Colours, source: StainFit, target: StainFit) -> Colours:
+        """See `StainMethod`."""
         # The penalty finds the stains; it would make pale tissue paler, so amounts go without.
-        found = sparse_amounts(to_density(colours), source.matrix, 0.0)
-        found *= np.divide(target.most, source.most)
-        return rounded(from_density(found @ target.matrix))
+        return recomposed(sparse_amounts(to_density(colours), source.stains, 0.0), source, target)
 
 
 def _dictionary(density: Doubles, codes: Doubles, stains: Doubles) -> Doubles:

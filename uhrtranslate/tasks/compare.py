@@ -10,11 +10,11 @@ from typing import Any
 
 from uhrtranslate.engine import memory_needed
 from uhrtranslate.errors import OptionError, UhrError
+from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
-from uhrtranslate.evaluation.page import candidate, check_free, lead, record, write_files
+from uhrtranslate.evaluation.page import candidate, check_free, lead, write_files
 from uhrtranslate.evaluation.pictures import scenes
-from uhrtranslate.evaluation.pixels import read8
-from uhrtranslate.evaluation.result import Evaluation
+from uhrtranslate.evaluation.result import Evaluation, record
 from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.models import Generator, load_generator

@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.models.architectures import ARCHITECTURES
 from uhrtranslate.models.load import (
     Generator,
     bundled_generators,
@@ -18,6 +17,7 @@ from uhrtranslate.models.load import (
 )
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 _NORMS = {
     "instance": nn.modules.instancenorm._InstanceNorm,
@@ -34,7 +34,7 @@ class ModelDescription:
     Attributes:
         name: bundled name, file name without suffix, class or factory.
         path: the weights file; None if there is none.
-        architecture: family in `models.ARCHITECTURES`, or where the network's code is.
+        architecture: family in `tables.GENERATOR_FAMILIES`, or where the network's code is.
         arguments: keyword arguments that rebuild the network.
         parameters: number of weights.
         norms: number of norm layers by kind; `instance` ones are what a normalizer replaces.
@@ -122,9 +122,9 @@ def convert_model(
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; choose another name or overwrite it")
     generator = load_generator(source if part is None else f"{source}:{part}")
-    if generator.info.architecture not in ARCHITECTURES:
+    if generator.info.architecture not in GENERATOR_FAMILIES:
         raise OptionError(
-            f"{source}: only {', '.join(ARCHITECTURES)} generators can be converted, "
+            f"{source}: only {', '.join(GENERATOR_FAMILIES)} generators can be converted, "
             f"not {generator.info.architecture}"
         )
     given = {"cell": cell, "mpp": mpp, "domains": domains, "description": description}

@@ -1,12 +1,12 @@
 """Blocks of codecs in a profile of an image.
 
-They come at 8 or 16 px, or at any distance near that if the image was resampled since.
+They are 8 or 16 px apart, or any distance near that if the image has been resampled since.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from uhrtranslate.metrics.seams.profiles import Floats
 
 # Distances in px that are searched, how finely, and how many robust standard deviations above the
 # usual one a distance's score must be.

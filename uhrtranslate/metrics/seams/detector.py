@@ -1,20 +1,17 @@
-"""The grid of tiles in an image somebody else has stitched, or none; and how sure that is.
+"""Find the grid of tiles in an image that somebody else has stitched, and how sure that is.
 
-The surprise of every column and row (`seam_profiles`), set against those near it, is added up at
-equal distances, for every distance and every first column. How high the highest of these sums comes
-without any seams is told by the same profiles in shuffled order. Tiles of codecs, whose borders are
-disturbed but do not step, are told from seams by the pixels beyond the border.
+The surprise of every column and row (`profiles`), compared with that of its neighbours, is added up
+at equal distances, for every distance and every first column. How high the highest of these sums
+gets by chance is learned from the same profiles in shuffled order. Tiles of codecs, whose borders
+are disturbed but do not step, are told from seams by the pixels beyond the border.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uhrtranslate.metrics.seams.codec_blocks import block_pattern, find_blocks
-from uhrtranslate.metrics.seams.profiles import NEAR, OWN, Profiles
-
-Floats = NDArray[np.float64]
+from uhrtranslate.metrics.seams.profiles import NEAR, OWN, Floats, Profiles
 
 # px between borders: below, blocks of codecs and texture would be found.
 SHORTEST, LONGEST = 64, 4096

@@ -1,20 +1,15 @@
-"""Whether seams show, without a reference.
+"""Whether seams show at a known grid, from a sample of places: quick, for images just written.
 
-People see a seam as a step of colour between two areas, not as a gradient of one pixel: so the mean
-colours of two strips, one on each side of a border, are compared, and the steps at the borders of
-a grid are set against steps between the same borders.
+People see a seam as a step of colour between two areas, not as a gradient of one pixel. So the mean
+colours of two strips, one on each side of a border, are compared, and steps at the borders are
+compared with steps half-way between them.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-Read = Callable[[int, int, int, int], NDArray[np.uint8]]
+from uhrtranslate.metrics.seams.profiles import SEGMENT, STRIP, Read
 
-# px on each side of a border whose colours are compared, and px along it.
-STRIP = 8
-LENGTH = 64
 # Places looked at along each axis; the ratio of an image without seams then lies within about 0.1
 # of 1. Fewer than the second number tell nothing.
 SAMPLES = 96
@@ -61,7 +56,7 @@ def _steps(
     borders = (width - 1 - half - STRIP) // spacing
     if borders < 1:
         return []
-    length = min(LENGTH, height)
+    length = min(SEGMENT, height)
     steps = []
     for _ in range(min(samples, borders * (height // length))):
         x = spacing * int(random.integers(1, borders + 1))

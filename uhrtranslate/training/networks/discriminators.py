@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from uhrtranslate.models.architecture import make_norm
+from uhrtranslate.models.family import make_norm
 from uhrtranslate.models.resnet import BlurDown
 
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from uhrtranslate.models import ARCHITECTURES, GeneratorInfo
+from uhrtranslate.models import GeneratorInfo
+from uhrtranslate.tables import GENERATOR_FAMILIES
 from uhrtranslate.training.networks.discriminators import PatchDiscriminator
 from uhrtranslate.training.options import DiscriminatorOptions, GeneratorOptions, TrainOptions
 
@@ -33,7 +34,7 @@ def generator_arguments(options: GeneratorOptions) -> dict[str, bool | int | str
 
 def make_generator(options: GeneratorOptions) -> nn.Module:
     """A generator with random weights."""
-    network = ARCHITECTURES[options.architecture].build(**generator_arguments(options))
+    network = GENERATOR_FAMILIES[options.architecture].build(**generator_arguments(options))
     return initialise(network, options.init)
 
 
@@ -58,7 +59,7 @@ def generator_info(options: TrainOptions, direction: str, mpp: float | None) -> 
     return GeneratorInfo(
         architecture=options.generator.architecture,
         arguments=arguments,
-        stride=ARCHITECTURES[options.generator.architecture].stride(arguments),
+        stride=GENERATOR_FAMILIES[options.generator.architecture].stride(arguments),
         cell=options.data.patch,
         mpp=mpp,
         domains=(a, b) if direction == "A2B" else (b, a),

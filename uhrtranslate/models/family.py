@@ -12,11 +12,11 @@ MAX_BLOCKS = 200  # public generators have 6 or 9; a hostile file may name any n
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One family of generators.
+class Family:
+    """One family of generators; each member of `tables.GENERATOR_FAMILIES` is one.
 
     Attributes:
-        name: its name in `ARCHITECTURES`, in native files and in messages.
+        name: its name in that table, in native files and in messages.
         build: makes the network from keyword arguments, with random weights.
         recognise: reads those arguments off the keys and shapes of a state dict; None if the
             state is of another family. It changes nothing and reads no values.

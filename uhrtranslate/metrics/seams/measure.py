@@ -1,14 +1,11 @@
-"""Whether and how far seams show, in few numbers, from the profiles of an image."""
+"""Whether seams show and how much: a few numbers from the profiles of an image."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from uhrtranslate.metrics.seams.detector import SIGNIFICANCE, Grid, find_grid
-from uhrtranslate.metrics.seams.profiles import STRIP, Profiles
-
-Floats = NDArray[np.float64]
+from uhrtranslate.metrics.seams.profiles import STRIP, Floats, Profiles
 
 # A grid that is known needs less proof than one that was searched for.
 KNOWN_SIGNIFICANCE = 0.05
@@ -16,7 +13,7 @@ KNOWN_SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Seams:
-    """Figures of one grid of tiles.
+    """Figures of one grid of tiles; without arguments, those of an image without seams.
 
     Attributes:
         grid: where the borders are, significant or not; None if no grid fits into the image.
@@ -29,17 +26,14 @@ class Seams:
         borders: how many were measured.
     """
 
-    grid: Grid | None
-    period: int | None
-    ratio: float
-    ratio_x: float | None
-    ratio_y: float | None
-    gradient_ratio: float
-    p_value: float
-    borders: int
-
-
-NONE = Seams(None, None, 1.0, None, None, 1.0, 1.0, 0)
+    grid: Grid | None = None
+    period: int | None = None
+    ratio: float = 1.0
+    ratio_x: float | None = None
+    ratio_y: float | None = None
+    gradient_ratio: float = 1.0
+    p_value: float = 1.0
+    borders: int = 0
 
 
 def search_seams(profiles: Profiles, seed: int = 0) -> Seams:
@@ -51,9 +45,9 @@ def search_seams(profiles: Profiles, seed: int = 0) -> Seams:
     """
     grid = find_grid(profiles, seed)
     if grid is None:
-        return NONE
+        return Seams()
     if grid.p_value >= SIGNIFICANCE:
-        return Seams(None, None, 1.0, None, None, 1.0, grid.p_value, 0)
+        return Seams(p_value=grid.p_value)
     return _figures(profiles, grid, grid.period)
 
 
@@ -77,7 +71,7 @@ def measure_seams(profiles: Profiles, period: int, x: int = 0, y: int = 0) -> Se
             total, number = _folded(np.roll(step / value, -first), period)
             sums, counts = sums + total, counts + number
     if not counts[0]:
-        return NONE
+        return Seams()
     offsets = np.divide(sums, counts, where=counts > 0, out=np.zeros(period))
     others = offsets[2 * STRIP : period - 2 * STRIP + 1]
     p_value = (1 + int((others >= offsets[0]).sum())) / (1 + len(others))

@@ -5,9 +5,9 @@ import inspect
 import pytest
 import torch
 
-from uhrtranslate.models import ARCHITECTURES
 from uhrtranslate.models.checkpoint import load_checkpoint
 from uhrtranslate.models.unwrap import recognise
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 from .cases import CASES
 
@@ -20,18 +20,18 @@ def image(arguments, side):
 
 
 def test_every_family_is_tested():
-    assert {family for family, _ in CASES.values()} == set(ARCHITECTURES)
+    assert {family for family, _ in CASES.values()} == set(GENERATOR_FAMILIES)
 
 
 @cases
 def test_hyper_parameters_are_read_off_keys_and_shapes(family, arguments, make):
     state = make(family, **arguments).state_dict()
-    architecture, read = recognise(state)
-    signature = inspect.signature(architecture.build).parameters
+    found, read = recognise(state)
+    signature = inspect.signature(found.build).parameters
     want = {name: arguments.get(name, p.default) for name, p in signature.items()}
     if family == "unet":
         del want["dropout"]  # the one thing that leaves no trace in the keys
-    assert architecture.name == family
+    assert found.name == family
     assert read == want
 
 
@@ -40,7 +40,7 @@ def test_a_saved_generator_gives_equal_outputs(family, arguments, make, tmp_path
     module = make(family, **arguments)
     torch.save(module.state_dict(), tmp_path / "net_G.pth")
     loaded = load_checkpoint(tmp_path / "net_G.pth")
-    stride = loaded.architecture.stride(loaded.arguments)
+    stride = loaded.family.stride(loaded.arguments)
     x = image(arguments, max(64, stride))[..., : max(64, stride)]
     with torch.inference_mode():
         y, want = loaded.module(x), module(x)
@@ -53,7 +53,7 @@ def test_a_saved_generator_gives_equal_outputs(family, arguments, make, tmp_path
 @cases
 def test_exactly_one_family_recognises_a_state(family, arguments, make):
     state = make(family, **arguments).state_dict()
-    assert [a.name for a in ARCHITECTURES.values() if a.recognise(state)] == [family]
+    assert [a.name for a in GENERATOR_FAMILIES.values() if a.recognise(state)] == [family]
 
 
 @cases
@@ -75,9 +75,9 @@ def test_output_has_the_size_of_the_input(family, size, make):
 
 def test_unet_needs_five_halvings():
     with pytest.raises(ValueError, match="at least 5"):
-        ARCHITECTURES["unet"].build(n_downs=4)
+        GENERATOR_FAMILIES["unet"].build(n_downs=4)
 
 
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ValueError, match="'group'"):
-        ARCHITECTURES["resnet"].build(norm="group")
+        GENERATOR_FAMILIES["resnet"].build(norm="group")

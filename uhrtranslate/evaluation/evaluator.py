@@ -1,0 +1,107 @@
+"""Measure one image after the other, with all figures of the table."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from uhrtranslate.evaluation.figures.base import Evaluated, Figure
+from uhrtranslate.evaluation.images import PARTNERS, find_partner, matching_view, opened
+from uhrtranslate.evaluation.options import EvaluateOptions
+from uhrtranslate.evaluation.patches import Populations, Seen, Setup
+from uhrtranslate.evaluation.pixels import sums_of
+from uhrtranslate.evaluation.result import Evaluation, Metrics
+from uhrtranslate.evaluation.seams import evaluate_seams
+from uhrtranslate.io import open_slide
+from uhrtranslate.tables import FIGURES
+
+# Side of the areas whose colours are compared where no grid is known: the cell of most generators.
+CELL = 512
+
+
+class Evaluator:
+    """Measures images; networks and models are read once.
+
+    Args:
+        options: what to measure.
+
+    Raises:
+        UhrError: weights or models cannot be read, or there are no real images.
+    """
+
+    def __init__(self, options: EvaluateOptions) -> None:
+        self.options = options
+        self._setup = Setup(options)
+        self._figures: dict[str, Figure] = {
+            name: figure(self._setup) for name, figure in FIGURES.items()
+        }
+        self._seen: list[Seen] = []
+
+    def evaluate(self, image: Path, root: Path | None = None) -> Evaluation:
+        """Evaluate one image, but for figures of all images together.
+
+        Args:
+            image: path of it.
+            root: the folder below which it was found; partners are looked for likewise.
+
+        Raises:
+            UhrError: it, or one of its partners, cannot be read.
+        """
+        began, o = time.perf_counter(), self.options
+        places = {
+            name: find_partner(getattr(o, name), image, root, results=name == "baseline")
+            for name in PARTNERS
+        }
+        with ExitStack() as stack:
+            view = stack.enter_context(opened(image, o.level, o.mpp, o.region))
+            partners = {
+                name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view)
+                for name, place in places.items()
+                if place is not None
+            }
+            grid = None if o.grid == "auto" else o.grid
+            seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
+            period = grid or seams.period
+            evaluated = Evaluated(view, partners, seams, period or CELL)
+            figures = {
+                name: figure
+                for name, figure in self._figures.items()
+                if partners.keys() >= set(figure.needs)
+            }
+            sums = sums_of(evaluated, figures)
+            metrics = {
+                name: figure.of_image(evaluated, sums.get(name, ()))
+                for name, figure in figures.items()
+            }
+            self._seen.append(Seen(image, places["source"], period))
+            return Evaluation(
+                input=str(image),
+                source=text_of(places["source"]),
+                truth=text_of(places["truth"]),
+                reference=text_of(o.reference),
+                width=view.width,
+                height=view.height,
+                mpp=view.mpp[0] if view.mpp else None,
+                region=o.region,
+                metrics={name: found for name, found in metrics.items() if found},
+                borders=seams.borders,
+                heat=seams.heat,
+                warnings=(),
+                seconds=time.perf_counter() - began,
+            )
+
+    def together(self) -> tuple[Metrics, tuple[str, ...]]:
+        """Figures of all images that were evaluated together, and warnings.
+
+        Raises:
+            UhrError: there is no patch to make them of; says why.
+        """
+        if not self._seen:
+            return {}, ()
+        images = Populations(self._setup, self._seen)
+        metrics = {name: figure.of_all(images) for name, figure in self._figures.items()}
+        return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
+
+
+def text_of(place: Path | None) -> str | None:
+    """A path as JSON has it."""
+    return None if place is None else str(place)

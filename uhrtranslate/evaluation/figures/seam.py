@@ -1,0 +1,40 @@
+"""Whether seams show, and where: needs nothing but the image."""
+
+from uhrtranslate.evaluation.figures.base import Evaluated, Figure, Figures, Sums
+from uhrtranslate.report import Group, Measure
+
+
+class Seam(Figure):
+    """Steps at the borders of tiles; they were measured before, as other figures ask for them."""
+
+    group = Group(
+        "Seams",
+        {
+            "ratio": Measure(
+                "Seam ratio",
+                "one",
+                3,
+                "colour step at tile borders over the step off them",
+                charted=True,
+            ),
+            "p_value": Measure(
+                "p-value", "none", 4, "chance that a grid without seams would score as much"
+            ),
+            "period": Measure("Tile period", "none", 0, "of the grid that was measured", "px"),
+            "gradient_ratio": Measure(
+                "Gradient ratio", "one", 3, "one-pixel gradient at borders over elsewhere: padding"
+            ),
+            "source_ratio": Measure("Source's ratio", "none", 3, "the same figure of the source"),
+            "borders": Measure("Borders measured", "none", 0),
+            "ratio_x": Measure("Seam ratio, vertical borders", "one", 3),
+            "ratio_y": Measure("Seam ratio, horizontal borders", "one", 3),
+            "worst_ratio": Measure("Worst image's seam ratio", "one", 3),
+            "grid": None,
+            "x": None,
+            "y": None,
+        },
+    )
+
+    def of_image(self, image: Evaluated, sums: Sums) -> Figures:
+        """See `Figure`."""
+        return image.seams.figures

@@ -1,0 +1,117 @@
+"""The images that an evaluation compares: which belong together, opened at one size."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from uhrtranslate.errors import InputError
+from uhrtranslate.io import (
+    Missing,
+    Pixels,
+    Slide,
+    SlideView,
+    expand_inputs,
+    open_slide,
+    open_view,
+    resized,
+    result_stem,
+    to_bits,
+)
+from uhrtranslate.options import Region
+
+# What an image can be compared with, each an option of the evaluation.
+Partner = Literal["source", "truth", "baseline"]
+PARTNERS: tuple[Partner, ...] = ("source", "truth", "baseline")
+# Two images that are meant to show the same may differ so much in their aspect.
+_ASPECT = 0.01
+
+
+@contextmanager
+def opened(
+    image: Path, level: int | None, mpp: float | None, region: Region | None = None
+) -> Iterator[SlideView]:
+    """A view of an image.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with open_slide(image) as slide:
+        yield open_view(slide, level, mpp, region)
+
+
+def read8(view: SlideView, x: int, y: int, w: int, h: int) -> Pixels:
+    """Pixels of a view in 8 bits."""
+    return to_bits(view.read(x, y, w, h), view.info.bits)
+
+
+def images_in(place: Path, results: bool = False) -> list[Path]:
+    """All images of a folder, or the one that is named; results of ours only if asked for.
+
+    Raises:
+        InputError: there are none, or one is missing.
+    """
+    found = []
+    for item in expand_inputs([str(place)], results=results):
+        if isinstance(item, Missing):
+            raise item.error
+        found.append(item.path)
+    return found
+
+
+def find_partner(
+    place: Path | None, image: Path, root: Path | None, results: bool = False
+) -> Path | None:
+    """The image that belongs to another one: itself, or that of its name in a folder.
+
+    Names are equal without endings and without what a translation adds to them (`slide.dn.tif` is
+    of `slide.svs`). The same subfolder goes before others.
+
+    Raises:
+        InputError: the folder has none, or several.
+    """
+    if place is None or not place.is_dir():
+        return place
+    stem = result_stem(image.name)
+    of_name = [path for path in images_in(place, results) if result_stem(path.name) == stem]
+    if root is not None and len(of_name) > 1:
+        below = image.relative_to(root).parent
+        of_name = [path for path in of_name if path.parent == place / below] or of_name
+    if len(of_name) != 1:
+        what = "has no image" if not of_name else f"has {len(of_name)} images"
+        raise InputError(
+            f"{place}: {what} named {stem}, to go with {image}; names must be equal but for "
+            "their endings."
+        )
+    return of_name[0]
+
+
+def matching_view(slide: Slide, view: SlideView) -> SlideView:
+    """The part of another image that shows what a view shows, at its size.
+
+    Args:
+        slide: the other image, in whatever resolution.
+        view: of the image that is evaluated.
+
+    Raises:
+        InputError: the two images have different shapes.
+    """
+    other, info = slide.info, view.info
+    across, down = other.width / info.width, other.height / info.height
+    if abs(across / down - 1) > _ASPECT:
+        raise InputError(
+            f"{other.path}: is {other.width} x {other.height} px, which is another shape than the "
+            f"{info.width} x {info.height} px of {info.path}; give images of the same area."
+        )
+    x, y, w, h = view.region
+    left, top = int(x * across), int(y * down)
+    region = (
+        left,
+        top,
+        max(1, min(round(w * across), other.width - left)),
+        max(1, min(round(h * down), other.height - top)),
+    )
+    found = open_view(slide, None, None, region)
+    if (found.width, found.height) == (view.width, view.height):
+        return found
+    return resized(found, view.width, view.height)
