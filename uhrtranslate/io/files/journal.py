@@ -6,7 +6,6 @@ leaves the state before. What it refers to (spilled tiles) must be on the disk b
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.replace import replacing, to_disk
 
 VERSION = 1
 NAME = "state"
@@ -77,8 +77,7 @@ class Journal:
         """
         began = time.monotonic()
         for spill in spills:
-            spill.flush()
-            os.fsync(spill.fileno())
+            to_disk(spill)
         head = {
             "version": VERSION,
             "job": dict(self._job),
@@ -86,14 +85,11 @@ class Journal:
             "height": self._height,
             "arrays": list(arrays),
         }
-        new = self._folder / f"{NAME}.new"
-        with new.open("wb") as file:
+        with replacing(self._folder / NAME) as file:
             file.write(json.dumps(head).encode() + b"\n")
             for array in arrays.values():
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, self._folder / NAME)
+            to_disk(file)
         self._last = time.monotonic()
         self._cost = self._last - began
 
