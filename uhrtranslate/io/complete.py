@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.opening import open_slide
-from uhrtranslate.io.writers.photo import PHOTO_FORMATS
+from uhrtranslate.io.writers.formats import photo_format
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -40,11 +40,9 @@ def check_complete(path: Path) -> Complete:
         InputError: it is not, or it is something else.
     """
     try:
-        if path.suffix.lower() in PHOTO_FORMATS:
+        if photo_format(path):
             return _photo(path)
-        if path.suffix.lower() == ".zarr":
-            return _zarr(path)
-        return _tiff(path)
+        return _zarr(path) if path.is_dir() else _tiff(path)
     except InputError:
         raise
     except Exception as error:  # what readers raise of damaged files is no closed set

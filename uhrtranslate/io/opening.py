@@ -1,14 +1,19 @@
-"""Which reader takes a file."""
+"""Which reader takes a file, and which writer makes one."""
 
 from pathlib import Path
 
-from uhrtranslate.errors import InputError
+from uhrtranslate.errors import InputError, OutputError
+from uhrtranslate.io.files.journal import Job
 from uhrtranslate.io.readers.ome_zarr import ZarrSlide
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.photo import PhotoSlide
 from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
 from uhrtranslate.io.readers.tiff_chain import check_chain
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES, SLIDE_SUFFIXES, photo_format
+from uhrtranslate.io.writers.output_spec import OutputSpec
+from uhrtranslate.io.writers.photo import PhotoWriter
+from uhrtranslate.io.writers.pyramid import PyramidWriter
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
@@ -79,3 +84,36 @@ def _check_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason}).") from error
+
+
+def open_writer(
+    target: Path,
+    spec: OutputSpec,
+    overwrite: bool = False,
+    workers: int = 2,
+    job: Job | None = None,
+    resume: bool = False,
+) -> PyramidWriter | PhotoWriter:
+    """Open the writer that the ending of a target asks for: a slide's, or a photo's.
+
+    Args:
+        target: the file, or folder, to write.
+        spec: everything about it but the pixels.
+        overwrite: replace an existing file.
+        workers: threads that encode a pyramid's tiles.
+        job: what is written, if it can be resumed; see `journal.State`.
+        resume: go on where an unfinished run of the same job was cut off.
+
+    Raises:
+        OutputError: the ending is unknown, the target exists, or the image is too large for it; an
+            unfinished run is in the way, or was another job.
+    """
+    if target.suffix.lower() in SLIDE_SUFFIXES:
+        return PyramidWriter(target, spec, overwrite, workers, job, resume)
+    if photo_format(target):
+        if spec.format:
+            raise OutputError(f"{target}: is the name of a photo, not of {spec.format}")
+        return PhotoWriter(target, spec, overwrite, job, resume)
+    raise OutputError(
+        f"{target}: the ending names no format; use one of {', '.join(OUTPUT_SUFFIXES)}"
+    )

@@ -18,8 +18,8 @@ from PIL import features
 
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
 from uhrtranslate.models import bundled_generators
+from uhrtranslate.tables import COMPRESSIONS
 from uhrtranslate.version import PACKAGES as DECISIVE
 from uhrtranslate.version import versions
 

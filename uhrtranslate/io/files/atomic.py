@@ -20,8 +20,6 @@ from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
-# Outputs that are folders.
-FOLDERS = (".zarr",)
 
 
 class PartialOutput:
@@ -35,6 +33,7 @@ class PartialOutput:
         overwrite: replace an existing target, and what an unfinished run has left.
         job: what is being made, if it can be resumed; see `journal.State`.
         resume: go on with the state that an unfinished run of the same job has left.
+        is_folder: the target is a folder of files, so one in its place may be replaced.
 
     Attributes:
         state: that is gone on with; None for a fresh start. Known inside the block.
@@ -52,7 +51,9 @@ class PartialOutput:
         overwrite: bool = False,
         job: Job | None = None,
         resume: bool = False,
+        is_folder: bool = False,
     ) -> None:
+        self._is_folder = is_folder
         try:
             self.target = target.resolve()
         except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop
@@ -115,7 +116,7 @@ class PartialOutput:
         os.replace(folder, self.target)
 
     def _check_target(self) -> None:
-        if self.target.is_dir() and self.target.suffix.lower() not in FOLDERS:
+        if self.target.is_dir() and not self._is_folder:
             raise OutputError(f"{self.target}: is a folder; name a file inside it")
         if not self._overwrite and os.path.lexists(self.target):
             raise OutputError(
@@ -201,7 +202,7 @@ def discard_state(target: Path) -> None:
         OutputError: another run is writing it again.
     """
     if can_resume(target):
-        with PartialOutput(target, overwrite=True) as output:
+        with PartialOutput(target, overwrite=True, is_folder=target.is_dir()) as output:
             (output.folder / NAME).unlink(missing_ok=True)
 
 

@@ -3,10 +3,9 @@
 import math
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -17,48 +16,18 @@ from uhrtranslate.io.files.disk import human_size, output_errors
 from uhrtranslate.io.files.journal import Job, Journal
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec, pixels_per_cm
+from uhrtranslate.io.writers.formats import photo_format
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.writers.pyramid import check_rectangle
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
 _STRIP = 256  # rows that are read back together
 
 
-@dataclass(frozen=True)
-class PhotoFormat:
-    """What one format can hold.
-
-    Attributes:
-        name: Pillow's name.
-        side: px that width and height may have.
-        exif: bytes that its EXIF block may have.
-        memory: bytes per pixel at the peak, the encoder's included.
-        options: for Pillow's `save`.
-    """
-
-    name: str
-    side: int
-    exif: int
-    memory: int
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-_PNG = PhotoFormat("PNG", 2**31 - 1, 2**31 - 1, 5, {"compress_level": 6})
-_JPEG = PhotoFormat("JPEG", 65_500, 65_533, 5, {"subsampling": "4:2:0"})
-_WEBP = PhotoFormat("WEBP", 16_383, 2**31 - 1, 21, {"method": 4})
-
-PHOTO_FORMATS: dict[str, PhotoFormat] = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": _WEBP,
-}
-
-
 class PhotoWriter:
-    """Writes a PNG, JPEG or WebP file from rectangles in any order; a context manager.
+    """Writes a photo of any format in `PHOTO_FORMATS` from rectangles in any order.
 
-    Leaving the block writes the file and gives it its name; leaving it by an exception leaves
+    A context manager: leaving the block writes the file and gives it its name; an exception leaves
     nothing but, for a job, the state to go on with.
 
     Args:
@@ -85,7 +54,10 @@ class PhotoWriter:
         resume: bool = False,
     ) -> None:
         self._spec = spec
-        self._format = PHOTO_FORMATS[target.suffix.lower()]
+        format = photo_format(target)
+        if format is None:
+            raise OutputError(f"{target}: the ending names no format of photos")
+        self._format = format
         self._output = PartialOutput(target, overwrite, job, resume)
         self._job = job
         self._journal: Journal | None = None

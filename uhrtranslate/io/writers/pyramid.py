@@ -24,25 +24,24 @@ from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import Job, Journal, State
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.formats import FORMATS, format_of
-from uhrtranslate.io.writers.metadata import OutputSpec
-from uhrtranslate.io.writers.tiff import EncodedLevel
+from uhrtranslate.io.writers.base import EncodedLevel
+from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
+from uhrtranslate.io.writers.output_spec import OutputSpec
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
 _IN_FLIGHT = 4
 
 
 class PyramidWriter:
-    """Writes a pyramidal tiled BigTIFF from rectangles in any order; a context manager.
+    """Writes a slide of any format in `FORMATS` from rectangles in any order; a context manager.
 
-    Leaving the block assembles the file and gives it its name; leaving it by an exception leaves
-    nothing but, for a job, the state to go on with. The file's bytes depend on the pixels and the
-    spec alone.
+    Leaving the block assembles the levels and gives the result its name; an exception leaves
+    nothing but, for a job, the state to go on with. The result depends on pixels and spec alone.
 
     Args:
-        target: the file to write.
+        target: the file, or folder, to write.
         spec: everything about it but the pixels.
-        overwrite: replace an existing file.
+        overwrite: replace an existing one.
         workers: threads that encode.
         job: what is written, if it can be resumed; see `journal.State`.
         resume: go on where an unfinished run of the same job was cut off.
@@ -65,22 +64,21 @@ class PyramidWriter:
         resume: bool = False,
     ) -> None:
         self._spec = spec
-        if spec.associated and not FORMATS[format_of(target, spec.format)].holds_associated:
+        self._format = slide_format(target, spec.format)
+        if spec.associated and not self._format.holds_associated:
             raise OutputError(
                 f"{target}: this format has no place for label, macro image and thumbnail; "
-                "leave out --keep-associated, or use --format svs or ome-tiff"
+                f"leave out --keep-associated, or use --format {' or '.join(ASSOCIATING)}"
             )
-        if spec.bits not in FORMATS[format_of(target, spec.format)].bits:
+        if spec.bits not in self._format.bits:
             raise OutputError(
-                f"{target}: this format holds no pixels of {spec.bits} bits; write a .tif, or 8 "
-                "bits"
+                f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
             )
         self._workers = max(1, workers)
-        self._output = PartialOutput(target, overwrite, job, resume)
+        self._output = PartialOutput(target, overwrite, job, resume, self._format.is_folder)
         self._job = job
         self._journal: Journal | None = None
         self.start = 0
-        self._format = FORMATS[format_of(target, spec.format)]
         self._encode = self._format.encoder(spec.compression)
         self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
         self._written = 0  # px
@@ -187,7 +185,7 @@ class PyramidWriter:
             raise OutputError(
                 f"{self._output.target}: {missing:,} pixels never came; nothing was written"
             )
-        path = self._output.folder / f"complete{self._format.suffix}"
+        path = self._output.folder / f"complete{self._format.endings[0]}"
         levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
         self._format.assemble(path, self._spec, levels)
         self._output.publish(path)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.tables import COMPRESSIONS
 from uhrtranslate.version import __version__
 
 SOFTWARE = f"uhrtranslate {__version__}"
@@ -34,7 +34,7 @@ class OutputSpec:
         smallest: the levels of a pyramid end where the longer side is at most this many px.
         exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
             upright already.
-        format: of a slide, a name of `formats.FORMATS`; None: by the output's name.
+        format: of a slide, a name of `FORMATS`; None: by the output's name.
         objective_power: the nominal number at which the largest level looks as it does.
         position: x and y of the left top corner in the source, in px of the largest level.
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
@@ -68,8 +68,11 @@ class OutputSpec:
             raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
         if self.bits not in (8, 16):
             raise OptionError(f"{self.bits} bits: choose 8 or 16")
-        if self.bits == 16 and self.compression == "jpeg":
-            raise OptionError("jpeg holds no 16 bits; choose deflate, lzw, zstd or none")
+        if self.bits not in COMPRESSIONS[self.compression].bits:
+            fit = [name for name, codec in COMPRESSIONS.items() if self.bits in codec.bits]
+            raise OptionError(
+                f"{self.compression} holds no {self.bits} bits; choose one of {', '.join(fit)}"
+            )
         if self.tile < 16 or self.tile % 16:
             raise OptionError(f"TIFF tiles of {self.tile} px: choose a multiple of 16")
         if not (0 < self.width < 2**31 and 0 < self.height < 2**31 and self.smallest > 0):
