@@ -4,46 +4,25 @@ import math
 import struct
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io.files.atomic import PartialOutput
-from uhrtranslate.io.files.disk import human_size, output_errors
-from uhrtranslate.io.files.journal import Job, Journal
+from uhrtranslate.io.files.disk import human_size
+from uhrtranslate.io.files.journal import Job, Journal, State
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import photo_format
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
-from uhrtranslate.io.writers.pyramid import check_rectangle
+from uhrtranslate.io.writers.writer import ImageWriter
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
 _STRIP = 256  # rows that are read back together
 
 
-class PhotoWriter:
-    """Writes a photo of any format in `PHOTO_FORMATS` from rectangles in any order.
-
-    A context manager: leaving the block writes the file and gives it its name; an exception leaves
-    nothing but, for a job, the state to go on with.
-
-    Args:
-        target: the file to write; its ending says the format.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing file.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
-
-    Attributes:
-        start: px from the top that such a run has done; known inside the block.
-
-    Raises:
-        OutputError: the target exists or cannot be written, or the image is too large for it; an
-            unfinished run is in the way, or was another job.
-    """
+class PhotoWriter(ImageWriter):
+    """Writes a photo of any format in `PHOTO_FORMATS`; see `ImageWriter`."""
 
     def __init__(
         self,
@@ -53,61 +32,29 @@ class PhotoWriter:
         job: Job | None = None,
         resume: bool = False,
     ) -> None:
-        self._spec = spec
+        super().__init__(target, spec, overwrite, job, resume)
         format = photo_format(target)
         if format is None:
             raise OutputError(f"{target}: the ending names no format of photos")
-        self._format = format
-        self._output = PartialOutput(target, overwrite, job, resume)
-        self._job = job
-        self._journal: Journal | None = None
-        self.start = 0
-        self._saved = 0  # rows that are on the disk
-        self._stack = ExitStack()
         if spec.bits != 8:
             raise OutputError(
                 f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
             )
+        self._format = format
+        self._saved = 0  # rows that are on the disk
         self._check_size()
-        self._exif = _exif(spec, self._format.exif)
+        self._exif = _exif(spec, format.exif)
 
-    def __enter__(self) -> Self:
+    def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         size = self._spec.width, self._spec.height
-        with ExitStack() as stack, output_errors(self._output.target):
-            folder = stack.enter_context(self._output).folder
-            self._image = Image.new("RGB", size)
-            self._came = np.zeros(size[::-1], bool)
-            if self._job is not None:
-                state = self._output.state
-                self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
-                if state:
-                    self._restore(state.rows)
-                self._journal = Journal(folder, self._job, self._spec.height)
-            self._stack = stack.pop_all()
-        return self
+        self._image = Image.new("RGB", size)
+        self._came = np.zeros(size[::-1], bool)
+        if self._job is not None:
+            self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
+        if state:
+            self._restore(state.rows)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._stack:
-            if kind is None:
-                with output_errors(self._output.target):
-                    self._finish()
-
-    def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take a rectangle of pixels; it is copied.
-
-        Args:
-            x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB; every pixel of the image must come exactly once.
-
-        Raises:
-            ValueError: the rectangle leaves the image, or covers a pixel that came before.
-        """
-        check_rectangle(self._spec, x, y, pixels)
+    def _take(self, x: int, y: int, pixels: Pixels) -> None:
         h, w = pixels.shape[:2]
         came = self._came[y : y + h, x : x + w]
         if came.any():
@@ -115,19 +62,11 @@ class PhotoWriter:
         came[:] = True
         self._image.paste(Image.fromarray(pixels), (x, y))
 
-    def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below: a moment to save the state.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-        """
-        if self._journal is None or not self._journal.due:
-            return
-        with output_errors(self._output.target):
-            rows = self._image.crop((0, self._saved, self._spec.width, y))
-            self._rows.write(rows.tobytes())
-            self._journal.save(y, [self._rows], {})
-            self._saved = y
+    def _save(self, journal: Journal, y: int) -> None:
+        rows = self._image.crop((0, self._saved, self._spec.width, y))
+        self._rows.write(rows.tobytes())
+        journal.save(y, [self._rows], {})
+        self._saved = y
 
     def _restore(self, rows: int) -> None:
         """Take back the rows that a run before has saved."""
@@ -138,15 +77,10 @@ class PhotoWriter:
             )
         self._rows.truncate(3 * self._spec.width * rows)
         self._came[:rows] = True
-        self.start = self._saved = rows
+        self._saved = rows
 
-    def _finish(self) -> None:
-        missing = self._came.size - np.count_nonzero(self._came)
-        if missing:
-            raise OutputError(
-                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
-            )
-        path = self._output.folder / "complete"
+    def _finish(self, folder: Path) -> Path:
+        path = folder / "complete"
         self._image.save(
             path,
             format=self._format.name,
@@ -155,7 +89,7 @@ class PhotoWriter:
             exif=self._exif,
             **self._format.options,
         )
-        self._output.publish(path)
+        return path
 
     def _check_size(self) -> None:
         target, width, height = self._output.target, self._spec.width, self._spec.height

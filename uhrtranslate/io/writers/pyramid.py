@@ -12,46 +12,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
-from uhrtranslate.io.files.atomic import PartialOutput
-from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import Job, Journal, State
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
 from uhrtranslate.io.writers.output_spec import OutputSpec
+from uhrtranslate.io.writers.writer import ImageWriter
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
 _IN_FLIGHT = 4
 
 
-class PyramidWriter:
-    """Writes a slide of any format in `FORMATS` from rectangles in any order; a context manager.
+class PyramidWriter(ImageWriter):
+    """Writes a slide of any format in `FORMATS`; see `ImageWriter`, and `workers` threads encode.
 
-    Leaving the block assembles the levels and gives the result its name; an exception leaves
-    nothing but, for a job, the state to go on with. The result depends on pixels and spec alone.
-
-    Args:
-        target: the file, or folder, to write.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing one.
-        workers: threads that encode.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
-
-    Attributes:
-        start: px from the top that such a run has done; known inside the block.
-
-    Raises:
-        OutputError: the target exists, cannot be written, or is being written by another run; an
-            unfinished run is in the way, or was another job.
+    The result depends on the pixels and the spec alone.
     """
 
     def __init__(
@@ -63,7 +45,6 @@ class PyramidWriter:
         job: Job | None = None,
         resume: bool = False,
     ) -> None:
-        self._spec = spec
         self._format = slide_format(target, spec.format)
         if spec.associated and not self._format.holds_associated:
             raise OutputError(
@@ -74,84 +55,36 @@ class PyramidWriter:
             raise OutputError(
                 f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
             )
+        super().__init__(target, spec, overwrite, job, resume, self._format.is_folder)
         self._workers = max(1, workers)
-        self._output = PartialOutput(target, overwrite, job, resume, self._format.is_folder)
-        self._job = job
-        self._journal: Journal | None = None
-        self.start = 0
         self._encode = self._format.encoder(spec.compression)
         self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
-        self._written = 0  # px
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
+    def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         spec = self._spec
-        with ExitStack() as stack, output_errors(self._output.target):
-            folder = stack.enter_context(self._output).folder
-            state = self._output.state
-            self._levels = []
-            for number, (width, height) in enumerate(
-                pyramid_sizes(spec.width, spec.height, spec.smallest)
-            ):
-                level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
-                self._levels.append(level)
-                stack.callback(level.close)
-                level.open(None if state is None else _arrays_of(number, state))
-            if state:
-                self.start = state.rows
-                self._written = state.rows * spec.width
-            if self._job is not None:
-                self._journal = Journal(folder, self._job, spec.height)
-            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
-            stack.callback(self._pool.shutdown, cancel_futures=True)
-            self._stack = stack.pop_all()
-        return self
+        self._levels = []
+        sizes = pyramid_sizes(spec.width, spec.height, spec.smallest)
+        for number, (width, height) in enumerate(sizes):
+            level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
+            self._levels.append(level)
+            stack.callback(level.close)
+            level.open(None if state is None else _arrays_of(number, state))
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
+        stack.callback(self._pool.shutdown, cancel_futures=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._stack:
-            if kind is None:
-                with output_errors(self._output.target, self._missing_bytes):
-                    self._finish()
+    def _take(self, x: int, y: int, pixels: Pixels) -> None:
+        for row, col, tile in self._levels[0].add(x, y, pixels):
+            self._submit(0, row, col, tile)
 
-    def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take a rectangle of pixels; it is copied.
-
-        Args:
-            x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-            ValueError: the rectangle leaves the image, or covers a pixel that came before.
-        """
-        check_rectangle(self._spec, x, y, pixels)
-        with output_errors(self._output.target, self._missing_bytes):
-            for row, col, tile in self._levels[0].add(x, y, pixels):
-                self._submit(0, row, col, tile)
-        self._written += pixels.shape[0] * pixels.shape[1]
-
-    def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below: a moment to save the state.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-        """
-        if self._journal is None or not self._journal.due:
-            return
-        with output_errors(self._output.target, self._missing_bytes):
-            while self._pending:
-                self._collect()
-            arrays = {
-                f"{number}/{name}": array
-                for number, level in enumerate(self._levels)
-                for name, array in level.arrays().items()
-            }
-            self._journal.save(y, (level.spill for level in self._levels), arrays)
+    def _save(self, journal: Journal, y: int) -> None:
+        while self._pending:
+            self._collect()
+        arrays = {
+            f"{number}/{name}": array
+            for number, level in enumerate(self._levels)
+            for name, array in level.arrays().items()
+        }
+        journal.save(y, (level.spill for level in self._levels), arrays)
 
     def _submit(self, number: int, row: int, col: int, tile: Pixels) -> None:
         while len(self._pending) >= _IN_FLIGHT * self._workers:
@@ -177,18 +110,18 @@ class PyramidWriter:
         for full in above.add(x, y, inside):
             self._submit(number + 1, *full)
 
-    def _finish(self) -> None:
+    def _finish(self, folder: Path) -> Path:
         while self._pending:
             self._collect()
-        missing = self._spec.width * self._spec.height - self._written
-        if missing or not all(level.complete for level in self._levels):
+        if not all(level.complete for level in self._levels):
             raise OutputError(
-                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
+                f"{self._output.target}: the run before has left it without some tiles; use "
+                "--overwrite without --resume to start afresh"
             )
-        path = self._output.folder / f"complete{self._format.endings[0]}"
+        path = folder / f"complete{self._format.endings[0]}"
         levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
         self._format.assemble(path, self._spec, levels)
-        self._output.publish(path)
+        return path
 
     def _missing_bytes(self) -> int:
         """What the disk lacks, from the size so far: every tile is spilled, then copied."""
@@ -196,23 +129,6 @@ class PyramidWriter:
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
         return int(2 * spilled / share) - used
-
-
-def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: Pixels) -> None:
-    """Refuse pixels that are no RGB rectangle inside the image.
-
-    Raises:
-        ValueError: they are not.
-    """
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
-        raise ValueError(
-            f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
-        )
-    h, w = pixels.shape[:2]
-    if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
-        raise ValueError(
-            f"{w} x {h} px at ({x}, {y}) do not lie in an image of {spec.width} x {spec.height} px"
-        )
 
 
 def halve(pixels: Pixels) -> Pixels:
