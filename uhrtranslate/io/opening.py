@@ -14,6 +14,7 @@ from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES, SLIDE_SUFFIXES, pho
 from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.photo import PhotoWriter
 from uhrtranslate.io.writers.pyramid import PyramidWriter
+from uhrtranslate.io.writers.writer import ImageWriter
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
@@ -93,27 +94,17 @@ def open_writer(
     workers: int = 2,
     job: Job | None = None,
     resume: bool = False,
-) -> PyramidWriter | PhotoWriter:
-    """Open the writer that the ending of a target asks for: a slide's, or a photo's.
+) -> ImageWriter:
+    """Open the writer of slides or photos, by the ending of the target.
 
-    Args:
-        target: the file, or folder, to write.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing file.
-        workers: threads that encode a pyramid's tiles.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
-
-    Raises:
-        OutputError: the ending is unknown, the target exists, or the image is too large for it; an
-            unfinished run is in the way, or was another job.
+    The arguments and errors are those of `ImageWriter`; an unknown ending is an OutputError, too.
     """
     if target.suffix.lower() in SLIDE_SUFFIXES:
         return PyramidWriter(target, spec, overwrite, workers, job, resume)
     if photo_format(target):
         if spec.format:
             raise OutputError(f"{target}: is the name of a photo, not of {spec.format}")
-        return PhotoWriter(target, spec, overwrite, job, resume)
+        return PhotoWriter(target, spec, overwrite, workers, job, resume)
     raise OutputError(
         f"{target}: the ending names no format; use one of {', '.join(OUTPUT_SUFFIXES)}"
     )

@@ -1,7 +1,7 @@
-"""Pyramids that say of themselves what Aperio's do, so that readers report the objective's power.
+"""Pyramids in the layout of Aperio's SVS, for programs that read nothing else.
 
-For programs that take nothing else: every tiled page is a level, the second page is the thumbnail,
-label and macro image come last, and each page describes itself.
+Every tiled page is a level, the second page is the thumbnail, label and macro image come last, and
+each page describes itself, with the objective's power.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pyramids as OME-TIFF: levels below the first page, all that is known in OME-XML.
+"""Pyramids as OME-TIFF: smaller levels below the first page, metadata as OME-XML.
 
 For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016-06.
 """
@@ -25,7 +25,7 @@ def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
 
 
 def ome_xml(spec: OutputSpec) -> str:
-    """The OME-XML of an output, valid by the schema; it says nothing of patients or machines."""
+    """The OME-XML of an output, valid by the schema; it names no patients or machines."""
     ElementTree.register_namespace("", _SCHEMA)
     ElementTree.register_namespace("xsi", _XSI)
     root = ElementTree.Element(
@@ -49,7 +49,7 @@ def _image(
     height: int,
     spec: OutputSpec | None,
 ) -> None:
-    """One image; spec is that of the slide, None for associated images."""
+    """Add one image; spec is None for associated images."""
 
     def child(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
         return ElementTree.SubElement(parent, f"{{{_SCHEMA}}}{tag}", attributes)

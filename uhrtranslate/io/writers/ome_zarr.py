@@ -20,7 +20,7 @@ _ZSTD_LEVEL = 3
 
 
 def encode_chunk(compression: str) -> Encode:
-    """What encodes a tile [tile, tile, 3] as a chunk [3, tile, tile].
+    """The encoder of a tile [tile, tile, 3] as a chunk [3, tile, tile].
 
     Raises:
         MissingExtraError: zarr, needed at the end, is not installed.

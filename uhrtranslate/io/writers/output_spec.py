@@ -1,4 +1,4 @@
-"""What an output says about itself: size, resolution, colour profile, how it was made."""
+"""The facts of an output: size, resolution, colour profile, how it was made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,11 +32,11 @@ class OutputSpec:
         bits: of the pixels, 8 or 16; JPEG, WebP and Aperio's layout hold 8.
         tile: side of the TIFF tiles in px; a multiple of 16.
         smallest: the levels of a pyramid end where the longer side is at most this many px.
-        exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
-            upright already.
+        exif: EXIF block of the input, for photos; its orientation is dropped, as the pixels are
+            upright.
         format: of a slide, a name of `FORMATS`; None: by the output's name.
-        objective_power: the nominal number at which the largest level looks as it does.
-        position: x and y of the left top corner in the source, in px of the largest level.
+        objective_power: nominal magnification of the largest level.
+        position: x and y of the top left corner in the source, in px of the largest level.
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
     """
 
@@ -106,5 +106,5 @@ class OutputSpec:
 
 
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
-    """The resolution of a level, along x and y; what TIFF and EXIF call X- and YResolution."""
+    """X- and YResolution of a level, as TIFF and EXIF call them."""
     return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])

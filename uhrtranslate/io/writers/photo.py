@@ -1,4 +1,4 @@
-"""Ordinary photos as outputs: held in memory, written at the end."""
+"""Photos as outputs: held in memory, written at the end."""
 
 import math
 import struct
@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import human_size
-from uhrtranslate.io.files.journal import Job, Journal, State
+from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import photo_format
@@ -24,31 +24,35 @@ _STRIP = 256  # rows that are read back together
 class PhotoWriter(ImageWriter):
     """Writes a photo of any format in `PHOTO_FORMATS`; see `ImageWriter`."""
 
-    def __init__(
-        self,
-        target: Path,
-        spec: OutputSpec,
-        overwrite: bool = False,
-        job: Job | None = None,
-        resume: bool = False,
-    ) -> None:
-        super().__init__(target, spec, overwrite, job, resume)
-        format = photo_format(target)
+    def _choose_format(self, target: Path) -> bool:
+        spec, format = self._spec, photo_format(target)
         if format is None:
             raise OutputError(f"{target}: the ending names no format of photos")
         if spec.bits != 8:
             raise OutputError(
                 f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
             )
+        if max(spec.width, spec.height) > format.side:
+            raise OutputError(
+                f"{target}: {format.name} holds at most {format.side:,} px a side and the image "
+                f"has {spec.width:,} x {spec.height:,}; write a .tif instead"
+            )
+        needed, available = spec.width * spec.height * format.memory, available_memory()
+        if available is not None and needed > available:
+            raise OutputError(
+                f"{target}: an image of {spec.width:,} x {spec.height:,} px needs "
+                f"{human_size(needed)} of memory and {human_size(available)} are free; write a "
+                ".tif instead"
+            )
         self._format = format
-        self._saved = 0  # rows that are on the disk
-        self._check_size()
         self._exif = _exif(spec, format.exif)
+        return False
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         size = self._spec.width, self._spec.height
         self._image = Image.new("RGB", size)
         self._came = np.zeros(size[::-1], bool)
+        self._saved = 0  # rows that are on the disk
         if self._job is not None:
             self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
         if state:
@@ -69,7 +73,7 @@ class PhotoWriter(ImageWriter):
         self._saved = y
 
     def _restore(self, rows: int) -> None:
-        """Take back the rows that a run before has saved."""
+        """Read the rows that the run before has saved."""
         for y in range(0, rows, _STRIP):
             size = self._spec.width, min(_STRIP, rows - y)
             self._image.paste(
@@ -91,27 +95,13 @@ class PhotoWriter(ImageWriter):
         )
         return path
 
-    def _check_size(self) -> None:
-        target, width, height = self._output.target, self._spec.width, self._spec.height
-        if max(width, height) > self._format.side:
-            raise OutputError(
-                f"{target}: {self._format.name} holds at most {self._format.side:,} px a side and "
-                f"the image has {width:,} x {height:,}; write a .tif instead"
-            )
-        needed, available = width * height * self._format.memory, available_memory()
-        if available is not None and needed > available:
-            raise OutputError(
-                f"{target}: an image of {width:,} x {height:,} px needs {human_size(needed)} of "
-                f"memory and {human_size(available)} are free; write a .tif instead"
-            )
-
 
 def _exif(spec: OutputSpec, limit: int) -> bytes:
-    """The EXIF block: the input's if it is sound and not too long, and what we know better."""
+    """The EXIF block: the input's, if it is valid and fits, and our own facts."""
     try:
         block = _exif_with(spec, spec.exif)
     except (SyntaxError, struct.error, ValueError, TypeError, LookupError, OSError):
-        block = b""  # what Pillow raises for blocks that cameras and editors have damaged
+        block = b""  # all that Pillow raises for damaged blocks
     return block if 0 < len(block) <= limit else _exif_with(spec, None)
 
 
@@ -119,7 +109,7 @@ def _exif_with(spec: OutputSpec, block: bytes | None) -> bytes:
     exif = Image.Exif()
     if block:
         exif.load(block)
-    # The pixels are upright already, and their number is the image's own affair.
+    # The pixels are upright already, and the file's header has their number.
     for tag in (ExifTags.Base.Orientation, ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
         exif.pop(tag, None)
     exif[ExifTags.Base.Software] = SOFTWARE

@@ -1,8 +1,8 @@
-"""Pyramids written from a stream of pixels, in memory that does not grow with the image's height.
+"""Pyramids from a stream of pixels, in memory that does not grow with the image's height.
 
-A TIFF tile leaves memory when its last pixel arrives: it is encoded and appended to its level's
-spill file, and its half-sized copy becomes a quarter of a tile one level up, and so on. What stays
-are the tiles that are not full yet; for an image written from top to bottom, one row per level.
+When the last pixel of a tile arrives, the tile is encoded and appended to its level's spill file,
+and its half-sized copy becomes a quarter of a tile one level up, and so on. Only tiles that are not
+full yet stay in memory: one row per level if the image comes from top to bottom.
 """
 
 import os
@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
-from uhrtranslate.io.files.journal import Job, Journal, State
+from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
-from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.writer import ImageWriter
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
@@ -31,20 +30,13 @@ _IN_FLIGHT = 4
 
 
 class PyramidWriter(ImageWriter):
-    """Writes a slide of any format in `FORMATS`; see `ImageWriter`, and `workers` threads encode.
+    """Writes a slide of any format in `FORMATS`; see `ImageWriter`.
 
     The result depends on the pixels and the spec alone.
     """
 
-    def __init__(
-        self,
-        target: Path,
-        spec: OutputSpec,
-        overwrite: bool = False,
-        workers: int = 2,
-        job: Job | None = None,
-        resume: bool = False,
-    ) -> None:
+    def _choose_format(self, target: Path) -> bool:
+        spec = self._spec
         self._format = slide_format(target, spec.format)
         if spec.associated and not self._format.holds_associated:
             raise OutputError(
@@ -55,14 +47,13 @@ class PyramidWriter(ImageWriter):
             raise OutputError(
                 f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
             )
-        super().__init__(target, spec, overwrite, job, resume, self._format.is_folder)
-        self._workers = max(1, workers)
         self._encode = self._format.encoder(spec.compression)
-        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
+        return self._format.is_folder
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         spec = self._spec
         self._levels = []
+        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
         sizes = pyramid_sizes(spec.width, spec.height, spec.smallest)
         for number, (width, height) in enumerate(sizes):
             level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
@@ -94,11 +85,11 @@ class PyramidWriter(ImageWriter):
         self._pending.append((number, row, col, future))
 
     def _encode_and_halve(self, tile: Pixels, last: bool) -> tuple[bytes, Pixels | None]:
-        """The work of the threads: arrays in, arrays out."""
+        """What the threads do."""
         return self._encode(tile, self._spec.quality), None if last else halve(tile)
 
     def _collect(self) -> None:
-        """Take the oldest result: keep its bytes, pass its half up."""
+        """Take the oldest result: keep its bytes, pass its half to the next level."""
         number, row, col, future = self._pending.popleft()
         encoded, half = future.result()
         self._levels[number].keep(row, col, encoded)
@@ -124,7 +115,7 @@ class PyramidWriter(ImageWriter):
         return path
 
     def _missing_bytes(self) -> int:
-        """What the disk lacks, from the size so far: every tile is spilled, then copied."""
+        """What a full disk lacks, from the size so far: every tile is spilled, then copied."""
         spilled = sum(level.size for level in self._levels)
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
@@ -132,7 +123,7 @@ class PyramidWriter(ImageWriter):
 
 
 def halve(pixels: Pixels) -> Pixels:
-    """Average squares of 2 x 2 pixels, .5 rounded up; sides must be even."""
+    """Average squares of 2 x 2 pixels, rounding .5 up; sides must be even."""
     half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
     wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
     rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
@@ -150,7 +141,7 @@ class _OpenTile:
 
     Attributes:
         pixels: [tile, tile, 3].
-        came: which pixels have come, [h, w], of those inside the image.
+        came: which pixels inside the image have come, [h, w].
         missing: how many have not.
     """
 
@@ -160,7 +151,7 @@ class _OpenTile:
 
 
 def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
-    """What a state holds of one level."""
+    """The part of a state that belongs to one level."""
     prefix = f"{number}/"
     return {
         name.removeprefix(prefix): array
@@ -170,7 +161,7 @@ def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
 
 
 class _Level:
-    """One level of the pyramid: the tiles that are not full yet, and the spill of those that are.
+    """One level of the pyramid: tiles that are not full yet, and a spill file of those that are.
 
     Args:
         path: the spill file, for `open`.
@@ -194,10 +185,10 @@ class _Level:
         self._path = path
 
     def open(self, arrays: Mapping[str, NDArray[Any]] | None) -> None:
-        """Open the spill: a new one, or where another run has left it.
+        """Open the spill: a new one, or that of a run to go on from.
 
         Args:
-            arrays: as `arrays` gave them, of a level of the same size; None for a new one.
+            arrays: as `arrays` of that run returned them; None for a new spill.
 
         Raises:
             OutputError: the spill is shorter than it was.
@@ -224,7 +215,7 @@ class _Level:
                 self._open[row, col] = _OpenTile(tile, came, h * w - int(np.count_nonzero(came)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All but the spill: where tiles lie in it, and the pixels of those that are not full."""
+        """All but the spill: where tiles are in it, and the tiles that are not full."""
         arrays: dict[str, NDArray[Any]] = {"index": self._index}
         for (row, col), tile in self._open.items():
             arrays[f"came/{row}/{col}"] = np.packbits(tile.came, axis=1)
@@ -236,9 +227,9 @@ class _Level:
         return bool((self._index[..., 0] >= 0).all())
 
     def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
-        """Copy a rectangle into the tiles it touches; yield row, col and pixels of those now full.
+        """Copy a rectangle into its tiles; yield row, col and pixels of those now full.
 
-        The tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
+        Tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
         """
         size = self._tile
         h, w = pixels.shape[:2]
@@ -249,7 +240,7 @@ class _Level:
                     yield row, col, full
 
     def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
-        """Copy into one tile what falls into it; `x, y` are relative to the tile."""
+        """Copy the part that falls into one tile; `x, y` are relative to the tile."""
         size = self._tile
         h, w = self._inside(row, col)
         top, left = max(y, 0), max(x, 0)

@@ -1,6 +1,7 @@
-"""How a TIFF tile is encoded; every one of these is read by OpenSlide, QuPath and libvips.
+"""How TIFF tiles are encoded.
 
-(WebP, JPEG XL and JPEG 2000 are not: OpenSlide's generic TIFF driver refuses them.)
+OpenSlide, QuPath and libvips read all of these. WebP, JPEG XL and JPEG 2000 are left out, as
+OpenSlide's generic TIFF driver refuses them.
 """
 
 from dataclasses import dataclass

@@ -23,9 +23,9 @@ class ImageWriter:
         target: the file, or folder, to write; its ending says the format.
         spec: everything about it but the pixels.
         overwrite: replace an existing one.
+        workers: threads that encode the tiles of a slide.
         job: what is written, if it can be resumed; see `journal.State`.
         resume: go on where an unfinished run of the same job was cut off.
-        is_folder: the target is a folder of files.
 
     Attributes:
         start: px from the top that such a run has done; known inside the block.
@@ -40,11 +40,13 @@ class ImageWriter:
         target: Path,
         spec: OutputSpec,
         overwrite: bool = False,
+        workers: int = 2,
         job: Job | None = None,
         resume: bool = False,
-        is_folder: bool = False,
     ) -> None:
         self._spec = spec
+        self._workers = max(1, workers)
+        is_folder = self._choose_format(target)
         self._output = PartialOutput(target, overwrite, job, resume, is_folder)
         self._job = job
         self._journal: Journal | None = None
@@ -117,6 +119,14 @@ class ImageWriter:
         if self._journal is not None and self._journal.due:
             with output_errors(self._output.target, self._missing_bytes):
                 self._save(self._journal, y)
+
+    def _choose_format(self, target: Path) -> bool:
+        """Choose the format by the name, and check that it can hold the image.
+
+        Returns:
+            Whether the target is a folder of files.
+        """
+        raise NotImplementedError
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         """Make ready, from the state of the run before if there is one; `stack` cleans up."""
