@@ -70,7 +70,7 @@ class Pixels:
 
 
 def write_uhrt(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
-    from uhrtranslate.io.writers.metadata import OutputSpec
+    from uhrtranslate.io.writers.output_spec import OutputSpec
     from uhrtranslate.io.writers.pyramid import PyramidWriter
 
     spec = OutputSpec(

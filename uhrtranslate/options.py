@@ -7,22 +7,24 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.tables import NORMALIZERS, STAIN_METHODS
+from uhrtranslate.tables import COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS
 
 if TYPE_CHECKING:
     Norm: TypeAlias = str
     StainMethod: TypeAlias = str
+    Format: TypeAlias = str
+    Compression: TypeAlias = str
 else:
     Norm = Literal[tuple(NORMALIZERS)]
     # Two networks beside the methods: one that knows its own target, and any generator.
     StainMethod = Literal[(*STAIN_METHODS, "stainnet", "model")]
+    Format = Literal[tuple(FORMATS)]
+    Compression = Literal[tuple(COMPRESSIONS)]
 Pad = Literal["context", "reflect"]
 KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]
 StatsPrecision = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
-Compression = Literal["jpeg", "deflate", "lzw", "zstd", "none"]
-Format = Literal["tiff", "ome-tiff", "svs", "ome-zarr"]
 Colour = tuple[int, int, int]
 
 
@@ -207,10 +209,14 @@ class EnhanceOptions(ImageOptions):
 
     @model_validator(mode="after")
     def _sixteen_bits_fit(self) -> Self:
-        if self.bits == 16 and self.compression == "jpeg":
-            raise ValueError("jpeg holds 8 bits; choose the compression deflate, lzw or zstd")
-        if self.bits == 16 and self.format == "svs":
-            raise ValueError("svs holds 8 bits; choose the format tiff, ome-tiff or ome-zarr")
+        if self.bits != 8:  # which all of them hold: the formats are loaded late
+            for kind, name, table in (
+                ("compression", self.compression, COMPRESSIONS),
+                ("format", self.format, FORMATS),
+            ):
+                if name is not None and self.bits not in table[name].bits:
+                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
+                    raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
         return self
 
 

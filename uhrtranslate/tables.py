@@ -74,3 +74,30 @@ FIGURES: Table[Any] = Table(
         "run": "evaluation.figures.cost:Cost",
     }
 )
+# How slides are written: `--format`. The first one is the default.
+FORMATS: Table[Any] = Table(
+    {
+        "tiff": "io.writers.tiff:TIFF",
+        "ome-tiff": "io.writers.ome_tiff:OME_TIFF",
+        "svs": "io.writers.aperio:APERIO",
+        "ome-zarr": "io.writers.ome_zarr:OME_ZARR",
+    }
+)
+# How the tiles of a slide are encoded: `--compression`.
+COMPRESSIONS: Table[Any] = Table(
+    {
+        "jpeg": "io.writers.tiff_codecs:JPEG",
+        "deflate": "io.writers.tiff_codecs:DEFLATE",
+        "lzw": "io.writers.tiff_codecs:LZW",
+        "zstd": "io.writers.tiff_codecs:ZSTD",
+        "none": "io.writers.tiff_codecs:NONE",
+    }
+)
+# How photos are written: by the ending of the output.
+PHOTO_FORMATS: Table[Any] = Table(
+    {
+        "png": "io.writers.photo_formats:PNG",
+        "jpeg": "io.writers.photo_formats:JPEG",
+        "webp": "io.writers.photo_formats:WEBP",
+    }
+)

@@ -65,7 +65,7 @@ def arm(point, count):
                 die()
             replace(source, target)
 
-        journal.os.replace = replace
+        os.replace = replace
     elif point == "published":  # the result is there, and the folder too
 
         def remove(output, remove=atomic.PartialOutput._remove):

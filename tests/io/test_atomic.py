@@ -64,8 +64,8 @@ def test_ctrl_c_during_the_last_copy_leaves_nothing(tmp_path, monkeypatch):
         path.write_bytes(b"half a file")
         raise KeyboardInterrupt
 
-    format = dataclasses.replace(pyramid.FORMATS["tiff"], assemble=interrupted)
-    monkeypatch.setitem(pyramid.FORMATS, "tiff", format)
+    format = dataclasses.replace(tiff.TIFF, assemble=interrupted)
+    monkeypatch.setattr(pyramid, "slide_format", lambda *_: format)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "a.tif")
     assert names(tmp_path) == []
@@ -139,7 +139,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, p
     if place == "spill":
         monkeypatch.setattr(pyramid._Level, "keep", full)
     elif place == "copy":
-        monkeypatch.setattr(tiff.tifffile.TiffWriter, "write", full)
+        monkeypatch.setattr(tifffile.TiffWriter, "write", full)
     elif place == "encoder":
         monkeypatch.setattr(pyramid, "halve", full)
     else:

@@ -15,9 +15,9 @@ from PIL import ImageCms
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io import OutputSpec, PhotoWriter, PyramidWriter, open_writer
-from uhrtranslate.io.writers.metadata import SOFTWARE
+from uhrtranslate.io.writers.output_spec import SOFTWARE
 from uhrtranslate.io.writers.pyramid import halve
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.tables import COMPRESSIONS
 
 LOSSLESS = [name for name in COMPRESSIONS if name != "jpeg"]
 

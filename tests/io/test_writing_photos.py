@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import OutputSpec, PhotoWriter
-from uhrtranslate.io.writers.metadata import SOFTWARE
+from uhrtranslate.io.writers.output_spec import SOFTWARE
 
 NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp"]
 

@@ -11,8 +11,8 @@ from typing import Any
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
 from uhrtranslate.evaluation.result import Evaluation, record
-from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
 from uhrtranslate.report.measures import flatten
 from uhrtranslate.tables import FIGURES
@@ -183,20 +183,17 @@ def write_files(
     Raises:
         OutputError: they cannot be written.
     """
+    files = {
+        f"{stem}.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+        f"{stem}.csv": _csv(records),
+        PAGE: render(page, {name: figure.group for name, figure in FIGURES.items()}),
+    }
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / f"{stem}.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / f"{stem}.csv", _csv(records))
-    groups = {name: figure.group for name, figure in FIGURES.items()}
-    _write(folder / PAGE, render(page, groups))
+    for name, text in files.items():
+        with output_errors(folder / name):
+            replace_file(folder / name, text)
     return folder / PAGE
-
-
-def _write(path: Path, text: str) -> None:
-    with PartialOutput(path, overwrite=True) as partial, output_errors(path):
-        file = partial.folder / path.name
-        file.write_text(text, encoding="utf-8", errors="replace")
-        partial.publish(file)
 
 
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:

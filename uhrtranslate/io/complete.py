@@ -1,4 +1,4 @@
-"""Whether an output is whole, by reading it: names and sizes say nothing of a broken copy."""
+"""Whether an output is complete. It is read, as a broken copy has the right name and size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.opening import open_slide
-from uhrtranslate.io.writers.photo import PHOTO_FORMATS
+from uhrtranslate.io.writers.formats import photo_format
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -21,7 +21,7 @@ class Complete:
 
     Attributes:
         width, height: of its largest level in px.
-        description: what it says of how it was made; empty if it says nothing.
+        description: how it was made, as stored in the file; may be empty.
     """
 
     width: int
@@ -30,24 +30,22 @@ class Complete:
 
 
 def check_complete(path: Path) -> Complete:
-    """Check that an image of a format that uhrt writes is whole.
+    """Check that an output of uhrt is complete.
 
-    Of a TIFF, every tile of every level must lie in the file; those of JPEG must begin and end as
-    such, of the others the first and the last of each level are decoded. The smallest level is
-    decoded, and all of a photo.
+    A photo is decoded as a whole. In a TIFF every tile must lie inside the file; JPEG tiles must
+    have their start and end markers; the first and last tile of each level and the whole smallest
+    level are decoded.
 
     Raises:
-        InputError: it is not, or it is something else.
+        InputError: it is incomplete, or not an image.
     """
     try:
-        if path.suffix.lower() in PHOTO_FORMATS:
+        if photo_format(path):
             return _photo(path)
-        if path.suffix.lower() == ".zarr":
-            return _zarr(path)
-        return _tiff(path)
+        return _zarr(path) if path.is_dir() else _tiff(path)
     except InputError:
         raise
-    except Exception as error:  # what readers raise of damaged files is no closed set
+    except Exception as error:  # damaged files make readers raise anything
         raise InputError(f"{path}: is not complete ({error}); make it again.") from error
 
 
@@ -89,7 +87,7 @@ def _tiff(path: Path) -> Complete:
 
 
 def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    """All pages, those below others included."""
+    """All pages, and those stored below them."""
     for page in tiff.pages:
         for one in (page, *(page.pages or ())):
             yield one.aspage()

@@ -1,14 +1,20 @@
-"""Which reader takes a file."""
+"""Which reader takes a file, and which writer makes one."""
 
 from pathlib import Path
 
-from uhrtranslate.errors import InputError
+from uhrtranslate.errors import InputError, OutputError
+from uhrtranslate.io.files.journal import Job
 from uhrtranslate.io.readers.ome_zarr import ZarrSlide
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.photo import PhotoSlide
 from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
 from uhrtranslate.io.readers.tiff_directories import check_directories
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES, SLIDE_SUFFIXES, photo_format
+from uhrtranslate.io.writers.output_spec import OutputSpec
+from uhrtranslate.io.writers.photo import PhotoWriter
+from uhrtranslate.io.writers.pyramid import PyramidWriter
+from uhrtranslate.io.writers.writer import ImageWriter
 
 # The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
 NEVER_PHOTOS = (".mrxs",)
@@ -80,3 +86,26 @@ def _check_file(path: Path, sparse: bool) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read ({reason}).") from error
+
+
+def open_writer(
+    target: Path,
+    spec: OutputSpec,
+    overwrite: bool = False,
+    workers: int = 2,
+    job: Job | None = None,
+    resume: bool = False,
+) -> ImageWriter:
+    """Open the writer of slides or photos, by the ending of the target.
+
+    The arguments and errors are those of `ImageWriter`; an unknown ending is an OutputError, too.
+    """
+    if target.suffix.lower() in SLIDE_SUFFIXES:
+        return PyramidWriter(target, spec, overwrite, workers, job, resume)
+    if photo_format(target):
+        if spec.format:
+            raise OutputError(f"{target}: is the name of a photo, not of {spec.format}")
+        return PhotoWriter(target, spec, overwrite, workers, job, resume)
+    raise OutputError(
+        f"{target}: the ending names no format; use one of {', '.join(OUTPUT_SUFFIXES)}"
+    )

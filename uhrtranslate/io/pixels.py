@@ -1,11 +1,11 @@
-"""What readers do to pixels: everything becomes opaque RGB of 8 bits, or of 16 if asked for."""
+"""Conversions that readers share: all images become opaque RGB with 8 or 16 bits."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# uint8; uint16 of slides that were opened for it.
+# uint8, or uint16 for slides that were opened with 16 bits.
 Pixels = NDArray[np.unsignedinteger[Any]]
 WHITE = (255, 255, 255)
 # Samples that are converted together.
@@ -16,8 +16,8 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> P
     """Lay pixels over a background colour.
 
     Args:
-        rgb: [h, w, 3] uint8 or uint16, not multiplied with alpha.
-        alpha: [h, w], of the same type; its largest value is opaque.
+        rgb: [h, w, 3] uint8 or uint16, not premultiplied.
+        alpha: [h, w] of the same type; the largest value is opaque.
         background: RGB of 8 bits.
 
     Returns:
@@ -35,10 +35,10 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> P
 
 
 def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
-    """Scale unsigned pixels: the range of the type, not of the image, becomes the wanted range.
+    """Scale unsigned pixels from one bit depth to another, rounding to the nearest value.
 
-    Rounded to the nearest, so 8-bit values that were widened come back unchanged. Data of fewer
-    bits in a wider type (12 in 16) stays as dark as it is stored.
+    8-bit values that were widened come back unchanged. 12-bit data stored in 16 bits stays as dark
+    as it is stored: the image's own range does not matter.
 
     Args:
         pixels: of any shape.
@@ -61,7 +61,7 @@ def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
 
 
 def rgb_profile(profile: bytes | None) -> bytes | None:
-    """The ICC profile if it describes RGB: what is read is RGB, whatever the file holds."""
+    """The ICC profile if it describes RGB, which is what readers give; else None."""
     # ICC.1:2010, 7.2.6: the data colour space is at byte 16 of the header, 'acsp' at byte 36.
     if profile and profile[16:20] == b"RGB " and profile[36:40] == b"acsp":
         return profile

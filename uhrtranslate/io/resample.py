@@ -1,7 +1,7 @@
-"""Slides at sizes that none of their levels has: antialiased, in bounded memory.
+"""Slides at sizes between their levels: antialiased, in bounded memory.
 
-Pixels are computed in fixed blocks of the result, so a pixel's value never depends on how the
-result is cut into reads. Strong reductions first average whole boxes of pixels.
+The result is computed in fixed blocks, so no pixel depends on how the result is read. Strong
+reductions first average whole boxes of pixels.
 """
 
 import math
@@ -19,10 +19,10 @@ from uhrtranslate.io.slide import Slide
 
 BLOCK = 512
 CACHE_BYTES = 64 << 20
-# Side of what is read at once before boxes are averaged.
+# Side in px of what is read at once to average boxes.
 PIECE = 2048
-# The filter still reduces by this much after boxes were averaged: Pillow's documentation finds
-# 3 (`reducing_gap`) indistinguishable from filtering alone.
+# After averaging, the filter still reduces by this much. Pillow's documentation finds 3
+# (`reducing_gap`) indistinguishable from filtering alone.
 GAP = 4
 # As sharp as bicubic when reducing, without ringing; its support is one pixel of the result.
 FILTER = Image.Resampling.HAMMING
@@ -31,7 +31,7 @@ SUPPORT = 1.0
 
 @dataclass(frozen=True)
 class Resampled:
-    """Part of a level at another size; call it with x, y, w, h inside the result.
+    """Part of a level at another size. Call it with x, y, w, h inside the result.
 
     Attributes:
         slide: where pixels come from.
@@ -73,7 +73,7 @@ class Resampled:
         )
 
     def _averaged(self, across: "_Span", down: "_Span") -> Pixels:
-        """Pixels below a block and its surroundings, boxes of them averaged."""
+        """What is read for a block and its surroundings, with boxes averaged."""
         kx, ky = across.factor, down.factor
         size = self.slide.info.levels[self.level]
         if kx == ky == 1:
@@ -93,7 +93,7 @@ class Resampled:
 
 
 def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Change an image; one of 16 bits as three of floats, which is all that Pillow has for it."""
+    """Change an image. With 16 bits, as three float images: Pillow has no 16-bit RGB."""
     if pixels.dtype == np.uint8:
         return np.asarray(change(Image.fromarray(pixels)))
     planes = [

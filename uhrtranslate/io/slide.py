@@ -1,7 +1,7 @@
 """What a slide is: levels of RGB pixels with metadata, whatever the file.
 
-Whole-slide files, plain TIFFs, photos and computed images fulfil the same contract, so that no
-caller needs to know which of them it reads.
+Whole-slide files, plain TIFFs, photos and computed images share one protocol, so callers need not
+know which of them they read.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ class Level:
 
     Attributes:
         width, height: in px.
-        downsample: how much smaller than level 0, at least 1.
+        downsample: factor by which it is smaller than level 0, at least 1.
     """
 
     width: int
@@ -31,7 +31,7 @@ class Level:
 
 @dataclass(frozen=True)
 class SlideInfo:
-    """What is known of a slide without reading its pixels.
+    """What is known about a slide before any pixels are read.
 
     Attributes:
         path: as it was opened.
@@ -40,12 +40,12 @@ class SlideInfo:
         levels: level 0, the largest, first.
         mpp: micrometres per pixel of level 0, x and y.
         objective_power: the objective's nominal number; informative only.
-        icc_profile: of RGB; a profile of another colour space is left out.
-        background: RGB behind transparent and missing parts.
+        icc_profile: RGB profile; profiles of other colour spaces are left out.
+        background: RGB of transparent and missing parts.
         properties: as the file names them.
         associated: names of associated images.
-        exif: EXIF block of a photo, its orientation included, which has been applied to the pixels.
-        bits: of the pixels that reads give, 8 or 16.
+        exif: EXIF block of a photo. Its orientation has been applied to the pixels already.
+        bits: bits per sample that reads return, 8 or 16.
     """
 
     path: str
@@ -75,39 +75,35 @@ class SlideInfo:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels that reads give."""
+        """Type of the pixels that reads return."""
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
     @property
     def background_pixel(self) -> Pixels:
-        """The background in the range of the pixels, [3]."""
+        """The background as one pixel, [3] of `dtype`."""
         return to_bits(np.array(self.background, np.uint8), 8, self.bits)
 
     @property
     def is_photo(self) -> bool:
-        """Whether this is an ordinary picture, held in memory as a whole."""
+        """Whether this is a photo, which is held in memory as a whole."""
         return self.reader == "photo"
 
 
 class Slide(Protocol):
-    """An image with levels. Reading is safe from several threads.
-
-    Attributes:
-        info: what is known of it.
-    """
+    """An image with levels. Reading is safe from several threads."""
 
     info: SlideInfo
 
     def tile_size(self, level: int) -> tuple[int, int]:
-        """Width and height in px in which a level is stored: aligned reads are fastest."""
+        """Width and height in px of the tiles a level is stored in; aligned reads are fastest."""
         ...
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
         """Read a rectangle.
 
         Args:
-            x, y: first pixel, in pixels of `level` (not of level 0, as in OpenSlide); the
-                rectangle may reach outside, where the background is given.
+            x, y: first pixel, in pixels of `level` (not of level 0, as in OpenSlide). Parts outside
+                the level are filled with the background.
             w, h: size in pixels of `level`, at least 1.
             level: 0 is the largest.
 
@@ -131,7 +127,7 @@ class Slide(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the file back; nothing can be read afterwards."""
+        """Close the file; nothing can be read afterwards."""
         ...
 
     def __enter__(self) -> Self:
@@ -158,19 +154,19 @@ def read_padded(
     level: int,
     inside: Callable[[int, int, int, int], Pixels],
 ) -> Pixels:
-    """Read a rectangle that may reach outside its level; readers build `Slide.read` on it.
+    """Read a rectangle that may reach outside its level, for `Slide.read` of all readers.
 
     Args:
         info: of the slide.
         box: x, y, w, h in pixels of the level.
         level: 0 is the largest.
-        inside: reads x, y, w, h that lie inside.
+        inside: reads x, y, w, h inside the level.
 
     Returns:
-        RGB, [h, w, 3], background outside the level.
+        RGB, [h, w, 3], with background outside the level.
 
     Raises:
-        ValueError: an empty rectangle, or no such level.
+        ValueError: the rectangle is empty, or there is no such level.
     """
     x, y, w, h = box
     if w < 1 or h < 1:
@@ -191,4 +187,4 @@ def read_padded(
 
 
 class NotForThisReaderError(Exception):
-    """A reader does not take a file; another one may. Its text says why, in a few words."""
+    """A reader cannot read a file that another one may. Its text says why, in a few words."""

@@ -1,4 +1,4 @@
-"""Small images of large ones, in bounded memory."""
+"""Small pictures of slides, computed in bounded memory."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Slide
 from uhrtranslate.io.view import SlideView, open_view, resized
 
-# Side of what is read at once for the bilinear thumbnail.
+# Side in px of what is read at once for the bilinear thumbnail.
 PIECE = 2048
 # OpenCV's weights for 8-bit images are whole numbers of 1 / 2**11.
 WEIGHT = 1 << 11
@@ -17,7 +17,7 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
     """An antialiased thumbnail of a view, from the coarsest level that suffices.
 
     Args:
-        view: of which the region is shown.
+        view: what is shown.
         width, height: in px, at least 1.
 
     Returns:
@@ -28,11 +28,11 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
 
 
 def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
-    """A small view of a whole slide, antialiased and never enlarged.
+    """A thumbnail of a whole slide, antialiased and never enlarged.
 
     Args:
-        slide: of which level 0 is shown.
-        max_side: larger side in px, at least 1.
+        slide: what is shown.
+        max_side: longer side in px, at least 1.
 
     Returns:
         RGB, [h, w, 3] uint8.
@@ -44,9 +44,9 @@ def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
 
 
 def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
-    """A thumbnail of a view without antialiasing, as cv2.resize makes it with INTER_LINEAR.
+    """A thumbnail of a view without antialiasing, as cv2.resize with INTER_LINEAR makes it.
 
-    The public code of KIN and DN makes its thumbnails so; networks get what they were given there.
+    The public code of KIN and DN makes its thumbnails this way.
 
     Args:
         view: whose own pixels are sampled.
@@ -74,7 +74,7 @@ def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
 
 
 def _samples(size: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """For each pixel the one before its centre in the source, and the next one's weight."""
+    """For each pixel, the source pixel before its centre and the weight of the one after."""
     position = ((np.arange(size) + 0.5) * (source / size) - 0.5).astype(np.float32)
     first = np.floor(position).astype(np.intp)
     weight = np.rint((position - first) * np.float32(WEIGHT)).astype(np.int64)
@@ -104,7 +104,7 @@ def _interpolate(
         taken = pixels[lines]
         return taken[:, columns] * (WEIGHT - u) + taken[:, right] * u
 
-    # The products are cut off in two places, as OpenCV does it in 16-bit registers.
+    # Two shifts, not one: OpenCV truncates like this to stay within 16-bit registers.
     upper = ((along_x(rows) >> 4) * (WEIGHT - v)) >> 16
     lower = ((along_x(below) >> 4) * v) >> 16
     return ((upper + lower + 2) >> 2).astype(np.uint8)

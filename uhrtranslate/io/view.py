@@ -1,4 +1,4 @@
-"""What is translated: a slide, or a region of it, at one resolution."""
+"""What an engine works on: a slide, or a region of it, at one resolution."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,24 +19,23 @@ from uhrtranslate.io.slide import Slide, SlideInfo
 
 Region = tuple[int, int, int, int]
 
-# Rows that are streamed together: enough to be worth a read, few enough to fit in memory at any
-# width.
+# Rows that are read together: enough to be efficient, few enough for memory at any width.
 MIN_STRIP = 256
 MAX_STRIP = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class SlideView:
-    """A region of a slide at one resolution: the engine's source.
+    """A region of a slide at one resolution.
 
     Attributes:
-        slide: where it comes from.
-        level: that is read.
+        slide: where pixels come from.
+        level: the level that is read.
         region: x, y, w, h in level-0 px.
         width, height: of the view in px.
         mpp: micrometres per pixel of the view, x and y.
-        strip_height: rows that are best read together.
-        pixels: reads x, y, w, h inside the view.
+        strip_height: rows to read together for speed.
+        pixels: reads x, y, w, h inside the view; used by `read`.
     """
 
     slide: Slide
@@ -50,18 +49,18 @@ class SlideView:
 
     @property
     def info(self) -> SlideInfo:
-        """What is known of the slide."""
+        """The facts of the slide."""
         return self.slide.info
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the pixels: that of the slide's."""
+        """Type of the pixels, as of the slide."""
         return self.info.dtype
 
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
         """Read a rectangle of the view; safe from several threads.
 
-        A pixel's value does not depend on the rectangle with which it is read.
+        A pixel has the same value in whatever rectangle it is read.
 
         Args:
             x, y, w, h: in px of the view, inside it.
@@ -84,18 +83,18 @@ def open_view(
     mpp: float | None = None,
     region: Region | None = None,
 ) -> SlideView:
-    """Choose what of a slide is translated.
+    """Choose a region and a resolution of a slide.
 
     Args:
-        slide: stays open as long as the view is used.
-        level: to read; None for 0.
-        mpp: micrometres per pixel, for both axes. A level within one percent of it is taken as it
-            is; else the nearest finer level is resampled.
+        slide: must stay open while the view is used.
+        level: the level to read; None for 0.
+        mpp: micrometres per pixel of both axes. A level within one percent of it is used as it is;
+            otherwise the next finer level is resampled.
         region: x, y, w, h in level-0 px, inside the image; None for all of it.
 
     Raises:
-        OptionError: no such level; the region is not inside the image; both level and mpp are
-            given; the slide states no mpp, or is coarser than the mpp asked for.
+        OptionError: there is no such level; the region is not inside the image; both level and mpp
+            are given; the slide has no mpp, or is coarser than the mpp asked for.
     """
     box = _checked(slide.info, region)
     if mpp is None:
@@ -109,7 +108,7 @@ def resized(view: SlideView, width: int, height: int) -> SlideView:
     """The same region at another size, antialiased, from the coarsest level that suffices.
 
     Args:
-        view: of which the region is taken; its own resolution does not matter.
+        view: its region is taken; its resolution does not matter.
         width, height: in px, at least 1.
     """
     info = view.info
@@ -163,7 +162,7 @@ def _level_view(slide: Slide, level: int, region: Region) -> SlideView:
 
 
 def _strip_height(tile_height: int) -> int:
-    """A multiple of the tile height, but where tiles are as high as the image."""
+    """A multiple of the tile height, except where tiles are as high as the image."""
     strip = -(-MIN_STRIP // tile_height) * tile_height
     return strip if strip <= MAX_STRIP else MIN_STRIP
 
@@ -171,12 +170,12 @@ def _strip_height(tile_height: int) -> int:
 def _mpp_view(slide: Slide, mpp: float, region: Region) -> SlideView:
     info = slide.info
     if info.mpp is None:
-        raise OptionError(f"{info.path}: does not say its mpp; choose the resolution by level.")
+        raise OptionError(f"{info.path}: does not say its mpp; choose a level instead.")
     level = level_for_mpp(info.mpp, [level.downsample for level in info.levels], mpp)
     if level is None:
         raise OptionError(
             f"mpp {mpp:g} is finer than {info.path}, whose level 0 has {max(info.mpp):.4g}; "
-            f"ask for that or more, as pixels are not invented."
+            "choose that or more."
         )
     view = _level_view(slide, level, region)
     if view.mpp is not None and same_mpp(view.mpp, mpp):
@@ -200,7 +199,7 @@ def _resampled(slide: Slide, level: int, region: Region, width: int, height: int
 def _exact_span(
     start: float, size: float, downsample: float, limit: int, whole: int
 ) -> tuple[float, float]:
-    """A span of level-0 px in px of a level; all of the image is all of the level."""
+    """A span of level-0 px in px of a level; the whole image is exactly the whole level."""
     first = min(start / downsample, limit - 1)
     end = limit if start + size == whole else min((start + size) / downsample, limit)
     return first, max(end - first, 1e-3)

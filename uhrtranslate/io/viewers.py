@@ -1,7 +1,7 @@
-"""What other programs make of a file: by opening it with them where they are, else by their rules.
+"""What other programs see in a file.
 
-The rules were measured with OpenSlide 4.0.1, Bio-Formats 7.3.1 and libvips 8.18 on files of every
-layout that uhrt writes (docs/outputs.md).
+OpenSlide and tifffile are asked. Others are judged by rules that were measured with Bio-Formats
+7.3.1 and libvips 8.18 on files of every layout that uhrt writes (docs/outputs.md).
 """
 
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from pathlib import Path
 import openslide
 import tifffile
 
-# Of TIFF, as OpenSlide's generic driver reads them; of the others it says nothing and refuses.
+# Compressions of TIFF that OpenSlide's generic driver reads; it refuses others without a reason.
 OPENSLIDE_COMPRESSIONS = {"JPEG", "ADOBE_DEFLATE", "DEFLATE", "LZW", "ZSTD", "NONE"}
-# Given as zeros, without an error, by the libvips in pyvips' binary wheel.
+# The libvips in pyvips' binary wheel reads these as zeros, without an error.
 LIBVIPS_BLIND = {"ZSTD", "JPEG2000", "JPEGXL", "APERIO_JP2000_RGB", "APERIO_JP2000_YCBC"}
 
 
 @dataclass(frozen=True)
 class Viewer:
-    """What a program sees of a file.
+    """What a program sees in a file.
 
     Attributes:
         name: of the program, or family of programs.
         levels: how many it sees; 0 if it refuses the file.
         mpp: micrometres per pixel that it reports.
-        note: what it leaves out, or why it refuses; empty if it sees all.
-        tried: whether it was asked, rather than judged by its rules.
+        note: what it misses, or why it refuses; empty if it sees everything.
+        tried: whether the program was asked, not just its rules.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Layout:
 
     Attributes:
         levels: width and height of each in px.
-        compression: of the largest, by tifffile's names.
-        tiled: whether the largest level is.
+        compression: of the largest level, by tifffile's names.
+        tiled: whether the largest level is tiled.
         main, below: levels in the main chain, and below its first page.
-        ome, aperio: whether it describes itself as such.
+        ome, aperio: whether it describes itself as such a file.
         mpp: of the largest level.
-        big: a BigTIFF.
+        big: whether it is a BigTIFF.
     """
 
     levels: tuple[tuple[int, int], ...]
@@ -61,7 +61,7 @@ class Layout:
 
 
 def viewers_of_tiff(path: Path, layout: Layout) -> list[Viewer]:
-    """What programs see of a TIFF."""
+    """What programs see in a TIFF."""
     return [
         _openslide(path),
         _tifffile(path, layout),
@@ -71,7 +71,7 @@ def viewers_of_tiff(path: Path, layout: Layout) -> list[Viewer]:
 
 
 def viewers_of_zarr(levels: int, mpp: tuple[float, float] | None) -> list[Viewer]:
-    """What programs see of an OME-Zarr image."""
+    """What programs see in an OME-Zarr image."""
     return [
         Viewer("OpenSlide", 0, None, "does not read OME-Zarr", False),
         Viewer("napari, QuPath 0.5+, Bio-Formats with OMEZarrReader", levels, mpp, "", False),
@@ -80,7 +80,7 @@ def viewers_of_zarr(levels: int, mpp: tuple[float, float] | None) -> list[Viewer
 
 
 def viewers_of_photo() -> list[Viewer]:
-    """What programs see of a photo."""
+    """What programs see in a photo."""
     photo = "a photo: one level, no tiles, so the whole of it is decoded at once"
     return [
         Viewer("OpenSlide", 0, None, "does not read photos", False),
@@ -92,8 +92,8 @@ def layout_of(tiff: tifffile.TiffFile, mpp: tuple[float, float] | None) -> Layou
     """The layout of an open TIFF.
 
     Args:
-        tiff: open.
-        mpp: as our own reader finds it.
+        tiff: an open file.
+        mpp: as our own reader reports it.
     """
     first = tiff.pages.first
     below = [page.aspage() for page in first.pages or ()]

@@ -1,4 +1,4 @@
-"""A slide that computes its pixels: images of any size for tests and benches, without a file."""
+"""Slides without a file, whose pixels are computed: any size, for tests and benchmarks."""
 
 from collections.abc import Callable
 
@@ -15,10 +15,10 @@ class VirtualSlide(Slide):
 
     Args:
         width, height: of level 0 in px.
-        pixels: computes x, y, w, h (level-0 px, inside) as [h, w, 3] uint8; called from several
-            threads.
+        pixels: computes x, y, w, h (level-0 px, inside the image) as [h, w, 3] uint8; must be
+            thread-safe.
         mpp: micrometres per pixel of level 0.
-        levels: number of levels, each half as large as the one before.
+        levels: how many; each is half as large as the one before.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class VirtualSlide(Slide):
         self._pixels = pixels
 
     def tile_size(self, level: int) -> tuple[int, int]:
-        """Any size will do; one that is usual."""
+        """A usual size; any would do."""
         return 256, 256
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
-        """See `Slide.read`; a higher level computes all level-0 pixels below the rectangle."""
+        """See `Slide.read`; higher levels are computed from all level-0 pixels below them."""
 
         def inside(x: int, y: int, w: int, h: int) -> Pixels:
             factor = 2**level
@@ -63,4 +63,4 @@ class VirtualSlide(Slide):
         raise no_such_image(self.info, name)
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Nothing is open."""

@@ -5,14 +5,13 @@ those repositories is the plain state dict, as their `latest_net_G.pth` is.
 """
 
 import io
-import os
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.replace import replace_file
 
 
 def save_public(path: Path, module: nn.Module) -> None:
@@ -32,24 +31,12 @@ def save_public(path: Path, module: nn.Module) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name, and rename it when it is on the disk.
+    """Write a checkpoint whole or not at all.
 
     Raises:
         OutputError: it cannot be written; an existing one is as it was.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        replace_file(path, content)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp gives 0o600, which others could not read
-        os.replace(name, path)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
-        raise

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.io import OUTPUT_SUFFIXES, Found
+from uhrtranslate.io import FOLDER_SUFFIXES, OUTPUT_SUFFIXES, Found
 
 
 def is_one_output(output: Path) -> bool:
     """Whether a path names a single output, not the folder of several."""
     suffix = output.suffix.lower()
-    return suffix == ".zarr" or (suffix in OUTPUT_SUFFIXES and not output.is_dir())
+    return suffix in FOLDER_SUFFIXES or (suffix in OUTPUT_SUFFIXES and not output.is_dir())
 
 
 def plan_outputs(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.engine import GeneratorTransform
 from uhrtranslate.geometry import Tile, TilePlan, reflect
-from uhrtranslate.io import SlideView, bytes_per_pixel, can_resume, open_slide, open_view
+from uhrtranslate.io import SlideView, can_resume, open_slide, open_view, output_bytes_per_pixel
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import TranslatePlan
 from uhrtranslate.runs.masks import make_masking
@@ -36,7 +36,7 @@ class Probe:
             masking = make_masking(view, plan.grid, options.mask, options.background)
             tiles = [tile for band in plan.bands() for tile in masking.cut(plan, *band)[0]]
             cells = sum(sum(masking.kept(row, plan.grid)) for row in range(plan.grid.rows))
-            share = bytes_per_pixel(result, target, options.compression, options.quality)
+            share = output_bytes_per_pixel(result, target, options.compression, options.quality)
             return TranslatePlan(
                 input=str(path),
                 output=str(target),

@@ -2,21 +2,17 @@
 
 import dataclasses
 import json
-import os
-import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import ImageOptions
+from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.events import TranslateResult
-from uhrtranslate.version import __version__
+from uhrtranslate.version import versions
 
 NAME = "uhrt-run.json"
-# Of what a result may depend on.
-PACKAGES = ("torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs")
 
 
 class RunRecord:
@@ -35,11 +31,7 @@ class RunRecord:
         self._content: dict[str, Any] = {
             "started": _now(),
             "finished": None,
-            "versions": {
-                "uhrt": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in PACKAGES},
-            },
+            "versions": versions(),
             "inputs": [],
         }
         with output_errors(self._path):
@@ -62,13 +54,8 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
-        new = self._path.with_name(f".{NAME}.{os.getpid()}")
         with output_errors(self._path):
-            try:
-                new.write_text(json.dumps(self._content, indent=1, ensure_ascii=False) + "\n")
-                os.replace(new, self._path)
-            finally:
-                new.unlink(missing_ok=True)
+            replace_file(self._path, json.dumps(self._content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _now() -> str:

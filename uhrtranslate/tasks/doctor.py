@@ -6,7 +6,6 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,14 +18,12 @@ from PIL import features
 
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
 from uhrtranslate.models import bundled_generators
-from uhrtranslate.version import __version__
+from uhrtranslate.tables import COMPRESSIONS
+from uhrtranslate.version import PACKAGES as DECISIVE
+from uhrtranslate.version import versions
 
-PACKAGES = (
-    "torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs", "pillow",
-    "scikit-image", "safetensors", "pydantic", "typer",
-)  # fmt: skip
+PACKAGES = (*DECISIVE, "pillow", "scikit-image", "safetensors", "pydantic", "typer")
 # Package to import, extra that brings it, what for.
 EXTRAS = (("zarr", "zarr", "--format ome-zarr"),)
 
@@ -73,21 +70,15 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Look at everything that translations need."""
-    problems = []
-    versions = {
-        "uhrt": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-    }
-    for name in PACKAGES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            problems.append(
-                f"{name} is not installed; run: pip install --force-reinstall uhrtranslate"
-            )
-    versions["openslide library"] = openslide.__library_version__
-    versions["jpeg library"] = imagecodecs.jpeg8_version()
+    found = versions(PACKAGES)
+    problems = [
+        f"{name} is not installed; run: pip install --force-reinstall uhrtranslate"
+        for name in PACKAGES
+        if name not in found
+    ]
+    found["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"
+    found["openslide library"] = openslide.__library_version__
+    found["jpeg library"] = imagecodecs.jpeg8_version()
     codecs = {name: _works(name) for name in COMPRESSIONS}
     codecs |= {name: bool(features.check(name)) for name in ("webp", "jpg_2000", "littlecms2")}
     for name, works in codecs.items():
@@ -99,7 +90,7 @@ def diagnose() -> Diagnosis:
         if not _has(module)
     ]
     return Diagnosis(
-        versions=versions,
+        versions=found,
         devices=tuple(_devices()),
         codecs=codecs,
         generators=tuple(bundled_generators()),

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from uhrtranslate.errors import InputError, OutputError
 from uhrtranslate.io import Pixels, SlideView, open_slide, open_view, slide_thumbnail
 from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.replace import replace_file, replacing
 from uhrtranslate.tissue import detect_tissue
 from uhrtranslate.training.data.patches import partners_by_name
 from uhrtranslate.training.data.pictures import find_pictures, same_size, window_share
@@ -122,7 +122,9 @@ def cut_tiles(
         kept = sum(row["file"].startswith("B/") is False for row in made)
         results.append(TilesResult(str(path), str(output), kept, skipped))
         on_result(results[-1])
-    _write(output / MANIFEST, _as_csv(rows))
+    with output_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+        replace_file(output / MANIFEST, _as_csv(rows))
     return results
 
 
@@ -186,26 +188,16 @@ def _row(
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
-def _as_csv(rows: list[dict[str, str]]) -> bytes:
+def _as_csv(rows: list[dict[str, str]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue()
 
 
 def _write_png(path: Path, pixels: Pixels) -> None:
-    content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(content, format="PNG", compress_level=3)
-    _write(path, content.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(f".{path.name}.uhrt-partial")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            new.write_bytes(content)
-            os.replace(new, path)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(path) as file:
+            Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=3)

@@ -1,1 +1,1 @@
-"""Files as such: whole or not at all, locked, resumed, fingerprinted; nothing of images."""
+"""Files, whatever is in them: complete outputs, locks, resuming, fingerprints, finding inputs."""

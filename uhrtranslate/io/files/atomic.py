@@ -1,9 +1,8 @@
-"""Outputs that appear whole or not at all, and runs that go on where one was cut off.
+"""Outputs that appear complete or not at all, and runs that can be resumed.
 
-Everything on the way to a target lies in a folder beside it, `<target name>.uhrt-partial`, so that
-the finished file only has to be renamed. A lock file in the folder, which the system releases
-however the process ends, tells a run that is alive from one that died. Where a run has saved its
-state there (see `journal`), the folder outlives it.
+An output is made in a folder beside it, `<target name>.uhrt-partial`, and renamed at the end. The
+folder has a lock file, which the system releases however a process ends: so a live run is told from
+a dead one. If a run has saved its state there (see `journal`), the folder outlives it.
 """
 
 import os
@@ -20,24 +19,23 @@ from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
-# Outputs that are folders.
-FOLDERS = (".zarr",)
 
 
 class PartialOutput:
-    """A target in the making: a locked folder beside it, from which `publish` moves one file.
+    """An unfinished output: a locked folder beside the target, from which `publish` moves one file.
 
-    As a context manager it makes the folder, and removes it at the end; but if the block ends by an
-    exception, a folder with a saved state stays.
+    A context manager that makes the folder and removes it at the end. After an exception, a folder
+    with a saved state stays.
 
     Args:
-        target: the final name. A symbolic link is followed: the file it names is what is replaced.
+        target: the final name. A symbolic link is followed, and the file it points to replaced.
         overwrite: replace an existing target, and what an unfinished run has left.
         job: what is being made, if it can be resumed; see `journal.State`.
-        resume: go on with the state that an unfinished run of the same job has left.
+        resume: go on from the state that an unfinished run of the same job has left.
+        is_folder: the target is a folder of files, so one in its place may be replaced.
 
     Attributes:
-        state: that is gone on with; None for a fresh start. Known inside the block.
+        state: the state to go on from; None for a fresh start. Set inside the block.
 
     Raises:
         OutputError: the target exists, or is a folder; an unfinished run is in the way, or was
@@ -52,7 +50,9 @@ class PartialOutput:
         overwrite: bool = False,
         job: Job | None = None,
         resume: bool = False,
+        is_folder: bool = False,
     ) -> None:
+        self._is_folder = is_folder
         try:
             self.target = target.resolve()
         except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop
@@ -90,7 +90,7 @@ class PartialOutput:
             self._leave()
 
     def publish(self, file: Path) -> None:
-        """Give a finished file or folder in ours its final name, once its bytes are on the disk.
+        """Give a finished file or folder its final name, once its bytes are on the disk.
 
         Raises:
             OutputError: the target has appeared since the start, or cannot be replaced.
@@ -108,14 +108,14 @@ class PartialOutput:
                 _sync_folder(self.target.parent)
 
     def _replace_folder(self, folder: Path) -> None:
-        """Give a finished folder its name; one that is in the way goes into ours, to be removed."""
+        """Give a finished folder its name; an old one is moved into our folder, to be removed."""
         self._check_target()
         if self.target.exists():
             os.replace(self.target, self.folder / "replaced")
         os.replace(folder, self.target)
 
     def _check_target(self) -> None:
-        if self.target.is_dir() and self.target.suffix.lower() not in FOLDERS:
+        if self.target.is_dir() and not self._is_folder:
             raise OutputError(f"{self.target}: is a folder; name a file inside it")
         if not self._overwrite and os.path.lexists(self.target):
             raise OutputError(
@@ -123,7 +123,7 @@ class PartialOutput:
             )
 
     def _found_state(self) -> State | None:
-        """What an unfinished run has left, if it is to be gone on with."""
+        """The state of an unfinished run, if this run goes on from it."""
         if self._overwrite and not self._resume:
             return None
         state = load_state(self.folder)
@@ -138,7 +138,7 @@ class PartialOutput:
         return state
 
     def _lock(self) -> None:
-        """Make the folder and hold its lock; where another process does, it is alive."""
+        """Make the folder and lock it; if another process holds the lock, that run is alive."""
         path = self.folder / LOCK
         while True:
             if self.folder.is_symlink():
@@ -176,7 +176,7 @@ class PartialOutput:
             os.close(self._descriptor)
 
     def _remove(self) -> None:
-        """Remove the folder; the lock goes last, so that nobody takes a full one for a dead one."""
+        """Remove the folder. The lock goes last: until then no other run may touch the folder."""
         with suppress(OSError):
             self._empty()
         if sys.platform == "win32":  # an open file cannot be removed there
@@ -195,18 +195,18 @@ def can_resume(target: Path) -> bool:
 
 
 def discard_state(target: Path) -> None:
-    """Remove what is left beside a finished target by a run that died at its very end.
+    """Remove what a run that died at its very end has left beside its finished target.
 
     Raises:
         OutputError: another run is writing it again.
     """
     if can_resume(target):
-        with PartialOutput(target, overwrite=True) as output:
+        with PartialOutput(target, overwrite=True, is_folder=target.is_dir()) as output:
             (output.folder / NAME).unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put a rename on the disk; some network file systems cannot, and need not."""
+    """Force a rename to the disk; some network file systems cannot do this, nor need it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

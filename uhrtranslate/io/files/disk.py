@@ -1,4 +1,4 @@
-"""What the disk has left, and its refusals in words."""
+"""Disks: free space, and their errors as sentences."""
 
 import errno
 import shutil
@@ -13,7 +13,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def free_bytes(path: Path) -> int:
-    """Bytes free where `path` lies or would lie: on the disk of its nearest existing parent."""
+    """Free bytes on the disk where `path` is or would be."""
     path = path.absolute()
     while not path.exists() and path != path.parent:
         path = path.parent
@@ -21,7 +21,7 @@ def free_bytes(path: Path) -> int:
 
 
 def human_size(size: float) -> str:
-    """A number of bytes for people: `3.4 GB`."""
+    """A number of bytes as people write it: `3.4 GB`."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -34,8 +34,8 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
     """Turn an OSError in the block into one sentence about the target.
 
     Args:
-        target: the output that the user asked for; what fails may be a file on the way to it.
-        needed: bytes missing on a full disk, as far as known; asked only when the disk is full.
+        target: the output that the user asked for, even if a temporary file is what failed.
+        needed: gives the missing bytes, as far as known; called only when the disk is full.
 
     Raises:
         OutputError: instead of any OSError.

@@ -1,12 +1,11 @@
-"""What an unfinished output needs to go on: saved now and then, whole or not at all.
+"""The saved state from which an unfinished output can be resumed.
 
-One file, `state`, in the folder of the output in the making: a line of JSON, then numpy arrays. It
-is written under another name, forced to the disk and renamed, so that a run that dies in the middle
-leaves the state before. What it refers to (spilled tiles) must be on the disk before it.
+It is one file, `state`, in the partial output's folder: a line of JSON, then numpy arrays. Spilled
+tiles that it refers to are forced to the disk first, and a run that dies while saving leaves the
+state before.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.replace import replacing, to_disk
 
 VERSION = 1
 NAME = "state"
-# Of the run's time, what saving may cost: a row that would cost more is saved with the next one.
+# Share of the run's time that saving may take; a save that would cost more waits.
 SHARE = 0.02
 
 Job = Mapping[str, Any]
@@ -31,10 +31,10 @@ class State:
     """A saved state.
 
     Attributes:
-        job: what the output is made of: input, model and options, by name; as JSON gives it back.
+        job: input, model and options that the output is made from, as JSON returns them.
         rows: px from the top that are done.
         height: px of the image.
-        arrays: what the writer keeps, by name.
+        arrays: what the writer needs, by name.
     """
 
     job: dict[str, Any]
@@ -47,8 +47,8 @@ class Journal:
     """Saves the state of a writer.
 
     Args:
-        folder: of the output in the making.
-        job: see `State`; of what JSON can hold.
+        folder: of the partial output.
+        job: see `State`; values must fit JSON.
         height: px of the image.
     """
 
@@ -61,24 +61,23 @@ class Journal:
 
     @property
     def due(self) -> bool:
-        """Whether enough time has passed for another state to be cheap."""
+        """Whether enough time has passed to save again."""
         return time.monotonic() - self._last >= self._cost / SHARE
 
     def save(self, rows: int, spills: Iterable[BinaryIO], arrays: Mapping[str, Any]) -> None:
-        """Put a state on the disk.
+        """Save a state to the disk.
 
         Args:
             rows: px from the top that are done.
-            spills: open files that the state refers to; forced to the disk first.
+            spills: open files that the state refers to; they are forced to the disk first.
             arrays: see `State`.
 
         Raises:
-            OSError: it cannot be written; the state before stays.
+            OSError: it cannot be written; the previous state stays.
         """
         began = time.monotonic()
         for spill in spills:
-            spill.flush()
-            os.fsync(spill.fileno())
+            to_disk(spill)
         head = {
             "version": VERSION,
             "job": dict(self._job),
@@ -86,14 +85,11 @@ class Journal:
             "height": self._height,
             "arrays": list(arrays),
         }
-        new = self._folder / f"{NAME}.new"
-        with new.open("wb") as file:
+        with replacing(self._folder / NAME) as file:
             file.write(json.dumps(head).encode() + b"\n")
             for array in arrays.values():
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, self._folder / NAME)
+            to_disk(file)
         self._last = time.monotonic()
         self._cost = self._last - began
 
@@ -110,7 +106,7 @@ def load_state(folder: Path) -> State | None:
             head = json.loads(file.readline())
             if head["version"] != VERSION:
                 raise OutputError(
-                    f"{folder}: was left by another version of uhrt, which alone can resume it; "
+                    f"{folder}: was left by another version of uhrt, and only that can resume it; "
                     "use --overwrite without --resume to start afresh"
                 )
             arrays = {
@@ -127,7 +123,7 @@ def load_state(folder: Path) -> State | None:
 
 
 def check_same_job(target: Path, state: State, job: Job) -> None:
-    """Refuse to go on with another job than was begun.
+    """Refuse to resume a different job than the one that was started.
 
     Raises:
         OutputError: names the first difference.
@@ -137,6 +133,6 @@ def check_same_job(target: Path, state: State, job: Job) -> None:
         if now.get(name) != state.job.get(name):
             raise OutputError(
                 f"{target}: cannot be resumed, as its {name} was {state.job.get(name)} and is now "
-                f"{now.get(name)}; use what it was begun with, or --overwrite without --resume "
-                "to start afresh"
+                f"{now.get(name)}; use the old value, or --overwrite without --resume to start "
+                "afresh"
             )

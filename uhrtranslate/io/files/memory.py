@@ -1,10 +1,10 @@
-"""What the memory has left."""
+"""How much memory is free."""
 
 from pathlib import Path
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not say."""
+    """Bytes of memory available without swapping; None where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""Results of all formats, a file per format and one table; nothing is read but for resuming."""
+"""Writing slides and photos: one file per format, each a line in `tables`."""

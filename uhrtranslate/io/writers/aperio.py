@@ -1,18 +1,15 @@
-"""Pyramids that say of themselves what Aperio's do, so that readers report the objective's power.
+"""Pyramids in the layout of Aperio's SVS, for programs that read nothing else.
 
-For programs that take nothing else: every tiled page is a level, the second page is the thumbnail,
-label and macro image come last, and each page describes itself.
+Every tiled page is a level, the second page is the thumbnail, label and macro image come last, and
+each page describes itself, with the objective's power.
 """
 
 from pathlib import Path
 
-import numpy as np
-import tifffile
-
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec, pixels_per_cm
-from uhrtranslate.io.writers.tiff import EncodedLevel
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
+from uhrtranslate.io.writers.tiff_pages import image_tags, open_tiff, write_level, write_picture
 
 # NewSubfileType of label and macro image in Aperio's files.
 _KINDS = {"label": 1, "macro": 9}
@@ -20,45 +17,21 @@ _HEAD = f"Aperio Image Library (layout by {SOFTWARE})"
 
 
 def write_aperio(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
-    """Write a pyramid from tiles that are encoded already, as Aperio's scanners lay it out.
-
-    Args:
-        path: the file to create.
-        spec: as the tiles were encoded; its objective power and associated images are written.
-        levels: the largest first.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with path.open("w+b") as stream, tifffile.TiffWriter(stream, bigtiff=True) as tiff:
-        for number, level in enumerate(levels):
-            first = number == 0
-            downsample = spec.width / level.width, spec.height / level.height
-            tiff.write(
-                level.tiles,
-                shape=(level.height, level.width, 3),
-                dtype=np.uint8,
-                tile=(spec.tile, spec.tile),
-                **COMPRESSIONS[spec.compression].tags,
-                subfiletype=0,
-                resolution=pixels_per_cm(spec.mpp, downsample) if spec.mpp else None,
-                resolutionunit="CENTIMETER" if spec.mpp else "NONE",
-                iccprofile=spec.icc_profile,
-                description=_level_text(spec, level, first).encode(),
-                extratags=spec.position_tags(),
-                software=False,
-                metadata=None,
-                contiguous=False,
-            )
-            if first:
-                thumbnail = spec.associated.get("thumbnail")
-                if thumbnail is not None:
-                    _write_strip(tiff, thumbnail, _size_text(spec, thumbnail), 0)
+    """Write a pyramid as Aperio's scanners lay it out; see `SlideFormat.assemble`."""
+    thumbnail = spec.associated.get("thumbnail")
+    with open_tiff(path) as tiff:
+        for level in levels:
+            first = level is levels[0]
+            tags = {**image_tags(spec, _level_text(spec, level, first)), "software": False}
+            write_level(tiff, spec, level, **tags)
+            if first and thumbnail is not None:
+                text = f"{_HEAD}\n{spec.width}x{spec.height} -> {_size(thumbnail)} - "
+                write_picture(tiff, thumbnail, subfiletype=0, description=text.encode())
         for name, kind in _KINDS.items():
             image = spec.associated.get(name)
             if image is not None:
-                text = f"{_HEAD}\n{name} {image.shape[1]}x{image.shape[0]}"
-                _write_strip(tiff, image, text, kind)
+                text = f"{_HEAD}\n{name} {_size(image)}"
+                write_picture(tiff, image, subfiletype=kind, description=text.encode())
 
 
 def _level_text(spec: OutputSpec, level: EncodedLevel, first: bool) -> str:
@@ -75,21 +48,10 @@ def _level_text(spec: OutputSpec, level: EncodedLevel, first: bool) -> str:
     return "|".join(fields)
 
 
-def _size_text(spec: OutputSpec, image: Pixels) -> str:
-    return f"{_HEAD}\n{spec.width}x{spec.height} -> {image.shape[1]}x{image.shape[0]} - "
+def _size(image: Pixels) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
 
 
-def _write_strip(tiff: tifffile.TiffWriter, image: Pixels, text: str, kind: int) -> None:
-    """A page that is not tiled, and so no level."""
-    tiff.write(
-        image,
-        photometric="rgb",
-        compression="jpeg",
-        compressionargs={"level": 90},
-        subfiletype=kind,
-        description=text.encode(),
-        software=False,
-        metadata=None,
-        contiguous=False,
-        resolutionunit="NONE",
-    )
+APERIO = SlideFormat(
+    (".svs", ".tif", ".tiff", ".btf"), write_aperio, holds_associated=True, bits=(8,)
+)

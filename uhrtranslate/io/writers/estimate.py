@@ -6,14 +6,14 @@ from pathlib import Path
 from PIL import Image
 
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.photo import PHOTO_FORMATS
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.io.writers.formats import photo_format
+from uhrtranslate.tables import COMPRESSIONS
 
 # Pixels of a pyramid over those of its largest level.
 PYRAMID = 4 / 3
 
 
-def bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:
+def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:
     """Bytes of an output per pixel of its largest level, the smaller levels included.
 
     Args:
@@ -22,7 +22,7 @@ def bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int
         compression, quality: as in `OutputSpec`.
     """
     pixels = int(sample.shape[0] * sample.shape[1])
-    photo = PHOTO_FORMATS.get(target.suffix.lower())
+    photo = photo_format(target)
     if photo is None:
         return len(COMPRESSIONS[compression].encode(sample, quality)) / pixels * PYRAMID
     file = BytesIO()

@@ -1,82 +1,68 @@
-"""The formats in which slides are written, and which of them a name asks for."""
+"""Which format a name asks for."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io.writers.aperio import write_aperio
-from uhrtranslate.io.writers.metadata import OutputSpec
-from uhrtranslate.io.writers.ome_tiff import write_ome_tiff
-from uhrtranslate.io.writers.ome_zarr import encode_chunk, write_ome_zarr
-from uhrtranslate.io.writers.tiff import EncodedLevel, write_tiff
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS, Encode
+from uhrtranslate.io.writers.base import PhotoFormat, SlideFormat
+from uhrtranslate.tables import FORMATS, PHOTO_FORMATS
 
-
-@dataclass(frozen=True)
-class SlideFormat:
-    """How pyramids of one format are written.
-
-    Attributes:
-        suffix: what names end with by default.
-        endings: what names may end with.
-        assemble: makes the file, or folder, from encoded tiles.
-        encoder: from a compression's name to what encodes one tile.
-        holds_associated: whether label, macro image and thumbnail have a place in it.
-        bits: of pixels that it holds.
-    """
-
-    suffix: str
-    endings: tuple[str, ...]
-    assemble: Callable[[Path, OutputSpec, list[EncodedLevel]], None]
-    encoder: Callable[[str], Encode]
-    holds_associated: bool = False
-    bits: tuple[int, ...] = (8, 16)
-
-
-def _tiff_encoder(compression: str) -> Encode:
-    return COMPRESSIONS[compression].encode
-
-
-_TIFF_ENDINGS = (".tif", ".tiff", ".btf")
-FORMATS = {
-    "tiff": SlideFormat(".tif", _TIFF_ENDINGS, write_tiff, _tiff_encoder),
-    "ome-tiff": SlideFormat(".ome.tif", _TIFF_ENDINGS, write_ome_tiff, _tiff_encoder, True),
-    "svs": SlideFormat(".svs", (".svs", *_TIFF_ENDINGS), write_aperio, _tiff_encoder, True, (8,)),
-    "ome-zarr": SlideFormat(".ome.zarr", (".zarr",), write_ome_zarr, encode_chunk),
+_SLIDES: dict[str, SlideFormat] = dict(FORMATS)
+_PHOTOS: dict[str, PhotoFormat] = {
+    ending: photo for photo in PHOTO_FORMATS.values() for ending in photo.endings
 }
-SLIDE_SUFFIXES = (*_TIFF_ENDINGS, ".svs", ".zarr")
+
+
+def _suffixes(*formats: SlideFormat) -> tuple[str, ...]:
+    """What `Path.suffix` gives of their endings, each once."""
+    endings = [ending for format in formats for ending in format.endings]
+    return tuple(dict.fromkeys(Path(f"a{ending}").suffix for ending in endings))
+
+
+SLIDE_SUFFIXES = _suffixes(*_SLIDES.values())
+FOLDER_SUFFIXES = _suffixes(*(format for format in _SLIDES.values() if format.is_folder))
+OUTPUT_SUFFIXES = (*SLIDE_SUFFIXES, *_PHOTOS)
+# Formats that have a place for label, macro image and thumbnail.
+ASSOCIATING = tuple(name for name, format in _SLIDES.items() if format.holds_associated)
 
 
 def suffix_of(format: str | None) -> str:
     """What the name of an output ends with by default; None stands for the default format."""
-    return FORMATS[format or "tiff"].suffix
+    return _SLIDES[format or next(iter(_SLIDES))].endings[0]
 
 
-def format_of(target: Path, asked: str | None) -> str:
-    """The format of a slide to be written.
+def photo_format(path: Path) -> PhotoFormat | None:
+    """The format of photos that a name ends with; None where it is no photo's."""
+    return _PHOTOS.get(path.suffix.lower())
+
+
+def slide_format(target: Path, asked: str | None = None) -> SlideFormat:
+    """The format in which a slide is to be written.
 
     Args:
-        target: its name; `.ome.tif` and `.ome.tiff` say OME-TIFF.
-        asked: a format that was asked for; None: by the name.
+        target: its name.
+        asked: name of the format that the user chose; None: by the ending.
 
     Raises:
-        OutputError: the name ends with no format of slides, or with another one.
+        OutputError: the name has no ending of the format, or of any.
     """
     name = target.name.lower()
     if asked is None:
-        if name.endswith((".ome.tif", ".ome.tiff", ".ome.btf")):
-            return "ome-tiff"
-        for format, facts in FORMATS.items():
-            if name.endswith(facts.endings):
-                return format
+        fitting = [
+            (len(ending), format)
+            for format in _SLIDES.values()
+            for ending in format.endings
+            if name.endswith(ending)
+        ]
+        if not fitting:
+            raise OutputError(
+                f"{target}: the ending names no format of slides; use one of "
+                f"{', '.join(SLIDE_SUFFIXES)}"
+            )
+        return max(fitting, key=lambda pair: pair[0])[1]
+    format = _SLIDES[asked]
+    if not name.endswith(format.endings):
         raise OutputError(
-            f"{target}: the ending names no format of slides; use one of "
-            f"{', '.join(SLIDE_SUFFIXES)}"
+            f"{target}: the format {asked} is not written to such a name; let it end with "
+            f"{' or '.join(format.endings)}"
         )
-    if not name.endswith(FORMATS[asked].endings):
-        raise OutputError(
-            f"{target}: is no name for the format {asked}; let it end with "
-            f"{' or '.join(FORMATS[asked].endings)}"
-        )
-    return asked
+    return format

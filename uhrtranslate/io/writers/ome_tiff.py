@@ -1,4 +1,4 @@
-"""Pyramids as OME-TIFF: levels below the first page, all that is known in OME-XML.
+"""Pyramids as OME-TIFF: smaller levels below the first page, metadata as OME-XML.
 
 For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016-06.
 """
@@ -6,63 +6,26 @@ For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016
 from pathlib import Path
 from xml.etree import ElementTree
 
-import tifffile
-
-from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec, pixels_per_cm
-from uhrtranslate.io.writers.tiff import EncodedLevel
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
+from uhrtranslate.io.writers.tiff_pages import image_tags, open_tiff, write_level, write_picture
 
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
-    """Write a pyramid from tiles that are encoded already; only one tile is held at a time.
-
-    Args:
-        path: the file to create.
-        spec: as the tiles were encoded; its associated images become images of their own.
-        levels: the largest first.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    with path.open("w+b") as stream, tifffile.TiffWriter(stream, bigtiff=True) as tiff:
-        for number, level in enumerate(levels):
-            first = number == 0
-            downsample = spec.width / level.width, spec.height / level.height
-            tiff.write(
-                level.tiles,
-                shape=(level.height, level.width, 3),
-                dtype=spec.dtype,
-                tile=(spec.tile, spec.tile),
-                **COMPRESSIONS[spec.compression].tags,
-                subifds=len(levels) - 1 if first else None,
-                subfiletype=0 if first else 1,
-                resolution=pixels_per_cm(spec.mpp, downsample) if spec.mpp else None,
-                resolutionunit="CENTIMETER" if spec.mpp else "NONE",
-                iccprofile=spec.icc_profile if first else None,
-                description=ome_xml(spec).encode() if first else None,
-                extratags=spec.position_tags() if first else (),
-                software=SOFTWARE if first else False,
-                metadata=None,
-                contiguous=False,
-            )
+    """Write a pyramid, and its associated images as images of their own; see `SlideFormat`."""
+    first = {**image_tags(spec, ome_xml(spec)), "subifds": len(levels) - 1}
+    with open_tiff(path) as tiff:
+        for level in levels:
+            write_level(tiff, spec, level, **(first if level is levels[0] else {"subfiletype": 1}))
         for image in spec.associated.values():
-            tiff.write(
-                image,
-                photometric="rgb",
-                compression="jpeg",
-                compressionargs={"level": 90},
-                software=False,
-                metadata=None,
-                contiguous=False,
-                resolutionunit="NONE",
-            )
+            write_picture(tiff, image)
 
 
 def ome_xml(spec: OutputSpec) -> str:
-    """The OME-XML of an output, valid by the schema; it says nothing of patients or machines."""
+    """The OME-XML of an output, valid by the schema; it names no patients or machines."""
     ElementTree.register_namespace("", _SCHEMA)
     ElementTree.register_namespace("xsi", _XSI)
     root = ElementTree.Element(
@@ -86,7 +49,7 @@ def _image(
     height: int,
     spec: OutputSpec | None,
 ) -> None:
-    """One image; spec is that of the slide, None for associated images."""
+    """Add one image; spec is None for associated images."""
 
     def child(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
         return ElementTree.SubElement(parent, f"{{{_SCHEMA}}}{tag}", attributes)
@@ -121,3 +84,10 @@ def _image(
             PositionX=f"{position[0]:.9g}", PositionXUnit="µm",
             PositionY=f"{position[1]:.9g}", PositionYUnit="µm",
         )  # fmt: skip
+
+
+OME_TIFF = SlideFormat(
+    (".ome.tif", ".ome.tiff", ".ome.btf", ".tif", ".tiff", ".btf"),
+    write_ome_tiff,
+    holds_associated=True,
+)

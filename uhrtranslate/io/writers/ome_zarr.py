@@ -12,16 +12,15 @@ import numpy as np
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec
-from uhrtranslate.io.writers.tiff import EncodedLevel
-from uhrtranslate.io.writers.tiff_codecs import Encode
+from uhrtranslate.io.writers.base import Encode, EncodedLevel, SlideFormat
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
 
 # Within 1% of level 9's size on stained tissue, and 9 times faster.
 _ZSTD_LEVEL = 3
 
 
 def encode_chunk(compression: str) -> Encode:
-    """What encodes a tile [tile, tile, 3] as a chunk [3, tile, tile].
+    """The encoder of a tile [tile, tile, 3] as a chunk [3, tile, tile].
 
     Raises:
         MissingExtraError: zarr, needed at the end, is not installed.
@@ -38,16 +37,10 @@ def encode_chunk(compression: str) -> Encode:
 
 
 def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
-    """Write a pyramid from chunks that are encoded already.
-
-    Args:
-        path: the folder to create.
-        spec: as the chunks were encoded.
-        levels: the largest first.
+    """Write a pyramid as a folder; see `SlideFormat.assemble`.
 
     Raises:
         MissingExtraError: zarr is not installed.
-        OSError: the folder cannot be written.
     """
     zarr = require("zarr", "zarr")
     numcodecs = require("numcodecs", "zarr")
@@ -124,3 +117,6 @@ def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, A
         "omero": {"version": "0.4", "channels": channels, "rdefs": {"model": "color"}},
         "uhrt": {"software": SOFTWARE, "description": spec.description},
     }
+
+
+OME_ZARR = SlideFormat((".ome.zarr", ".zarr"), write_ome_zarr, encode_chunk, is_folder=True)

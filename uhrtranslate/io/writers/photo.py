@@ -1,141 +1,64 @@
-"""Ordinary photos as outputs: held in memory, written at the end."""
+"""Photos as outputs: held in memory, written at the end."""
 
 import math
 import struct
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io.files.atomic import PartialOutput
-from uhrtranslate.io.files.disk import human_size, output_errors
-from uhrtranslate.io.files.journal import Job, Journal
+from uhrtranslate.io.files.disk import human_size
+from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.metadata import SOFTWARE, OutputSpec, pixels_per_cm
-from uhrtranslate.io.writers.pyramid import check_rectangle
+from uhrtranslate.io.writers.formats import photo_format
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
+from uhrtranslate.io.writers.writer import ImageWriter
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
 _STRIP = 256  # rows that are read back together
 
 
-@dataclass(frozen=True)
-class PhotoFormat:
-    """What one format can hold.
+class PhotoWriter(ImageWriter):
+    """Writes a photo of any format in `PHOTO_FORMATS`; see `ImageWriter`."""
 
-    Attributes:
-        name: Pillow's name.
-        side: px that width and height may have.
-        exif: bytes that its EXIF block may have.
-        memory: bytes per pixel at the peak, the encoder's included.
-        options: for Pillow's `save`.
-    """
-
-    name: str
-    side: int
-    exif: int
-    memory: int
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-_PNG = PhotoFormat("PNG", 2**31 - 1, 2**31 - 1, 5, {"compress_level": 6})
-_JPEG = PhotoFormat("JPEG", 65_500, 65_533, 5, {"subsampling": "4:2:0"})
-_WEBP = PhotoFormat("WEBP", 16_383, 2**31 - 1, 21, {"method": 4})
-
-PHOTO_FORMATS: dict[str, PhotoFormat] = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".webp": _WEBP,
-}
-
-
-class PhotoWriter:
-    """Writes a PNG, JPEG or WebP file from rectangles in any order; a context manager.
-
-    Leaving the block writes the file and gives it its name; leaving it by an exception leaves
-    nothing but, for a job, the state to go on with.
-
-    Args:
-        target: the file to write; its ending says the format.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing file.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
-
-    Attributes:
-        start: px from the top that such a run has done; known inside the block.
-
-    Raises:
-        OutputError: the target exists or cannot be written, or the image is too large for it; an
-            unfinished run is in the way, or was another job.
-    """
-
-    def __init__(
-        self,
-        target: Path,
-        spec: OutputSpec,
-        overwrite: bool = False,
-        job: Job | None = None,
-        resume: bool = False,
-    ) -> None:
-        self._spec = spec
-        self._format = PHOTO_FORMATS[target.suffix.lower()]
-        self._output = PartialOutput(target, overwrite, job, resume)
-        self._job = job
-        self._journal: Journal | None = None
-        self.start = 0
-        self._saved = 0  # rows that are on the disk
-        self._stack = ExitStack()
+    def _choose_format(self, target: Path) -> bool:
+        spec, format = self._spec, photo_format(target)
+        if format is None:
+            raise OutputError(f"{target}: the ending names no format of photos")
         if spec.bits != 8:
             raise OutputError(
                 f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
             )
-        self._check_size()
-        self._exif = _exif(spec, self._format.exif)
+        if max(spec.width, spec.height) > format.side:
+            raise OutputError(
+                f"{target}: {format.name} holds at most {format.side:,} px a side and the image "
+                f"has {spec.width:,} x {spec.height:,}; write a .tif instead"
+            )
+        needed, available = spec.width * spec.height * format.memory, available_memory()
+        if available is not None and needed > available:
+            raise OutputError(
+                f"{target}: an image of {spec.width:,} x {spec.height:,} px needs "
+                f"{human_size(needed)} of memory and {human_size(available)} are free; write a "
+                ".tif instead"
+            )
+        self._format = format
+        self._exif = _exif(spec, format.exif)
+        return False
 
-    def __enter__(self) -> Self:
+    def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         size = self._spec.width, self._spec.height
-        with ExitStack() as stack, output_errors(self._output.target):
-            folder = stack.enter_context(self._output).folder
-            self._image = Image.new("RGB", size)
-            self._came = np.zeros(size[::-1], bool)
-            if self._job is not None:
-                state = self._output.state
-                self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
-                if state:
-                    self._restore(state.rows)
-                self._journal = Journal(folder, self._job, self._spec.height)
-            self._stack = stack.pop_all()
-        return self
+        self._image = Image.new("RGB", size)
+        self._came = np.zeros(size[::-1], bool)
+        self._saved = 0  # rows that are on the disk
+        if self._job is not None:
+            self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
+        if state:
+            self._restore(state.rows)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._stack:
-            if kind is None:
-                with output_errors(self._output.target):
-                    self._finish()
-
-    def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take a rectangle of pixels; it is copied.
-
-        Args:
-            x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB; every pixel of the image must come exactly once.
-
-        Raises:
-            ValueError: the rectangle leaves the image, or covers a pixel that came before.
-        """
-        check_rectangle(self._spec, x, y, pixels)
+    def _take(self, x: int, y: int, pixels: Pixels) -> None:
         h, w = pixels.shape[:2]
         came = self._came[y : y + h, x : x + w]
         if came.any():
@@ -143,22 +66,14 @@ class PhotoWriter:
         came[:] = True
         self._image.paste(Image.fromarray(pixels), (x, y))
 
-    def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below: a moment to save the state.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-        """
-        if self._journal is None or not self._journal.due:
-            return
-        with output_errors(self._output.target):
-            rows = self._image.crop((0, self._saved, self._spec.width, y))
-            self._rows.write(rows.tobytes())
-            self._journal.save(y, [self._rows], {})
-            self._saved = y
+    def _save(self, journal: Journal, y: int) -> None:
+        rows = self._image.crop((0, self._saved, self._spec.width, y))
+        self._rows.write(rows.tobytes())
+        journal.save(y, [self._rows], {})
+        self._saved = y
 
     def _restore(self, rows: int) -> None:
-        """Take back the rows that a run before has saved."""
+        """Read the rows that the run before has saved."""
         for y in range(0, rows, _STRIP):
             size = self._spec.width, min(_STRIP, rows - y)
             self._image.paste(
@@ -166,15 +81,10 @@ class PhotoWriter:
             )
         self._rows.truncate(3 * self._spec.width * rows)
         self._came[:rows] = True
-        self.start = self._saved = rows
+        self._saved = rows
 
-    def _finish(self) -> None:
-        missing = self._came.size - np.count_nonzero(self._came)
-        if missing:
-            raise OutputError(
-                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
-            )
-        path = self._output.folder / "complete"
+    def _finish(self, folder: Path) -> Path:
+        path = folder / "complete"
         self._image.save(
             path,
             format=self._format.name,
@@ -183,29 +93,15 @@ class PhotoWriter:
             exif=self._exif,
             **self._format.options,
         )
-        self._output.publish(path)
-
-    def _check_size(self) -> None:
-        target, width, height = self._output.target, self._spec.width, self._spec.height
-        if max(width, height) > self._format.side:
-            raise OutputError(
-                f"{target}: {self._format.name} holds at most {self._format.side:,} px a side and "
-                f"the image has {width:,} x {height:,}; write a .tif instead"
-            )
-        needed, available = width * height * self._format.memory, available_memory()
-        if available is not None and needed > available:
-            raise OutputError(
-                f"{target}: an image of {width:,} x {height:,} px needs {human_size(needed)} of "
-                f"memory and {human_size(available)} are free; write a .tif instead"
-            )
+        return path
 
 
 def _exif(spec: OutputSpec, limit: int) -> bytes:
-    """The EXIF block: the input's if it is sound and not too long, and what we know better."""
+    """The EXIF block: the input's, if it is valid and fits, and our own facts."""
     try:
         block = _exif_with(spec, spec.exif)
     except (SyntaxError, struct.error, ValueError, TypeError, LookupError, OSError):
-        block = b""  # what Pillow raises for blocks that cameras and editors have damaged
+        block = b""  # all that Pillow raises for damaged blocks
     return block if 0 < len(block) <= limit else _exif_with(spec, None)
 
 
@@ -213,7 +109,7 @@ def _exif_with(spec: OutputSpec, block: bytes | None) -> bytes:
     exif = Image.Exif()
     if block:
         exif.load(block)
-    # The pixels are upright already, and their number is the image's own affair.
+    # The pixels are upright already, and the file's header has their number.
     for tag in (ExifTags.Base.Orientation, ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
         exif.pop(tag, None)
     exif[ExifTags.Base.Software] = SOFTWARE

@@ -1,8 +1,8 @@
-"""Pyramids written from a stream of pixels, in memory that does not grow with the image's height.
+"""Pyramids from a stream of pixels, in memory that does not grow with the image's height.
 
-A TIFF tile leaves memory when its last pixel arrives: it is encoded and appended to its level's
-spill file, and its half-sized copy becomes a quarter of a tile one level up, and so on. What stays
-are the tiles that are not full yet; for an image written from top to bottom, one row per level.
+When the last pixel of a tile arrives, the tile is encoded and appended to its level's spill file,
+and its half-sized copy becomes a quarter of a tile one level up, and so on. Only tiles that are not
+full yet stay in memory: one row per level if the image comes from top to bottom.
 """
 
 import os
@@ -12,148 +12,70 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
-from uhrtranslate.io.files.atomic import PartialOutput
-from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.io.files.journal import Job, Journal, State
+from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.formats import FORMATS, format_of
-from uhrtranslate.io.writers.metadata import OutputSpec
-from uhrtranslate.io.writers.tiff import EncodedLevel
+from uhrtranslate.io.writers.base import EncodedLevel
+from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
+from uhrtranslate.io.writers.writer import ImageWriter
 
 # Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
 _IN_FLIGHT = 4
 
 
-class PyramidWriter:
-    """Writes a pyramidal tiled BigTIFF from rectangles in any order; a context manager.
+class PyramidWriter(ImageWriter):
+    """Writes a slide of any format in `FORMATS`; see `ImageWriter`.
 
-    Leaving the block assembles the file and gives it its name; leaving it by an exception leaves
-    nothing but, for a job, the state to go on with. The file's bytes depend on the pixels and the
-    spec alone.
-
-    Args:
-        target: the file to write.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing file.
-        workers: threads that encode.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
-
-    Attributes:
-        start: px from the top that such a run has done; known inside the block.
-
-    Raises:
-        OutputError: the target exists, cannot be written, or is being written by another run; an
-            unfinished run is in the way, or was another job.
+    The result depends on the pixels and the spec alone.
     """
 
-    def __init__(
-        self,
-        target: Path,
-        spec: OutputSpec,
-        overwrite: bool = False,
-        workers: int = 2,
-        job: Job | None = None,
-        resume: bool = False,
-    ) -> None:
-        self._spec = spec
-        if spec.associated and not FORMATS[format_of(target, spec.format)].holds_associated:
+    def _choose_format(self, target: Path) -> bool:
+        spec = self._spec
+        self._format = slide_format(target, spec.format)
+        if spec.associated and not self._format.holds_associated:
             raise OutputError(
                 f"{target}: this format has no place for label, macro image and thumbnail; "
-                "leave out --keep-associated, or use --format svs or ome-tiff"
+                f"leave out --keep-associated, or use --format {' or '.join(ASSOCIATING)}"
             )
-        if spec.bits not in FORMATS[format_of(target, spec.format)].bits:
+        if spec.bits not in self._format.bits:
             raise OutputError(
-                f"{target}: this format holds no pixels of {spec.bits} bits; write a .tif, or 8 "
-                "bits"
+                f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
             )
-        self._workers = max(1, workers)
-        self._output = PartialOutput(target, overwrite, job, resume)
-        self._job = job
-        self._journal: Journal | None = None
-        self.start = 0
-        self._format = FORMATS[format_of(target, spec.format)]
         self._encode = self._format.encoder(spec.compression)
-        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
-        self._written = 0  # px
-        self._stack = ExitStack()
+        return self._format.is_folder
 
-    def __enter__(self) -> Self:
+    def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
         spec = self._spec
-        with ExitStack() as stack, output_errors(self._output.target):
-            folder = stack.enter_context(self._output).folder
-            state = self._output.state
-            self._levels = []
-            for number, (width, height) in enumerate(
-                pyramid_sizes(spec.width, spec.height, spec.smallest)
-            ):
-                level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
-                self._levels.append(level)
-                stack.callback(level.close)
-                level.open(None if state is None else _arrays_of(number, state))
-            if state:
-                self.start = state.rows
-                self._written = state.rows * spec.width
-            if self._job is not None:
-                self._journal = Journal(folder, self._job, spec.height)
-            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
-            stack.callback(self._pool.shutdown, cancel_futures=True)
-            self._stack = stack.pop_all()
-        return self
+        self._levels = []
+        self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
+        sizes = pyramid_sizes(spec.width, spec.height, spec.smallest)
+        for number, (width, height) in enumerate(sizes):
+            level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
+            self._levels.append(level)
+            stack.callback(level.close)
+            level.open(None if state is None else _arrays_of(number, state))
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
+        stack.callback(self._pool.shutdown, cancel_futures=True)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._stack:
-            if kind is None:
-                with output_errors(self._output.target, self._missing_bytes):
-                    self._finish()
+    def _take(self, x: int, y: int, pixels: Pixels) -> None:
+        for row, col, tile in self._levels[0].add(x, y, pixels):
+            self._submit(0, row, col, tile)
 
-    def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take a rectangle of pixels; it is copied.
-
-        Args:
-            x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-            ValueError: the rectangle leaves the image, or covers a pixel that came before.
-        """
-        check_rectangle(self._spec, x, y, pixels)
-        with output_errors(self._output.target, self._missing_bytes):
-            for row, col, tile in self._levels[0].add(x, y, pixels):
-                self._submit(0, row, col, tile)
-        self._written += pixels.shape[0] * pixels.shape[1]
-
-    def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below: a moment to save the state.
-
-        Raises:
-            OutputError: the disk is full, or refuses.
-        """
-        if self._journal is None or not self._journal.due:
-            return
-        with output_errors(self._output.target, self._missing_bytes):
-            while self._pending:
-                self._collect()
-            arrays = {
-                f"{number}/{name}": array
-                for number, level in enumerate(self._levels)
-                for name, array in level.arrays().items()
-            }
-            self._journal.save(y, (level.spill for level in self._levels), arrays)
+    def _save(self, journal: Journal, y: int) -> None:
+        while self._pending:
+            self._collect()
+        arrays = {
+            f"{number}/{name}": array
+            for number, level in enumerate(self._levels)
+            for name, array in level.arrays().items()
+        }
+        journal.save(y, (level.spill for level in self._levels), arrays)
 
     def _submit(self, number: int, row: int, col: int, tile: Pixels) -> None:
         while len(self._pending) >= _IN_FLIGHT * self._workers:
@@ -163,11 +85,11 @@ class PyramidWriter:
         self._pending.append((number, row, col, future))
 
     def _encode_and_halve(self, tile: Pixels, last: bool) -> tuple[bytes, Pixels | None]:
-        """The work of the threads: arrays in, arrays out."""
+        """What the threads do."""
         return self._encode(tile, self._spec.quality), None if last else halve(tile)
 
     def _collect(self) -> None:
-        """Take the oldest result: keep its bytes, pass its half up."""
+        """Take the oldest result: keep its bytes, pass its half to the next level."""
         number, row, col, future = self._pending.popleft()
         encoded, half = future.result()
         self._levels[number].keep(row, col, encoded)
@@ -179,46 +101,29 @@ class PyramidWriter:
         for full in above.add(x, y, inside):
             self._submit(number + 1, *full)
 
-    def _finish(self) -> None:
+    def _finish(self, folder: Path) -> Path:
         while self._pending:
             self._collect()
-        missing = self._spec.width * self._spec.height - self._written
-        if missing or not all(level.complete for level in self._levels):
+        if not all(level.complete for level in self._levels):
             raise OutputError(
-                f"{self._output.target}: {missing:,} pixels never came; nothing was written"
+                f"{self._output.target}: the run before has left it without some tiles; use "
+                "--overwrite without --resume to start afresh"
             )
-        path = self._output.folder / f"complete{self._format.suffix}"
+        path = folder / f"complete{self._format.endings[0]}"
         levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
         self._format.assemble(path, self._spec, levels)
-        self._output.publish(path)
+        return path
 
     def _missing_bytes(self) -> int:
-        """What the disk lacks, from the size so far: every tile is spilled, then copied."""
+        """What a full disk lacks, from the size so far: every tile is spilled, then copied."""
         spilled = sum(level.size for level in self._levels)
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
         return int(2 * spilled / share) - used
 
 
-def check_rectangle(spec: OutputSpec, x: int, y: int, pixels: Pixels) -> None:
-    """Refuse pixels that are no RGB rectangle inside the image.
-
-    Raises:
-        ValueError: they are not.
-    """
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
-        raise ValueError(
-            f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
-        )
-    h, w = pixels.shape[:2]
-    if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
-        raise ValueError(
-            f"{w} x {h} px at ({x}, {y}) do not lie in an image of {spec.width} x {spec.height} px"
-        )
-
-
 def halve(pixels: Pixels) -> Pixels:
-    """Average squares of 2 x 2 pixels, .5 rounded up; sides must be even."""
+    """Average squares of 2 x 2 pixels, rounding .5 up; sides must be even."""
     half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
     wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
     rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
@@ -236,7 +141,7 @@ class _OpenTile:
 
     Attributes:
         pixels: [tile, tile, 3].
-        came: which pixels have come, [h, w], of those inside the image.
+        came: which pixels inside the image have come, [h, w].
         missing: how many have not.
     """
 
@@ -246,7 +151,7 @@ class _OpenTile:
 
 
 def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
-    """What a state holds of one level."""
+    """The part of a state that belongs to one level."""
     prefix = f"{number}/"
     return {
         name.removeprefix(prefix): array
@@ -256,7 +161,7 @@ def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
 
 
 class _Level:
-    """One level of the pyramid: the tiles that are not full yet, and the spill of those that are.
+    """One level of the pyramid: tiles that are not full yet, and a spill file of those that are.
 
     Args:
         path: the spill file, for `open`.
@@ -280,10 +185,10 @@ class _Level:
         self._path = path
 
     def open(self, arrays: Mapping[str, NDArray[Any]] | None) -> None:
-        """Open the spill: a new one, or where another run has left it.
+        """Open the spill: a new one, or that of a run to go on from.
 
         Args:
-            arrays: as `arrays` gave them, of a level of the same size; None for a new one.
+            arrays: as `arrays` of that run returned them; None for a new spill.
 
         Raises:
             OutputError: the spill is shorter than it was.
@@ -310,7 +215,7 @@ class _Level:
                 self._open[row, col] = _OpenTile(tile, came, h * w - int(np.count_nonzero(came)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All but the spill: where tiles lie in it, and the pixels of those that are not full."""
+        """All but the spill: where tiles are in it, and the tiles that are not full."""
         arrays: dict[str, NDArray[Any]] = {"index": self._index}
         for (row, col), tile in self._open.items():
             arrays[f"came/{row}/{col}"] = np.packbits(tile.came, axis=1)
@@ -322,9 +227,9 @@ class _Level:
         return bool((self._index[..., 0] >= 0).all())
 
     def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
-        """Copy a rectangle into the tiles it touches; yield row, col and pixels of those now full.
+        """Copy a rectangle into its tiles; yield row, col and pixels of those now full.
 
-        The tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
+        Tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
         """
         size = self._tile
         h, w = pixels.shape[:2]
@@ -335,7 +240,7 @@ class _Level:
                     yield row, col, full
 
     def _place(self, row: int, col: int, x: int, y: int, pixels: Pixels) -> Pixels | None:
-        """Copy into one tile what falls into it; `x, y` are relative to the tile."""
+        """Copy the part that falls into one tile; `x, y` are relative to the tile."""
         size = self._tile
         h, w = self._inside(row, col)
         top, left = max(y, 0), max(x, 0)

@@ -1,18 +1,16 @@
-"""How a TIFF tile is encoded; every one of these is read by OpenSlide, QuPath and libvips.
+"""How TIFF tiles are encoded.
 
-(WebP, JPEG XL and JPEG 2000 are not: OpenSlide's generic TIFF driver refuses them.)
+OpenSlide, QuPath and libvips read all of these. WebP, JPEG XL and JPEG 2000 are left out, as
+OpenSlide's generic TIFF driver refuses them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
 
 from uhrtranslate.io.pixels import Pixels
-
-# Encodes a tile [tile, tile, 3], contiguous, at a quality of 1 to 100.
-Encode = Callable[[Pixels, int], bytes]
+from uhrtranslate.io.writers.base import Encode
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,12 @@ class TiffCodec:
     Attributes:
         encode: a tile.
         tags: how the page says so, as tifffile's `write` takes it.
+        bits: of the pixels that it can hold.
     """
 
     encode: Encode
     tags: dict[str, Any]
+    bits: tuple[int, ...] = (8, 16)
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -62,13 +62,11 @@ def _differences(pixels: Pixels) -> bytes:
 _RGB: dict[str, Any] = {"photometric": "rgb"}
 _PREDICTED = {**_RGB, "predictor": True}
 
-COMPRESSIONS: dict[str, TiffCodec] = {
-    # The tiles are YCbCr already when tifffile gets them, so the tags must say so.
-    "jpeg": TiffCodec(
-        _jpeg, {"photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}
-    ),
-    "deflate": TiffCodec(_deflate, {**_PREDICTED, "compression": "adobe_deflate"}),
-    "lzw": TiffCodec(_lzw, {**_PREDICTED, "compression": "lzw"}),
-    "zstd": TiffCodec(_zstd, {**_PREDICTED, "compression": "zstd"}),
-    "none": TiffCodec(_none, _RGB),
-}
+# The tiles are YCbCr already when tifffile gets them, so the tags must say so.
+JPEG = TiffCodec(
+    _jpeg, {"photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}, bits=(8,)
+)
+DEFLATE = TiffCodec(_deflate, {**_PREDICTED, "compression": "adobe_deflate"})
+LZW = TiffCodec(_lzw, {**_PREDICTED, "compression": "lzw"})
+ZSTD = TiffCodec(_zstd, {**_PREDICTED, "compression": "zstd"})
+NONE = TiffCodec(_none, _RGB)

@@ -2,11 +2,9 @@
 
 import json
 import os
-import platform
 import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,13 @@ import yaml
 from uhrtranslate.errors import InputError, OutputError
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import read_config
+from uhrtranslate.replace import replace_file
 from uhrtranslate.training.method_options import make_train_options
 from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
-from uhrtranslate.version import __version__
+from uhrtranslate.version import versions
 
 CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
-PACKAGES = ("torch", "numpy", "openslide-python", "openslide-bin", "tifffile", "imagecodecs")
 
 
 @dataclass(frozen=True)
@@ -55,21 +53,17 @@ def create_run(run: Path, options: TrainOptions, data: dict[str, Any], device: s
     check_free(run)
     with output_errors(run):
         run.mkdir(parents=True, exist_ok=True)
-        _write(run / DATA, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+        replace_file(run / DATA, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
         record = {
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": options.seed,
             "device": device,
             "threads": torch.get_num_threads(),
             "commit": git_commit(),
-            "versions": {
-                "uhrt": __version__,
-                "python": platform.python_version(),
-                **{name: version(name) for name in PACKAGES},
-            },
+            "versions": versions(),
         }
-        _write(run / RECORD, json.dumps(record, indent=1) + "\n")
-        _write(run / CONFIG, dump_options(options))
+        replace_file(run / RECORD, json.dumps(record, indent=1) + "\n")
+        replace_file(run / CONFIG, dump_options(options))
 
 
 def check_free(run: Path) -> None:
@@ -157,12 +151,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
-
-
-def _write(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)

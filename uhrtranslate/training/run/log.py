@@ -2,12 +2,12 @@
 
 import csv
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.replace import replace_file
 
 NAME = "log.csv"
 
@@ -75,7 +75,6 @@ class Log:
             kept = [rows[0]] + [
                 row for row in rows[1:] if len(row) == len(rows[0]) and int(row[place]) <= step
             ]
-            new = self._path.with_name(f".{NAME}.{os.getpid()}")
-            with new.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(kept)
-            os.replace(new, self._path)
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(kept)
+            replace_file(self._path, text.getvalue())

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.io import Pixels
 from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.replace import replacing
 from uhrtranslate.training.data.patches import Patches
 
 # Samples of a training have smaller numbers than these.
@@ -57,14 +58,10 @@ def write_picture(path: Path, pixels: Pixels) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    new = path.with_name(f".{path.name}.uhrt-partial")
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            Image.fromarray(pixels).save(new, format="PNG")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(path) as file:
+            Image.fromarray(pixels).save(file, format="PNG")
 
 
 def _row(x: Tensor) -> Pixels:

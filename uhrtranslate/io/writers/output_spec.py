@@ -1,4 +1,4 @@
-"""What an output says about itself: size, resolution, colour profile, how it was made."""
+"""The facts of an output: size, resolution, colour profile, how it was made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
+from uhrtranslate.tables import COMPRESSIONS
 from uhrtranslate.version import __version__
 
 SOFTWARE = f"uhrtranslate {__version__}"
@@ -32,11 +32,11 @@ class OutputSpec:
         bits: of the pixels, 8 or 16; JPEG, WebP and Aperio's layout hold 8.
         tile: side of the TIFF tiles in px; a multiple of 16.
         smallest: the levels of a pyramid end where the longer side is at most this many px.
-        exif: EXIF block of the input, for photos; its orientation is left out, as the pixels are
-            upright already.
-        format: of a slide, a name of `formats.FORMATS`; None: by the output's name.
-        objective_power: the nominal number at which the largest level looks as it does.
-        position: x and y of the left top corner in the source, in px of the largest level.
+        exif: EXIF block of the input, for photos; its orientation is dropped, as the pixels are
+            upright.
+        format: of a slide, a name of `FORMATS`; None: by the output's name.
+        objective_power: nominal magnification of the largest level.
+        position: x and y of the top left corner in the source, in px of the largest level.
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
     """
 
@@ -68,8 +68,11 @@ class OutputSpec:
             raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
         if self.bits not in (8, 16):
             raise OptionError(f"{self.bits} bits: choose 8 or 16")
-        if self.bits == 16 and self.compression == "jpeg":
-            raise OptionError("jpeg holds no 16 bits; choose deflate, lzw, zstd or none")
+        if self.bits not in COMPRESSIONS[self.compression].bits:
+            fit = [name for name, codec in COMPRESSIONS.items() if self.bits in codec.bits]
+            raise OptionError(
+                f"{self.compression} holds no {self.bits} bits; choose one of {', '.join(fit)}"
+            )
         if self.tile < 16 or self.tile % 16:
             raise OptionError(f"TIFF tiles of {self.tile} px: choose a multiple of 16")
         if not (0 < self.width < 2**31 and 0 < self.height < 2**31 and self.smallest > 0):
@@ -103,5 +106,5 @@ class OutputSpec:
 
 
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
-    """The resolution of a level, along x and y; what TIFF and EXIF call X- and YResolution."""
+    """X- and YResolution of a level, as TIFF and EXIF call them."""
     return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])

@@ -1,0 +1,70 @@
+"""What the pages of all our TIFFs have in common; nothing in them depends on machine or time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.writers.base import EncodedLevel
+from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
+from uhrtranslate.tables import COMPRESSIONS
+
+# No description of tifffile's own, and no page that goes on in the next one.
+_PLAIN: dict[str, Any] = {"metadata": None, "contiguous": False}
+
+
+@contextmanager
+def open_tiff(path: Path) -> Iterator[tifffile.TiffWriter]:
+    """A new BigTIFF, for `write_level` and `write_picture`."""
+    with path.open("w+b") as stream, tifffile.TiffWriter(stream, bigtiff=True) as tiff:
+        yield tiff
+
+
+def write_level(
+    tiff: tifffile.TiffWriter, spec: OutputSpec, level: EncodedLevel, **tags: Any
+) -> None:
+    """Write a level as a page, holding one tile at a time.
+
+    Args:
+        tiff: as `open_tiff` gave it.
+        spec: as the tiles were encoded.
+        level: its encoded tiles are used up.
+        tags: what only this page says, as tifffile's `write` takes it.
+    """
+    downsample = spec.width / level.width, spec.height / level.height
+    tiff.write(
+        level.tiles,
+        shape=(level.height, level.width, 3),
+        dtype=spec.dtype,
+        tile=(spec.tile, spec.tile),
+        resolution=pixels_per_cm(spec.mpp, downsample) if spec.mpp else None,
+        resolutionunit="CENTIMETER" if spec.mpp else "NONE",
+        **COMPRESSIONS[spec.compression].tags,
+        **{"software": False, **_PLAIN, **tags},
+    )
+
+
+def image_tags(spec: OutputSpec, description: str) -> dict[str, Any]:
+    """What the page of the largest level says about the image, for `write_level`."""
+    return {
+        "subfiletype": 0,
+        "iccprofile": spec.icc_profile,
+        "description": description.encode() or None,  # as text, tifffile takes only ASCII
+        "extratags": spec.position_tags(),
+        "software": SOFTWARE,
+    }
+
+
+def write_picture(tiff: tifffile.TiffWriter, image: Pixels, **tags: Any) -> None:
+    """Write a label, macro image or thumbnail, [h, w, 3] uint8, as a page that is not tiled."""
+    tiff.write(
+        image,
+        photometric="rgb",
+        compression="jpeg",
+        compressionargs={"level": 90},
+        resolutionunit="NONE",
+        **{"software": False, **_PLAIN, **tags},
+    )

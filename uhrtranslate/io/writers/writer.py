@@ -1,0 +1,149 @@
+"""What the writers of slides and of photos have in common."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.io.files.atomic import PartialOutput
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.io.files.journal import Job, Journal, State
+from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.writers.output_spec import OutputSpec
+
+
+class ImageWriter:
+    """Writes an image from rectangles that come in any order; a context manager.
+
+    Leaving the block writes the result and gives it its name. After an exception nothing is left
+    but, for a job, the state to go on with.
+
+    Args:
+        target: the file, or folder, to write; its ending says the format.
+        spec: everything about it but the pixels.
+        overwrite: replace an existing one.
+        workers: threads that encode the tiles of a slide.
+        job: what is written, if it can be resumed; see `journal.State`.
+        resume: go on where an unfinished run of the same job was cut off.
+
+    Attributes:
+        start: px from the top that such a run has done; known inside the block.
+
+    Raises:
+        OutputError: the target exists, cannot be written, is being written by another run, or
+            cannot hold the image; an unfinished run is in the way, or was another job.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        spec: OutputSpec,
+        overwrite: bool = False,
+        workers: int = 2,
+        job: Job | None = None,
+        resume: bool = False,
+    ) -> None:
+        self._spec = spec
+        self._workers = max(1, workers)
+        is_folder = self._choose_format(target)
+        self._output = PartialOutput(target, overwrite, job, resume, is_folder)
+        self._job = job
+        self._journal: Journal | None = None
+        self._stack = ExitStack()
+        self._written = 0  # px
+        self.start = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack, output_errors(self._output.target):
+            folder = stack.enter_context(self._output).folder
+            state = self._output.state
+            self._open(folder, state, stack)
+            if state:
+                self.start = state.rows
+                self._written = state.rows * self._spec.width
+            if self._job is not None:
+                self._journal = Journal(folder, self._job, self._spec.height)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            if kind is not None:
+                return
+            missing = self._spec.width * self._spec.height - self._written
+            if missing:
+                raise OutputError(
+                    f"{self._output.target}: {missing:,} pixels never came; nothing was written"
+                )
+            with output_errors(self._output.target, self._missing_bytes):
+                self._output.publish(self._finish(self._output.folder))
+
+    def write(self, x: int, y: int, pixels: Pixels) -> None:
+        """Take a rectangle of pixels; it is copied.
+
+        Args:
+            x, y: its left top corner, in px of the image.
+            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+            ValueError: the rectangle leaves the image, or covers a pixel that came before.
+        """
+        spec = self._spec
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
+            raise ValueError(
+                f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
+            )
+        h, w = pixels.shape[:2]
+        if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
+            raise ValueError(
+                f"{w} x {h} px at ({x}, {y}) do not lie in an image of {spec.width} x "
+                f"{spec.height} px"
+            )
+        with output_errors(self._output.target, self._missing_bytes):
+            self._take(x, y, pixels)
+        self._written += h * w
+
+    def reached(self, y: int) -> None:
+        """Every pixel above row `y` has come, and none below: a moment to save the state.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        if self._journal is not None and self._journal.due:
+            with output_errors(self._output.target, self._missing_bytes):
+                self._save(self._journal, y)
+
+    def _choose_format(self, target: Path) -> bool:
+        """Choose the format by the name, and check that it can hold the image.
+
+        Returns:
+            Whether the target is a folder of files.
+        """
+        raise NotImplementedError
+
+    def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
+        """Make ready, from the state of the run before if there is one; `stack` cleans up."""
+        raise NotImplementedError
+
+    def _take(self, x: int, y: int, pixels: Pixels) -> None:
+        """Copy pixels that fit the image."""
+        raise NotImplementedError
+
+    def _save(self, journal: Journal, y: int) -> None:
+        """Save all that the rows above `y` have come to."""
+        raise NotImplementedError
+
+    def _finish(self, folder: Path) -> Path:
+        """Write the result into a folder, now that all pixels are there; gives its path."""
+        raise NotImplementedError
+
+    def _missing_bytes(self) -> int:
+        """What a full disk lacks, as far as known."""
+        return 0

@@ -1,0 +1,51 @@
+"""Files that appear under their name only when they are whole."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` when the block ends without an exception.
+
+    Until then it has another, hidden name in the same folder. A crash of the process leaves the
+    old file as it was; where a crash of the machine must not matter either, end with `to_disk`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    # Random, so that runs never share it, and short, so that it fits wherever the name does.
+    new = path.with_name(f".uhrt-{secrets.token_hex(8)}")
+    try:
+        with new.open("xb") as file:
+            yield file
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; an existing one is replaced.
+
+    Args:
+        path: of the file, in a folder that exists.
+        content: bytes, or text, which becomes UTF-8 with `?` for what no encoding can hold.
+
+    Raises:
+        OSError: it cannot be written; an existing file is as it was.
+    """
+    data = content.encode(errors="replace") if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(data)
+        to_disk(file)
+
+
+def to_disk(file: BinaryIO) -> None:
+    """Wait until all that was written to an open file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
