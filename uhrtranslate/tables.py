@@ -52,3 +52,14 @@ STAIN_METHODS: Table[Any] = Table(
         "histogram": "stain.histogram:Histogram",
     }
 )
+# From two folders of images to generators: `method` of `uhrt train`.
+TRAINING_METHODS: Table[Any] = Table(
+    {
+        "cyclegan": "training.methods.cyclegan:CycleGan",
+        "cut": "training.methods.cut:Cut",
+        "fastcut": "training.methods.cut:FastCut",
+        "lsesim": "training.methods.lsesim:LSeSim",
+        "pix2pix": "training.methods.pix2pix:Pix2Pix",
+        "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
+    }
+)

@@ -15,10 +15,10 @@ from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.models import Generator, save_native
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
+from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.tasks.translate import translate
-from uhrtranslate.training.data.patches import Patches, manifest, open_patches
-from uhrtranslate.training.method_options import make_train_options, set_option
-from uhrtranslate.training.methods import PAIRED
+from uhrtranslate.training.configuration import make_train_options, set_option
+from uhrtranslate.training.data.patches import Patches, open_patches
 from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.checkpoint import drop_newer, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
@@ -88,7 +88,7 @@ def train(
         learner = Learner(options, device, group)
         group.wait()  # nobody makes the folder before all have looked for it
         if group.leads:
-            create_run(run, options, manifest(patches), str(device))
+            create_run(run, options, patches.manifest(), str(device))
         return _go(Training(learner, patches, run), on_progress, on_note)
 
 
@@ -110,7 +110,7 @@ def resume_training(
     options = found.options
     group, device = _place(options)
     with _patches(options) as patches:
-        check_data(found.run, manifest(patches))
+        check_data(found.run, patches.manifest())
         state = load_state(found.checkpoint)
         training = Training(Learner(options, device, group), patches, found.run, state)
         if group.leads:
@@ -145,7 +145,8 @@ def _in_words(training: Training) -> str:
 
 
 def _patches(options: TrainOptions) -> closing[Patches]:
-    return closing(open_patches(options.data, options.method in PAIRED, options.seed))
+    paired = TRAINING_METHODS[options.method].paired
+    return closing(open_patches(options.data, paired, options.seed))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:

@@ -1,10 +1,13 @@
 """What a user can choose of any training: data, networks, schedule."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
 
+from uhrtranslate.models import ARCHITECTURES, Architecture
 from uhrtranslate.options import Region
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -12,11 +15,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Options that belong together; a section of a configuration file."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class DataOptions(_Section):
+class DataOptions(Section):
     """Where patches come from.
 
     Attributes:
@@ -57,7 +62,7 @@ class DataOptions(_Section):
         return self
 
 
-class GeneratorOptions(_Section):
+class GeneratorOptions(Section):
     """The network that is trained, of the families that `uhrt translate` runs.
 
     Attributes:
@@ -82,8 +87,33 @@ class GeneratorOptions(_Section):
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
 
+    @property
+    def family(self) -> Architecture:
+        """What the generator is one of."""
+        return ARCHITECTURES[self.architecture]
 
-class DiscriminatorOptions(_Section):
+    def arguments(self) -> dict[str, bool | int | str]:
+        """Keyword arguments of the family's network: those that it takes."""
+        every = {
+            "ngf": self.ngf,
+            "dropout": self.dropout,
+            "affine": self.affine and self.norm == "instance",
+            "norm": self.norm,
+            "bias": self.norm == "instance",
+            "n_downs": self.downs,
+            "n_blocks": self.blocks,
+            "antialias": self.antialias,
+            "antialias_up": self.antialias,
+        }
+        taken = signature(self.family.build).parameters
+        return {name: value for name, value in every.items() if name in taken}
+
+    def build(self) -> nn.Module:
+        """The network, with torch's random weights."""
+        return self.family.build(**self.arguments())
+
+
+class DiscriminatorOptions(Section):
     """The PatchGAN that judges; 3 layers see 70 x 70 px.
 
     Attributes:
@@ -101,7 +131,21 @@ class DiscriminatorOptions(_Section):
     init: Literal["normal", "xavier"] = "normal"
 
 
-class ValidationOptions(_Section):
+class BlurredGenerator(GeneratorOptions):
+    """The generator of CUT and L-LSeSim."""
+
+    antialias: bool = True
+    init: Literal["normal", "xavier"] = "xavier"
+
+
+class BlurredDiscriminator(DiscriminatorOptions):
+    """The discriminator of CUT and L-LSeSim."""
+
+    antialias: bool = True
+    init: Literal["normal", "xavier"] = "xavier"
+
+
+class ValidationOptions(Section):
     """A part of a slide that is translated now and then with the real engine.
 
     Attributes:
@@ -115,14 +159,14 @@ class ValidationOptions(_Section):
     every: Count = 10
 
 
-class TrainOptions(_Section):
+class TrainOptions(Section):
     """What all methods have in common.
 
     Attributes:
-        method: name in `METHOD_OPTIONS`.
+        method: name in `TRAINING_METHODS`.
         domains: names of the domains, which travel with the generators.
         description: a sentence for people, which does so too.
-        data, generator, discriminator, validation: see there.
+        data, generator, validation: sections, see there.
         epochs, decay: epochs at the full learning rate, then falling linearly to zero.
         batch: patches of each domain per step and device.
         lr: Adam's learning rate.
@@ -146,7 +190,6 @@ class TrainOptions(_Section):
     description: Annotated[str, Field(max_length=1500)] = ""
     data: DataOptions
     generator: GeneratorOptions = GeneratorOptions()
-    discriminator: DiscriminatorOptions = DiscriminatorOptions()
     validation: ValidationOptions | None = None
     epochs: Annotated[int, Field(ge=0)] = 50
     decay: Annotated[int, Field(ge=0)] = 50
@@ -170,13 +213,27 @@ class TrainOptions(_Section):
 
     @model_validator(mode="after")
     def _patch_fits_generator(self) -> Self:
-        stride = 2**self.generator.downs if self.generator.architecture == "unet" else 4
+        stride = self.generator.family.stride(self.generator.arguments())
         if self.data.patch % stride:
             raise ValueError(
                 f"data.patch {self.data.patch} is no multiple of {stride}, the generator's stride"
             )
         if self.epochs + self.decay < 1:
             raise ValueError("epochs and decay are both 0; train at least one epoch")
+        return self
+
+
+class AdversarialOptions(TrainOptions):
+    """What all methods with a discriminator have in common.
+
+    Attributes:
+        discriminator: a section, see there.
+    """
+
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+
+    @model_validator(mode="after")
+    def _patch_fits_discriminator(self) -> Self:
         # 4 x 4 kernels without stride eat two pixels of what the halvings leave.
         least = 2**self.discriminator.layers * 4
         if self.data.patch < least:

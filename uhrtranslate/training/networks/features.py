@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models import ResnetGenerator
 from uhrtranslate.models.checkpoint import read_tree
 
 # Rectified convolutions of VGG16 between its halvings, and their channels in units of the first's.
@@ -18,24 +17,26 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+def layers_of(generator: nn.Module) -> list[nn.Module]:
+    """The layers whose outputs can be compared, one after the other; none in some families."""
+    return list(getattr(generator, "encoder", ()))
+
+
 def encode(generator: nn.Module, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
-    """Outputs of some layers of a ResNet generator, which runs no further than the last of them.
+    """Outputs of some layers of a generator, which runs no further than the last of them.
 
     Args:
-        generator: its layers count from 0 as in its keys; 0 is the mirrored input.
+        generator: has `layers_of` it.
         x: [n, 3, h, w] in -1..1.
-        layers: numbers.
+        layers: their numbers, from 0.
 
     Returns: [n, c, h', w'] each, in the order of the layers' numbers.
     """
-    wanted, outputs = set(layers), []
-    assert isinstance(generator, ResnetGenerator)
-    for number, layer in enumerate(generator.model):
+    outputs = []
+    for number, layer in enumerate(layers_of(generator)[: max(layers) + 1]):
         x = layer(x)
-        if number in wanted:
+        if number in layers:
             outputs.append(x)
-        if number == max(wanted):
-            break
     return outputs
 
 

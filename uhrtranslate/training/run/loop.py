@@ -11,14 +11,12 @@ from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.models import Generator
-from uhrtranslate.training.data.augment import Floats
-from uhrtranslate.training.data.patches import Patches, batches, epoch_length, mpp_of
-from uhrtranslate.training.methods import PAIRED
-from uhrtranslate.training.networks.generators import generator_info
+from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
-from uhrtranslate.training.run.learner import Learner, rate_factor
+from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.log import Log
-from uhrtranslate.training.run.samples import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,7 @@ class TrainingProgress:
     Attributes:
         step, steps: done, and all.
         epoch, epochs: the one at work from 1, and all.
+        stage: what is learned; empty if the method has only one stage.
         losses: mean of each part since the last time.
         seconds_left: at the pace so far; None at the start.
     """
@@ -36,6 +35,7 @@ class TrainingProgress:
     steps: int
     epoch: int
     epochs: int
+    stage: str
     losses: dict[str, float]
     seconds_left: float | None
 
@@ -61,19 +61,17 @@ class Training:
         self.options = learner.options
         self.batch = self.options.batch
         share = self.batch * learner.group.size
-        length = epoch_length(patches, self.options.data)
-        self.epoch_steps = max(-(-length // share), 1)
-        self.epochs = self.options.epochs + self.options.decay
+        self.epoch_steps = max(-(-patches.epoch_length() // share), 1)
+        self.epochs = sum(stage.epochs for stage in learner.stages)
         self.steps = self.epochs * self.epoch_steps
         self.step = 0
-        self._tally: dict[str, list[float]] = {}
+        self._tally = Tally()
         if state is not None:
             self.step = state["step"]
-            self._tally = state["tally"]
+            self._tally = Tally(state["tally"])
             learner.load_state(state["learner"])
             if not learner.group.leads:
                 torch.manual_seed(self.options.seed + learner.group.rank + 1000 * self.step)
-        self._mpp = mpp_of(patches, self.options.data)
 
     def go(self, on_progress: OnProgress, on_epoch: OnEpoch) -> None:
         """Run to the end.
@@ -92,25 +90,27 @@ class Training:
         fixed = draw_samples(self.patches) if group.leads else None
         began, first = time.monotonic(), self.step
         try:
-            for a, b in _own_batches(self, self.steps - self.step):
+            for samples in _own_batches(self, self.steps - self.step):
                 epoch = self.step // self.epoch_steps
-                factor = rate_factor(epoch, options.epochs, options.decay)
-                self._learn(a, b, factor)
+                phases = self.learner.step(samples, epoch)
+                self.step += 1
+                self._tally.add(self.step, phases)
                 pace = (time.monotonic() - began) / (self.step - first)
                 at_end = self.step % self.epoch_steps == 0
-                if log is not None and (self.step % options.log == 0 or self.step == self.steps):
-                    losses = self._mean_losses()
-                    rate = {"lr": options.lr * factor}
-                    log.write({"step": self.step, "epoch": epoch + 1, **rate, **losses})
+                to_log = self.step % options.log == 0 or self.step == self.steps
+                to_save = self._is_checkpoint(epoch, at_end)
+                if at_end or to_log or to_save:
+                    self._read_losses()
+                if log is not None and to_log:
+                    losses, rate = self._tally.means(), self.learner.rate
+                    log.write({"step": self.step, "epoch": epoch + 1, "lr": rate, **losses})
+                    place = (self.step, self.steps, epoch + 1, self.epochs)
+                    stage, _ = self.learner.stage(epoch)
                     left = pace * (self.steps - self.step)
-                    on_progress(
-                        TrainingProgress(
-                            self.step, self.steps, epoch + 1, self.epochs, losses, left
-                        )
-                    )
-                if group.leads and at_end and (epoch + 1) % options.samples == 0 and fixed:
+                    on_progress(TrainingProgress(*place, stage.name, losses, left))
+                if fixed and at_end and (epoch + 1) % options.samples == 0:
                     self._show(epoch + 1, fixed, log)
-                if self._is_checkpoint(epoch, at_end):
+                if to_save:
                     self.save()
                 if at_end and group.leads:
                     with torch.random.fork_rng():  # what it draws changes nothing
@@ -129,34 +129,27 @@ class Training:
         if not self.learner.is_sound():
             raise TrainingError(f"step {self.step}: weights are no finite numbers{self._last()}")
         if self.learner.group.leads:
-            state = {"step": self.step, "tally": self._tally, "learner": self.learner.state()}
+            state = {
+                "step": self.step,
+                "tally": self._tally.read(),
+                "learner": self.learner.state(),
+            }
             save_checkpoint(self.run, self.step, state, self.exports(), self.options.keep)
         self.learner.group.wait()
 
     def exports(self) -> dict[str, Generator]:
         """The generators as they are, with their facts, by direction; not copied."""
+        facts, mpp = self.learner.method.generator_info, self.patches.mpp()
         return {
-            direction: Generator(
-                network, generator_info(self.options, direction, self._mpp), direction, ""
-            )
+            direction: Generator(network, facts(direction, mpp), direction, "")
             for direction, network in self.learner.generators().items()
         }
 
-    def _learn(self, a: Tensor, b: Tensor, factor: float) -> None:
+    def _read_losses(self) -> None:
         try:
-            losses = self.learner.step(a, b, factor)
+            self._tally.read()
         except TrainingError as error:
-            raise TrainingError(f"step {self.step + 1}: {error}{self._last()}") from error
-        self.step += 1
-        for name, value in losses.items():
-            tally = self._tally.setdefault(name, [0.0, 0.0])
-            tally[0] += value
-            tally[1] += 1
-
-    def _mean_losses(self) -> dict[str, float]:
-        means = {name: total / count for name, (total, count) in self._tally.items()}
-        self._tally = {}
-        return means
+            raise TrainingError(f"{error}{self._last()}") from error
 
     def _is_checkpoint(self, epoch: int, at_end: bool) -> bool:
         if self.step == self.steps:
@@ -165,10 +158,8 @@ class Training:
             return self.step % self.options.checkpoint_steps == 0
         return at_end and (epoch + 1) % self.options.checkpoint == 0
 
-    def _show(self, epoch: int, fixed: tuple[Tensor, Tensor], log: Log | None) -> None:
-        paired = self.options.method in PAIRED
-        generators = self.learner.generators()
-        pixels = sample_grid(generators, *fixed, self.learner.device, paired)
+    def _show(self, epoch: int, fixed: dict[str, Tensor], log: Log | None) -> None:
+        pixels = sample_grid(self.learner.pictures(fixed))
         write_picture(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
         if log is not None:
             log.picture("samples", pixels, self.step)
@@ -179,14 +170,14 @@ class Training:
         return f"; {good}; lower lr, set clip, or choose precision fp32 or bf16."
 
 
-def _own_batches(training: Training, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _own_batches(training: Training, count: int) -> Iterator[dict[str, Tensor]]:
     """Batches of this process for the steps that are left.
 
     A step's samples are consecutive, the processes' shares one after the other.
     """
     group, size = training.learner.group, training.batch
 
-    def sample(number: int) -> tuple[Floats, Floats]:
+    def sample(number: int) -> Sample:
         step, place = divmod(number, size)
         return training.patches.sample((step * group.size + group.rank) * size + place)
 

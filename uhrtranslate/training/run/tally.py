@@ -1,0 +1,57 @@
+"""The losses since the last line of the log, which are read once for many steps."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from uhrtranslate.errors import TrainingError
+from uhrtranslate.training.methods.base import Phase
+
+
+class Tally:
+    """Means of losses; to read one makes the CPU wait for the device, so steps only store them.
+
+    Args:
+        sums: of losses that were counted before, as `read` gives them.
+    """
+
+    def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
+        self._sums = sums or {}
+        self._waiting: list[tuple[int, Sequence[Phase]]] = []
+
+    def add(self, step: int, phases: Sequence[Phase]) -> None:
+        """Store the losses of a step, whose number is for the message."""
+        self._waiting.append((step, phases))
+
+    def read(self) -> dict[str, list[float]]:
+        """Sum and count of each loss.
+
+        Raises:
+            TrainingError: one is no finite number; says which, and in which step.
+        """
+        waiting, self._waiting = self._waiting, []
+        names: list[tuple[int, str, str]] = []
+        losses: list[Tensor] = []
+        for step, phases in waiting:
+            for phase in phases:
+                for name, loss in (*phase.parts.items(), ("", phase.loss)):
+                    names.append((step, phase.group, name))
+                    losses.append(loss)
+        values = torch.stack(losses).tolist() if losses else []
+        for (step, group, name), value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                name = name or "sum"
+                raise TrainingError(f"step {step}: the loss {name!r} of the {group} is {value}")
+            if name:
+                tally = self._sums.setdefault(name, [0.0, 0.0])
+                tally[0] += value
+                tally[1] += 1
+        return self._sums
+
+    def means(self) -> dict[str, float]:
+        """The mean of each loss; begins anew."""
+        means = {name: total / count for name, (total, count) in self.read().items()}
+        self._sums = {}
+        return means
