@@ -78,7 +78,7 @@ import torch.nn.functional as F
 from torch import nn, optim
 
 from uhrtranslate.training.methods.base import Method, Phase, Stage, falling_rate
-from uhrtranslate.training.networks.generators import make_generator
+from uhrtranslate.training.networks.making import make_generator
 from uhrtranslate.training.options import Count, TrainOptions
 
 

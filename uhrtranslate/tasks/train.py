@@ -23,7 +23,7 @@ from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.checkpoint import drop_newer, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
-from uhrtranslate.training.run.loop import OnProgress, Training, TrainingProgress
+from uhrtranslate.training.run.loop import OnProgress, Training
 from uhrtranslate.training.run.parallel import Workgroup, join_workgroup
 
 OnNote = Callable[[str], None]
@@ -159,15 +159,8 @@ def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
 
 
 def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
-    losses: dict[str, float] = {}
-
-    def tell(progress: TrainingProgress) -> None:
-        losses.clear()
-        losses.update(progress.losses)
-        on_progress(progress)
-
     on_note(f"{_in_words(training)}, from step {training.step}")
-    training.go(tell, lambda epoch, made: _validate(training, epoch, made, on_note))
+    losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
     written: dict[str, str] = {}
     for direction, generator in training.exports().items():
         path = training.run / f"{direction}.safetensors"
@@ -175,7 +168,7 @@ def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainRe
             with output_errors(path):
                 save_native(path, generator.module, generator.info)
         written[direction] = str(path)
-    return TrainResult(str(training.run), written, training.step, dict(losses))
+    return TrainResult(str(training.run), written, training.step, losses)
 
 
 def _check_validation(options: TrainOptions) -> None:

@@ -13,6 +13,7 @@ from uhrtranslate.options import Region
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -131,20 +132,6 @@ class DiscriminatorOptions(Section):
     init: Literal["normal", "xavier"] = "normal"
 
 
-class BlurredGenerator(GeneratorOptions):
-    """The generator of CUT and L-LSeSim."""
-
-    antialias: bool = True
-    init: Literal["normal", "xavier"] = "xavier"
-
-
-class BlurredDiscriminator(DiscriminatorOptions):
-    """The discriminator of CUT and L-LSeSim."""
-
-    antialias: bool = True
-    init: Literal["normal", "xavier"] = "xavier"
-
-
 class ValidationOptions(Section):
     """A part of a slide that is translated now and then with the real engine.
 
@@ -195,10 +182,7 @@ class TrainOptions(Section):
     decay: Annotated[int, Field(ge=0)] = 50
     batch: Annotated[int, Field(ge=1, le=1024)] = 1
     lr: Annotated[float, Field(gt=0, le=1)] = 2e-4
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
-        0.5,
-        0.999,
-    )
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     clip: Annotated[float | None, Field(gt=0)] = None
     ema: Annotated[float | None, Field(gt=0, lt=1)] = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

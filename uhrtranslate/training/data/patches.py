@@ -160,7 +160,7 @@ def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
 
 def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened) -> Paired:
     if options.b is None:
-        halves = [_examined_half(path, opened, options) for path in find_pictures(options.a)]
+        halves = [_examined(path, opened, options) for path in find_pictures(options.a)]
         return Paired({"A": halves}, options, seed, opened, opened, {})
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
     pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
@@ -243,17 +243,14 @@ def stacked(samples: Sequence[Sample]) -> dict[str, Tensor]:
 
 def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:
     with opened.view(path) as view:
-        return examine(path, view, options.patch, options.tissue)
-
-
-def _examined_half(path: Path, opened: Opened, options: DataOptions) -> Picture:
-    with opened.view(path) as view:
-        if view.width % 2:
-            raise InputError(
-                f"{path}: is {view.width} px wide, so it cannot be two images side by side; its "
-                "width must be even."
-            )
-        half = (view.width // 2, view.height)
+        half = None
+        if options.pairs == "side-by-side":
+            if view.width % 2:
+                raise InputError(
+                    f"{path}: is {view.width} px wide, so it cannot be two images side by side; "
+                    "its width must be even."
+                )
+            half = (view.width // 2, view.height)
         return examine(path, view, options.patch, options.tissue, half)
 
 

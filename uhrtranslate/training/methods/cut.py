@@ -1,6 +1,6 @@
 """CUT and FastCUT (Park 2020): each place of the result is like its own place of the source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 import torch
@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from uhrtranslate.training.losses import adversarial, patch_nce, telling_apart
 from uhrtranslate.training.methods.base import Method, Phase, Samples
-from uhrtranslate.training.networks.discriminators import make_discriminator
 from uhrtranslate.training.networks.features import channels_of, encode, layers_of
-from uhrtranslate.training.networks.generators import make_generator
+from uhrtranslate.training.networks.making import (
+    frozen,
+    initialise,
+    make_discriminator,
+    make_generator,
+)
 from uhrtranslate.training.networks.projectors import MlpProjector, draw_places
-from uhrtranslate.training.networks.weights import frozen, initialise
 from uhrtranslate.training.options import (
     AdversarialOptions,
-    BlurredDiscriminator,
-    BlurredGenerator,
     DiscriminatorOptions,
     GeneratorOptions,
     Weight,
@@ -39,8 +40,8 @@ class CutOptions(AdversarialOptions):
         flip: half of the steps work on mirrored patches, and contrast mirrored features.
     """
 
-    generator: GeneratorOptions = BlurredGenerator()
-    discriminator: DiscriminatorOptions = BlurredDiscriminator()
+    generator: GeneratorOptions = GeneratorOptions(antialias=True, init="xavier")
+    discriminator: DiscriminatorOptions = DiscriminatorOptions(antialias=True, init="xavier")
     adversarial: Weight = 1.0
     nce: Weight = 1.0
     identity: bool = True
@@ -122,17 +123,9 @@ class Cut(Method):
             source = source.flip(3)
         with torch.no_grad():
             keys = encode(generator, source, options.layers)
-        places = draw_places(keys, options.patches)
-        return self._mean(self._project(queries, places), self._project(keys, places))
-
-    def _project(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
-        projected: list[Tensor] = self.networks["projector"](features, places)
-        return projected
-
-    def _mean(self, queries: list[Tensor], keys: list[Tensor]) -> Tensor:
-        temperature = self.options.temperature
-        pairs = zip(queries, keys, strict=True)
-        return torch.stack([patch_nce(q, k, temperature) for q, k in pairs]).mean()
+        places, projector = draw_places(keys, options.patches), self.networks["projector"]
+        pairs = zip(projector(queries, places), projector(keys, places), strict=True)
+        return torch.stack([patch_nce(q, k, options.temperature) for q, k in pairs]).mean()
 
 
 class FastCut(Cut):

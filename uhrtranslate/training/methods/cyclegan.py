@@ -10,9 +10,7 @@ from torch import nn
 from uhrtranslate.training.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial, telling_apart
 from uhrtranslate.training.methods.base import Method, Phase, Samples
-from uhrtranslate.training.networks.discriminators import make_discriminator
-from uhrtranslate.training.networks.generators import make_generator
-from uhrtranslate.training.networks.weights import frozen
+from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.options import AdversarialOptions, Weight
 
 
@@ -69,14 +67,11 @@ class CycleGan(Method):
                 same = parts["identity_A"] + parts["identity_B"]
                 loss = loss + options.cycle * options.identity * same
             yield Phase("generators", loss, parts)
-        shown = {
-            "A": (a, self.pools["A"].swap(fake_a.detach())),
-            "B": (b, self.pools["B"].swap(fake_b.detach())),
-        }
-        parts = {
-            f"judge_{domain}": telling_apart("lsgan", nets[f"judge_{domain}"], real, fake)
-            for domain, (real, fake) in shown.items()
-        }
+        parts = {}
+        for domain, fake in (("A", fake_a), ("B", fake_b)):
+            shown = self.pools[domain].swap(fake.detach())
+            judge = nets[f"judge_{domain}"]
+            parts[f"judge_{domain}"] = telling_apart("lsgan", judge, samples[domain], shown)
         yield Phase("discriminators", parts["judge_A"] + parts["judge_B"], parts)
 
     def state(self) -> dict[str, Any]:

@@ -16,15 +16,11 @@ from uhrtranslate.training.losses import (
     telling_apart,
 )
 from uhrtranslate.training.methods.base import Method, Phase, Samples
-from uhrtranslate.training.networks.discriminators import make_discriminator
 from uhrtranslate.training.networks.features import Vgg16
-from uhrtranslate.training.networks.generators import make_generator
+from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.networks.projectors import ConvProjector, draw_places
-from uhrtranslate.training.networks.weights import frozen
 from uhrtranslate.training.options import (
     AdversarialOptions,
-    BlurredDiscriminator,
-    BlurredGenerator,
     DiscriminatorOptions,
     GeneratorOptions,
     Weight,
@@ -49,8 +45,8 @@ class LSeSimOptions(AdversarialOptions):
         temperature: of the contrast that they learn from.
     """
 
-    generator: GeneratorOptions = BlurredGenerator()
-    discriminator: DiscriminatorOptions = BlurredDiscriminator()
+    generator: GeneratorOptions = GeneratorOptions(antialias=True, init="xavier")
+    discriminator: DiscriminatorOptions = DiscriminatorOptions(antialias=True, init="xavier")
     adversarial: Weight = 1.0
     similarity: Weight = 10.0
     vgg: Path | None = None

@@ -1,7 +1,7 @@
 """pix2pix (Isola 2017): pairs, a conditional discriminator and an absolute difference."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,25 +10,13 @@ from torch import Tensor, nn
 
 from uhrtranslate.training.losses import Gan, adversarial, telling_apart
 from uhrtranslate.training.methods.base import Method, Phase, Samples
-from uhrtranslate.training.networks.discriminators import make_discriminator
-from uhrtranslate.training.networks.generators import make_generator
-from uhrtranslate.training.networks.weights import frozen
+from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.options import (
     AdversarialOptions,
     DiscriminatorOptions,
     GeneratorOptions,
     Weight,
 )
-
-
-class _Generator(GeneratorOptions):
-    architecture: Literal["resnet", "unet"] = "unet"
-    norm: Literal["instance", "batch"] = "batch"
-    dropout: bool = True
-
-
-class _Discriminator(DiscriminatorOptions):
-    norm: Literal["instance", "batch"] = "batch"
 
 
 class Pix2PixOptions(AdversarialOptions):
@@ -39,8 +27,8 @@ class Pix2PixOptions(AdversarialOptions):
         gan: vanilla (cross-entropy) or lsgan.
     """
 
-    generator: GeneratorOptions = _Generator()
-    discriminator: DiscriminatorOptions = _Discriminator()
+    generator: GeneratorOptions = GeneratorOptions(architecture="unet", norm="batch", dropout=True)
+    discriminator: DiscriminatorOptions = DiscriminatorOptions(norm="batch")
     epochs: Annotated[int, Field(ge=0)] = 100
     decay: Annotated[int, Field(ge=0)] = 100
     adversarial: Weight = 1.0

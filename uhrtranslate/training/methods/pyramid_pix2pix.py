@@ -1,6 +1,6 @@
 """Pyramid pix2pix (Liu 2022): differences after blurring too, which forgive small shifts."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
@@ -10,11 +10,6 @@ from uhrtranslate.training.methods.pix2pix import Pix2Pix, Pix2PixOptions
 from uhrtranslate.training.options import GeneratorOptions, Weight
 
 
-class _Generator(GeneratorOptions):
-    norm: Literal["instance", "batch"] = "batch"
-    dropout: bool = True
-
-
 class PyramidOptions(Pix2PixOptions):
     """Options of pyramid pix2pix.
 
@@ -22,7 +17,7 @@ class PyramidOptions(Pix2PixOptions):
         pyramid: weights of the differences at 1/2, 1/4, 1/8, ... of the size (S1, S2, S3).
     """
 
-    generator: GeneratorOptions = _Generator()
+    generator: GeneratorOptions = GeneratorOptions(norm="batch", dropout=True)
     epochs: Annotated[int, Field(ge=0)] = 50
     decay: Annotated[int, Field(ge=0)] = 50
     batch: Annotated[int, Field(ge=1, le=1024)] = 2

@@ -4,8 +4,6 @@ from torch import Tensor, nn
 
 from uhrtranslate.models.architecture import make_norm
 from uhrtranslate.models.resnet import BlurDown
-from uhrtranslate.training.networks.weights import initialise
-from uhrtranslate.training.options import DiscriminatorOptions
 
 
 class PatchDiscriminator(nn.Module):
@@ -55,11 +53,3 @@ class PatchDiscriminator(nn.Module):
         """[n, in_channels, h, w] in -1..1 to scores [n, 1, h', w'], unbounded."""
         y: Tensor = self.model(x)
         return y
-
-
-def make_discriminator(options: DiscriminatorOptions, in_channels: int = 3) -> nn.Module:
-    """A discriminator with random weights."""
-    network = PatchDiscriminator(
-        in_channels, options.ndf, options.layers, options.norm, options.antialias
-    )
-    return initialise(network, options.init)

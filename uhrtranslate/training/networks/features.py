@@ -32,10 +32,15 @@ def encode(generator: nn.Module, x: Tensor, layers: Sequence[int]) -> list[Tenso
 
     Returns: [n, c, h', w'] each, in the order of the layers' numbers.
     """
+    return outputs_of(layers_of(generator), x, layers)
+
+
+def outputs_of(chain: Sequence[nn.Module], x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
+    """Outputs of some modules of a chain, by their numbers; those behind the last are not run."""
     outputs = []
-    for number, layer in enumerate(layers_of(generator)[: max(layers) + 1]):
-        x = layer(x)
-        if number in layers:
+    for number, module in enumerate(chain[: max(wanted) + 1]):
+        x = module(x)
+        if number in wanted:
             outputs.append(x)
     return outputs
 
@@ -69,19 +74,20 @@ class Vgg16(nn.Module):
 
     def __init__(self, layers: Sequence[int], weights: Path | None = None, width: int = 64) -> None:
         super().__init__()
-        self.layers = set(layers)
         body: list[nn.Module] = []
         self.channels: list[int] = []
+        self._wanted: list[int] = []
         count, c = 0, 3
         for repeats, factor in VGG16:
             for _ in range(repeats):
-                if count == max(self.layers):
+                if count == max(layers):
                     break
                 body += [nn.Conv2d(c, factor * width, 3, padding=1), nn.ReLU()]
                 c = factor * width
                 count += 1
-                if count in self.layers:
+                if count in layers:
                     self.channels.append(c)
+                    self._wanted.append(len(body) - 1)
             body.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*body)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
@@ -95,16 +101,7 @@ class Vgg16(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """[n, 3, h, w] in -1..1 to [n, c, h', w'] for each of the layers."""
         x = ((x + 1) / 2 - self.mean) / self.std
-        outputs, count = [], 0
-        for layer in self.features:
-            x = layer(x)
-            if isinstance(layer, nn.ReLU):
-                count += 1
-                if count in self.layers:
-                    outputs.append(x)
-                if count == max(self.layers):
-                    break
-        return outputs
+        return outputs_of(list(self.features), x, self._wanted)
 
     def _randomise(self) -> None:
         source = torch.Generator().manual_seed(16)

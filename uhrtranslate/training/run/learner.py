@@ -94,14 +94,11 @@ class Learner:
     @torch.no_grad()
     def pictures(self, samples: Samples) -> list[Tensor]:
         """The method's rows for the picture that shows progress."""
-        generators = self.generators()
-        modes = {name: generator.training for name, generator in generators.items()}
-        for generator in generators.values():
-            generator.eval()
         on_device = {name: x.to(self.device) for name, x in samples.items()}
+        generators = {direction: g.eval() for direction, g in self.generators().items()}
         rows = self.method.pictures(generators, on_device)
-        for name, generator in generators.items():
-            generator.train(modes[name])
+        for generator in generators.values():
+            generator.train()
         return rows
 
     def generators(self) -> dict[str, nn.Module]:
@@ -138,9 +135,8 @@ class Learner:
 
     def is_sound(self) -> bool:
         """Whether all weights are finite numbers."""
-        return bool(
-            torch.stack([torch.isfinite(p).all() for p in self.networks.parameters()]).all()
-        )
+        sound = [torch.isfinite(p).all() for p in self.networks.parameters()]
+        return bool(torch.stack(sound).all())
 
     def _learn(self, phase: Phase, factor: float) -> None:
         optimiser = self.optimisers[phase.group]

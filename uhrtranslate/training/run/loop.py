@@ -73,12 +73,14 @@ class Training:
             if not learner.group.leads:
                 torch.manual_seed(self.options.seed + learner.group.rank + 1000 * self.step)
 
-    def go(self, on_progress: OnProgress, on_epoch: OnEpoch) -> None:
+    def go(self, on_progress: OnProgress, on_epoch: OnEpoch) -> dict[str, float]:
         """Run to the end.
 
         Args:
             on_progress: told at each line of the log.
             on_epoch: given the generators at the end of each epoch.
+
+        Returns: the losses of the last line of the log.
 
         Raises:
             TrainingError: a loss is no number; the last good checkpoint is kept.
@@ -89,8 +91,9 @@ class Training:
         log = Log(self.run, self.step, options.tensorboard) if group.leads else None
         fixed = draw_samples(self.patches) if group.leads else None
         began, first = time.monotonic(), self.step
+        losses: dict[str, float] = {}
         try:
-            for samples in _own_batches(self, self.steps - self.step):
+            for samples in self._batches():
                 epoch = self.step // self.epoch_steps
                 phases = self.learner.step(samples, epoch)
                 self.step += 1
@@ -118,6 +121,21 @@ class Training:
         finally:
             if log is not None:
                 log.close()
+        return losses
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        """This process's batches for the steps that are left.
+
+        A step's samples are consecutive, the processes' shares one after the other.
+        """
+        group, size = self.learner.group, self.batch
+
+        def sample(number: int) -> Sample:
+            step, place = divmod(number, size)
+            return self.patches.sample((step * group.size + group.rank) * size + place)
+
+        left, workers = self.steps - self.step, self.options.data.workers
+        return batches(sample, self.step * size, left, size, workers)
 
     def save(self) -> None:
         """Write a checkpoint, unless the weights are no numbers any more.
@@ -168,18 +186,3 @@ class Training:
         saved = list_checkpoints(self.run)
         good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
         return f"; {good}; lower lr, set clip, or choose precision fp32 or bf16."
-
-
-def _own_batches(training: Training, count: int) -> Iterator[dict[str, Tensor]]:
-    """Batches of this process for the steps that are left.
-
-    A step's samples are consecutive, the processes' shares one after the other.
-    """
-    group, size = training.learner.group, training.batch
-
-    def sample(number: int) -> Sample:
-        step, place = divmod(number, size)
-        return training.patches.sample((step * group.size + group.rank) * size + place)
-
-    workers = training.options.data.workers
-    return batches(sample, training.step * size, count, size, workers)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.training.methods.base import Phase
@@ -31,16 +30,15 @@ class Tally:
         Raises:
             TrainingError: one is no finite number; says which, and in which step.
         """
-        waiting, self._waiting = self._waiting, []
-        names: list[tuple[int, str, str]] = []
-        losses: list[Tensor] = []
-        for step, phases in waiting:
-            for phase in phases:
-                for name, loss in (*phase.parts.items(), ("", phase.loss)):
-                    names.append((step, phase.group, name))
-                    losses.append(loss)
-        values = torch.stack(losses).tolist() if losses else []
-        for (step, group, name), value in zip(names, values, strict=True):
+        named = [
+            (step, phase.group, name, loss)
+            for step, phases in self._waiting
+            for phase in phases
+            for name, loss in (*phase.parts.items(), ("", phase.loss))
+        ]
+        self._waiting = []
+        values = torch.stack([loss for *_, loss in named]).tolist() if named else []
+        for (step, group, name, _), value in zip(named, values, strict=True):
             if not math.isfinite(value):
                 name = name or "sum"
                 raise TrainingError(f"step {step}: the loss {name!r} of the {group} is {value}")

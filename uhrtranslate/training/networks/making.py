@@ -1,11 +1,27 @@
-"""The weights a training starts from, and which of them a loss may reach."""
+"""Networks made of options, with the weights that a training starts from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
 
+from uhrtranslate.training.networks.discriminators import PatchDiscriminator
+from uhrtranslate.training.options import DiscriminatorOptions, GeneratorOptions
+
 GAIN = 0.02
+
+
+def make_generator(options: GeneratorOptions) -> nn.Module:
+    """A generator with random weights."""
+    return initialise(options.build(), options.init)
+
+
+def make_discriminator(options: DiscriminatorOptions, in_channels: int = 3) -> nn.Module:
+    """A discriminator with random weights."""
+    network = PatchDiscriminator(
+        in_channels, options.ndf, options.layers, options.norm, options.antialias
+    )
+    return initialise(network, options.init)
 
 
 def initialise(network: nn.Module, kind: str = "normal") -> nn.Module:
@@ -29,7 +45,7 @@ def initialise(network: nn.Module, kind: str = "normal") -> nn.Module:
 
 @contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Networks that gradients flow through, not into, when used in the block."""
+    """Let gradients flow through networks, but not into their weights, within the block."""
     for network in networks:
         network.requires_grad_(False)
     try:
