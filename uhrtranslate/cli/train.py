@@ -95,23 +95,19 @@ def train(
 
 
 class _Lines:
-    """A line on stderr now and then.
-
-    Args:
-        quiet: none.
-    """
+    """Progress as lines on stderr, at most one every ten seconds; none if quiet."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._told = -SECONDS_BETWEEN_LINES
 
     def note(self, text: str) -> None:
-        """What begins."""
+        """Say what begins."""
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
     def show(self, progress: "TrainingProgress") -> None:
-        """How far it is, unless that was told just now."""
+        """Say how far the training is, unless a line came just before."""
         now = time.monotonic()
         last = progress.step == progress.steps
         if self._quiet or (now - self._told < SECONDS_BETWEEN_LINES and not last):

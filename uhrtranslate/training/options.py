@@ -1,4 +1,4 @@
-"""What a user can choose of any training: data, networks, schedule."""
+"""What a user can choose in every training: data, networks, schedule."""
 
 from inspect import signature
 from pathlib import Path
@@ -26,18 +26,18 @@ class DataOptions(Section):
     """Where patches come from.
 
     Attributes:
-        a, b: source and target domain: a folder, an image or a pattern as `he/*.svs`.
-        pairs: of paired methods. folders: equal names in a and b, equal sizes; slides: the same,
-            but b is brought to the size of a, as two scans of one section are; side-by-side: each
-            image of a holds source (left) and target (right), and b is left out.
+        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`.
+        pairs: how paired methods find partners. folders: images of equal names and sizes in a and
+            b; slides: the same, but b is resized to a, as two scans of one section need it;
+            side-by-side: each image of a holds source (left) and target (right), without b.
         patch: side of training patches in px, which becomes the generator's cell.
-        mpp, level: resolution of the patches; level 0 without.
-        tissue: least share of a patch that is tissue; 0: patches from anywhere, as for photos.
-        flip: half of the patches are mirrored left to right.
-        rotate: patches are turned by a random multiple of 90 degrees.
-        jitter: greatest change of each channel's gain, and half of it of its offset; of paired
-            data only the source changes.
-        epoch: patches of an epoch; None: as many as fit side by side into the tissue of a.
+        mpp, level: resolution of the patches; level 0 by default.
+        tissue: least share of tissue in a patch; 0 takes patches from anywhere, as for photos.
+        flip: mirror half of the patches left to right.
+        rotate: turn patches by a random multiple of 90 degrees.
+        jitter: greatest change of each channel's gain; its offset changes by up to half of that.
+            Of a pair, only the source changes.
+        epoch: patches per epoch; None: as many as fit side by side into the tissue of a.
         workers: threads that read and augment.
     """
 
@@ -64,7 +64,7 @@ class DataOptions(Section):
 
 
 class GeneratorOptions(Section):
-    """The network that is trained, of the families that `uhrt translate` runs.
+    """The network to train, of a family that `uhrt translate` runs.
 
     Attributes:
         architecture: resnet or unet.
@@ -90,11 +90,11 @@ class GeneratorOptions(Section):
 
     @property
     def family(self) -> Architecture:
-        """What the generator is one of."""
+        """The family that the generator belongs to."""
         return ARCHITECTURES[self.architecture]
 
     def arguments(self) -> dict[str, bool | int | str]:
-        """Keyword arguments of the family's network: those that it takes."""
+        """Keyword arguments of the family's network: those of these options that it takes."""
         every = {
             "ngf": self.ngf,
             "dropout": self.dropout,
@@ -133,7 +133,7 @@ class DiscriminatorOptions(Section):
 
 
 class ValidationOptions(Section):
-    """A part of a slide that is translated now and then with the real engine.
+    """A part of a slide to translate now and then with the real engine.
 
     Attributes:
         image: of the source domain.
@@ -151,25 +151,25 @@ class TrainOptions(Section):
 
     Attributes:
         method: name in `TRAINING_METHODS`.
-        domains: names of the domains, which travel with the generators.
-        description: a sentence for people, which does so too.
+        domains: names of the domains, stored with the generators.
+        description: a sentence for people, stored with them too.
         data, generator, validation: sections, see there.
         epochs, decay: epochs at the full learning rate, then falling linearly to zero.
         batch: patches of each domain per step and device.
-        lr: Adam's learning rate.
-        betas: Adam's.
-        clip: greatest norm of each network group's gradient; None: not clipped.
-        ema: decay of an exponential mean of the generator's weights, which is then what is
-            exported; None: without.
+        lr: learning rate.
+        betas: of Adam.
+        clip: greatest norm of the gradient of each group of networks; None: not clipped.
+        ema: decay of the exponential mean of the generator's weights that is exported instead of
+            the weights; None: without.
         precision: fp32, bf16 or fp16 (with loss scaling) of forward passes.
         device: auto, cpu, cuda or cuda:N.
-        seed: of weights, patches and all else.
+        seed: of weights, patches and everything else.
         log: steps between lines of the log.
         samples: epochs between pictures.
         checkpoint: epochs between checkpoints.
         checkpoint_steps: steps between checkpoints, instead.
-        keep: checkpoints that are kept, the newest.
-        tensorboard: log there too (needs the extra `train`).
+        keep: how many checkpoints to keep.
+        tensorboard: also log to TensorBoard (needs the extra `train`).
     """
 
     method: str
@@ -208,11 +208,7 @@ class TrainOptions(Section):
 
 
 class AdversarialOptions(TrainOptions):
-    """What all methods with a discriminator have in common.
-
-    Attributes:
-        discriminator: a section, see there.
-    """
+    """What all methods with a discriminator have in common: its section."""
 
     discriminator: DiscriminatorOptions = DiscriminatorOptions()
 

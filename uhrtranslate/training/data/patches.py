@@ -41,7 +41,7 @@ class Patches:
         pictures: the images by domain, A first; of A alone where both are side by side.
         options: how patches are drawn.
         seed: of the draws.
-        opened: the images.
+        opened: opens the images.
     """
 
     pictures: dict[str, list[Picture]]
@@ -61,7 +61,7 @@ class Patches:
         return max(round(area), 1)
 
     def manifest(self) -> dict[str, Any]:
-        """All images by domain, with what identifies them."""
+        """All images by domain, with what identifies each."""
         return {name: [one.record() for one in ones] for name, ones in self.pictures.items()}
 
     def mpp(self) -> float | None:
@@ -74,7 +74,7 @@ class Patches:
 
 
 class Unpaired(Patches):
-    """Patches of domains that have nothing to do with each other."""
+    """Patches drawn from each domain independently."""
 
     def sample(self, number: int) -> Sample:
         """See `Patches`."""
@@ -94,7 +94,7 @@ class Paired(Patches):
     """Patches of the same place in two looks.
 
     Attributes:
-        partners: the images of B; those of A where both are side by side.
+        partners: opens the images of B.
         partner_of: path of the image of B by that of A.
     """
 
@@ -216,7 +216,7 @@ def batches(
     Yields: patches by domain, [batch, 3, p, p] float32 in -1..1.
 
     Raises:
-        InputError: an image cannot be read any more.
+        InputError: an image can no longer be read.
     """
     total = count * batch
     waiting: list[Future[Sample]] = []

@@ -1,7 +1,7 @@
 """What a method is: facts, networks, optimisers, and steps that say who learns from which loss."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ class Phase:
 
     group: str
     loss: Tensor
-    parts: dict[str, Tensor] = field(default_factory=dict)
+    parts: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ class Method:
         )
 
     def state(self) -> dict[str, Any]:
-        """What it remembers besides weights: tensors in lists and dicts."""
+        """What the method remembers besides weights: tensors in lists and dicts."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take `state` back."""
+        """Restore what `state` returned."""
 
 
 def falling_rate(epoch: int, constant: int, decay: int) -> float:

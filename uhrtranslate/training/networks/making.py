@@ -1,4 +1,4 @@
-"""Networks made of options, with the weights that a training starts from."""
+"""Make networks from options, with the weights that a training starts from."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A method and all that changes while it learns: optimisers, loss scaling, the weights' mean."""
+"""A method and what changes while it learns: optimisers, loss scaling, the mean of weights."""
 
 import copy
 from dataclasses import replace
@@ -56,13 +56,13 @@ class Learner:
             self._mean = nn.ModuleDict({n: copy.deepcopy(self.networks[n]) for n in exported})
 
     def step(self, samples: Samples, epoch: int) -> list[Phase]:
-        """Learn from one batch; the CPU does not wait for the device.
+        """Learn from one batch, without waiting for the device.
 
         Args:
             samples: patches by domain, [n, 3, h, w] float32 in -1..1.
             epoch: of the training, from 0.
 
-        Returns: the losses, without gradient; nobody has looked whether they are finite.
+        Returns: the losses, detached and unread: they may be infinite or NaN.
         """
         stage, epoch = self.stage(epoch)
         samples = {name: x.to(self.device) for name, x in samples.items()}
@@ -102,12 +102,12 @@ class Learner:
         return rows
 
     def generators(self) -> dict[str, nn.Module]:
-        """The networks that are exported, by direction; their mean over time if there is one."""
+        """The networks to export, by direction; with `ema`, their mean over time."""
         networks = self._mean if self._mean is not None else self.networks
         return {d: networks[name] for d, name in self.method.generators.items()}
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on bit by bit: tensors and numbers in dicts and lists."""
+        """What is needed to resume to the bit: tensors and numbers in dicts and lists."""
         cuda = self.device.type == "cuda"
         return {
             "networks": self.networks.state_dict(),
@@ -120,7 +120,7 @@ class Learner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take `state` back."""
+        """Restore what `state` returned."""
         self.networks.load_state_dict(state["networks"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])

@@ -1,4 +1,4 @@
-"""What is written down while a training runs: a table of losses, and TensorBoard if wanted."""
+"""What a training logs: a table of losses and, if wanted, TensorBoard."""
 
 import csv
 import io
@@ -18,8 +18,8 @@ class Log:
 
     Args:
         run: folder of the run.
-        step: that the run goes on from; lines after it are dropped.
-        tensorboard: write there too, into `tensorboard/`.
+        step: that the run resumes from; later lines are dropped.
+        tensorboard: also write TensorBoard's files, into `tensorboard/`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -39,7 +39,7 @@ class Log:
             self._rewrite([], step)
 
     def write(self, values: dict[str, float | int]) -> None:
-        """Add a line; losses that come with a later stage get a column of their own."""
+        """Add a line; losses that first appear in a later stage get new columns."""
         new = [name for name in values if name not in self._names]
         if new:
             self._rewrite(new)
@@ -60,7 +60,7 @@ class Log:
             self._board.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish what waits to be written."""
+        """Write what is still buffered."""
         if self._board is not None:
             self._board.close()
 

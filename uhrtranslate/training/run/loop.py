@@ -24,10 +24,10 @@ class TrainingProgress:
     """How far a training is.
 
     Attributes:
-        step, steps: done, and all.
-        epoch, epochs: the one at work from 1, and all.
-        stage: what is learned; empty if the method has only one stage.
-        losses: mean of each part since the last time.
+        step, steps: how many are done, and how many there are.
+        epoch, epochs: the current one, from 1, and how many there are.
+        stage: the current one; empty if the method has only one.
+        losses: mean of each part since the last report.
         seconds_left: at the pace so far; None at the start.
     """
 
@@ -48,10 +48,10 @@ class Training:
     """A training that is ready to run.
 
     Args:
-        learner: the method at work.
+        learner: takes the steps.
         patches: its samples.
         run: its folder.
-        state: that it goes on from; None at the start.
+        state: to resume from; None at the start.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class Training:
         """Run to the end.
 
         Args:
-            on_progress: told at each line of the log.
-            on_epoch: given the generators at the end of each epoch.
+            on_progress: called at each line of the log.
+            on_epoch: called with the generators at the end of each epoch.
 
         Returns: the losses of the last line of the log.
 
         Raises:
-            TrainingError: a loss is no number; the last good checkpoint is kept.
+            TrainingError: a loss is infinite or NaN; the last good checkpoint is kept.
             OutputError: something cannot be written.
-            InputError: an image cannot be read any more.
+            InputError: an image can no longer be read.
         """
         options, group = self.options, self.learner.group
         log = Log(self.run, self.step, options.tensorboard) if group.leads else None
@@ -103,7 +103,7 @@ class Training:
                 to_log = self.step % options.log == 0 or self.step == self.steps
                 to_save = self._is_checkpoint(epoch, at_end)
                 if at_end or to_log or to_save:
-                    self._read_losses()
+                    self._tally.read()
                 if log is not None and to_log:
                     losses, rate = self._tally.means(), self.learner.rate
                     log.write({"step": self.step, "epoch": epoch + 1, "lr": rate, **losses})
@@ -118,6 +118,8 @@ class Training:
                 if at_end and group.leads:
                     with torch.random.fork_rng():  # what it draws changes nothing
                         on_epoch(epoch + 1, self.exports())
+        except TrainingError as error:
+            raise TrainingError(f"{error}{self._last()}") from error
         finally:
             if log is not None:
                 log.close()
@@ -138,14 +140,14 @@ class Training:
         return batches(sample, self.step * size, left, size, workers)
 
     def save(self) -> None:
-        """Write a checkpoint, unless the weights are no numbers any more.
+        """Write a checkpoint.
 
         Raises:
-            TrainingError: they are none.
+            TrainingError: a weight is infinite or NaN; nothing is written.
             OutputError: it cannot be written.
         """
         if not self.learner.is_sound():
-            raise TrainingError(f"step {self.step}: weights are no finite numbers{self._last()}")
+            raise TrainingError(f"step {self.step}: weights are no finite numbers")
         if self.learner.group.leads:
             state = {
                 "step": self.step,
@@ -156,18 +158,12 @@ class Training:
         self.learner.group.wait()
 
     def exports(self) -> dict[str, Generator]:
-        """The generators as they are, with their facts, by direction; not copied."""
+        """The current generators with their facts, by direction; not copied."""
         facts, mpp = self.learner.method.generator_info, self.patches.mpp()
         return {
             direction: Generator(network, facts(direction, mpp), direction, "")
             for direction, network in self.learner.generators().items()
         }
-
-    def _read_losses(self) -> None:
-        try:
-            self._tally.read()
-        except TrainingError as error:
-            raise TrainingError(f"{error}{self._last()}") from error
 
     def _is_checkpoint(self, epoch: int, at_end: bool) -> bool:
         if self.step == self.steps:

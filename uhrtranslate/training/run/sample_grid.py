@@ -1,4 +1,4 @@
-"""Pictures of how far a training is: the same patches each time."""
+"""Pictures that show a training's progress on the same patches each time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ GAP = 4
 
 
 def draw_samples(patches: Patches) -> dict[str, Tensor]:
-    """Patches that no step sees as such, [4, 3, p, p] in -1..1 by domain."""
+    """Patches that no step draws, [4, 3, p, p] in -1..1 by domain."""
     return stacked([patches.sample(FIRST + i) for i in range(COUNT)])
 
 

@@ -1,4 +1,4 @@
-"""The losses since the last line of the log, which are read once for many steps."""
+"""The losses since the last line of the log, read once for many steps."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from uhrtranslate.training.methods.base import Phase
 
 
 class Tally:
-    """Means of losses; to read one makes the CPU wait for the device, so steps only store them.
+    """Means of losses. Reading one waits for the device, so steps only store them.
 
     Args:
-        sums: of losses that were counted before, as `read` gives them.
+        sums: of earlier losses, as `read` returns them.
     """
 
     def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
@@ -21,14 +21,14 @@ class Tally:
         self._waiting: list[tuple[int, Sequence[Phase]]] = []
 
     def add(self, step: int, phases: Sequence[Phase]) -> None:
-        """Store the losses of a step, whose number is for the message."""
+        """Store the losses of a step; errors name its number."""
         self._waiting.append((step, phases))
 
     def read(self) -> dict[str, list[float]]:
         """Sum and count of each loss.
 
         Raises:
-            TrainingError: one is no finite number; says which, and in which step.
+            TrainingError: a loss is infinite or NaN; names it and its step.
         """
         named = [
             (step, phase.group, name, loss)
@@ -49,7 +49,7 @@ class Tally:
         return self._sums
 
     def means(self) -> dict[str, float]:
-        """The mean of each loss; begins anew."""
+        """The mean of each loss; then start again from none."""
         means = {name: total / count for name, (total, count) in self.read().items()}
         self._sums = {}
         return means
