@@ -207,7 +207,7 @@ class TrainOptions(Section):
         return self
 
 
-class AdversarialOptions(TrainOptions):
+class GanOptions(TrainOptions):
     """What all methods with a discriminator have in common: its section."""
 
     discriminator: DiscriminatorOptions = DiscriminatorOptions()

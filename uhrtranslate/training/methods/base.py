@@ -57,9 +57,6 @@ class Method:
         fixed: networks that only help and never learn, by name; checkpoints leave them out.
         groups: names of the networks that one optimiser moves, by group.
         generators: names of the networks that are exported, by direction (A2B, B2A).
-
-    Args:
-        options: of the training.
     """
 
     options_class: ClassVar[type[TrainOptions]]

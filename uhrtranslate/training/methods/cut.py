@@ -17,17 +17,12 @@ from uhrtranslate.training.networks.making import (
     make_generator,
 )
 from uhrtranslate.training.networks.projectors import MlpProjector, draw_places
-from uhrtranslate.training.options import (
-    AdversarialOptions,
-    DiscriminatorOptions,
-    GeneratorOptions,
-    Weight,
-)
+from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=16)]
 
 
-class CutOptions(AdversarialOptions):
+class CutOptions(GanOptions):
     """CUT's options.
 
     Attributes:

@@ -11,10 +11,10 @@ from uhrtranslate.training.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial, telling_apart
 from uhrtranslate.training.methods.base import Method, Phase, Samples
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
-from uhrtranslate.training.options import AdversarialOptions, Weight
+from uhrtranslate.training.options import GanOptions, Weight
 
 
-class CycleGanOptions(AdversarialOptions):
+class CycleGanOptions(GanOptions):
     """CycleGAN's options.
 
     Attributes:

@@ -19,18 +19,13 @@ from uhrtranslate.training.methods.base import Method, Phase, Samples
 from uhrtranslate.training.networks.features import Vgg16
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.networks.projectors import ConvProjector, draw_places
-from uhrtranslate.training.options import (
-    AdversarialOptions,
-    DiscriminatorOptions,
-    GeneratorOptions,
-    Weight,
-)
+from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
 # Greatest changes of a channel's gain and offset in the views that the projections learn from.
 GAIN, OFFSET, NOISE = 0.4, 0.2, 0.05
 
 
-class LSeSimOptions(AdversarialOptions):
+class LSeSimOptions(GanOptions):
     """L-LSeSim's options.
 
     Attributes:

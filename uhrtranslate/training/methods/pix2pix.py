@@ -11,15 +11,10 @@ from torch import Tensor, nn
 from uhrtranslate.training.losses import Gan, adversarial, telling_apart
 from uhrtranslate.training.methods.base import Method, Phase, Samples
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
-from uhrtranslate.training.options import (
-    AdversarialOptions,
-    DiscriminatorOptions,
-    GeneratorOptions,
-    Weight,
-)
+from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
 
-class Pix2PixOptions(AdversarialOptions):
+class Pix2PixOptions(GanOptions):
     """pix2pix's options.
 
     Attributes:

@@ -59,8 +59,7 @@ class Training:
     ) -> None:
         self.learner, self.patches, self.run = learner, patches, run
         self.options = learner.options
-        self.batch = self.options.batch
-        share = self.batch * learner.group.size
+        share = self.options.batch * learner.group.size
         self.epoch_steps = max(-(-patches.epoch_length() // share), 1)
         self.epochs = sum(stage.epochs for stage in learner.stages)
         self.steps = self.epochs * self.epoch_steps
@@ -130,7 +129,7 @@ class Training:
 
         A step's samples are consecutive, the processes' shares one after the other.
         """
-        group, size = self.learner.group, self.batch
+        group, size = self.learner.group, self.options.batch
 
         def sample(number: int) -> Sample:
             step, place = divmod(number, size)
