@@ -22,7 +22,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from uhrtranslate import open_slide, translate
 from uhrtranslate.tasks.train import train
-from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.configuration import make_train_options
 
 PATCH = 128
 METHODS = ("pix2pix", "pyramid-pix2pix")

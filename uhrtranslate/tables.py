@@ -101,3 +101,14 @@ PHOTO_FORMATS: Table[Any] = Table(
         "webp": "io.writers.photo_formats:WEBP",
     }
 )
+# From two folders of images to generators: `method` of `uhrt train`.
+TRAINING_METHODS: Table[Any] = Table(
+    {
+        "cyclegan": "training.methods.cyclegan:CycleGan",
+        "cut": "training.methods.cut:Cut",
+        "fastcut": "training.methods.cut:FastCut",
+        "lsesim": "training.methods.lsesim:LSeSim",
+        "pix2pix": "training.methods.pix2pix:Pix2Pix",
+        "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
+    }
+)

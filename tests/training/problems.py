@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 
-from uhrtranslate.training.method_options import make_train_options
-from uhrtranslate.training.run.learner import Learner, rate_factor
+from uhrtranslate.training.configuration import make_train_options
+from uhrtranslate.training.run.learner import Learner
 
 PATCH = 64
 # Of the method that is under test; all else is its own default.
@@ -71,7 +71,7 @@ class Problem:
         a = self.source[y : y + PATCH, x : x + PATCH]
         b = self.target[v : v + PATCH, u : u + PATCH]
         turns = int(self.random.integers(4))
-        return floats([np.rot90(a, turns)]), floats([np.rot90(b, turns)])
+        return {"A": floats([np.rot90(a, turns)]), "B": floats([np.rot90(b, turns)])}
 
     def held_out(self):
         places = [(y, x) for y in (384, 448) for x in range(0, 512, PATCH)]
@@ -83,7 +83,7 @@ class Problem:
 
 def learn(problem, steps, **options):
     """Train a method; its generator's PSNR before and after, and that of the identity."""
-    options = {**SMALL, "epochs": 1, "decay": 1, **options}
+    options = {**SMALL, "epochs": 1, "decay": 9, **options}
     learner = Learner(make_train_options(options), torch.device("cpu"))
     a, b = problem.held_out()
 
@@ -96,8 +96,7 @@ def learn(problem, steps, **options):
 
     before = judge()
     for step in range(steps):
-        epoch = max(0, 20 * step // steps - 10)
-        learner.step(*problem.batch(), rate_factor(epoch, 1, 9))
+        learner.step(problem.batch(), epoch=max(0, 20 * step // steps - 10))
     return psnr(a, b), before, judge()
 
 

@@ -12,7 +12,7 @@ from problems import recolour, section
 
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.training.data.augment import as_floats, jitter
-from uhrtranslate.training.data.patches import batches, epoch_length, open_patches
+from uhrtranslate.training.data.patches import batches, open_patches
 from uhrtranslate.training.data.pictures import window_share
 from uhrtranslate.training.options import DataOptions
 
@@ -54,7 +54,7 @@ def test_patches_come_from_tissue(opened, tmp_path):
     slide_with_tissue_at(tmp_path / "b" / "two.tif", 100, 100)
     patches = opened(options(tmp_path, tissue=0.5), False, 1)
     for number in range(40):
-        for patch in patches.sample(number):
+        for patch in patches.sample(number).values():
             assert patch.shape == (3, 64, 64)
             assert (patch.min(axis=0) < 0.88).mean() > 0.3  # glass is at 0.906
 
@@ -63,7 +63,7 @@ def test_glass_is_drawn_where_no_tissue_is_asked_for(opened, tmp_path):
     slide_with_tissue_at(tmp_path / "a" / "one.tif", 1000, 700)
     slide_with_tissue_at(tmp_path / "b" / "two.tif", 100, 100)
     patches = opened(options(tmp_path, tissue=0), False, 1)
-    glass = [np.ptp(patches.sample(number)[0]) == 0 for number in range(40)]
+    glass = [np.ptp(patches.sample(number)["A"]) == 0 for number in range(40)]
     assert 0.5 < np.mean(glass) < 1
 
 
@@ -82,7 +82,7 @@ def test_partners_stay_in_step(opened, tmp_path, turns):
         write(tmp_path / "b" / f"{i}.png", 255 - image)
     patches = opened(options(tmp_path, tissue=0, **turns), True, 1)
     for number in range(10):
-        a, b = patches.sample(number)
+        a, b = patches.sample(number).values()
         np.testing.assert_allclose(a, -b, atol=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_side_by_side_images_are_pairs(opened, tmp_path):
     patches = opened(chosen, True, 1)
     assert (patches.pictures["A"][0].width, patches.pictures["A"][0].height) == (512, 512)
     for number in range(10):
-        a, b = patches.sample(number)
+        a, b = patches.sample(number).values()
         np.testing.assert_allclose(a, -b, atol=1e-6)
 
 
@@ -101,9 +101,9 @@ def test_a_slide_of_another_scanner_is_brought_to_its_partners_size(opened, tmp_
     write(tmp_path / "a" / "one.png", image)
     write(tmp_path / "b" / "other.png", np.asarray(Image.fromarray(image).resize((768, 768))))
     patches = opened(options(tmp_path, pairs="slides", tissue=0.1), True, 1)
-    a, b = patches.sample(3)
+    a, b = patches.sample(3).values()
     # The same place: far more alike than another one.
-    assert np.abs(a - b).mean() < 0.3 * np.abs(a - patches.sample(4)[1]).mean()
+    assert np.abs(a - b).mean() < 0.3 * np.abs(a - patches.sample(4)["B"]).mean()
 
 
 def test_samples_do_not_depend_on_threads_or_on_where_one_begins(opened, tmp_path):
@@ -113,18 +113,18 @@ def test_samples_do_not_depend_on_threads_or_on_where_one_begins(opened, tmp_pat
     patches = opened(chosen, False, 7)
     whole = list(batches(patches.sample, 0, 6, 2, workers=3))
     rest = list(batches(opened(chosen, False, 7).sample, 6, 3, 2, workers=1))
-    for (a, b), (c, d) in zip(whole[3:], rest, strict=True):
-        assert torch.equal(a, c)
-        assert torch.equal(b, d)
+    for one, other in zip(whole[3:], rest, strict=True):
+        assert list(one) == list(other) == ["A", "B"]
+        assert all(torch.equal(one[name], other[name]) for name in one)
     other = opened(chosen, False, 8).sample(0)
-    assert not np.array_equal(other[0], whole[0][0][0].numpy())
+    assert not np.array_equal(other["A"], whole[0]["A"][0].numpy())
 
 
 def test_an_epoch_covers_the_tissue(opened, tmp_path):
     write(tmp_path / "a" / "0.png", section())
     write(tmp_path / "b" / "0.png", section())
     chosen = options(tmp_path, tissue=0)
-    length = epoch_length(opened(chosen, False, 1), chosen)
+    length = opened(chosen, False, 1).epoch_length()
     assert 45 <= length <= 64  # 8 x 8 patches lie side by side
 
 

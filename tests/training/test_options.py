@@ -5,17 +5,9 @@ from support import REPOSITORY
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import read_config
-from uhrtranslate.training.method_options import METHOD_OPTIONS, make_train_options, set_option
-from uhrtranslate.training.methods import METHODS, PAIRED
+from uhrtranslate.training.configuration import make_train_options, set_option
 
 DATA = {"a": "a", "b": "b"}
-
-
-def test_each_method_has_options_and_a_class():
-    assert list(METHODS) == list(METHOD_OPTIONS)
-    assert set(METHODS) > PAIRED
-    for name in METHODS:
-        assert make_train_options({"method": name, "data": DATA}).method == name
 
 
 def test_defaults_are_the_papers():

@@ -11,6 +11,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import errors_as_sentences, print_json
 from uhrtranslate.errors import OptionError
+from uhrtranslate.tables import TRAINING_METHODS
 
 if TYPE_CHECKING:
     from uhrtranslate.training.run.loop import TrainingProgress
@@ -25,40 +26,44 @@ uhrt train cut.yaml --check
 
 uhrt train --resume runs/he2ihc
 """
+CONFIG = f"Options, with the method: {', '.join(TRAINING_METHODS)}."
 SECONDS_BETWEEN_LINES = 10.0
 
 
 def train(
     config: Annotated[
         Path | None,
-        typer.Argument(metavar="[CONFIG.yaml]", help="Method, data, networks, schedule."),
+        typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="RUN", help="Folder of the run, a new one."),
+        typer.Option("--output", "-o", metavar="RUN", help="New folder for the run."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Replace an option, as data.patch=256."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace an option, for example data.patch=256."
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN", help="Go on with a run, or from RUN/checkpoints/step-N; needs no CONFIG."
+            metavar="RUN",
+            help="Continue a run, or start from RUN/checkpoints/step-N. Takes no CONFIG.",
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether options and images are right.")
+        bool, typer.Option("--check", help="Only check the options and the images.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on stdout, instead of paths.")
+        bool, typer.Option("--json", help="Print one JSON object instead of paths.")
     ] = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Train a generator that uhrt translate runs: CycleGAN, CUT, L-LSeSim, pix2pix, pyramid.
+    """Train a generator that uhrt translate runs.
 
-    Patches are drawn from slides as they are needed. The run's folder holds checkpoints, losses,
+    Patches are drawn from slides as they are needed. The run's folder gets checkpoints, losses and
     pictures, and at the end A2B.safetensors.
     """
     with errors_as_sentences(debug, "stopped; uhrt train --resume RUN goes on from a checkpoint."):
@@ -90,23 +95,19 @@ def train(
 
 
 class _Lines:
-    """A line on stderr now and then.
-
-    Args:
-        quiet: none.
-    """
+    """Progress as lines on stderr, at most one every ten seconds; none if quiet."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._told = -SECONDS_BETWEEN_LINES
 
     def note(self, text: str) -> None:
-        """What begins."""
+        """Say what begins."""
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
     def show(self, progress: "TrainingProgress") -> None:
-        """How far it is, unless that was told just now."""
+        """Say how far the training is, unless a line came just before."""
         now = time.monotonic()
         last = progress.step == progress.steps
         if self._quiet or (now - self._told < SECONDS_BETWEEN_LINES and not last):
@@ -114,8 +115,9 @@ class _Lines:
         self._told = now
         losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
         left = timedelta(seconds=round(progress.seconds_left or 0))
+        stage = f"{progress.stage}: " if progress.stage else ""
         print(
-            f"epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
+            f"{stage}epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
             f"{progress.steps:,}: {losses}; {left} h left",
             file=sys.stderr,
             flush=True,

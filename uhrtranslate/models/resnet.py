@@ -145,6 +145,13 @@ class ResnetGenerator(nn.Module):
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
+    @property
+    def encoder(self) -> list[nn.Module]:
+        """The layers up to the last residual block: methods compare their outputs (CUT)."""
+        layers = list(self.model)
+        blocks = [i for i, layer in enumerate(layers) if isinstance(layer, ResnetBlock)]
+        return layers[: blocks[-1] + 1]
+
     def forward(self, x: Tensor) -> Tensor:
         """Translate an image.
 

@@ -15,30 +15,30 @@ from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.models import Generator, save_native
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
+from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.tasks.translate import translate
-from uhrtranslate.training.data.patches import Patches, manifest, open_patches
-from uhrtranslate.training.method_options import make_train_options, set_option
-from uhrtranslate.training.methods import PAIRED
+from uhrtranslate.training.configuration import make_train_options, set_option
+from uhrtranslate.training.data.patches import Patches, open_patches
 from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.checkpoint import drop_newer, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
-from uhrtranslate.training.run.loop import OnProgress, Training, TrainingProgress
+from uhrtranslate.training.run.loop import OnProgress, Training
 from uhrtranslate.training.run.parallel import Workgroup, join_workgroup
 
 OnNote = Callable[[str], None]
-"""Told in a sentence what begins."""
+"""Called with a sentence that says what begins."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training has made.
+    """What a training made.
 
     Attributes:
         run: its folder.
         generators: paths of the generators, by direction.
-        steps: that it took, from the start.
-        losses: of the last line of the log.
+        steps: how many it took, from the start.
+        losses: the last line of the log.
     """
 
     run: str
@@ -48,11 +48,11 @@ class TrainResult:
 
 
 def read_train_options(config: Path, assignments: list[str] | None = None) -> TrainOptions:
-    """Options of a training from a YAML file, some of them replaced.
+    """Read the options of a training from a YAML file, and replace some of them.
 
     Args:
         config: the file.
-        assignments: as `data.patch=256`.
+        assignments: such as `data.patch=256`.
 
     Raises:
         OptionError: the file cannot be read, or an option is wrong; says which.
@@ -73,9 +73,9 @@ def train(
 
     Args:
         options: see `read_train_options`.
-        run: folder to make, for all that comes of it.
-        on_progress: told of each line of the log.
-        on_note: told what begins.
+        run: folder to make for its results.
+        on_progress: called at each line of the log.
+        on_note: called with what begins.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
@@ -86,9 +86,9 @@ def train(
     with _patches(options) as patches:
         _check_validation(options)
         learner = Learner(options, device, group)
-        group.wait()  # nobody makes the folder before all have looked for it
+        group.wait()  # no process makes the folder before all have checked that it is free
         if group.leads:
-            create_run(run, options, manifest(patches), str(device))
+            create_run(run, options, patches.manifest(), str(device))
         return _go(Training(learner, patches, run), on_progress, on_note)
 
 
@@ -97,7 +97,7 @@ def resume_training(
     on_progress: OnProgress = lambda progress: None,
     on_note: OnNote = lambda note: None,
 ) -> TrainResult:
-    """Go on with a run from its last checkpoint, or from the one that is named.
+    """Resume a run from its last checkpoint, or from a given one.
 
     Args:
         place: folder of the run, or of one of its checkpoints; newer ones are then removed.
@@ -110,7 +110,7 @@ def resume_training(
     options = found.options
     group, device = _place(options)
     with _patches(options) as patches:
-        check_data(found.run, manifest(patches))
+        check_data(found.run, patches.manifest())
         state = load_state(found.checkpoint)
         training = Training(Learner(options, device, group), patches, found.run, state)
         if group.leads:
@@ -119,7 +119,7 @@ def resume_training(
 
 
 def check_training(options: TrainOptions) -> str:
-    """Look at all images and build the networks, and say in a sentence what would be trained.
+    """Check all images, build the networks, and say in a sentence what would be trained.
 
     Raises:
         UhrError: something is wrong, as `train` would say.
@@ -131,7 +131,7 @@ def check_training(options: TrainOptions) -> str:
 
 
 def leads() -> bool:
-    """Whether this is the process, under torchrun, that tells results."""
+    """Whether this process, under torchrun, is the one that reports results."""
     return join_workgroup().leads
 
 
@@ -145,7 +145,8 @@ def _in_words(training: Training) -> str:
 
 
 def _patches(options: TrainOptions) -> closing[Patches]:
-    return closing(open_patches(options.data, options.method in PAIRED, options.seed))
+    paired = TRAINING_METHODS[options.method].paired
+    return closing(open_patches(options.data, paired, options.seed))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
@@ -158,15 +159,8 @@ def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
 
 
 def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
-    losses: dict[str, float] = {}
-
-    def tell(progress: TrainingProgress) -> None:
-        losses.clear()
-        losses.update(progress.losses)
-        on_progress(progress)
-
     on_note(f"{_in_words(training)}, from step {training.step}")
-    training.go(tell, lambda epoch, made: _validate(training, epoch, made, on_note))
+    losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
     written: dict[str, str] = {}
     for direction, generator in training.exports().items():
         path = training.run / f"{direction}.safetensors"
@@ -174,11 +168,11 @@ def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainRe
             with output_errors(path):
                 save_native(path, generator.module, generator.info)
         written[direction] = str(path)
-    return TrainResult(str(training.run), written, training.step, dict(losses))
+    return TrainResult(str(training.run), written, training.step, losses)
 
 
 def _check_validation(options: TrainOptions) -> None:
-    """Open the validation image, so that what is wrong with it is said at the start."""
+    """Open the validation image, so that an error comes at the start."""
     if options.validation is not None:
         with open_slide(options.validation.image) as slide:
             open_view(slide, options.data.level, options.data.mpp, options.validation.region)
@@ -197,9 +191,12 @@ def _validate(
     target = folder / f"epoch-{epoch:04d}.tif"
     with output_errors(target):
         folder.mkdir(exist_ok=True)
-    data = training.options.data
-    view: dict[str, Any] = {"mpp": data.mpp, "level": data.level, "region": wanted.region}
-    device = training.options.device
-    fixed: dict[str, Any] = {"overwrite": True, "preview": True, "device": device}
-    translate(wanted.image, target, generator=frozen, **fixed, **view)
+    options = training.options
+    more: dict[str, Any] = {
+        "mpp": options.data.mpp,
+        "level": options.data.level,
+        "region": wanted.region,
+    }
+    more |= {"overwrite": True, "preview": True, "device": options.device}
+    translate(wanted.image, target, generator=frozen, **more)
     on_note(f"epoch {epoch}: validation image -> {target}")

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 Gan = Literal["lsgan", "vanilla"]
 # Blurs of an octave, and the standard deviation in px of each, with kernels of 3 px.
@@ -27,6 +27,11 @@ def adversarial(kind: Gan, score: Tensor, real: bool) -> Tensor:
     if kind == "lsgan":
         return F.mse_loss(score, goal)
     return F.binary_cross_entropy_with_logits(score, goal)
+
+
+def telling_apart(kind: Gan, judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """What a discriminator lowers: half of its `adversarial` losses on real and on fake images."""
+    return 0.5 * (adversarial(kind, judge(real), True) + adversarial(kind, judge(fake), False))
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float) -> Tensor:

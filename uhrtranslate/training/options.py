@@ -1,37 +1,44 @@
-"""What a user can choose of any training: data, networks, schedule."""
+"""What a user can choose in every training: data, networks, schedule."""
 
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
 
+from uhrtranslate.models.family import Family
 from uhrtranslate.options import Region
+from uhrtranslate.tables import GENERATOR_FAMILIES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Options that belong together; a section of a configuration file."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class DataOptions(_Section):
+class DataOptions(Section):
     """Where patches come from.
 
     Attributes:
-        a, b: source and target domain: a folder, an image or a pattern as `he/*.svs`.
-        pairs: of paired methods. folders: equal names in a and b, equal sizes; slides: the same,
-            but b is brought to the size of a, as two scans of one section are; side-by-side: each
-            image of a holds source (left) and target (right), and b is left out.
+        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`.
+        pairs: how paired methods find partners. folders: images of equal names and sizes in a and
+            b; slides: the same, but b is resized to a, as two scans of one section need it;
+            side-by-side: each image of a holds source (left) and target (right), without b.
         patch: side of training patches in px, which becomes the generator's cell.
-        mpp, level: resolution of the patches; level 0 without.
-        tissue: least share of a patch that is tissue; 0: patches from anywhere, as for photos.
-        flip: half of the patches are mirrored left to right.
-        rotate: patches are turned by a random multiple of 90 degrees.
-        jitter: greatest change of each channel's gain, and half of it of its offset; of paired
-            data only the source changes.
-        epoch: patches of an epoch; None: as many as fit side by side into the tissue of a.
+        mpp, level: resolution of the patches; level 0 by default.
+        tissue: least share of tissue in a patch; 0 takes patches from anywhere, as for photos.
+        flip: mirror half of the patches left to right.
+        rotate: turn patches by a random multiple of 90 degrees.
+        jitter: greatest change of each channel's gain; its offset changes by up to half of that.
+            Of a pair, only the source changes.
+        epoch: patches per epoch; None: as many as fit side by side into the tissue of a.
         workers: threads that read and augment.
     """
 
@@ -57,8 +64,8 @@ class DataOptions(_Section):
         return self
 
 
-class GeneratorOptions(_Section):
-    """The network that is trained, of the families that `uhrt translate` runs.
+class GeneratorOptions(Section):
+    """The network to train, of a family that `uhrt translate` runs.
 
     Attributes:
         architecture: resnet or unet.
@@ -82,8 +89,34 @@ class GeneratorOptions(_Section):
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
 
+    @property
+    def family(self) -> Family:
+        """The family that the generator belongs to."""
+        family: Family = GENERATOR_FAMILIES[self.architecture]
+        return family
 
-class DiscriminatorOptions(_Section):
+    def arguments(self) -> dict[str, bool | int | str]:
+        """Keyword arguments of the family's network: those of these options that it takes."""
+        every = {
+            "ngf": self.ngf,
+            "dropout": self.dropout,
+            "affine": self.affine and self.norm == "instance",
+            "norm": self.norm,
+            "bias": self.norm == "instance",
+            "n_downs": self.downs,
+            "n_blocks": self.blocks,
+            "antialias": self.antialias,
+            "antialias_up": self.antialias,
+        }
+        taken = signature(self.family.build).parameters
+        return {name: value for name, value in every.items() if name in taken}
+
+    def build(self) -> nn.Module:
+        """The network, with torch's random weights."""
+        return self.family.build(**self.arguments())
+
+
+class DiscriminatorOptions(Section):
     """The PatchGAN that judges; 3 layers see 70 x 70 px.
 
     Attributes:
@@ -101,8 +134,8 @@ class DiscriminatorOptions(_Section):
     init: Literal["normal", "xavier"] = "normal"
 
 
-class ValidationOptions(_Section):
-    """A part of a slide that is translated now and then with the real engine.
+class ValidationOptions(Section):
+    """A part of a slide to translate now and then with the real engine.
 
     Attributes:
         image: of the source domain.
@@ -115,30 +148,30 @@ class ValidationOptions(_Section):
     every: Count = 10
 
 
-class TrainOptions(_Section):
+class TrainOptions(Section):
     """What all methods have in common.
 
     Attributes:
-        method: name in `METHOD_OPTIONS`.
-        domains: names of the domains, which travel with the generators.
-        description: a sentence for people, which does so too.
-        data, generator, discriminator, validation: see there.
+        method: name in `TRAINING_METHODS`.
+        domains: names of the domains, stored with the generators.
+        description: a sentence for people, stored with them too.
+        data, generator, validation: sections, see there.
         epochs, decay: epochs at the full learning rate, then falling linearly to zero.
         batch: patches of each domain per step and device.
-        lr: Adam's learning rate.
-        betas: Adam's.
-        clip: greatest norm of each network group's gradient; None: not clipped.
-        ema: decay of an exponential mean of the generator's weights, which is then what is
-            exported; None: without.
+        lr: learning rate.
+        betas: of Adam.
+        clip: greatest norm of the gradient of each group of networks; None: not clipped.
+        ema: decay of the exponential mean of the generator's weights that is exported instead of
+            the weights; None: without.
         precision: fp32, bf16 or fp16 (with loss scaling) of forward passes.
         device: auto, cpu, cuda or cuda:N.
-        seed: of weights, patches and all else.
+        seed: of weights, patches and everything else.
         log: steps between lines of the log.
         samples: epochs between pictures.
         checkpoint: epochs between checkpoints.
         checkpoint_steps: steps between checkpoints, instead.
-        keep: checkpoints that are kept, the newest.
-        tensorboard: log there too (needs the extra `train`).
+        keep: how many checkpoints to keep.
+        tensorboard: also log to TensorBoard (needs the extra `train`).
     """
 
     method: str
@@ -146,16 +179,12 @@ class TrainOptions(_Section):
     description: Annotated[str, Field(max_length=1500)] = ""
     data: DataOptions
     generator: GeneratorOptions = GeneratorOptions()
-    discriminator: DiscriminatorOptions = DiscriminatorOptions()
     validation: ValidationOptions | None = None
     epochs: Annotated[int, Field(ge=0)] = 50
     decay: Annotated[int, Field(ge=0)] = 50
     batch: Annotated[int, Field(ge=1, le=1024)] = 1
     lr: Annotated[float, Field(gt=0, le=1)] = 2e-4
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
-        0.5,
-        0.999,
-    )
+    betas: tuple[Beta, Beta] = (0.5, 0.999)
     clip: Annotated[float | None, Field(gt=0)] = None
     ema: Annotated[float | None, Field(gt=0, lt=1)] = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -170,13 +199,23 @@ class TrainOptions(_Section):
 
     @model_validator(mode="after")
     def _patch_fits_generator(self) -> Self:
-        stride = 2**self.generator.downs if self.generator.architecture == "unet" else 4
+        stride = self.generator.family.stride(self.generator.arguments())
         if self.data.patch % stride:
             raise ValueError(
                 f"data.patch {self.data.patch} is no multiple of {stride}, the generator's stride"
             )
         if self.epochs + self.decay < 1:
             raise ValueError("epochs and decay are both 0; train at least one epoch")
+        return self
+
+
+class GanOptions(TrainOptions):
+    """What all methods with a discriminator have in common: its section."""
+
+    discriminator: DiscriminatorOptions = DiscriminatorOptions()
+
+    @model_validator(mode="after")
+    def _patch_fits_discriminator(self) -> Self:
         # 4 x 4 kernels without stride eat two pixels of what the halvings leave.
         least = 2**self.discriminator.layers * 4
         if self.data.patch < least:

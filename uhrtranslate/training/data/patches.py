@@ -4,11 +4,11 @@ The n-th sample of a training is a function of its seed and of n alone: nothing 
 go on where a run was cut off, and the number of threads changes nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,40 +29,19 @@ from uhrtranslate.training.options import DataOptions
 # Samples that are read ahead of the one in use, per thread.
 AHEAD = 2
 
-
-Sample = Callable[[int], tuple[Floats, Floats]]
-
-
-class Patches(Protocol):
-    """Where a training's samples come from.
-
-    Attributes:
-        pictures: of the source domain first.
-    """
-
-    @property
-    def pictures(self) -> dict[str, list[Picture]]:
-        """See above."""
-        ...
-
-    def sample(self, number: int) -> tuple[Floats, Floats]:
-        """The patches of a sample, of A and B: [3, p, p] float32 in -1..1."""
-        ...
-
-    def close(self) -> None:
-        """Close all images."""
-        ...
+Sample = dict[str, Floats]
+"""The patches of one sample by domain (A, B), [3, p, p] float32 in -1..1."""
 
 
 @dataclass(frozen=True)
-class Unpaired:
-    """Patches of two domains that have nothing to do with each other.
+class Patches:
+    """Where a training's samples come from.
 
     Attributes:
-        pictures: of A and B.
+        pictures: the images by domain, A first; of A alone where both are side by side.
         options: how patches are drawn.
         seed: of the draws.
-        opened: the images.
+        opened: opens the images.
     """
 
     pictures: dict[str, list[Picture]]
@@ -70,14 +49,36 @@ class Unpaired:
     seed: int
     opened: Opened
 
-    def sample(self, number: int) -> tuple[Floats, Floats]:
-        """See `Patches`."""
-        a, b = (self._draw(domain, i, number) for i, domain in enumerate("AB"))
-        return a, b
+    def sample(self, number: int) -> Sample:
+        """The patches of a sample."""
+        raise NotImplementedError
+
+    def epoch_length(self) -> int:
+        """Samples of an epoch: as asked for, or as many as fit side by side into A's places."""
+        if self.options.epoch is not None:
+            return self.options.epoch
+        area = sum(max(one.area / self.options.patch**2, 1) for one in self.pictures["A"])
+        return max(round(area), 1)
+
+    def manifest(self) -> dict[str, Any]:
+        """All images by domain, with what identifies each."""
+        return {name: [one.record() for one in ones] for name, ones in self.pictures.items()}
+
+    def mpp(self) -> float | None:
+        """Resolution of the patches: as asked for, or of the first image of A."""
+        return self.options.mpp if self.options.mpp is not None else self.pictures["A"][0].mpp
 
     def close(self) -> None:
-        """See `Patches`."""
+        """Close all images."""
         self.opened.close()
+
+
+class Unpaired(Patches):
+    """Patches drawn from each domain independently."""
+
+    def sample(self, number: int) -> Sample:
+        """See `Patches`."""
+        return {name: self._draw(name, i, number) for i, name in enumerate(self.pictures)}
 
     def _draw(self, domain: str, stream: int, number: int) -> Floats:
         random = np.random.default_rng([self.seed, stream, number])
@@ -89,32 +90,25 @@ class Unpaired:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Paired(Patches):
     """Patches of the same place in two looks.
 
     Attributes:
-        pictures: of A and B, partners in the same order; of A alone where both are side by side.
-        options: how patches are drawn.
-        seed: of the draws.
-        opened: the images of A, or of both side by side.
-        partners: the images of B.
+        partners: opens the images of B.
         partner_of: path of the image of B by that of A.
     """
 
-    pictures: dict[str, list[Picture]]
-    options: DataOptions
-    seed: int
-    opened: Opened
     partners: Opened
     partner_of: dict[Path, Path]
 
-    def sample(self, number: int) -> tuple[Floats, Floats]:
+    def sample(self, number: int) -> Sample:
         """See `Patches`."""
         random = np.random.default_rng([self.seed, 0, number])
         picture = pick(self.pictures["A"], random)
         a, b = self._read(picture, *picture.place(self.options.patch, random))
         turn = draw_turn(self.options, random)
-        return jitter(as_floats(turn(a)), self.options.jitter, random), as_floats(turn(b))
+        source = jitter(as_floats(turn(a)), self.options.jitter, random)
+        return {"A": source, "B": as_floats(turn(b))}
 
     def _read(self, picture: Picture, x: int, y: int) -> tuple[Pixels, Pixels]:
         side = self.options.patch
@@ -128,7 +122,7 @@ class Paired:
 
     def close(self) -> None:
         """See `Patches`."""
-        self.opened.close()
+        super().close()
         self.partners.close()
 
 
@@ -166,7 +160,7 @@ def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
 
 def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened) -> Paired:
     if options.b is None:
-        halves = [_examined_half(path, opened, options) for path in find_pictures(options.a)]
+        halves = [_examined(path, opened, options) for path in find_pictures(options.a)]
         return Paired({"A": halves}, options, seed, opened, opened, {})
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
     pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
@@ -208,8 +202,8 @@ def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, 
 
 
 def batches(
-    sample: Sample, first: int, count: int, batch: int, workers: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+    sample: Callable[[int], Sample], first: int, count: int, batch: int, workers: int
+) -> Iterator[dict[str, Tensor]]:
     """Batches of consecutive samples, read ahead by threads.
 
     Args:
@@ -219,13 +213,13 @@ def batches(
         batch: samples in each.
         workers: threads.
 
-    Yields: patches of A and of B, [batch, 3, p, p] float32 in -1..1.
+    Yields: patches by domain, [batch, 3, p, p] float32 in -1..1.
 
     Raises:
-        InputError: an image cannot be read any more.
+        InputError: an image can no longer be read.
     """
     total = count * batch
-    waiting: list[Future[tuple[Floats, Floats]]] = []
+    waiting: list[Future[Sample]] = []
     with ThreadPoolExecutor(workers) as pool:
         try:
             asked = 0
@@ -233,45 +227,30 @@ def batches(
                 while asked < total and len(waiting) < batch + AHEAD * workers:
                     waiting.append(pool.submit(sample, first + asked))
                     asked += 1
-                samples = [waiting.pop(0).result() for _ in range(batch)]
-                a, b = (np.stack(side) for side in zip(*samples, strict=True))
-                yield torch.from_numpy(a), torch.from_numpy(b)
+                yield stacked([waiting.pop(0).result() for _ in range(batch)])
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def epoch_length(patches: Patches, options: DataOptions) -> int:
-    """Patches of an epoch: as asked for, or as many as fit side by side into the places of A."""
-    if options.epoch is not None:
-        return options.epoch
-    area = sum(max(one.area / options.patch**2, 1) for one in patches.pictures["A"])
-    return max(round(area), 1)
-
-
-def manifest(patches: Patches) -> dict[str, Any]:
-    """All images by domain, with what identifies them."""
-    return {name: [one.record() for one in ones] for name, ones in patches.pictures.items()}
-
-
-def mpp_of(patches: Patches, options: DataOptions) -> float | None:
-    """Resolution of the patches: as asked for, or of the first image of A."""
-    return options.mpp if options.mpp is not None else patches.pictures["A"][0].mpp
+def stacked(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Samples as one batch, [n, 3, p, p] by domain."""
+    return {
+        name: torch.from_numpy(np.stack([sample[name] for sample in samples]))
+        for name in samples[0]
+    }
 
 
 def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:
     with opened.view(path) as view:
-        return examine(path, view, options.patch, options.tissue)
-
-
-def _examined_half(path: Path, opened: Opened, options: DataOptions) -> Picture:
-    with opened.view(path) as view:
-        if view.width % 2:
-            raise InputError(
-                f"{path}: is {view.width} px wide, so it cannot be two images side by side; its "
-                "width must be even."
-            )
-        half = (view.width // 2, view.height)
+        half = None
+        if options.pairs == "side-by-side":
+            if view.width % 2:
+                raise InputError(
+                    f"{path}: is {view.width} px wide, so it cannot be two images side by side; "
+                    "its width must be even."
+                )
+            half = (view.width // 2, view.height)
         return examine(path, view, options.patch, options.tissue, half)
 
 

@@ -1,10 +1,17 @@
-"""What a method is: networks, and one step that says what is to be minimised by which of them."""
+"""What a method is: facts, networks, optimisers, and steps that say who learns from which loss."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from uhrtranslate.models import GeneratorInfo
+from uhrtranslate.training.options import TrainOptions
+
+Samples = dict[str, Tensor]
+"""One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1."""
 
 
 @dataclass(frozen=True)
@@ -12,43 +19,127 @@ class Phase:
     """A loss, and who learns from it.
 
     Attributes:
-        group: of networks, a key of `Method.groups`.
+        group: name of the optimiser that lowers it.
         loss: scalar with gradient.
-        parts: its parts by name, unweighted, for the log.
+        parts: its unweighted parts by name, for the log.
     """
 
     group: str
     loss: Tensor
-    parts: dict[str, Tensor] = field(default_factory=dict)
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A number of epochs with the same kind of step; stages run one after the other.
+
+    Attributes:
+        epochs: how many.
+        step: the losses of one step, see `Method.step`.
+        rate: takes a group and an epoch of this stage, from 0; returns what the group's learning
+            rates are multiplied by.
+        name: shown with the progress; empty if a method has only one stage.
+    """
+
+    epochs: int
+    step: Callable[[Samples], Iterator[Phase]]
+    rate: Callable[[str, int], float]
+    name: str = ""
 
 
 class Method:
-    """One way to train; `step` is a generator function, so it knows of no optimiser.
+    """One way to train generators; the constructor makes the networks.
 
     Attributes:
-        networks: all networks with weights, by name.
-        groups: names of networks that one optimiser moves, by group.
+        options_class: what a user can choose, with the paper's defaults.
+        paired: whether it needs pairs of patches that show the same place.
+        networks: all networks that learn, by name; checkpoints hold them.
+        fixed: networks that only help and never learn, by name; checkpoints leave them out.
+        groups: names of the networks that one optimiser moves, by group.
         generators: names of the networks that are exported, by direction (A2B, B2A).
     """
 
-    networks: nn.ModuleDict
+    options_class: ClassVar[type[TrainOptions]]
+    paired: ClassVar[bool] = False
+    options: TrainOptions
     groups: dict[str, tuple[str, ...]]
-    generators: dict[str, str]
+    networks: nn.ModuleDict
 
-    def step(self, a: Tensor, b: Tensor) -> Iterator[Phase]:
-        """Losses of one step, one after the other.
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+        self.generators = {"A2B": "A2B"}
+        self.fixed = nn.ModuleDict()
 
-        Between two of them, the loop has moved the weights of the first one's group.
+    def step(self, samples: Samples) -> Iterator[Phase]:
+        """Yield the losses of one step, one after the other.
 
-        Args:
-            a, b: patches of both domains, [n, 3, h, w] float32 in -1..1; paired methods are given
-                pairs.
+        Before this generator function goes on after a `yield`, the optimiser of that phase has
+        moved its weights.
         """
         raise NotImplementedError
 
+    def stages(self) -> list[Stage]:
+        """What is done in which epochs: by default, `step` in all of them, at a falling rate."""
+        constant, decay = self.options.epochs, self.options.decay
+        return [Stage(constant + decay, self.step, lambda _, n: falling_rate(n, constant, decay))]
+
+    def optimisers(self) -> dict[str, Optimizer]:
+        """An optimiser for each group, with the rates of the start: Adam by default."""
+        lr, betas = self.options.lr, self.options.betas
+        return {
+            group: Adam([p for name in names for p in self.networks[name].parameters()], lr, betas)
+            for group, names in self.groups.items()
+        }
+
+    def pictures(self, generators: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
+        """Rows of the picture that shows progress: patches, then what generators make of them.
+
+        Args:
+            generators: by direction, in eval mode.
+            samples: the same ones each time.
+
+        Returns: [n, 3, h, w] in -1..1 each; the last row is the goal if samples are paired.
+        """
+        rows = []
+        for domain, direction in (("A", "A2B"), ("B", "B2A")):
+            if domain == "A" or direction in generators or self.paired:
+                rows.append(samples[domain])
+            if direction in generators:
+                rows.append(generators[direction](samples[domain]))
+        return rows
+
+    def generator_info(self, direction: str, mpp: float | None) -> GeneratorInfo:
+        """The facts of an exported generator that `uhrt translate` needs.
+
+        Args:
+            direction: A2B or B2A.
+            mpp: of the training patches.
+        """
+        options, family = self.options, self.options.generator.family
+        arguments = options.generator.arguments()
+        return GeneratorInfo(
+            architecture=family.name,
+            arguments=arguments,
+            stride=family.stride(arguments),
+            cell=options.data.patch,
+            mpp=mpp,
+            domains=options.domains if direction == "A2B" else options.domains[::-1],
+            description=options.description or f"Trained with {options.method} by uhrt train.",
+        )
+
     def state(self) -> dict[str, Any]:
-        """What it remembers besides weights: tensors in lists and dicts."""
+        """What the method remembers besides weights: tensors in lists and dicts."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take `state` back."""
+        """Restore what `state` returned."""
+
+
+def falling_rate(epoch: int, constant: int, decay: int) -> float:
+    """The usual schedule of learning rates: 1 at first, then falling linearly towards zero.
+
+    Args:
+        epoch: from 0.
+        constant, decay: epochs at the full rate, and falling.
+    """
+    return 1 - max(0, epoch + 1 - constant) / (decay + 1)

@@ -1,34 +1,82 @@
 """CUT and FastCUT (Park 2020): each place of the result is like its own place of the source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Annotated, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from uhrtranslate.training.losses import adversarial, patch_nce
-from uhrtranslate.training.method_options import CutOptions
-from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks.features import channels_of, encode
-from uhrtranslate.training.networks.generators import (
+from uhrtranslate.training.losses import adversarial, patch_nce, telling_apart
+from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.networks.features import channels_of, encode, layers_of
+from uhrtranslate.training.networks.making import (
     frozen,
     initialise,
     make_discriminator,
     make_generator,
 )
 from uhrtranslate.training.networks.projectors import MlpProjector, draw_places
+from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
+
+Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=16)]
+
+
+class CutOptions(GanOptions):
+    """CUT's options.
+
+    Attributes:
+        adversarial, nce: weights of the two losses.
+        identity: PatchNCE of the target domain's own patches too, with half of the weight.
+        layers: numbers of the generator's layers whose outputs are contrasted.
+        patches: places per layer.
+        width: of the projector.
+        temperature: of the contrast.
+        flip: half of the steps work on mirrored patches, and contrast mirrored features.
+    """
+
+    generator: GeneratorOptions = GeneratorOptions(antialias=True, init="xavier")
+    discriminator: DiscriminatorOptions = DiscriminatorOptions(antialias=True, init="xavier")
+    adversarial: Weight = 1.0
+    nce: Weight = 1.0
+    identity: bool = True
+    layers: Layers = (0, 4, 8, 12, 16)
+    patches: Annotated[int, Field(ge=2, le=65536)] = 256
+    width: Annotated[int, Field(ge=1, le=4096)] = 256
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    flip: bool = False
+
+    @model_validator(mode="after")
+    def _layers_are_there(self) -> Self:
+        with torch.device("meta"):  # weightless
+            offered = layers_of(self.generator.build())
+        if not offered:
+            raise ValueError("cut takes features of a resnet; set generator.architecture: resnet")
+        if max(self.layers) >= len(offered):
+            raise ValueError(
+                f"layers: {max(self.layers)} is behind the generator's last residual block, "
+                f"{len(offered) - 1}"
+            )
+        return self
+
+
+class FastCutOptions(CutOptions):
+    """FastCUT's options: no identity, a larger weight, mirrored features."""
+
+    nce: Weight = 10.0
+    identity: bool = False
+    flip: bool = True
 
 
 class Cut(Method):
-    """LSGAN one way, and PatchNCE between the generator's own features.
+    """LSGAN one way, and PatchNCE between the generator's own features."""
 
-    Args:
-        options: of the method; FastCUT is one with other defaults.
-    """
+    options_class = CutOptions
+    options: CutOptions
 
     def __init__(self, options: CutOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.groups = {"discriminator": ("judge",), "generator": ("A2B", "projector")}
-        self.generators = {"A2B": "A2B"}
         generator = make_generator(options.generator)
         projector = MlpProjector(channels_of(generator, options.layers), options.width)
         self.networks = nn.ModuleDict(
@@ -39,19 +87,16 @@ class Cut(Method):
             }
         )
 
-    def step(self, a: Tensor, b: Tensor) -> Iterator[Phase]:
+    def step(self, samples: Samples) -> Iterator[Phase]:
         """See `Method`."""
-        nets, options = self.networks, self.options
+        a, b, nets, options = samples["A"], samples["B"], self.networks, self.options
         mirrored = options.flip and float(torch.rand(())) < 0.5
         if mirrored:
             a, b = a.flip(3), b.flip(3)
         sources = torch.cat([a, b]) if options.identity else a
         results = nets["A2B"](sources)
         fake = results[: len(a)]
-        judge = 0.5 * (
-            adversarial("lsgan", nets["judge"](b), True)
-            + adversarial("lsgan", nets["judge"](fake.detach()), False)
-        )
+        judge = telling_apart("lsgan", nets["judge"], b, fake.detach())
         yield Phase("discriminator", judge, {"judge": judge})
         with frozen(nets["judge"]):
             parts = {
@@ -73,14 +118,12 @@ class Cut(Method):
             source = source.flip(3)
         with torch.no_grad():
             keys = encode(generator, source, options.layers)
-        places = draw_places(keys, options.patches)
-        return self._mean(self._project(queries, places), self._project(keys, places))
+        places, projector = draw_places(keys, options.patches), self.networks["projector"]
+        pairs = zip(projector(queries, places), projector(keys, places), strict=True)
+        return torch.stack([patch_nce(q, k, options.temperature) for q, k in pairs]).mean()
 
-    def _project(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
-        projected: list[Tensor] = self.networks["projector"](features, places)
-        return projected
 
-    def _mean(self, queries: list[Tensor], keys: list[Tensor]) -> Tensor:
-        temperature = self.options.temperature
-        pairs = zip(queries, keys, strict=True)
-        return torch.stack([patch_nce(q, k, temperature) for q, k in pairs]).mean()
+class FastCut(Cut):
+    """CUT with other defaults."""
+
+    options_class = FastCutOptions

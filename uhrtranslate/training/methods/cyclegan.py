@@ -1,27 +1,41 @@
 """CycleGAN (Zhu 2017): two generators that undo each other."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 
-from uhrtranslate.training.data.image_pool import ImagePool
-from uhrtranslate.training.losses import adversarial
-from uhrtranslate.training.method_options import CycleGanOptions
-from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks.generators import frozen, make_discriminator, make_generator
+from uhrtranslate.training.image_pool import ImagePool
+from uhrtranslate.training.losses import adversarial, telling_apart
+from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
+from uhrtranslate.training.options import GanOptions, Weight
+
+
+class CycleGanOptions(GanOptions):
+    """CycleGAN's options.
+
+    Attributes:
+        cycle: weight of the way there and back.
+        identity: weight of leaving a domain's own patches alone, as a share of `cycle`.
+        pool: earlier fakes that the discriminators are shown again.
+    """
+
+    cycle: Weight = 10.0
+    identity: Weight = 0.5
+    pool: Annotated[int, Field(ge=0, le=10_000)] = 50
 
 
 class CycleGan(Method):
-    """LSGAN both ways, the way there and back, and identity.
+    """LSGAN both ways, the way there and back, and identity."""
 
-    Args:
-        options: of the method.
-    """
+    options_class = CycleGanOptions
+    options: CycleGanOptions
 
     def __init__(self, options: CycleGanOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.groups = {"generators": ("A2B", "B2A"), "discriminators": ("judge_A", "judge_B")}
         self.generators = {"A2B": "A2B", "B2A": "B2A"}
         self.networks = nn.ModuleDict(
@@ -34,9 +48,9 @@ class CycleGan(Method):
         )
         self.pools = {"A": ImagePool(options.pool), "B": ImagePool(options.pool)}
 
-    def step(self, a: Tensor, b: Tensor) -> Iterator[Phase]:
+    def step(self, samples: Samples) -> Iterator[Phase]:
         """See `Method`."""
-        nets, options = self.networks, self.options
+        a, b, nets, options = samples["A"], samples["B"], self.networks, self.options
         with frozen(nets["judge_A"], nets["judge_B"]):
             fake_b, fake_a = nets["A2B"](a), nets["B2A"](b)
             parts = {
@@ -53,26 +67,19 @@ class CycleGan(Method):
                 same = parts["identity_A"] + parts["identity_B"]
                 loss = loss + options.cycle * options.identity * same
             yield Phase("generators", loss, parts)
-        shown = {
-            "A": (a, self.pools["A"].swap(fake_a.detach())),
-            "B": (b, self.pools["B"].swap(fake_b.detach())),
-        }
-        judged = {
-            f"judge_{name}": 0.5
-            * (
-                adversarial("lsgan", nets[f"judge_{name}"](real), True)
-                + adversarial("lsgan", nets[f"judge_{name}"](fake), False)
-            )
-            for name, (real, fake) in shown.items()
-        }
-        yield Phase("discriminators", judged["judge_A"] + judged["judge_B"], judged)
+        parts = {}
+        for domain, fake in (("A", fake_a), ("B", fake_b)):
+            shown = self.pools[domain].swap(fake.detach())
+            judge = nets[f"judge_{domain}"]
+            parts[f"judge_{domain}"] = telling_apart("lsgan", judge, samples[domain], shown)
+        yield Phase("discriminators", parts["judge_A"] + parts["judge_B"], parts)
 
     def state(self) -> dict[str, Any]:
         """See `Method`."""
-        return {name: list(pool.images) for name, pool in self.pools.items()}
+        return {domain: list(pool.images) for domain, pool in self.pools.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """See `Method`."""
         device = next(self.networks.parameters()).device
-        for name, pool in self.pools.items():
-            pool.images = [image.to(device) for image in state[name]]
+        for domain, pool in self.pools.items():
+            pool.images = [image.to(device) for image in state[domain]]

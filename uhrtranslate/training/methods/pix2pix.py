@@ -1,28 +1,46 @@
 """pix2pix (Isola 2017): pairs, a conditional discriminator and an absolute difference."""
 
 from collections.abc import Iterator
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from uhrtranslate.training.losses import adversarial
-from uhrtranslate.training.method_options import Pix2PixOptions
-from uhrtranslate.training.methods.base import Method, Phase
-from uhrtranslate.training.networks.generators import frozen, make_discriminator, make_generator
+from uhrtranslate.training.losses import Gan, adversarial, telling_apart
+from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
+from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
+
+
+class Pix2PixOptions(GanOptions):
+    """pix2pix's options.
+
+    Attributes:
+        adversarial, l1: weights of the two losses; adversarial 0 trains without a discriminator.
+        gan: vanilla (cross-entropy) or lsgan.
+    """
+
+    generator: GeneratorOptions = GeneratorOptions(architecture="unet", norm="batch", dropout=True)
+    discriminator: DiscriminatorOptions = DiscriminatorOptions(norm="batch")
+    epochs: Annotated[int, Field(ge=0)] = 100
+    decay: Annotated[int, Field(ge=0)] = 100
+    adversarial: Weight = 1.0
+    l1: Weight = 100.0
+    gan: Gan = "vanilla"
 
 
 class Pix2Pix(Method):
-    """A conditional GAN and L1.
+    """A conditional GAN and L1."""
 
-    Args:
-        options: of the method.
-    """
+    options_class: ClassVar[type[Pix2PixOptions]] = Pix2PixOptions
+    options: Pix2PixOptions
+    paired = True
 
     def __init__(self, options: Pix2PixOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.groups = {"discriminator": ("judge",), "generator": ("A2B",)}
-        self.generators = {"A2B": "A2B"}
         self.networks = nn.ModuleDict(
             {
                 "A2B": make_generator(options.generator),
@@ -30,8 +48,9 @@ class Pix2Pix(Method):
             }
         )
 
-    def step(self, a: Tensor, b: Tensor) -> Iterator[Phase]:
+    def step(self, samples: Samples) -> Iterator[Phase]:
         """See `Method`."""
+        a, b = samples["A"], samples["B"]
         fake = self.networks["A2B"](a)
         difference, parts = self.difference(fake, b)
         if not self.options.adversarial:
@@ -39,10 +58,7 @@ class Pix2Pix(Method):
             return
         real, made = torch.cat([a, b], 1), torch.cat([a, fake], 1)
         nets, gan = self.networks, self.options.gan
-        judge = 0.5 * (
-            adversarial(gan, nets["judge"](real), True)
-            + adversarial(gan, nets["judge"](made.detach()), False)
-        )
+        judge = telling_apart(gan, nets["judge"], real, made.detach())
         yield Phase("discriminator", judge, {"judge": judge})
         with frozen(nets["judge"]):
             score = adversarial(gan, nets["judge"](made), True)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models import ResnetGenerator
 from uhrtranslate.models.checkpoint import read_tree
 
 # Rectified convolutions of VGG16 between its halvings, and their channels in units of the first's.
@@ -18,24 +17,31 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+def layers_of(generator: nn.Module) -> list[nn.Module]:
+    """The layers whose outputs can be compared, one after the other; none in some families."""
+    return list(getattr(generator, "encoder", ()))
+
+
 def encode(generator: nn.Module, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
-    """Outputs of some layers of a ResNet generator, which runs no further than the last of them.
+    """Outputs of some layers of a generator, which runs no further than the last of them.
 
     Args:
-        generator: its layers count from 0 as in its keys; 0 is the mirrored input.
+        generator: has `layers_of` it.
         x: [n, 3, h, w] in -1..1.
-        layers: numbers.
+        layers: their numbers, from 0.
 
     Returns: [n, c, h', w'] each, in the order of the layers' numbers.
     """
-    wanted, outputs = set(layers), []
-    assert isinstance(generator, ResnetGenerator)
-    for number, layer in enumerate(generator.model):
-        x = layer(x)
+    return outputs_of(layers_of(generator), x, layers)
+
+
+def outputs_of(chain: Sequence[nn.Module], x: Tensor, wanted: Sequence[int]) -> list[Tensor]:
+    """Outputs of some modules of a chain, by their numbers; those behind the last are not run."""
+    outputs = []
+    for number, module in enumerate(chain[: max(wanted) + 1]):
+        x = module(x)
         if number in wanted:
             outputs.append(x)
-        if number == max(wanted):
-            break
     return outputs
 
 
@@ -68,19 +74,20 @@ class Vgg16(nn.Module):
 
     def __init__(self, layers: Sequence[int], weights: Path | None = None, width: int = 64) -> None:
         super().__init__()
-        self.layers = set(layers)
         body: list[nn.Module] = []
         self.channels: list[int] = []
+        self._wanted: list[int] = []
         count, c = 0, 3
         for repeats, factor in VGG16:
             for _ in range(repeats):
-                if count == max(self.layers):
+                if count == max(layers):
                     break
                 body += [nn.Conv2d(c, factor * width, 3, padding=1), nn.ReLU()]
                 c = factor * width
                 count += 1
-                if count in self.layers:
+                if count in layers:
                     self.channels.append(c)
+                    self._wanted.append(len(body) - 1)
             body.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*body)
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
@@ -94,16 +101,7 @@ class Vgg16(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """[n, 3, h, w] in -1..1 to [n, c, h', w'] for each of the layers."""
         x = ((x + 1) / 2 - self.mean) / self.std
-        outputs, count = [], 0
-        for layer in self.features:
-            x = layer(x)
-            if isinstance(layer, nn.ReLU):
-                count += 1
-                if count in self.layers:
-                    outputs.append(x)
-                if count == max(self.layers):
-                    break
-        return outputs
+        return outputs_of(list(self.features), x, self._wanted)
 
     def _randomise(self) -> None:
         source = torch.Generator().manual_seed(16)

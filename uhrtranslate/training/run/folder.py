@@ -15,7 +15,7 @@ from uhrtranslate.errors import InputError, OutputError
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import read_config
 from uhrtranslate.replace import replace_file
-from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
 from uhrtranslate.version import versions

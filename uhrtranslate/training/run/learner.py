@@ -1,14 +1,14 @@
-"""A method and all that changes while it learns: optimisers, loss scaling, the weights' mean."""
+"""A method and what changes while it learns: optimisers, loss scaling, the mean of weights."""
 
 import copy
-import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.errors import TrainingError
-from uhrtranslate.training.methods import Phase, make_method
+from uhrtranslate.tables import TRAINING_METHODS
+from uhrtranslate.training.methods.base import Method, Phase, Samples, Stage
 from uhrtranslate.training.options import TrainOptions
 from uhrtranslate.training.run.parallel import Workgroup
 
@@ -17,6 +17,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 class Learner:
     """Makes steps of a method.
+
+    Attributes:
+        stages: what is learned in which epochs.
+        rate: the highest learning rate of the last step.
 
     Args:
         options: of the training.
@@ -33,59 +37,77 @@ class Learner:
         self.options, self.device = options, device
         self.group = group or Workgroup()
         torch.manual_seed(options.seed)
-        self.method = make_method(options)
+        self.method: Method = TRAINING_METHODS[options.method](options)
         self.networks = self.method.networks.to(device).train()
+        self.method.fixed.to(device).eval().requires_grad_(False)
         self.group.share_weights(self.networks)
         torch.manual_seed(options.seed + self.group.rank)  # other dropout, other places
-        self.optimisers = {
-            name: torch.optim.Adam(
-                [p for network in networks for p in self.networks[network].parameters()],
-                options.lr,
-                options.betas,
-            )
-            for name, networks in self.method.groups.items()
+        self.stages = self.method.stages()
+        self.rate = 0.0
+        self.optimisers = self.method.optimisers()
+        self._rates = {  # those of the start, which schedules multiply
+            name: [settings["lr"] for settings in optimiser.param_groups]
+            for name, optimiser in self.optimisers.items()
         }
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
         self._mean = None
         if options.ema is not None:
-            self._mean = nn.ModuleDict(
-                {name: copy.deepcopy(self.networks[name]) for name in self._exported()}
-            )
+            exported = self.method.generators.values()
+            self._mean = nn.ModuleDict({n: copy.deepcopy(self.networks[n]) for n in exported})
 
-    def step(self, a: Tensor, b: Tensor, factor: float) -> dict[str, float]:
-        """Learn from one batch.
+    def step(self, samples: Samples, epoch: int) -> list[Phase]:
+        """Learn from one batch, without waiting for the device.
 
         Args:
-            a, b: [n, 3, h, w] float32 in -1..1.
-            factor: of the learning rate.
+            samples: patches by domain, [n, 3, h, w] float32 in -1..1.
+            epoch: of the training, from 0.
 
-        Returns: the parts of the losses.
-
-        Raises:
-            TrainingError: a loss is no finite number; the weights of its group are as they were.
+        Returns: the losses, detached and unread: they may be infinite or NaN.
         """
-        a, b = a.to(self.device), b.to(self.device)
+        stage, epoch = self.stage(epoch)
+        samples = {name: x.to(self.device) for name, x in samples.items()}
         dtype = DTYPES[self.options.precision]
-        parts: dict[str, float] = {}
-        phases = iter(self.method.step(a, b))
+        done: list[Phase] = []
+        phases = iter(stage.step(samples))
         while True:
             with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
                 phase = next(phases, None)
             if phase is None:
                 break
-            parts |= _finite(phase)
-            self._learn(phase, factor)
+            self._learn(phase, stage.rate(phase.group, epoch))
+            parts = {name: part.detach() for name, part in phase.parts.items()}
+            done.append(replace(phase, loss=phase.loss.detach(), parts=parts))
+        moved = [group for p in done for group in self.optimisers[p.group].param_groups]
+        self.rate = max(group["lr"] for group in moved)
         self._scaler.update()
         self._follow()
-        return parts
+        return done
+
+    def stage(self, epoch: int) -> tuple[Stage, int]:
+        """The stage that an epoch of the training belongs to, and its number in that stage."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage, epoch
+            epoch -= stage.epochs
+        raise IndexError("the training has fewer epochs")
+
+    @torch.no_grad()
+    def pictures(self, samples: Samples) -> list[Tensor]:
+        """The method's rows for the picture that shows progress."""
+        on_device = {name: x.to(self.device) for name, x in samples.items()}
+        generators = {direction: g.eval() for direction, g in self.generators().items()}
+        rows = self.method.pictures(generators, on_device)
+        for generator in generators.values():
+            generator.train()
+        return rows
 
     def generators(self) -> dict[str, nn.Module]:
-        """The networks that are exported, by direction; their mean over time if there is one."""
+        """The networks to export, by direction; with `ema`, their mean over time."""
         networks = self._mean if self._mean is not None else self.networks
         return {d: networks[name] for d, name in self.method.generators.items()}
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to go on bit by bit: tensors and numbers in dicts and lists."""
+        """What is needed to resume to the bit: tensors and numbers in dicts and lists."""
         cuda = self.device.type == "cuda"
         return {
             "networks": self.networks.state_dict(),
@@ -98,7 +120,7 @@ class Learner:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take `state` back."""
+        """Restore what `state` returned."""
         self.networks.load_state_dict(state["networks"])
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(state["optimisers"][name])
@@ -113,16 +135,14 @@ class Learner:
 
     def is_sound(self) -> bool:
         """Whether all weights are finite numbers."""
-        return all(bool(torch.isfinite(p).all()) for p in self.networks.parameters())
-
-    def _exported(self) -> list[str]:
-        return list(self.method.generators.values())
+        sound = [torch.isfinite(p).all() for p in self.networks.parameters()]
+        return bool(torch.stack(sound).all())
 
     def _learn(self, phase: Phase, factor: float) -> None:
         optimiser = self.optimisers[phase.group]
-        parameters = optimiser.param_groups[0]["params"]
-        for settings in optimiser.param_groups:
-            settings["lr"] = self.options.lr * factor
+        for settings, rate in zip(optimiser.param_groups, self._rates[phase.group], strict=True):
+            settings["lr"] = rate * factor
+        parameters = [p for settings in optimiser.param_groups for p in settings["params"]]
         optimiser.zero_grad(set_to_none=True)
         self._scaler.scale(phase.loss).backward()  # type: ignore[no-untyped-call]
         self.group.average_gradients(parameters)
@@ -143,26 +163,3 @@ class Learner:
                     tensor.lerp_(newest[key], 1 - self.options.ema)
                 else:
                     tensor.copy_(newest[key])
-
-
-def rate_factor(epoch: int, constant: int, decay: int) -> float:
-    """What the learning rate is multiplied by: 1, then falling linearly towards zero.
-
-    Args:
-        epoch: from 0.
-        constant, decay: epochs at the full rate, and falling.
-    """
-    return 1 - max(0, epoch + 1 - constant) / (decay + 1)
-
-
-def _finite(phase: Phase) -> dict[str, float]:
-    """The parts of a loss as numbers.
-
-    Raises:
-        TrainingError: one of them, or the loss, is none.
-    """
-    parts = {name: float(value.detach()) for name, value in phase.parts.items()}
-    for name, value in {**parts, "sum": float(phase.loss.detach())}.items():
-        if not math.isfinite(value):
-            raise TrainingError(f"the loss {name!r} of the {phase.group} is {value}")
-    return parts

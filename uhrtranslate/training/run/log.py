@@ -1,7 +1,8 @@
-"""What is written down while a training runs: a table of losses, and TensorBoard if wanted."""
+"""What a training logs: a table of losses and, if wanted, TensorBoard."""
 
 import csv
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ class Log:
 
     Args:
         run: folder of the run.
-        step: that the run goes on from; lines after it are dropped.
-        tensorboard: write there too, into `tensorboard/`.
+        step: that the run resumes from; later lines are dropped.
+        tensorboard: also write TensorBoard's files, into `tensorboard/`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -35,17 +36,16 @@ class Log:
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
         self._names: list[str] = []
         if self._path.exists():
-            self._cut(step)
+            self._rewrite([], step)
 
     def write(self, values: dict[str, float | int]) -> None:
-        """Add a line; the first one says which columns there are."""
+        """Add a line; losses that first appear in a later stage get new columns."""
+        new = [name for name in values if name not in self._names]
+        if new:
+            self._rewrite(new)
         with output_errors(self._path):
             line = io.StringIO()
-            writer = csv.writer(line, lineterminator="\n")
-            if not self._names:
-                self._names = list(values)
-                writer.writerow(self._names)
-            writer.writerow([values.get(name, "") for name in self._names])
+            csv.writer(line, lineterminator="\n").writerow(values.get(n, "") for n in self._names)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(line.getvalue())
         if self._board is not None:
@@ -60,21 +60,23 @@ class Log:
             self._board.add_image(name, pixels, step, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish what waits to be written."""
+        """Write what is still buffered."""
         if self._board is not None:
             self._board.close()
 
-    def _cut(self, step: int) -> None:
+    def _rewrite(self, new_names: list[str], last: float = math.inf) -> None:
+        """Add columns, and drop lines after a step."""
         with output_errors(self._path):
-            with self._path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.reader(file))
-            if not rows:
-                return
-            self._names = rows[0]
-            place = self._names.index("step")
-            kept = [rows[0]] + [
-                row for row in rows[1:] if len(row) == len(rows[0]) and int(row[place]) <= step
-            ]
+            rows: list[list[str]] = []
+            if self._path.exists():
+                with self._path.open(newline="", encoding="utf-8") as file:
+                    rows = list(csv.reader(file))
+            old = rows[0] if rows else []
+            self._names = [*old, *new_names]
+            place = self._names.index("step") if self._names else 0
+            kept = [row for row in rows[1:] if len(row) == len(old) and int(row[place]) <= last]
+            empty = [""] * len(new_names)
             text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(kept)
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerows([self._names, *([*row, *empty] for row in kept)])
             replace_file(self._path, text.getvalue())

@@ -11,14 +11,12 @@ from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.models import Generator
-from uhrtranslate.training.data.augment import Floats
-from uhrtranslate.training.data.patches import Patches, batches, epoch_length, mpp_of
-from uhrtranslate.training.methods import PAIRED
-from uhrtranslate.training.networks.generators import generator_info
+from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
-from uhrtranslate.training.run.learner import Learner, rate_factor
+from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.log import Log
-from uhrtranslate.training.run.samples import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,10 @@ class TrainingProgress:
     """How far a training is.
 
     Attributes:
-        step, steps: done, and all.
-        epoch, epochs: the one at work from 1, and all.
-        losses: mean of each part since the last time.
+        step, steps: how many are done, and how many there are.
+        epoch, epochs: the current one, from 1, and how many there are.
+        stage: the current one; empty if the method has only one.
+        losses: mean of each part since the last report.
         seconds_left: at the pace so far; None at the start.
     """
 
@@ -36,6 +35,7 @@ class TrainingProgress:
     steps: int
     epoch: int
     epochs: int
+    stage: str
     losses: dict[str, float]
     seconds_left: float | None
 
@@ -48,10 +48,10 @@ class Training:
     """A training that is ready to run.
 
     Args:
-        learner: the method at work.
+        learner: takes the steps.
         patches: its samples.
         run: its folder.
-        state: that it goes on from; None at the start.
+        state: to resume from; None at the start.
     """
 
     def __init__(
@@ -59,104 +59,110 @@ class Training:
     ) -> None:
         self.learner, self.patches, self.run = learner, patches, run
         self.options = learner.options
-        self.batch = self.options.batch
-        share = self.batch * learner.group.size
-        length = epoch_length(patches, self.options.data)
-        self.epoch_steps = max(-(-length // share), 1)
-        self.epochs = self.options.epochs + self.options.decay
+        share = self.options.batch * learner.group.size
+        self.epoch_steps = max(-(-patches.epoch_length() // share), 1)
+        self.epochs = sum(stage.epochs for stage in learner.stages)
         self.steps = self.epochs * self.epoch_steps
         self.step = 0
-        self._tally: dict[str, list[float]] = {}
+        self._tally = Tally()
         if state is not None:
             self.step = state["step"]
-            self._tally = state["tally"]
+            self._tally = Tally(state["tally"])
             learner.load_state(state["learner"])
             if not learner.group.leads:
                 torch.manual_seed(self.options.seed + learner.group.rank + 1000 * self.step)
-        self._mpp = mpp_of(patches, self.options.data)
 
-    def go(self, on_progress: OnProgress, on_epoch: OnEpoch) -> None:
+    def go(self, on_progress: OnProgress, on_epoch: OnEpoch) -> dict[str, float]:
         """Run to the end.
 
         Args:
-            on_progress: told at each line of the log.
-            on_epoch: given the generators at the end of each epoch.
+            on_progress: called at each line of the log.
+            on_epoch: called with the generators at the end of each epoch.
+
+        Returns: the losses of the last line of the log.
 
         Raises:
-            TrainingError: a loss is no number; the last good checkpoint is kept.
+            TrainingError: a loss is infinite or NaN; the last good checkpoint is kept.
             OutputError: something cannot be written.
-            InputError: an image cannot be read any more.
+            InputError: an image can no longer be read.
         """
         options, group = self.options, self.learner.group
         log = Log(self.run, self.step, options.tensorboard) if group.leads else None
         fixed = draw_samples(self.patches) if group.leads else None
         began, first = time.monotonic(), self.step
+        losses: dict[str, float] = {}
         try:
-            for a, b in _own_batches(self, self.steps - self.step):
+            for samples in self._batches():
                 epoch = self.step // self.epoch_steps
-                factor = rate_factor(epoch, options.epochs, options.decay)
-                self._learn(a, b, factor)
+                phases = self.learner.step(samples, epoch)
+                self.step += 1
+                self._tally.add(self.step, phases)
                 pace = (time.monotonic() - began) / (self.step - first)
                 at_end = self.step % self.epoch_steps == 0
-                if log is not None and (self.step % options.log == 0 or self.step == self.steps):
-                    losses = self._mean_losses()
-                    rate = {"lr": options.lr * factor}
-                    log.write({"step": self.step, "epoch": epoch + 1, **rate, **losses})
+                to_log = self.step % options.log == 0 or self.step == self.steps
+                to_save = self._is_checkpoint(epoch, at_end)
+                if at_end or to_log or to_save:
+                    self._tally.read()
+                if log is not None and to_log:
+                    losses, rate = self._tally.means(), self.learner.rate
+                    log.write({"step": self.step, "epoch": epoch + 1, "lr": rate, **losses})
+                    place = (self.step, self.steps, epoch + 1, self.epochs)
+                    stage, _ = self.learner.stage(epoch)
                     left = pace * (self.steps - self.step)
-                    on_progress(
-                        TrainingProgress(
-                            self.step, self.steps, epoch + 1, self.epochs, losses, left
-                        )
-                    )
-                if group.leads and at_end and (epoch + 1) % options.samples == 0 and fixed:
+                    on_progress(TrainingProgress(*place, stage.name, losses, left))
+                if fixed and at_end and (epoch + 1) % options.samples == 0:
                     self._show(epoch + 1, fixed, log)
-                if self._is_checkpoint(epoch, at_end):
+                if to_save:
                     self.save()
                 if at_end and group.leads:
                     with torch.random.fork_rng():  # what it draws changes nothing
                         on_epoch(epoch + 1, self.exports())
+        except TrainingError as error:
+            raise TrainingError(f"{error}{self._last()}") from error
         finally:
             if log is not None:
                 log.close()
+        return losses
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        """This process's batches for the steps that are left.
+
+        A step's samples are consecutive, the processes' shares one after the other.
+        """
+        group, size = self.learner.group, self.options.batch
+
+        def sample(number: int) -> Sample:
+            step, place = divmod(number, size)
+            return self.patches.sample((step * group.size + group.rank) * size + place)
+
+        left, workers = self.steps - self.step, self.options.data.workers
+        return batches(sample, self.step * size, left, size, workers)
 
     def save(self) -> None:
-        """Write a checkpoint, unless the weights are no numbers any more.
+        """Write a checkpoint.
 
         Raises:
-            TrainingError: they are none.
+            TrainingError: a weight is infinite or NaN; nothing is written.
             OutputError: it cannot be written.
         """
         if not self.learner.is_sound():
-            raise TrainingError(f"step {self.step}: weights are no finite numbers{self._last()}")
+            raise TrainingError(f"step {self.step}: weights are no finite numbers")
         if self.learner.group.leads:
-            state = {"step": self.step, "tally": self._tally, "learner": self.learner.state()}
+            state = {
+                "step": self.step,
+                "tally": self._tally.read(),
+                "learner": self.learner.state(),
+            }
             save_checkpoint(self.run, self.step, state, self.exports(), self.options.keep)
         self.learner.group.wait()
 
     def exports(self) -> dict[str, Generator]:
-        """The generators as they are, with their facts, by direction; not copied."""
+        """The current generators with their facts, by direction; not copied."""
+        facts, mpp = self.learner.method.generator_info, self.patches.mpp()
         return {
-            direction: Generator(
-                network, generator_info(self.options, direction, self._mpp), direction, ""
-            )
+            direction: Generator(network, facts(direction, mpp), direction, "")
             for direction, network in self.learner.generators().items()
         }
-
-    def _learn(self, a: Tensor, b: Tensor, factor: float) -> None:
-        try:
-            losses = self.learner.step(a, b, factor)
-        except TrainingError as error:
-            raise TrainingError(f"step {self.step + 1}: {error}{self._last()}") from error
-        self.step += 1
-        for name, value in losses.items():
-            tally = self._tally.setdefault(name, [0.0, 0.0])
-            tally[0] += value
-            tally[1] += 1
-
-    def _mean_losses(self) -> dict[str, float]:
-        means = {name: total / count for name, (total, count) in self._tally.items()}
-        self._tally = {}
-        return means
 
     def _is_checkpoint(self, epoch: int, at_end: bool) -> bool:
         if self.step == self.steps:
@@ -165,10 +171,8 @@ class Training:
             return self.step % self.options.checkpoint_steps == 0
         return at_end and (epoch + 1) % self.options.checkpoint == 0
 
-    def _show(self, epoch: int, fixed: tuple[Tensor, Tensor], log: Log | None) -> None:
-        paired = self.options.method in PAIRED
-        generators = self.learner.generators()
-        pixels = sample_grid(generators, *fixed, self.learner.device, paired)
+    def _show(self, epoch: int, fixed: dict[str, Tensor], log: Log | None) -> None:
+        pixels = sample_grid(self.learner.pictures(fixed))
         write_picture(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
         if log is not None:
             log.picture("samples", pixels, self.step)
@@ -177,18 +181,3 @@ class Training:
         saved = list_checkpoints(self.run)
         good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
         return f"; {good}; lower lr, set clip, or choose precision fp32 or bf16."
-
-
-def _own_batches(training: Training, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of this process for the steps that are left.
-
-    A step's samples are consecutive, the processes' shares one after the other.
-    """
-    group, size = training.learner.group, training.batch
-
-    def sample(number: int) -> tuple[Floats, Floats]:
-        step, place = divmod(number, size)
-        return training.patches.sample((step * group.size + group.rank) * size + place)
-
-    workers = training.options.data.workers
-    return batches(sample, training.step * size, count, size, workers)

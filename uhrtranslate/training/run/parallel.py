@@ -25,7 +25,7 @@ class Workgroup:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and tells."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def share_weights(self, networks: nn.Module) -> None:
@@ -44,7 +44,7 @@ class Workgroup:
                 parameter.grad /= self.size
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.size > 1:
             dist.barrier()
 

@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 class ImagePool:
-    """Up to `size` images; each image that comes is returned, or swapped with one of them.
+    """Keeps up to `size` earlier images and exchanges new ones for them.
 
     Args:
-        size: 0 returns what comes.
+        size: with 0, every new image is returned as it is.
     """
 
     def __init__(self, size: int) -> None:
@@ -16,12 +16,12 @@ class ImagePool:
         self.images: list[Tensor] = []
 
     def swap(self, images: Tensor) -> Tensor:
-        """Fill the pool; once full, half of the images are exchanged for older ones.
+        """Fill the pool; once it is full, exchange half of the images for older ones.
 
         Args:
             images: [n, c, h, w], without gradient.
 
-        Returns: as many.
+        Returns: as many images.
         """
         if self._size == 0:
             return images

@@ -1,0 +1,83 @@
+"""From the values of a configuration file to the options of a method, or to one clear sentence."""
+
+import difflib
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from uhrtranslate.errors import OptionError
+from uhrtranslate.tables import TRAINING_METHODS
+from uhrtranslate.training.options import Section, TrainOptions
+
+
+def make_train_options(values: dict[str, Any]) -> TrainOptions:
+    """Validate the options of a training.
+
+    Args:
+        values: by name, as a configuration file holds them; sections are dicts.
+
+    Raises:
+        OptionError: names the first wrong option, by its dotted name, and what it may be.
+    """
+    name = values.get("method")
+    if not isinstance(name, str) or name not in TRAINING_METHODS:
+        raise OptionError(
+            f"method: must be one of {', '.join(TRAINING_METHODS)}"
+            + (f", not {name!r}." if name is not None else "; it is missing.")
+        )
+    kind: type[TrainOptions] = TRAINING_METHODS[name].options_class
+    try:
+        return kind.model_validate(_with_method_defaults(kind, values))
+    except ValidationError as error:
+        raise OptionError(_sentence(kind, error)) from error
+
+
+def _with_method_defaults(kind: type[TrainOptions], values: dict[str, Any]) -> dict[str, Any]:
+    """Fill sections that are given in part with the method's own defaults."""
+    filled = dict(values)
+    for name, option in kind.model_fields.items():
+        if isinstance(option.default, Section) and isinstance(values.get(name), dict):
+            filled[name] = {**option.default.model_dump(), **values[name]}
+    return filled
+
+
+def set_option(values: dict[str, Any], assignment: str) -> None:
+    """Put `key=value` into nested options, as `data.patch=64`; the value is read as YAML.
+
+    Raises:
+        OptionError: it is no assignment, or goes into something that is no section.
+    """
+    name, equals, text = assignment.partition("=")
+    if not equals or not name.strip():
+        raise OptionError(f"--set {assignment}: must be KEY=VALUE, as data.patch=256.")
+    *sections, last = name.strip().replace("-", "_").split(".")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise OptionError(f"--set {assignment}: {section} is no section with options in it.")
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise OptionError(f"--set {assignment}: the value cannot be read as YAML.") from error
+
+
+def _sentence(kind: type[TrainOptions], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "options"
+    if first["type"] == "extra_forbidden":
+        return f"{name}: there is no such option{_nearest(kind, first['loc'])}."
+    if first["type"] == "missing":
+        return f"{name}: is missing; every training needs it."
+    message = first["msg"].removeprefix("Value error, ")
+    shown = f" (got {first['input']!r})" if not isinstance(first["input"], dict) else ""
+    return f"{name}: {message[:1].lower()}{message[1:]}{shown}."
+
+
+def _nearest(kind: type[Section], place: tuple[int | str, ...]) -> str:
+    for name in place[:-1]:  # into the section that the option stands in
+        annotation = kind.model_fields[str(name)].annotation
+        kind = next(one for one in (annotation, *get_args(annotation)) if isinstance(one, type))
+    near = difflib.get_close_matches(str(place[-1]), kind.model_fields, 1)
+    return f"; {near[0]} is near" if near else f"; there are {', '.join(kind.model_fields)}"

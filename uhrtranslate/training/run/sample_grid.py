@@ -1,0 +1,51 @@
+"""Pictures that show a training's progress on the same patches each time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from uhrtranslate.io import Pixels
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.replace import replacing
+from uhrtranslate.training.data.patches import Patches, stacked
+
+# Samples of a training have smaller numbers than these.
+FIRST = 1 << 40
+COUNT = 4
+GAP = 4
+
+
+def draw_samples(patches: Patches) -> dict[str, Tensor]:
+    """Patches that no step draws, [4, 3, p, p] in -1..1 by domain."""
+    return stacked([patches.sample(FIRST + i) for i in range(COUNT)])
+
+
+def sample_grid(rows: Sequence[Tensor]) -> Pixels:
+    """Rows of images as one picture, [h, w, 3] uint8.
+
+    Args:
+        rows: [n, 3, p, p] in -1..1 each.
+    """
+    drawn = [_row(row.float().cpu()) for row in rows]
+    return np.concatenate([part for row in drawn for part in (row, row[:GAP] * 0 + 255)][:-1])
+
+
+def write_picture(path: Path, pixels: Pixels) -> None:
+    """Write a PNG whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            Image.fromarray(pixels).save(file, format="PNG")
+
+
+def _row(x: Tensor) -> Pixels:
+    pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    gap = np.full((x.shape[2], GAP, 3), 255, np.uint8)
+    return np.concatenate([part for one in pixels for part in (one, gap)][:-1], axis=1)
