@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.errors import InputError
+from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.evaluation import patches, pixels
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.patches import Patches, Sampling
@@ -35,6 +35,8 @@ CELL = 512
 ALL = "*"
 
 Metrics = dict[str, dict[str, Any]]
+# Where patches are drawn: an image, and px between its borders, if it has a grid.
+_Drawn = tuple[Path, int | None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def evaluate_many(
         The evaluations.
 
     Raises:
-        UhrError: weights, models or real images cannot be read.
+        UhrError: weights or models cannot be read, or there are no real images.
     """
     evaluator = Evaluator(options)
     found: list[Evaluation] = []
@@ -96,7 +98,13 @@ def evaluate_many(
             on_result(found[-1])
     if not found:
         return found
-    groups, warnings = evaluator.together()
+    groups: Metrics = {}
+    warnings: tuple[str, ...] = ()
+    try:
+        groups, warnings = evaluator.together()
+    except Exception as error:  # what was found of each image is not lost for it
+        place = str(options.reference)
+        on_result(Failed(place, in_a_sentence(place, error)))
     if len(inputs) == 1:
         only = replace(
             found[0], metrics=found[0].metrics | groups, warnings=(*found[0].warnings, *warnings)
@@ -149,7 +157,7 @@ class Evaluator:
             "baseline": _partner(o.baseline, image, root, results=True),
         }
         with ExitStack() as opened:
-            view = opened.enter_context(_opened(image, o.level, o.mpp, o.region))
+            view = opened.enter_context(self._region(image))
             others = {
                 name: pixels.matching_view(
                     opened.enter_context(open_slide(place, sparse=True)), view
@@ -193,12 +201,18 @@ class Evaluator:
             )
 
     def together(self) -> tuple[Metrics, tuple[str, ...]]:
-        """Figures over the patches of all images that were evaluated, and warnings."""
+        """Figures over the patches of all images that were evaluated, and warnings.
+
+        Images that no patch can be cut from are left out, with a warning.
+
+        Raises:
+            UhrError: there is no patch of either population; says why.
+        """
         if not self._real or not self._seen:
             return {}, ()
-        outputs = [(image, period) for image, _, period in self._seen]
-        real = [(image, None) for image in self._real]
         o, metrics, warnings = self.options, {}, [*self._warnings]
+        outputs = self._drawable([(place, period) for place, _, period in self._seen], warnings)
+        real = self._drawable([(place, None) for place in self._real], warnings, whole=True)
         draws = [
             (self._draw(real, draw, whole=True)[0], self._draw(outputs, draw)[0])
             for draw in range(o.seeds)
@@ -209,7 +223,8 @@ class Evaluator:
         if warning:
             warnings.append(warning)
         if o.domain:
-            sources = [(place, None) for _, place, _ in self._seen if place is not None]
+            places = [(place, None) for _, place, _ in self._seen if place is not None]
+            sources = self._drawable(places, warnings, whole=True)
             source, source_of = self._draw(sources, 0, whole=True)
             target, target_of = self._draw(real, 0, whole=True)
             metrics["domain"] = patches.domains(
@@ -231,7 +246,7 @@ class Evaluator:
 
         def blocks() -> Iterator[Patches]:
             for image in self._real:
-                with _opened(image, None, self.options.mpp) as view:
+                with self._whole(image) as view:
                     yield from patches.quality_blocks(view, self.options.seed)
 
         if self._niqe is None and self._real and not self._warnings:
@@ -243,15 +258,47 @@ class Evaluator:
                 self._warnings.append(f"no NIQE: {error}")
         return self._niqe
 
+    def _drawable(
+        self, images: Sequence[_Drawn], warnings: list[str], whole: bool = False
+    ) -> list[_Drawn]:
+        """The images that patches can be cut from; a warning is added for each of the others.
+
+        Args: see `_draw`.
+
+        Raises:
+            UhrError: there is none; what is wrong with the first.
+        """
+        found: list[_Drawn] = []
+        errors: list[UhrError] = []
+        for image, period in images:
+            try:
+                with self._whole(image) if whole else self._region(image) as view:
+                    patches.boxes_of(view, period, self._sampling, 1, 0)
+                found.append((image, period))
+            except UhrError as error:
+                errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        warnings += [f"left out of the populations: {error}".rstrip(".") for error in errors]
+        return found
+
+    def _whole(self, image: Path) -> AbstractContextManager[SlideView]:
+        """All of an image, as real images and sources have no region of their own."""
+        return _opened(image, None, self.options.mpp)
+
+    def _region(self, image: Path) -> AbstractContextManager[SlideView]:
+        """What is evaluated of an image."""
+        return _opened(image, self.options.level, self.options.mpp, self.options.region)
+
     def _draw(
-        self, images: Sequence[tuple[Path, int | None]], draw: int, whole: bool = False
+        self, images: Sequence[_Drawn], draw: int, whole: bool = False
     ) -> tuple[Patches, list[int]]:
         """Patches of one draw, about as many of each image, and which image each is of.
 
         Args:
             images: paths, and px between borders of each.
             draw: number of the draw.
-            whole: of all of the image, as real images have no region.
+            whole: see `_whole`.
         """
         o = self.options
         found: list[NDArray[np.uint8]] = []
@@ -260,8 +307,7 @@ class Evaluator:
             count = (i + 1) * o.patches // len(images) - i * o.patches // len(images)
             if not count:
                 continue
-            region = None if whole else o.region
-            with _opened(image, None if whole else o.level, o.mpp, region) as view:
+            with self._whole(image) if whole else self._region(image) as view:
                 boxes = patches.boxes_of(view, period, self._sampling, count, draw)
                 found.append(patches.cut(view, boxes))
                 owners += [i] * len(boxes)
