@@ -3,14 +3,13 @@
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.io.writers.formats import FORMATS, format_of
 from uhrtranslate.io.writers.photo import PHOTO_FORMATS
-from uhrtranslate.io.writers.tiff_codecs import COMPRESSIONS
-
-# Pixels of a pyramid over those of its largest level.
-PYRAMID = 4 / 3
+from uhrtranslate.io.writers.pyramid import halve
 
 
 def bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:
@@ -18,13 +17,24 @@ def bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int
 
     Args:
         sample: pixels that are like the image, [h, w, 3] uint8.
-        target: its ending says whether a photo or a pyramid is written.
+        target: its ending says whether a photo or a pyramid is written, and which encoder is asked.
         compression, quality: as in `OutputSpec`.
+
+    Raises:
+        OutputError: the ending names no format.
+        MissingExtraError: the format needs a package that is not installed.
     """
-    pixels = int(sample.shape[0] * sample.shape[1])
     photo = PHOTO_FORMATS.get(target.suffix.lower())
-    if photo is None:
-        return len(COMPRESSIONS[compression].encode(sample, quality)) / pixels * PYRAMID
-    file = BytesIO()
-    Image.fromarray(sample).save(file, format=photo.name, quality=quality, **photo.options)
-    return len(file.getvalue()) / pixels
+    if photo is not None:
+        file = BytesIO()
+        Image.fromarray(sample).save(file, format=photo.name, quality=quality, **photo.options)
+        return len(file.getvalue()) / (sample.shape[0] * sample.shape[1])
+    encode = FORMATS[format_of(target, None)].encoder(compression)
+
+    def rate(pixels: Pixels) -> float:
+        return len(encode(pixels, quality)) / (pixels.shape[0] * pixels.shape[1])
+
+    odd = ((0, sample.shape[0] % 2), (0, sample.shape[1] % 2), (0, 0))
+    half = halve(np.pad(sample, odd, mode="edge"))
+    # The smaller levels have 1/4 + 1/16 + ... = 1/3 of the pixels, and more detail in each.
+    return rate(sample) + rate(half) / 3
