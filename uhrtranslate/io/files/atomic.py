@@ -96,16 +96,14 @@ class PartialOutput:
             OutputError: the target has appeared since the start, or cannot be replaced.
         """
         with output_errors(self.target):
+            _sync(file)
             if file.is_dir():
                 self._replace_folder(file)
             else:
-                with file.open("rb+") as stream:
-                    os.fsync(stream.fileno())
                 self._check_target()
                 os.replace(file, self.target)
             self._published = True
-            if sys.platform != "win32":
-                _sync_folder(self.target.parent)
+            _sync_entries(self.target.parent)
 
     def _replace_folder(self, folder: Path) -> None:
         """Give a finished folder its name; one that is in the way goes into ours, to be removed."""
@@ -205,8 +203,19 @@ def discard_state(target: Path) -> None:
             (output.folder / NAME).unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put a rename on the disk; some network file systems cannot, and need not."""
+def _sync(path: Path) -> None:
+    """Put a file on the disk, or a folder with all that is in it."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            _sync(entry)
+        _sync_entries(path)
+    else:
+        with path.open("rb+") as stream:  # Windows syncs only what may be written
+            os.fsync(stream.fileno())
+
+
+def _sync_entries(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can: Windows opens no folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
