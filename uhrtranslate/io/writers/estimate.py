@@ -24,17 +24,17 @@ def bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int
         OutputError: the ending names no format.
         MissingExtraError: the format needs a package that is not installed.
     """
+    h, w = sample.shape[:2]
     photo = PHOTO_FORMATS.get(target.suffix.lower())
     if photo is not None:
         file = BytesIO()
         Image.fromarray(sample).save(file, format=photo.name, quality=quality, **photo.options)
-        return len(file.getvalue()) / (sample.shape[0] * sample.shape[1])
+        return 3 * len(file.getvalue()) / sample.size
     encode = FORMATS[format_of(target, None)].encoder(compression)
 
     def rate(pixels: Pixels) -> float:
-        return len(encode(pixels, quality)) / (pixels.shape[0] * pixels.shape[1])
+        return 3 * len(encode(pixels, quality)) / pixels.size
 
-    odd = ((0, sample.shape[0] % 2), (0, sample.shape[1] % 2), (0, 0))
-    half = halve(np.pad(sample, odd, mode="edge"))
+    half = halve(np.pad(sample, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
     # The smaller levels have 1/4 + 1/16 + ... = 1/3 of the pixels, and more detail in each.
     return rate(sample) + rate(half) / 3
