@@ -157,7 +157,7 @@ class Evaluator:
             "baseline": _partner(o.baseline, image, root, results=True),
         }
         with ExitStack() as opened:
-            view = opened.enter_context(self._region(image))
+            view = opened.enter_context(self._view(image))
             others = {
                 name: pixels.matching_view(
                     opened.enter_context(open_slide(place, sparse=True)), view
@@ -246,7 +246,7 @@ class Evaluator:
 
         def blocks() -> Iterator[Patches]:
             for image in self._real:
-                with self._whole(image) as view:
+                with self._view(image, whole=True) as view:
                     yield from patches.quality_blocks(view, self.options.seed)
 
         if self._niqe is None and self._real and not self._warnings:
@@ -272,7 +272,7 @@ class Evaluator:
         errors: list[UhrError] = []
         for image, period in images:
             try:
-                with self._whole(image) if whole else self._region(image) as view:
+                with self._view(image, whole) as view:
                     patches.boxes_of(view, period, self._sampling, 1, 0)
                 found.append((image, period))
             except UhrError as error:
@@ -282,13 +282,10 @@ class Evaluator:
         warnings += [f"left out of the populations: {error}".rstrip(".") for error in errors]
         return found
 
-    def _whole(self, image: Path) -> AbstractContextManager[SlideView]:
-        """All of an image, as real images and sources have no region of their own."""
-        return _opened(image, None, self.options.mpp)
-
-    def _region(self, image: Path) -> AbstractContextManager[SlideView]:
-        """What is evaluated of an image."""
-        return _opened(image, self.options.level, self.options.mpp, self.options.region)
+    def _view(self, image: Path, whole: bool = False) -> AbstractContextManager[SlideView]:
+        """What is evaluated of an image, or all of it: real images and sources have no region."""
+        o = self.options
+        return _opened(image, None if whole else o.level, o.mpp, None if whole else o.region)
 
     def _draw(
         self, images: Sequence[_Drawn], draw: int, whole: bool = False
@@ -298,7 +295,7 @@ class Evaluator:
         Args:
             images: paths, and px between borders of each.
             draw: number of the draw.
-            whole: see `_whole`.
+            whole: see `_view`.
         """
         o = self.options
         found: list[NDArray[np.uint8]] = []
@@ -307,7 +304,7 @@ class Evaluator:
             count = (i + 1) * o.patches // len(images) - i * o.patches // len(images)
             if not count:
                 continue
-            with self._whole(image) if whole else self._region(image) as view:
+            with self._view(image, whole) as view:
                 boxes = patches.boxes_of(view, period, self._sampling, count, draw)
                 found.append(patches.cut(view, boxes))
                 owners += [i] * len(boxes)

@@ -6,6 +6,7 @@ however the process ends, tells a run that is alive from one that died. Where a 
 state there (see `journal`), the folder outlives it.
 """
 
+import hashlib
 import os
 import shutil
 import sys
@@ -20,6 +21,8 @@ from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
+# Bytes that a file's name may have, on all common file systems.
+LONGEST = 255
 # Outputs that are folders.
 FOLDERS = (".zarr",)
 
@@ -57,12 +60,13 @@ class PartialOutput:
             self.target = target.resolve()
         except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop
             raise OutputError(f"{target}: the symbolic link leads nowhere; remove it") from error
-        self.folder = self.target.with_name(self.target.name + SUFFIX)
+        self.folder = partial_folder(self.target)
         self._overwrite = overwrite
         self._job = job
         self._resume = resume
         self._published = False
-        self._check_target()
+        with output_errors(self.target):
+            self._check_target()
 
     def __enter__(self) -> Self:
         with output_errors(self.target):
@@ -186,10 +190,19 @@ class PartialOutput:
             os.close(self._descriptor)
 
 
+def partial_folder(target: Path) -> Path:
+    """Where a target is made; of a long name only the start, and a digest in place of the rest."""
+    name = os.fsencode(target.name)
+    if len(name) + len(SUFFIX) <= LONGEST:
+        return target.with_name(target.name + SUFFIX)
+    digest = hashlib.sha256(name).hexdigest()[:32]
+    start = name[: LONGEST - len(SUFFIX) - len(digest) - 1].decode(errors="ignore")
+    return target.with_name(f"{start}-{digest}{SUFFIX}")
+
+
 def can_resume(target: Path) -> bool:
     """Whether an unfinished run has left a state beside a target."""
-    folder = target.resolve().with_name(target.resolve().name + SUFFIX)
-    return (folder / NAME).is_file()
+    return os.path.isfile(partial_folder(target.resolve()) / NAME)
 
 
 def discard_state(target: Path) -> None:
