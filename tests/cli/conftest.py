@@ -1,5 +1,7 @@
+import io
 import os
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +52,28 @@ def uhrt(folder):
             timeout=120,
             env=os.environ | {"COLUMNS": "120", "OMP_NUM_THREADS": "1"},
             **more,
+        )
+
+    return run
+
+
+@pytest.fixture
+def uhrt_here(folder, monkeypatch, capfd):
+    """The same in this process, through the program's own entry: a process each takes seconds."""
+    from uhrtranslate.cli import main
+
+    def run(*arguments, stdin=""):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", ["uhrt", *map(str, arguments)])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setenv("COLUMNS", "120")
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        printed = capfd.readouterr()
+        return SimpleNamespace(
+            returncode=stop.value.code or 0, stdout=printed.out, stderr=printed.err
         )
 
     return run

@@ -72,6 +72,28 @@ def test_a_method_that_fails_does_not_stop_the_others(uhrt, folder):
     assert "failed" in (folder / "one" / "index.html").read_text()
 
 
+def test_a_baseline_of_another_comparison_is_not_taken(uhrt_here, folder):
+    """Whatever lies in the folder as in.tif: colours are compared with what this run has made."""
+    shutil.copytree(folder / "more", folder / "stale")
+    command = ("compare", "more/slide.png", "--model", "tiny.safetensors", "-o", "stale", "--json")
+    config = folder / "resume.yaml"
+    config.write_text("resume: true\n")
+
+    def groups(*arguments):
+        done = uhrt_here(*command, *arguments)
+        assert done.returncode == 0, done.stderr
+        return {one["name"]: one["metrics"] for one in map(json.loads, done.stdout.splitlines())}
+
+    assert "baseline" in groups("--norms", "in,dn")["dn"]
+    before = (folder / "stale" / "in.tif").stat().st_mtime_ns
+    assert "baseline" not in groups("--norms", "dn", "--overwrite")["dn"]
+    assert (folder / "stale" / "in.tif").stat().st_mtime_ns == before
+    again = groups("--norms", "in,dn", "--overwrite", "--config", config)
+    assert (folder / "stale" / "in.tif").stat().st_mtime_ns > before
+    assert "baseline" in again["dn"]
+    assert again["in"]["run"]["seconds"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -184,6 +184,49 @@ def test_folders_go_together_by_name(tmp_path, section):
     assert together.metrics["population"]["output"] == 20
 
 
+@pytest.fixture
+def tissue(tmp_path):
+    """Outputs and real images, one of each smaller than a patch of 64 px."""
+    ihc = skimage.data.immunohistochemistry()
+    for name, side in (("large", 200), ("small", 40)):
+        save(tmp_path / "out" / f"{name}.png", ihc[:side, :side])
+        save(tmp_path / "real" / f"{name}.png", ihc[256 : 256 + side, :side])
+    return tmp_path
+
+
+def test_an_image_that_is_too_small_does_not_end_an_evaluation(uhrt_here, tissue):
+    done = uhrt_here(
+        "evaluate", tissue / "out", "--reference", tissue / "real", "-o", tissue / "report",
+        "--patch", 64, "--patches", 20, "--seeds", 1, "--grid", 64,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tissue / "report" / "evaluation.json").read_text())
+    assert len(content["images"]) == 2
+    assert content["together"]["metrics"]["population"]["output"] == 20
+    for place in ("out", "real"):
+        sentence = f"left out of the populations: {tissue / place / 'small.png'}: is 40 x 40 px"
+        assert sentence in " ".join(done.stderr.split())
+        assert any(sentence in warning for warning in content["together"]["warnings"])
+
+
+@pytest.mark.parametrize(("images", "real"), [(["small"], "large"), (["large", "small"], "small")])
+def test_without_any_patch_the_other_figures_are_still_there(uhrt_here, tissue, images, real):
+    done = uhrt_here(
+        "evaluate", *(tissue / "out" / f"{name}.png" for name in images), "--grid", 64,
+        "--reference", tissue / "real" / f"{real}.png", "-o", tissue / "report", "--patch", 64,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert (
+        "small.png: is 40 x 40 px, smaller than a patch; choose a --patch below 64" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    content = json.loads((tissue / "report" / "evaluation.json").read_text())
+    assert [one["input"].rsplit("/")[-1] for one in content["images"]] == [
+        f"{name}.png" for name in images
+    ]
+    assert all("population" not in one["metrics"] for one in content["images"])
+
+
 def test_lpips_compares_with_source_and_truth(tmp_path, pair):
     """Random weights in the public layout: equal images are 0 apart, others are not."""
     from uhrtranslate.extractors.lpips import BACKBONES

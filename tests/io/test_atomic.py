@@ -18,7 +18,7 @@ import tifffile
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import OutputSpec, PyramidWriter, open_writer
 from uhrtranslate.io.files import disk
-from uhrtranslate.io.files.atomic import SUFFIX, PartialOutput
+from uhrtranslate.io.files.atomic import SUFFIX, PartialOutput, can_resume, partial_folder
 from uhrtranslate.io.writers import pyramid, tiff
 
 SPEC = OutputSpec(300, 300, compression="none", tile=64, smallest=100)
@@ -126,9 +126,22 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path, monkeypatch):
         write(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("letter", ["a", "\u00e4", "\U0001f52c"])
+def test_a_name_as_long_as_names_can_be_is_written(tmp_path, letter):
+    name = letter * ((255 - 4) // len(letter.encode())) + ".tif"
+    other = name.replace(".tif", ".svs")
+    assert partial_folder(tmp_path / name) != partial_folder(tmp_path / other)
+    assert not can_resume(tmp_path / name)
+    write(tmp_path / name)
+    assert names(tmp_path) == [name]
+
+
 def test_a_name_too_long_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match="File name too long"):
-        write(tmp_path / f"{'a' * 250}.tif")
+    target = tmp_path / f"{'a' * 252}.tif"
+    with pytest.raises(OutputError, match="its name is too long; choose a shorter one with -o"):
+        write(target)
+    assert not can_resume(target)
+    assert names(tmp_path) == []
 
 
 full = raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))

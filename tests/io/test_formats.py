@@ -1,6 +1,8 @@
 """Every format that is written opens in the programs that people have, with all it should say."""
 
 import json
+import os
+import sys
 
 import imagecodecs
 import numpy as np
@@ -230,6 +232,25 @@ class TestOmeZarr:
         with open_slide(target) as slide:
             assert (slide.info.width, slide.info.height) == (20, 10)
         assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+    def test_all_of_it_is_on_the_disk_before_it_has_its_name(self, tmp_path, monkeypatch):
+        """File by file, as a sync of all disks is slow, and unknown to Windows."""
+        monkeypatch.delattr("os.sync", raising=False)
+        synced = set()
+
+        def fsync(descriptor, fsync=os.fsync):
+            assert not (tmp_path / "b.zarr").exists() or os.path.samestat(
+                os.fstat(descriptor), tmp_path.stat()
+            )
+            synced.add(os.fstat(descriptor).st_ino)
+            fsync(descriptor)
+
+        monkeypatch.setattr("os.fsync", fsync)
+        write(tmp_path / "b.zarr")
+        inside = [tmp_path, tmp_path / "b.zarr", *(tmp_path / "b.zarr").rglob("*")]
+        assert len(inside) > 30
+        expected = [one for one in inside if one.is_file() or sys.platform != "win32"]
+        assert {entry.stat().st_ino for entry in expected} == synced
 
     def test_other_folders_are_refused(self, tmp_path):
         (tmp_path / "a.zarr").mkdir()

@@ -206,10 +206,33 @@ def test_code_in_a_checkpoint_does_not_run(new, make, tmp_path):
     torch.save(tree, tmp_path / "evil.pth", _use_new_zipfile_serialization=new)
     with pytest.raises(CheckpointError, match=r"pickled Python objects \(.*mkdir\)"):
         load_checkpoint(tmp_path / "evil.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Evil(trace)))
-    with pytest.raises(CheckpointError):
-        load_checkpoint(tmp_path / "plain.pth")
     assert not trace.exists()
+
+
+class Eval:
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("kind", ["plain", "zip", "old", "bare zip"])
+@pytest.mark.parametrize(("evil", "name"), [(Evil("/x"), r"\w+\.mkdir"), (Eval(), r"\w+\.eval")])
+def test_code_is_named_and_not_called_damage(evil, name, kind, protocol, make, tmp_path):
+    path = tmp_path / "evil.pth"
+    tree = {"state_dict": make().state_dict(), "extra": [evil, evil]}
+    if kind == "plain":
+        path.write_bytes(pickle.dumps({"extra": evil}, protocol))
+    elif kind == "bare zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x/data.pkl", pickle.dumps(evil, protocol))
+    else:
+        zipped = kind == "zip"
+        torch.save(tree, path, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(
+        CheckpointError, match=rf"refused, .*\({name}\), which could run code"
+    ) as told:
+        load_checkpoint(path)
+    assert "damaged" not in str(told.value)
 
 
 def test_a_pickled_network_is_refused_with_the_remedy(make, tmp_path):

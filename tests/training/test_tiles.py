@@ -1,6 +1,7 @@
 """`uhrt tiles`: names, manifest, tissue, pairs in step."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from problems import section
 
 from uhrtranslate.errors import InputError, OptionError, OutputError
 from uhrtranslate.options import validated
-from uhrtranslate.tasks.tiles import TileOptions, cut_tiles
+from uhrtranslate.tasks.tiles import TileOptions, cut_tiles, patch_names
 
 
 @pytest.fixture
@@ -70,6 +71,45 @@ def test_pairs_are_cut_in_step(slides):
     for name in names[0]:
         a, b = (np.asarray(Image.open(folder / "out" / side / name)) for side in "AB")
         np.testing.assert_array_equal(a, 255 - b)
+
+
+def test_slides_of_equal_names_lose_no_patch(tmp_path):
+    """One stem with two endings, two cases of it, and one name in two folders."""
+    random = np.random.default_rng(0)
+    written = {}
+    for name in ("s1.png", "s1.tif", "S1.bmp", "left/s2.png", "right/s2.png", "right/s3.png"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written[str(path)] = random.integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(written[str(path)]).save(path)
+    cut_tiles(tmp_path / "in", tmp_path / "out", TileOptions(size=64, tissue=0))
+    listed = rows(tmp_path / "out")
+    assert {row["file"].removesuffix("_x0_y0.png") for row in listed} == {
+        "s1.png", "s1.tif", "S1.bmp", "left_s2", "right_s2", "s3",
+    }  # fmt: skip
+    assert sorted(row["file"] for row in listed) == sorted(
+        path.name for path in (tmp_path / "out").glob("*.png")
+    )
+    for row in listed:
+        patch = np.asarray(Image.open(tmp_path / "out" / row["file"]))
+        np.testing.assert_array_equal(patch, written.pop(row["source"]))
+    assert written == {}
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/a/s.png", "/a/t.png"], ["s", "t"]),
+        (["/a/s.png", "/b/s.png"], ["a_s", "b_s"]),
+        (["/a/s.png", "/a/S.png"], ["a_s.png", "a_S.png_2"]),
+        (["/a/s.png", "/a/s.tif", "/b/s.png"], ["s.png", "s.tif", "b_s"]),
+        (["/a/b/s.png", "/c/b/s.png"], ["a_b_s.png", "c_b_s.png"]),
+        (["/a/s.png", "/b/s.png", "/c/a_s.png"], ["s.png", "b_s", "a_s.png"]),
+        (["/a/s.png", "/a/s.png"], ["a_s.png", "a_s.png_2"]),  # by two links
+    ],
+)
+def test_patches_are_named_after_as_little_as_it_takes(paths, names):
+    assert patch_names([Path(path) for path in paths]) == names
 
 
 def test_what_cannot_be_cut_is_said(slides):

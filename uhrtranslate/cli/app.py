@@ -3,7 +3,9 @@
 import logging
 import os
 import signal
+import stat
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -22,7 +24,7 @@ from uhrtranslate.cli import (
     translate,
     validate,
 )
-from uhrtranslate.cli.report import Terminated
+from uhrtranslate.cli.report import Stopped
 from uhrtranslate.version import __version__
 
 app = typer.Typer(
@@ -65,13 +67,21 @@ def _root(
     pass
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    for stream in (1, 2):
+        # The device of a terminal that was closed: what is told from here on, nobody reads.
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    raise Stopped(number)
 
 
 def main() -> None:
     """Run the program; the console script `uhrt`."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows knows no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
     # Feature maps of some hundred MB in pages of 2 MB instead of 4 kB: a fifth less CPU time
     # (measured, tiles of 1152 px). torch reads it when it first takes memory.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -117,3 +117,6 @@ class _Progress(Report):
 
     def publish(self, result: TranslateResult | TranslatePlan) -> None:
         """Nothing yet: it has not been measured."""
+
+    def when_stopped(self) -> str:
+        return "stopped; the same command with --overwrite starts afresh."

@@ -84,7 +84,7 @@ def enhance(
         "quality": quality, "preview": preview, "overwrite": overwrite, "resume": resume,
         "skip_existing": skip_existing, "workers": workers, "allow_sparse": allow_sparse,
     }  # fmt: skip
-    with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
+    with errors_as_sentences(debug):
         given = {name: value for name, value in flags.items() if value is not None}
         options = validated(EnhanceOptions, given)
         if not reference:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -42,15 +43,28 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 30.0
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: unwinds like Ctrl-C does, so that writers save what they can."""
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the program; it unwinds as Ctrl-C does, so that nothing is left half-made.
+
+    Args:
+        number: of the signal.
+
+    Attributes:
+        sentence: what a user is told; who knows what is left says it here.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        self.sentence = "stopped."
 
 
 @contextmanager
-def errors_as_sentences(debug: bool = False, when_stopped: str = "stopped.") -> Iterator[None]:
-    """Turn a `UhrError`, or Ctrl-C, into one sentence on stderr and the right exit code.
+def errors_as_sentences(debug: bool = False) -> Iterator[None]:
+    """Turn an error of ours or of the system, or a signal, into a sentence and an exit code.
 
-    Exit codes: 1 an input or output failed, 2 wrong usage, 130 interrupted, 143 terminated.
+    Exit codes: 1 an input or output failed, 2 wrong usage, 128 + n stopped by signal n (130 Ctrl-C,
+    143 terminated, 129 the terminal was closed).
     """
     if debug:
         logging.basicConfig(stream=sys.stderr)
@@ -62,9 +76,16 @@ def errors_as_sentences(debug: bool = False, when_stopped: str = "stopped.") -> 
             traceback.print_exc()
         print_error(str(error))
         raise typer.Exit(2 if isinstance(error, OptionError) else 1) from None
-    except KeyboardInterrupt as stop:
-        print_error(when_stopped)
-        raise typer.Exit(143 if isinstance(stop, Terminated) else 130) from None
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        if debug:
+            traceback.print_exc()
+        print_error(f"{error.filename}: cannot be read or written ({error.strerror}).")
+        raise typer.Exit(1) from None
+    except Stopped as stop:
+        print_error(stop.sentence)
+        raise typer.Exit(128 + stop.number) from None
 
 
 def print_error(sentence: str) -> None:
@@ -92,7 +113,8 @@ class Report:
         self._quiet = quiet
         self._inputs = inputs
         self._finished = 0
-        self._at_work: set[str] = set()
+        self._at_work: dict[str, str] = {}  # outputs by inputs
+        self._kept = False  # whether a result is there
         console = Console(stderr=True)
         self._view: _Bars | _Lines | None = None
         if not quiet:
@@ -104,18 +126,30 @@ class Report:
             self._view.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, *_: object
+    ) -> None:
         if isinstance(self._view, _Bars):
             self._view.progress.stop()
+        if isinstance(error, Stopped):
+            error.sentence = self.when_stopped()
         if kind is None and self.failures and self._inputs > 1:
             print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
             for sentence in self.failures:
                 print(f"  {sentence}", file=sys.stderr)
 
+    def when_stopped(self) -> str:
+        """What a signal has left, in a sentence."""
+        from uhrtranslate.io import can_resume
+
+        if self._kept or any(can_resume(Path(output)) for output in self._at_work.values()):
+            return "stopped; the same command with --resume goes on from here."
+        return "stopped before anything was saved; the same command starts afresh."
+
     def event(self, event: Event) -> None:
         """Show what a task tells; not for two threads at once."""
         if isinstance(event, Started):
-            self._at_work.add(event.input)
+            self._at_work[event.input] = event.output
             number = self._finished + len(self._at_work)
             if self._view:
                 self._view.start(event, f"[{number}/{self._inputs}] ")
@@ -127,7 +161,8 @@ class Report:
 
     def _finish(self, result: TranslateResult | TranslatePlan) -> None:
         self._finished += 1
-        self._at_work.discard(result.input)
+        self._at_work.pop(result.input, None)
+        self._kept = self._kept or result.status in ("done", "skipped")
         if self._view:
             self._view.finish(result)
         if result.status == "failed":

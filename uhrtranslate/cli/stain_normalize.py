@@ -93,7 +93,7 @@ def stain_normalize(
         "overwrite": overwrite, "resume": resume, "skip_existing": skip_existing,
         "workers": workers, "allow_sparse": allow_sparse,
     }  # fmt: skip
-    with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
+    with errors_as_sentences(debug):
         given = {name: value for name, value in flags.items() if value is not None}
         options = validated(StainOptions, given)
         items = find_items(inputs or [], None)

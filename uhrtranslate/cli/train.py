@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_json
 from uhrtranslate.errors import OptionError
 from uhrtranslate.tables import TRAINING_METHODS
 
@@ -66,7 +68,7 @@ def train(
     Patches are drawn from slides as they are needed. The run's folder gets checkpoints, losses and
     pictures, and at the end A2B.safetensors.
     """
-    with errors_as_sentences(debug, "stopped; uhrt train --resume RUN goes on from a checkpoint."):
+    with errors_as_sentences(debug):
         if (config is None) == (resume is None):
             raise OptionError("give either a CONFIG.yaml, or --resume RUN.")
         if resume is not None and (output or assignments or check):
@@ -76,7 +78,8 @@ def train(
 
         progress = _Lines(quiet)
         if resume is not None:
-            result = task.resume_training(resume, progress.show, progress.note)
+            with _told_how_to_go_on(resume):
+                result = task.resume_training(resume, progress.show, progress.note)
         else:
             assert config is not None
             options = task.read_train_options(config, assignments)
@@ -84,7 +87,8 @@ def train(
             if check:
                 print(task.check_training(options))
                 return
-            result = task.train(options, run, progress.show, progress.note)
+            with _told_how_to_go_on(run):
+                result = task.train(options, run, progress.show, progress.note)
         if not task.leads():
             return
         if as_json:
@@ -92,6 +96,21 @@ def train(
         else:
             for path in result.generators.values():
                 print(path)
+
+
+@contextmanager
+def _told_how_to_go_on(run: Path) -> Iterator[None]:
+    """Have a signal in the block say what it leaves of a run."""
+    try:
+        yield
+    except Stopped as stop:
+        from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
+
+        if run.parent.name == FOLDER or list_checkpoints(run):
+            stop.sentence = f"stopped; uhrt train --resume {run} goes on from a checkpoint."
+        elif run.exists():
+            stop.sentence = f"stopped before the first checkpoint; remove {run} to start again."
+        raise
 
 
 class _Lines:

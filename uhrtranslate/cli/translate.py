@@ -111,7 +111,7 @@ def translate(
         "workers": workers,
         "profile": profile,
     }
-    with errors_as_sentences(debug, "stopped; the same command with --resume goes on from here."):
+    with errors_as_sentences(debug):
         given = {name: value for name, value in flags.items() if value is not None}
         options = make_options((read_config(config) if config else {}) | given)
         if options.compile:

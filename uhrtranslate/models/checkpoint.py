@@ -3,9 +3,11 @@
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError, warnings_kept
 from uhrtranslate.models.family import Arguments, Family
-from uhrtranslate.models.pickle_size import check_pickle
+from uhrtranslate.models.pickle_size import called, check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
 # Kept by norm layers of PyTorch before 0.4 (or asked for), and never used by instance norm.
@@ -21,6 +23,9 @@ _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 # Before PyTorch 1.6: magic number, protocol, machine, the content, and keys of its storages.
 _OLD_PICKLES = 5
+
+# Where the functions come from that build tensors, and what stands beside them.
+_OF_WEIGHTS = ("torch.", "collections.", "numpy.", "_codecs.")
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,12 @@ def read_tree(path: Path) -> object:
     if kind == "zip":
         _check_zip(path)
     with warnings_kept():  # on odd escapes and old storages: no concern of the user
-        _check_pickles(path, kind)
         try:
+            for file in _pickles(path, kind):
+                check_pickle(file)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
         except Exception as error:  # the unpickler raises anything on hostile bytes
-            raise CheckpointError(f"{path}: {_why_unreadable(error)}") from error
+            raise CheckpointError(f"{path}: {_why_unreadable(path, kind, error)}") from error
 
 
 def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
@@ -197,33 +203,42 @@ def _check_zip(path: Path) -> None:
         raise CheckpointError(f"{path}: has compressed content, which torch.save never writes")
 
 
-def _check_pickles(path: Path, kind: str) -> None:
-    """Refuse pickles that are small and build something without end."""
-    try:
-        if kind == "zip":
-            with zipfile.ZipFile(path) as archive:
-                for entry in archive.infolist():
-                    if entry.filename.endswith("data.pkl"):
-                        with archive.open(entry) as file:
-                            check_pickle(file)
-        else:
-            with path.open("rb") as file:
-                for _ in range(_OLD_PICKLES):
-                    check_pickle(file)
-    except Exception as error:  # as the unpickler, on hostile bytes
-        raise CheckpointError(
-            f"{path}: the file is damaged or no checkpoint ({show(error)}); copy it again"
-        ) from error
+def _pickles(path: Path, kind: str) -> Iterator[IO[bytes]]:
+    """The pickles of a checkpoint, one after the other, as files at their first byte."""
+    if kind == "zip":
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith("data.pkl"):
+                    with archive.open(entry) as file:
+                        yield file
+    else:
+        with path.open("rb") as file:
+            for _ in range(_OLD_PICKLES):
+                yield file
 
 
-def _why_unreadable(error: Exception) -> str:
+def _why_unreadable(path: Path, kind: str, error: Exception) -> str:
     refused = re.search(r"(?:GLOBAL|global|class) ([\w.]+\.\w+)", str(error))
     if "Weights only load failed" in str(error) and refused:
+        objects = [refused[1]]
+    else:
+        objects = [name for name in _called(path, kind) if not name.startswith(_OF_WEIGHTS)]
+    if objects:
         return (
-            f"holds pickled Python objects ({show(refused[1])}), which could run code; where you "
-            "trust it, save the weights alone: torch.save(model.state_dict(), 'generator.pth')"
+            f"is refused, as it holds pickled Python objects ({show(objects[0])}), which could run "
+            "code; where you trust it, save the weights alone: torch.save(model.state_dict(), "
+            "'generator.pth')"
         )
     return f"the file is damaged or no checkpoint ({show(error)}); copy it again"
+
+
+def _called(path: Path, kind: str) -> list[str]:
+    """What the pickles of a checkpoint refer to, as far as they can be read."""
+    names: list[str] = []
+    with suppress(Exception):  # as the unpickler, on hostile bytes
+        for file in _pickles(path, kind):
+            names += called(file)
+    return names
 
 
 def _memory() -> float:

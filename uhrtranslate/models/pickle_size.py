@@ -1,4 +1,4 @@
-"""Measure what a pickle builds, before it is built.
+"""Measure what a pickle builds, and name what it calls, before either happens.
 
 A kilobyte of pickle can nest a pair of the same pair sixty times; used as a key, or shown in a
 message, it takes for ever, as its hash and its text visit each of 2^60 leaves. torch's unpickler
@@ -6,6 +6,7 @@ runs no code, but has no such limit.
 """
 
 import pickletools
+from collections.abc import Iterator
 from typing import IO
 
 # Leaves of everything in a pickle, shared parts counted each time; checkpoints have some 10,000.
@@ -50,6 +51,30 @@ def check_pickle(file: IO[bytes]) -> None:
                 taken += _pop(stack, before.index(pickletools.markobject))
             _check(taken + 1)
             stack.extend([taken + 1] for _ in opcode.stack_after)
+
+
+def called(file: IO[bytes]) -> Iterator[str]:
+    """Names of the functions and classes that a pickle refers to, as `posix.system`.
+
+    Args:
+        file: at the pickle's first byte; afterwards behind its last.
+
+    Raises:
+        ValueError: it is no pickle from here on.
+    """
+    words: list[str] = []  # the last two strings
+    memo: dict[int, list[str]] = {}
+    for opcode, value, _ in pickletools.genops(file):
+        if opcode.name in ("GLOBAL", "INST"):
+            yield str(value).replace(" ", ".")
+        elif opcode.name == "STACK_GLOBAL":
+            yield ".".join(words)
+        elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            memo[len(memo) if value is None else int(value)] = words[-1:]
+        elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+            words = [*words[-1:], *memo.get(int(str(value)), [])]
+        elif isinstance(value, str):
+            words = [*words[-1:], value]
 
 
 def _top(stack: list[_Leaves | None]) -> _Leaves:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from uhrtranslate.io import Found, Missing, can_resume, suffix_of
@@ -67,7 +68,6 @@ def run_tasks(
         OutputError: the record cannot be written.
     """
     folder = None if output is None or is_one_output(output) else output
-    record = RunRecord(folder) if folder else None
 
     def work(task: Task, tell: OnEvent) -> TranslateResult:
         try:
@@ -81,10 +81,11 @@ def run_tasks(
             return result
 
     results = {}
-    for number, result in side_by_side(work, tasks, at_once, on_event):
-        results[number] = result
-        if record:
-            record.add(result, tasks[number].options)
+    with RunRecord(folder) if folder else nullcontext() as record:
+        for number, result in side_by_side(work, tasks, at_once, on_event):
+            results[number] = result
+            if record:
+                record.add(result, tasks[number].options)
     return [results[number] for number in range(len(tasks))]
 
 

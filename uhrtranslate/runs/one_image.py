@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,9 @@ def process_file(
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
     """
-    if target.exists() and path.exists() and target.samefile(path):
-        raise OutputError(f"{target}: is the input itself; choose another output with -o.")
+    with suppress(OSError):  # one is not there, or cannot be looked at: whoever opens it says so
+        if target.samefile(path):
+            raise OutputError(f"{target}: is the input itself; choose another output with -o.")
     with open_slide(path, recipe.deep, recipe.options.allow_sparse) as slide:
         return process_slide(recipe, slide, target, on_event)
 

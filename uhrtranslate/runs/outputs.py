@@ -1,5 +1,6 @@
 """Where results go."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from uhrtranslate.io import FOLDER_SUFFIXES, OUTPUT_SUFFIXES, Found
 def is_one_output(output: Path) -> bool:
     """Whether a path names a single output, not the folder of several."""
     suffix = output.suffix.lower()
-    return suffix in FOLDER_SUFFIXES or (suffix in OUTPUT_SUFFIXES and not output.is_dir())
+    return suffix in FOLDER_SUFFIXES or (suffix in OUTPUT_SUFFIXES and not os.path.isdir(output))
 
 
 def plan_outputs(
@@ -34,7 +35,7 @@ def plan_outputs(
                 f"-o {output}: is one file, and there are {len(found)} inputs; name a folder."
             )
         return [output] * len(found)
-    if output is not None and output.exists() and not output.is_dir():
+    if output is not None and os.path.exists(output) and not os.path.isdir(output):
         raise OutputError(
             f"-o {output}: is neither a folder nor one of {', '.join(OUTPUT_SUFFIXES)}."
         )

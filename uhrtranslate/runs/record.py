@@ -4,7 +4,7 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import ImageOptions
@@ -18,6 +18,9 @@ NAME = "uhrt-run.json"
 class RunRecord:
     """A file that is whole at any moment, with a record for each input that is through.
 
+    It ends with the list of records, so that a new one only replaces the file's last bytes: what
+    it costs does not grow with the number of inputs. A context manager.
+
     Args:
         folder: of the outputs; made if it is not there.
 
@@ -28,34 +31,59 @@ class RunRecord:
     def __init__(self, folder: Path) -> None:
         folder = folder.resolve()  # `..` is not made a way through new folders
         self._path = folder / NAME
-        self._content: dict[str, Any] = {
-            "started": _now(),
-            "finished": None,
-            "versions": versions(),
-            "inputs": [],
-        }
+        self._versions = versions()
+        head = _json({"started": _now(), "versions": self._versions}, "").removesuffix("\n}")
+        content = f'{head},\n "inputs": ['.encode()
+        self._end = len(content)  # of the last record
+        self._tail, self._comma = _tail("null"), ""
         with output_errors(self._path):
             folder.mkdir(parents=True, exist_ok=True)
-        self._write()
+            replace_file(self._path, content + self._tail)
+            self._file = self._path.open("r+b", buffering=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def add(self, result: TranslateResult, options: ImageOptions) -> None:
         """Take in a result, and the options of its input.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written; the records before stay.
         """
         record = dataclasses.asdict(result)
         if result.width is not None and result.height is not None:
             record["pixels"] = result.width * result.height
         record["options"] = options.model_dump(mode="json")
-        record["versions"] = self._content["versions"]
-        self._content["inputs"].append(record)
-        self._content["finished"] = _now()
-        self._write()
-
-    def _write(self) -> None:
+        record["versions"] = self._versions
+        # A name that is no UTF-8 becomes an escape of JSON.
+        text = f"{self._comma}\n  {_json(record, '  ')}".encode(errors="backslashreplace")
+        tail = _tail(f'"{_now()}"')
+        grown = len(text) + len(tail) - len(self._tail)
         with output_errors(self._path):
-            replace_file(self._path, json.dumps(self._content, indent=1, ensure_ascii=False) + "\n")
+            # First blanks, that mean nothing at the end of JSON: should the disk be full, or a
+            # reader come now, all is as it was. Then one write within the file.
+            self._write(self._end + len(self._tail), b" " * grown)
+            self._write(self._end, text + tail)
+        self._end += len(text)
+        self._tail, self._comma = tail, ","
+
+    def _write(self, place: int, content: bytes) -> None:
+        self._file.seek(place)
+        while content:
+            content = content[self._file.write(content) :]
+
+
+def _json(value: dict[str, Any], indent: str) -> str:
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return text.replace("\n", f"\n{indent}")
+
+
+def _tail(finished: str) -> bytes:
+    """What closes the list of records, and the file."""
+    return f'\n ],\n "finished": {finished}\n}}\n'.encode()
 
 
 def _now() -> str:

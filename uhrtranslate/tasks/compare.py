@@ -115,7 +115,9 @@ def compare(
         CheckpointError: the generator cannot be loaded.
         OutputError: what is there already, or cannot be written.
     """
-    options = options.model_copy(update={"keep_associated": False, "preview": False})
+    # What is timed and set side by side is made here, all of it.
+    afresh = {"resume": False, "skip_existing": False}
+    options = options.model_copy(update={"keep_associated": False, "preview": False, **afresh})
     ways = contestants(norms, options)
     check_free(folder, STEM, options.overwrite)
     generator = generator or load_generator(options.model)
@@ -127,7 +129,13 @@ def compare(
         size = view.width, view.height
     if untiled:
         ways = [*ways, yardstick(options, generator.info.stride, size)]
-    runs = [_run(one, slide, source, folder, translator, generator, size, on_event) for one in ways]
+    runs: list[_Run] = []
+    for one in ways:
+        outputs = [run.compared.output for run in runs if run.name == BASELINE]
+        baseline = next(filter(None, outputs), None)
+        runs.append(
+            _run(one, slide, source, folder, baseline, translator, generator, size, on_event)
+        )
     settings = _settings(slide, options, translator, size, view.mpp)
     page = Page(
         title=f"{slide.name}: {', '.join(one.name for one in ways)}",
@@ -219,6 +227,7 @@ def _run(
     slide: Path,
     source: Path,
     folder: Path,
+    baseline: str | None,
     first: Translator,
     generator: Generator,
     size: tuple[int, int],
@@ -234,7 +243,7 @@ def _run(
         with peak_memory() as peak:
             result = process_file(translator, slide, target, on_event)
         translated = True
-        evaluation = evaluate(target, _measured(source, folder, one, first.cell))
+        evaluation = evaluate(target, _measured(source, baseline, first.cell))
         evaluation = _with_costs(evaluation, result, peak)
         shown = candidate(one.name, evaluation, yardstick=one.yardstick)
     except Exception as error:
@@ -262,13 +271,10 @@ def _run(
     )
 
 
-def _measured(source: Path, folder: Path, one: Contestant, cell: int) -> EvaluateOptions:
+def _measured(source: Path, baseline: str | None, cell: int) -> EvaluateOptions:
     """What is measured: seams at the cells' borders, and colours beside those of plain IN."""
-    baseline = folder / f"{BASELINE}.tif"
-    values: dict[str, Any] = {"source": source, "grid": cell if cell >= SMALLEST_GRID else "auto"}
-    if one.name != BASELINE and baseline.exists():
-        values["baseline"] = baseline
-    return validated(EvaluateOptions, values)
+    grid = cell if cell >= SMALLEST_GRID else "auto"
+    return validated(EvaluateOptions, {"source": source, "grid": grid, "baseline": baseline})
 
 
 def _translator(one: Contestant, first: Translator, generator: Generator) -> Translator:

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -87,7 +88,8 @@ def cut_tiles(
     """Cut slides into PNG patches on a grid.
 
     `SLIDE_x<X>_y<Y>.png`, with level-0 px of the first pixel, lie together in the output folder;
-    with a partner in `A` and `B`, with equal names. `tiles.csv` is written last.
+    with a partner in `A` and `B`, with equal names. `tiles.csv` is written last. For SLIDE see
+    `patch_names`.
 
     Args:
         source: a slide, or a folder or pattern of slides.
@@ -112,11 +114,9 @@ def cut_tiles(
     pairs: list[tuple[Path, Path | None]] = [(path, None) for path in paths]
     if partner is not None:
         pairs = [*partners_by_name(paths, find_pictures(Path(partner)))]
-    stems = [path.stem for path, _ in pairs]
     results, rows = [], []
-    for path, other in pairs:
-        # Slides of two folders may share a name; then the second one's patches would be the first's
-        name = path.stem if stems.count(path.stem) == 1 else f"{path.parent.name}_{path.stem}"
+    names = patch_names([path for path, _ in pairs])
+    for (path, other), name in zip(pairs, names, strict=True):
         made, skipped = _cut(path, other, output, name, options)
         rows += made
         kept = sum(row["file"].startswith("B/") is False for row in made)
@@ -126,6 +126,41 @@ def cut_tiles(
         output.mkdir(parents=True, exist_ok=True)
         replace_file(output / MANIFEST, _as_csv(rows))
     return results
+
+
+def patch_names(paths: Sequence[Path]) -> list[str]:
+    """What the patches of each slide are named after, no two alike, even where case is ignored.
+
+    The file's name without its ending. Slides that would share it are told apart by their folder
+    (`left_s1`), else by their ending (`s1.png`), else by both, with as many folders as it takes
+    (`left_s1.png`). Should even those agree, they are numbered: `left_s1.png_2`.
+
+    Args:
+        paths: of the slides, absolute; the names depend on nothing else.
+    """
+    parts = [
+        (
+            path.stem,
+            f"{path.parent.name}_{path.stem}",
+            *("_".join(path.parts[-n:]) for n in range(1, len(path.parts))),
+        )
+        for path in paths
+    ]
+    names = [choices[0] for choices in parts]
+    for length in range(1, max((len(choices) for choices in parts), default=0)):
+        times = Counter(name.casefold() for name in names)
+        names = [
+            choices[min(length, len(choices) - 1)] if times[name.casefold()] > 1 else name
+            for name, choices in zip(names, parts, strict=True)
+        ]
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        number = 1
+        while names[index].casefold() in taken:
+            number += 1
+            names[index] = f"{name}_{number}"
+        taken.add(names[index].casefold())
+    return names
 
 
 def _cut(

@@ -5,6 +5,7 @@ folder has a lock file, which the system releases however a process ends: so a l
 a dead one. If a run has saved its state there (see `journal`), the folder outlives it.
 """
 
+import hashlib
 import os
 import shutil
 import sys
@@ -19,6 +20,8 @@ from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
+# Bytes that a file's name may have, on all common file systems.
+LONGEST = 255
 
 
 class PartialOutput:
@@ -57,12 +60,13 @@ class PartialOutput:
             self.target = target.resolve()
         except (OSError, RuntimeError) as error:  # Python 3.11 raises RuntimeError for a loop
             raise OutputError(f"{target}: the symbolic link leads nowhere; remove it") from error
-        self.folder = self.target.with_name(self.target.name + SUFFIX)
+        self.folder = partial_folder(self.target)
         self._overwrite = overwrite
         self._job = job
         self._resume = resume
         self._published = False
-        self._check_target()
+        with output_errors(self.target):
+            self._check_target()
 
     def __enter__(self) -> Self:
         with output_errors(self.target):
@@ -96,16 +100,14 @@ class PartialOutput:
             OutputError: the target has appeared since the start, or cannot be replaced.
         """
         with output_errors(self.target):
+            _sync(file)
             if file.is_dir():
                 self._replace_folder(file)
             else:
-                with file.open("rb+") as stream:
-                    os.fsync(stream.fileno())
                 self._check_target()
                 os.replace(file, self.target)
             self._published = True
-            if sys.platform != "win32":
-                _sync_folder(self.target.parent)
+            _sync_entries(self.target.parent)
 
     def _replace_folder(self, folder: Path) -> None:
         """Give a finished folder its name; an old one is moved into our folder, to be removed."""
@@ -188,10 +190,19 @@ class PartialOutput:
             os.close(self._descriptor)
 
 
+def partial_folder(target: Path) -> Path:
+    """Where a target is made; of a long name only the start, and a digest in place of the rest."""
+    name = os.fsencode(target.name)
+    if len(name) + len(SUFFIX) <= LONGEST:
+        return target.with_name(target.name + SUFFIX)
+    digest = hashlib.sha256(name).hexdigest()[:32]
+    start = name[: LONGEST - len(SUFFIX) - len(digest) - 1].decode(errors="ignore")
+    return target.with_name(f"{start}-{digest}{SUFFIX}")
+
+
 def can_resume(target: Path) -> bool:
     """Whether an unfinished run has left a state beside a target."""
-    folder = target.resolve().with_name(target.resolve().name + SUFFIX)
-    return (folder / NAME).is_file()
+    return os.path.isfile(partial_folder(target.resolve()) / NAME)
 
 
 def discard_state(target: Path) -> None:
@@ -205,8 +216,19 @@ def discard_state(target: Path) -> None:
             (output.folder / NAME).unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Force a rename to the disk; some network file systems cannot do this, nor need it."""
+def _sync(path: Path) -> None:
+    """Put a file on the disk, or a folder with all that is in it."""
+    if path.is_dir():
+        for entry in path.iterdir():
+            _sync(entry)
+        _sync_entries(path)
+    else:
+        with path.open("rb+") as stream:  # Windows syncs only what may be written
+            os.fsync(stream.fileno())
+
+
+def _sync_entries(folder: Path) -> None:
+    """Put the names in a folder on the disk, where the system can: Windows opens no folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

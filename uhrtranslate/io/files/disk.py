@@ -49,6 +49,8 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
             reason = f"the disk is full; free {amount} or choose another folder with -o"
         elif error.errno in _FORBIDDEN:
             reason = "its folder cannot be written; choose another folder with -o"
+        elif error.errno == errno.ENAMETOOLONG:
+            reason = "its name is too long; choose a shorter one with -o"
         elif isinstance(error, FileExistsError | NotADirectoryError):
             reason = f"{error.filename} is no folder; choose another folder with -o"
         else:

@@ -3,7 +3,6 @@
 NGFF 0.4 (zarr format 2), axes c, y, x, one chunk per tile. Chunks are lossless: zstd, or plain.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,6 @@ def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(chunk)
     group.attrs.update(ngff_metadata(spec, [(level.width, level.height) for level in levels]))
-    os.sync()
 
 
 def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, Any]:
