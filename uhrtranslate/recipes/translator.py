@@ -118,7 +118,7 @@ class Translator:
         precision, deviation = _on_a_lane(self.lanes, choose_precision, view, self.cell)
         other = copy.copy(self)
         other.options = self.options.model_copy(update={"precision": precision})
-        other.lanes = self.lanes.altered(lambda runner: runner.at(DTYPES[precision]))
+        other.lanes = self.lanes.within(lambda runner: runner.at(DTYPES[precision]))
         other.deviation = deviation
         return other
 
