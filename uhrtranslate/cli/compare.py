@@ -8,7 +8,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Report, errors_as_sentences, print_json
 from uhrtranslate.options import Compression, make_options, read_config
-from uhrtranslate.runs.events import TranslatePlan, TranslateResult
+from uhrtranslate.runs.events import Forecast, ImageResult
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -115,5 +115,5 @@ def compare(
 class _Progress(Report):
     """Shows translations while they are made; what is published comes at the end."""
 
-    def publish(self, result: TranslateResult | TranslatePlan) -> None:
+    def publish(self, result: ImageResult | Forecast) -> None:
         """Nothing yet: it has not been measured."""

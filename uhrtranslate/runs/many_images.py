@@ -6,7 +6,7 @@ from pathlib import Path
 
 from uhrtranslate.io import Found, Missing, can_resume, suffix_of
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.one_image import process_file
@@ -17,19 +17,19 @@ from uhrtranslate.runs.side_by_side import side_by_side
 _log = logging.getLogger(__name__)
 
 
-def recolour_many(
+def run_recipe(
     items: Sequence[Item],
     output: Path | None,
     recipe: Recipe,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslateResult]:
-    """The same with one recipe for all inputs.
+) -> list[ImageResult]:
+    """Work on all inputs with one recipe; failures are results, too.
 
     Args:
         items: the inputs, without options of their own.
-        output: as `translate_many`.
+        output: a file for one input, else a folder; None writes beside the inputs.
         recipe: how.
-        on_event: as `translate_many`.
+        on_event: told of each start, progress, and each result, failures included.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`.
@@ -50,7 +50,7 @@ def run_tasks(
     recipe_of: Callable[[Task], Recipe],
     on_event: OnEvent,
     at_once: int = 1,
-) -> list[TranslateResult]:
+) -> list[ImageResult]:
     """Work through tasks; failures are results, too.
 
     Args:
@@ -69,14 +69,14 @@ def run_tasks(
     folder = None if output is None or is_one_output(output) else output
     record = RunRecord(folder) if folder else None
 
-    def work(task: Task, tell: OnEvent) -> TranslateResult:
+    def work(task: Task, tell: OnEvent) -> ImageResult:
         try:
             path, target = needed(task)
             return process_file(recipe_of(task), path, target, tell)
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
             sentence = sentence_of(task, error)
-            result = TranslateResult(task.item.name, output=None, status="failed", error=sentence)
+            result = ImageResult(task.item.name, output=None, status="failed", error=sentence)
             tell(result)
             return result
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import ImageOptions
-from uhrtranslate.runs.events import TranslateResult
+from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.version import __version__
 
 NAME = "uhrt-run.json"
@@ -46,7 +46,7 @@ class RunRecord:
             folder.mkdir(parents=True, exist_ok=True)
         self._write()
 
-    def add(self, result: TranslateResult, options: ImageOptions) -> None:
+    def add(self, result: ImageResult, options: ImageOptions) -> None:
         """Take in a result, and the options of its input.
 
         Raises:
