@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag
-from uhrtranslate.tables import NORMALIZERS, STAIN_METHODS
+from uhrtranslate.tables import NORMALIZERS, STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
     Norm: TypeAlias = str
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
     Norm = Literal[tuple(NORMALIZERS)]
     # Two networks beside the methods: one that knows its own target, and any generator.
-    StainMethod = Literal[(*STAIN_METHODS, "stainnet", "model")]
+    StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
 Pad = Literal["context", "reflect"]
 KernelType = Literal["constant", "gaussian"]
 ThumbnailShape = Literal["aspect", "square"]

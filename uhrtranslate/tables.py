@@ -52,3 +52,6 @@ STAIN_METHODS: Table[Any] = Table(
         "histogram": "stain.histogram:Histogram",
     }
 )
+# What names of results end with, before the format's ending, where no member of a table gave it.
+STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
+RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)

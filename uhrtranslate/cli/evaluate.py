@@ -77,7 +77,7 @@ def evaluate(
         options = validated(EvaluateOptions, given)
         if not inputs:
             raise OptionError("no inputs: name images or folders, or - for a list on stdin.")
-        items = expand_inputs(inputs, sys.stdin, results=True)
+        items = expand_inputs(inputs, sys.stdin)
 
         def show(found: "Evaluation | task.Failed") -> None:
             if isinstance(found, task.Failed):

@@ -12,6 +12,7 @@ from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import TranslateOptions, make_options, read_config
+from uhrtranslate.tables import RESULT_SUFFIXES
 
 if TYPE_CHECKING:
     from uhrtranslate.runs.items import Item
@@ -85,7 +86,7 @@ def find_items(inputs: list[str], manifest: Path | None) -> "list[Item]":
         raise OptionError(
             "no inputs: name slides or folders, - for a list on stdin, or a manifest."
         )
-    items = [Item(found) for found in expand_inputs(inputs, sys.stdin)]
+    items = [Item(found) for found in expand_inputs(inputs, sys.stdin, RESULT_SUFFIXES)]
     if manifest is not None:
         items += read_manifest(manifest)
     if not items:

@@ -13,6 +13,7 @@ from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, op
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import TILE, ColourRecipe
+from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
 SAVED_ENDING = ".json"
 # Options that a result's description tells.
@@ -39,7 +40,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
         if name.endswith(SAVED_ENDING):
             total += _read_tally(Path(name))
             continue
-        for item in expand_inputs([name]):
+        for item in expand_inputs([name], results=RESULT_SUFFIXES):
             if isinstance(item, Missing):
                 raise item.error
             total += _tally_file(item.path, options)
@@ -82,7 +83,7 @@ class Enhancer(ColourRecipe):
         self, options: EnhanceOptions, reference: Tally, pooled: Tally | None = None
     ) -> None:
         self.options = options
-        self.suffix = "dark" if options.synthesize else "enhanced"
+        self.suffix = SYNTHESIZED if options.synthesize else ENHANCED
         self.bits_out: int = options.bits
         self._reference = reference
         self._pooled = pooled

@@ -23,7 +23,7 @@ from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.recipes.stain_pictures import SIDE
 from uhrtranslate.stain import Fit, Method, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
-from uhrtranslate.tables import STAIN_METHODS
+from uhrtranslate.tables import RESULT_SUFFIXES, STAIN_METHODS
 
 FIT_ENDING = ".json"
 
@@ -65,7 +65,7 @@ def find_reference(
         return Reference(read_fit(Path(target), method), None, target)
     if target == "auto":
         return _median(inputs, method, options)
-    found = expand_inputs([target])
+    found = expand_inputs([target], results=RESULT_SUFFIXES)
     samples = []
     for item in found:
         if isinstance(item, Missing):

@@ -29,6 +29,7 @@ from uhrtranslate.io import (
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.metrics import NiqeModel, dump_niqe, fit_niqe, load_niqe
 from uhrtranslate.runs.failures import in_a_sentence
+from uhrtranslate.tables import RESULT_SUFFIXES
 
 # Side of the areas whose colours are compared where no grid is known: the cell of most generators.
 CELL = 512
@@ -283,7 +284,7 @@ def _images(place: Path, results: bool = False) -> list[Path]:
         InputError: there are none, or one is missing.
     """
     found = []
-    for item in expand_inputs([str(place)], results=results):
+    for item in expand_inputs([str(place)], results=() if results else RESULT_SUFFIXES):
         if isinstance(item, Missing):
             raise item.error
         found.append(item.path)
@@ -303,8 +304,10 @@ def _partner(
     """
     if place is None or not place.is_dir():
         return place
-    stem = result_stem(image.name)
-    of_name = [path for path in _images(place, results) if result_stem(path.name) == stem]
+    stem = result_stem(image.name, RESULT_SUFFIXES)
+    of_name = [
+        path for path in _images(place, results) if result_stem(path.name, RESULT_SUFFIXES) == stem
+    ]
     if root is not None and len(of_name) > 1:
         below = image.relative_to(root).parent
         of_name = [path for path in of_name if path.parent == place / below] or of_name

@@ -14,6 +14,7 @@ from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
 from uhrtranslate.runs.many_images import run_recipe
+from uhrtranslate.tables import STAINNET
 
 
 def stain_normalize(
@@ -61,7 +62,7 @@ def stain_normalize(
 
 def _network(options: StainOptions, model: str) -> Recipe:
     """The recipe of a method that is a network of its own."""
-    if options.method == "stainnet":
+    if options.method == STAINNET:
         return StainNetwork(options, Path(model))
     shared = options.model_dump(include=set(ImageOptions.model_fields))
     return Translator(validated(TranslateOptions, {"model": model, **shared}))
