@@ -1,4 +1,4 @@
-"""Many images in one run: one that fails does not stop the others, and nothing is forgotten."""
+"""Many images in one run: one that fails does not stop the others, and each is accounted for."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -55,10 +55,10 @@ def run_tasks(
 
     Args:
         tasks: what to do, in this order.
-        output: as the user named it; if it is the folder of all outputs, a record is kept in it.
-        recipe_of: how each is done; asked by several threads if several are done at once.
-        on_event: told of everything.
-        at_once: so many tasks at most.
+        output: as the user named it; if it is a folder for all outputs, a record is kept in it.
+        recipe_of: how each is done; called from several threads if several are done at once.
+        on_event: called with every event.
+        at_once: how many tasks may be under way at once.
 
     Returns:
         Results in the order of the tasks.
@@ -101,7 +101,7 @@ def needed(task: Task) -> tuple[Path, Path]:
 
 
 def sentence_of(task: Task, error: Exception) -> str:
-    """What to tell a user of an error that ended one input of many."""
+    """What to tell a user about the error that ended one of many inputs."""
     sentence = in_a_sentence(task.item.name, error)
     if task.target and "--resume" not in sentence and can_resume(task.target):
         sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."

@@ -1,4 +1,4 @@
-"""One image, several normalizers: translate with each, measure all, show them side by side."""
+"""One image translated with several normalizers, measured and shown side by side."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 STEM = "compare"
 SOURCE = "source"
 UNTILED = "untiled"
-# The contestant that all others' colours are compared with, if it runs and comes before them.
+# The others' colours are compared with this contestant's, if it comes before them and succeeds.
 BASELINE = "in"
 # Lossless, so that what is measured is the method and not JPEG.
 COMPRESSION = "deflate"
@@ -95,7 +95,7 @@ def compare(
     generator: Generator | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> Comparison:
-    """Translate an image in several ways, and write a page about them.
+    """Translate an image in several ways, and write a page that compares them.
 
     Writes `index.html`, `compare.json`, `compare.csv`, `source.tif` (what was translated) and a
     translation for each contestant, as `dn.tif`. A contestant that fails does not stop the others.
@@ -107,14 +107,14 @@ def compare(
         options: what all have in common, region and resolution included.
         untiled: add a yardstick: the statistics of the whole region from one forward, so that
             there is nothing to tile.
-        generator: a loaded one, which goes before the option `model`.
+        generator: a loaded one, used instead of the option `model`.
         on_event: told of starts, progress and each translation, failures included.
 
     Raises:
         OptionError: options or norms that do not fit each other, or the slide.
         InputError: the slide cannot be read.
         CheckpointError: the generator cannot be loaded.
-        OutputError: what is there already, or cannot be written.
+        OutputError: something is there already, or cannot be written.
     """
     options = options.model_copy(update={"keep_associated": False, "preview": False})
     ways = contestants(norms, options)

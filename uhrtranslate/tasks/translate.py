@@ -1,4 +1,4 @@
-"""The main job: images through a generator, without seams."""
+"""Images through a generator, without seams."""
 
 import logging
 import threading
@@ -37,9 +37,9 @@ def translate(
         source: path of the image.
         output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes beside the
             source, `slide.svs` to `slide.dn.tif`.
-        generator: a loaded generator, which goes before the option `model`.
+        generator: a loaded generator, used instead of the option `model`.
         on_event: told of the start, of progress and of the result.
-        **options: fields of `TranslateOptions`, as `norm="dn"`, `model="latest_net_G.pth"`.
+        **options: fields of `TranslateOptions`, such as `norm="dn"`, `model="latest_net_G.pth"`.
 
     Returns:
         What was made, and how.
@@ -65,14 +65,14 @@ def translate_many(
 ) -> list[ImageResult]:
     """Translate several images; those that fail do not stop the others.
 
-    Where `output` is a folder, `uhrt-run.json` in it says what became of each input; it is brought
-    up to date after every one. Several images at once share the devices, each of which does one
-    thing at a time; an image's bytes do not depend on what else is at work.
+    If `output` is a folder, `uhrt-run.json` in it says what became of each input; it is updated
+    after every one. Images that are translated at once share the devices, each of which does one
+    thing at a time. An image's bytes do not depend on what else is at work.
 
     Args:
         items: the inputs.
         output: a file for one input, else a folder; None writes beside the inputs.
-        options: how, but for what an item says of its own.
+        options: how, unless an item has options of its own.
         on_event: told of each start, progress, and each result, failures included.
 
     Raises:
@@ -130,7 +130,7 @@ class _Translators:
         """The translator of a task; one generator is kept, as a manifest may name many."""
         options = task.options
         if not isinstance(options, TranslateOptions):
-            raise TypeError(f"{type(options).__name__} is no way to translate")
+            raise TypeError(f"{type(options).__name__} cannot be used to translate")
         key = options.model_dump_json(include=set(GeneratorPool.IDENTITY))
         with self._lock:
             if key not in self._pools:
