@@ -1,4 +1,4 @@
-"""Several pieces of work at once, each in a thread, for one caller who gets their events in turn."""
+"""Several pieces of work at once, each in a thread; one caller gets their events in turn."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
