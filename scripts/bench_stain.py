@@ -20,12 +20,12 @@ import skimage.data
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from uhrtranslate.engine import ColourTransform
 from uhrtranslate.enhance import Tally, illuminance
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.options import EnhanceOptions, StainOptions
 from uhrtranslate.recipes.enhancer import Enhancer
-from uhrtranslate.recipes.stain_normalizer import StainNormalizer, find_reference
+from uhrtranslate.recipes.stain_normalizer import StainNormalizer
+from uhrtranslate.recipes.stain_reference import find_reference
 from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.stain import colour_map
 from uhrtranslate.tables import STAIN_METHODS
@@ -34,9 +34,9 @@ from uhrtranslate.tables import STAIN_METHODS
 class Copier(StainNormalizer):
     """The same pipeline, and nothing done in it."""
 
-    def transform(self, view, plan):
-        """See `Recipe`."""
-        return ColourTransform(plan, lambda pixels: pixels)
+    def mapping(self, view):
+        """See `ColourRecipe`."""
+        return lambda pixels: pixels
 
 
 def texture(source: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float]]:
@@ -61,18 +61,18 @@ def texture(source: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float
     return found
 
 
-def timed_transform(recipe) -> list[float]:
+def timed_fit(recipe) -> list[float]:
     """Let a recipe tell how long its next fit takes."""
     taken: list[float] = []
-    make = type(recipe).transform
+    make = type(recipe).mapping
 
-    def transform(view, plan):
+    def mapping(view):
         began = time.process_time()
-        made = make(recipe, view, plan)
+        made = make(recipe, view)
         taken.append(time.process_time() - began)
         return made
 
-    recipe.transform = transform
+    recipe.mapping = mapping
     return taken
 
 
@@ -112,7 +112,7 @@ def main() -> None:
         recipes["enhance"] = Enhancer(EnhanceOptions(overwrite=True), Tally.of(target))
         for _ in range(args.repeat):
             for label, recipe in recipes.items():
-                fitting = timed_transform(recipe)
+                fitting = timed_fit(recipe)
                 began = time.process_time()
                 process_file(recipe, slide, folder / "out.tif")
                 seconds.setdefault(label, []).append(time.process_time() - began - fitting[-1])

@@ -33,6 +33,7 @@ from torch import nn
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.options import make_options
+from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.one_image import process_slide
 
@@ -82,7 +83,8 @@ def run_one(generator: str, side: int, options: dict[str, object]) -> None:
     """The work of one process: translate, then print what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
-        translator = Translator(make_options(options), globals()[generator]())
+        chosen = make_options(options)
+        translator = Translator(chosen, GeneratorPool(chosen, globals()[generator]()))
         slide = VirtualSlide(side, side, texture)
         began = time.thread_time()
         result = process_slide(translator, slide, Path(folder, "out.tif"))

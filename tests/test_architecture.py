@@ -27,7 +27,7 @@ ROWS = [
         "report",
     },
     {"geometry", "options"},
-    {"errors", "replace", "tables", "version"},
+    {"errors", "flag", "replace", "tables", "version"},
 ]
 ROW = {name: i for i, names in enumerate(ROWS) for name in names}
 FORBIDDEN = {

@@ -1,4 +1,7 @@
-"""What a user can choose: validated once, for the command line, YAML files and Python alike."""
+"""What a user can choose: said once, and validated alike for the command line, YAML and Python.
+
+Each option is a field with a `Flag`, from which the command line makes its flags and their help.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
@@ -7,7 +10,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.tables import COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS
+from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag
+from uhrtranslate.tables import COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
     Norm: TypeAlias = str
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 else:
     Norm = Literal[tuple(NORMALIZERS)]
     # Two networks beside the methods: one that knows its own target, and any generator.
-    StainMethod = Literal[(*STAIN_METHODS, "stainnet", "model")]
+    StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 Pad = Literal["context", "reflect"]
@@ -46,55 +50,85 @@ def parse_auto(value: object) -> object:
 
 
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
-Tile = Annotated[Annotated[int, Field(ge=16, le=16384)] | None, BeforeValidator(parse_auto)]
-Batch = Annotated[Annotated[int, Field(ge=1, le=256)] | None, BeforeValidator(parse_auto)]
-Halo = Annotated[Annotated[int, Field(ge=0, le=4096)] | None, BeforeValidator(parse_auto)]
+Auto = BeforeValidator(parse_auto)
+Level = Annotated[
+    Annotated[int, Field(ge=0)] | None,
+    Flag("Pyramid level to work on.", IMAGE, "N", "0, the largest"),
+]
+Mpp = Annotated[
+    Annotated[float, Field(gt=0)] | None,
+    Flag("Micrometres per pixel to work at, read from the nearest finer level.", IMAGE, "F"),
+]
+Part = Annotated[
+    Region | None, Flag("Part of the image, in level-0 pixels.", IMAGE, "X,Y,W,H", "all")
+]
 
 
 class ImageOptions(BaseModel):
-    """What all tasks that make an image of an image have in common.
-
-    Attributes:
-        level: pyramid level to work on.
-        mpp: micrometres per pixel to work at.
-        region: x, y, w, h in level-0 pixels.
-        allow_sparse: take TIFFs of which nearly all tiles are missing.
-        mask: none, auto (tissue is found in a thumbnail), or a file: an image over the whole
-            slide, or QuPath's GeoJSON.
-        background: what stands where the mask has no tissue: keep (the source's pixels), white, or
-            a colour as #f0f0f0.
-        format: of slides; None: by the output's ending, tiff without one.
-        compression: of TIFF outputs.
-        quality: of JPEG, 1 to 100.
-        keep_associated: copy thumbnail, label and macro image; labels may carry names.
-        preview: also write a PNG with source and result side by side.
-        overwrite: replace existing outputs.
-        resume: go on where an unfinished run was cut off, and skip what is complete.
-        skip_existing: skip inputs whose output is there and complete; incomplete ones are made
-            again.
-        workers: threads that read, and threads that encode.
-        profile: file for a trace of where the time goes, for chrome://tracing; with several inputs
-            the others get numbers.
-    """
+    """What all tasks that make an image of an image have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    level: Annotated[int | None, Field(ge=0)] = None
-    mpp: Annotated[float | None, Field(gt=0)] = None
-    region: Region | None = None
-    allow_sparse: bool = False
-    mask: str = "none"
-    background: str = "white"
-    format: Format | None = None
-    compression: Compression = "jpeg"
-    quality: Annotated[int, Field(ge=1, le=100)] = 90
-    keep_associated: bool = False
-    preview: bool = False
-    overwrite: bool = False
-    resume: bool = False
-    skip_existing: bool = False
-    workers: Annotated[int, Field(ge=1, le=64)] = 2
-    profile: Path | None = None
+    level: Level = None
+    mpp: Mpp = None
+    region: Part = None
+    mask: Annotated[
+        str,
+        Flag(
+            "Where tissue is: found in a thumbnail (auto), or given as an image over the whole "
+            "slide or as QuPath's GeoJSON. Cells without tissue are not computed.",
+            IMAGE,
+            "none|auto|FILE",
+        ),
+    ] = "none"
+    background: Annotated[
+        str,
+        Flag(
+            "What to put where the mask has no tissue; keep leaves the source's pixels.",
+            IMAGE,
+            "white|keep|COLOR",
+        ),
+    ] = "white"
+    format: Annotated[
+        Format | None,
+        Flag(
+            "File format of slides: pyramidal BigTIFF (tiff), OME-TIFF, BigTIFF with Aperio's "
+            "description (svs), or OME-Zarr.",
+            MACHINE,
+            default="by the output's ending, or tiff",
+        ),
+    ] = None
+    compression: Annotated[Compression, Flag("Compression of TIFF outputs.", MACHINE)] = "jpeg"
+    quality: Annotated[int, Field(ge=1, le=100), Flag("JPEG quality.", MACHINE, "1-100")] = 90
+    keep_associated: Annotated[
+        bool,
+        Flag("Copy thumbnail, label and macro image; labels may carry patients' names.", MACHINE),
+    ] = False
+    preview: Annotated[
+        bool, Flag("Also write a PNG with source and result side by side.", MACHINE)
+    ] = False
+    overwrite: Annotated[bool, Flag("Replace existing outputs.", MACHINE)] = False
+    resume: Annotated[
+        bool, Flag("Continue runs that were cut off; skip outputs that are complete.", MACHINE)
+    ] = False
+    skip_existing: Annotated[
+        bool, Flag("Skip inputs whose output is complete; redo incomplete ones.", MACHINE)
+    ] = False
+    workers: Annotated[
+        int, Field(ge=1, le=64), Flag("Threads that read, and as many that encode.", MACHINE, "N")
+    ] = 2
+    allow_sparse: Annotated[
+        bool, Flag("Accept TIFFs that hold fewer than 1 in 50 of their tiles.", IMAGE)
+    ] = False
+    profile: Annotated[
+        Path | None,
+        Flag(
+            "Write a trace of where the time goes, for chrome://tracing; with several inputs, "
+            "numbered files.",
+            MACHINE,
+            "JSON",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> Self:
@@ -106,43 +140,111 @@ class ImageOptions(BaseModel):
 
 
 class TranslateOptions(ImageOptions):
-    """How images are translated; None means that the default depends on generator or image.
+    """How images are translated; None means that the default depends on generator or image."""
 
-    Attributes:
-        model: bundled generator, checkpoint file, or `package.module:factory`.
-        norm: normalizer that replaces instance norm.
-        cell: side of the statistics cells in px; None: what the generator was trained on, or 512.
-        tile: side of what the device computes at once in px; None: by the generator's memory.
-        halo: px of true neighbours (pad context) or of mirroring (pad reflect) around a tile;
-            None: measured (context), 16 for dn and 0 for the others (reflect).
-        pad: context is independent of tiles; reflect is the published geometry.
-        kernel: side of KIN's kernel in cells, odd.
-        kernel_type: KIN's kernel.
-        thumbnail: TIN's thumbnail, of the image's aspect or square as in the public code.
-        batch: tiles that are computed together; None: 1 on a CPU, on a GPU by its memory.
-        device: auto, cpu, cuda or cuda:N; several, as cuda:0,cuda:1, share the work.
-        at_once: images that are worked on at once; None: as many as there are devices.
-        precision: of the convolutions; means and variances are always summed up in fp32. auto is
-            the fastest that is less than a grey level from fp32 on a probe of the image.
-        stats_precision: the same for the forwards that only give statistics; None: as precision.
-        compile: let torch compile the generator, which takes a minute or two and makes it faster.
-    """
-
-    model: str = "he2ihc"
-    norm: Norm = "dn"
-    cell: Annotated[int | None, Field(ge=16, le=8192)] = None
-    tile: Tile = None
-    halo: Halo = None
-    pad: Pad = "context"
-    kernel: Annotated[int, Field(ge=1, le=99)] = 3
-    kernel_type: KernelType = "constant"
-    thumbnail: ThumbnailShape = "aspect"
-    batch: Batch = None
-    device: str = "auto"
-    at_once: Annotated[int | None, Field(ge=1, le=64)] = None
-    precision: Precision = "fp32"
-    stats_precision: StatsPrecision | None = None
-    compile: bool = False
+    model: Annotated[
+        str,
+        Flag(
+            "Bundled generator (see 'uhrt models'), checkpoint (.pth, .pt, .ckpt, .safetensors), "
+            "or package.module:factory.",
+            metavar="M",
+            short="-m",
+        ),
+    ] = "he2ihc"
+    norm: Annotated[
+        Norm,
+        Flag(
+            "What replaces instance norm: dense (dn), kernelized (kin), thumbnail (tin), or each "
+            "cell's own (in)."
+        ),
+    ] = "dn"
+    kernel: Annotated[
+        int, Field(ge=1, le=99), Flag("Side of KIN's kernel in cells, odd.", metavar="K")
+    ] = 3
+    kernel_type: Annotated[KernelType, Flag("Shape of KIN's kernel.")] = "constant"
+    thumbnail: Annotated[
+        ThumbnailShape,
+        Flag("TIN's thumbnail: of the image's aspect, or square as in the public code."),
+    ] = "aspect"
+    cell: Annotated[
+        Annotated[int, Field(ge=16, le=8192)] | None,
+        Flag(
+            "Side of the statistics cells: the patch size of the training.",
+            GEOMETRY,
+            "PX",
+            "the generator's own, or 512",
+        ),
+    ] = None
+    tile: Annotated[
+        Annotated[int, Field(ge=16, le=16384)] | None,
+        Auto,
+        Flag(
+            "Side of what is computed at once; changes speed and memory, not the result.",
+            GEOMETRY,
+            "PX|auto",
+            "auto",
+        ),
+    ] = None
+    halo: Annotated[
+        Annotated[int, Field(ge=0, le=4096)] | None,
+        Auto,
+        Flag(
+            "True neighbours around a tile, measured by default; with --pad reflect, mirrored px "
+            "(16 for dn, 0 for the others).",
+            GEOMETRY,
+            "PX|auto",
+            "auto",
+        ),
+    ] = None
+    pad: Annotated[
+        Pad,
+        Flag(
+            "Seamless (context), or the published geometry: every cell alone, mirrored (reflect).",
+            GEOMETRY,
+        ),
+    ] = "context"
+    batch: Annotated[
+        Annotated[int, Field(ge=1, le=256)] | None,
+        Auto,
+        Flag(
+            "How many tiles are computed together.",
+            MACHINE,
+            "N|auto",
+            "auto: 1 on a CPU, on a GPU by its memory",
+        ),
+    ] = None
+    device: Annotated[
+        str,
+        Flag(
+            "Where the generator runs; several, as cuda:0,cuda:1, share the work.",
+            MACHINE,
+            "auto|cpu|cuda:N",
+        ),
+    ] = "auto"
+    at_once: Annotated[
+        Annotated[int, Field(ge=1, le=64)] | None,
+        Flag(
+            "How many images are worked on at once, sharing the devices.",
+            MACHINE,
+            "N",
+            "as many as there are devices",
+        ),
+    ] = None
+    precision: Annotated[
+        Precision,
+        Flag(
+            "Precision of the convolutions; sums are always fp32. auto: the fastest that stays "
+            "within a grey level of fp32 on a probe of the image.",
+            MACHINE,
+        ),
+    ] = "fp32"
+    stats_precision: Annotated[
+        StatsPrecision | None,
+        Flag("The same for forwards that only give statistics.", MACHINE, None, "as --precision"),
+    ] = None
+    compile: Annotated[
+        bool, Flag("Let torch compile the generator: a minute or two once, then faster.", MACHINE)
+    ] = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -154,24 +256,28 @@ class TranslateOptions(ImageOptions):
 
 
 class StainOptions(ImageOptions):
-    """How stains are normalized.
+    """How stains are normalized."""
 
-    Attributes:
-        method: how.
-        fit: of the source, once per slide, or for each tile (seams; for comparison).
-        samples: tissue pixels that a slide's fit is made of.
-        seed: of the draw of these pixels.
-        model: weights of a StainNet, for the method stainnet; or any generator that
-            `uhrt translate` takes, for the method model, which is that command.
-        little_tissue: slides with almost no tissue are copied, or skipped.
-    """
-
-    method: StainMethod = "macenko"
-    fit: Literal["slide", "tile"] = "slide"
-    samples: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
-    seed: Annotated[int, Field(ge=0)] = 0
-    model: str | None = None
-    little_tissue: Literal["copy", "skip"] = "copy"
+    method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
+    fit: Annotated[
+        Literal["slide", "tile"],
+        Flag("Fit the source once, or once per tile (leaves seams; for comparison)."),
+    ] = "slide"
+    samples: Annotated[
+        int,
+        Field(ge=1000, le=10_000_000),
+        Flag("How many tissue pixels of a slide its fit is made of."),
+    ] = 100_000
+    seed: Annotated[int, Field(ge=0), Flag("Seed for drawing these pixels.")] = 0
+    model: Annotated[
+        str | None,
+        Flag(
+            "Weights of a StainNet (method stainnet), or a generator (method model).", metavar="M"
+        ),
+    ] = None
+    little_tissue: Annotated[
+        Literal["copy", "skip"], Flag("What to do with slides that have hardly any tissue.")
+    ] = "copy"
 
     @model_validator(mode="after")
     def _model_for_stainnet(self) -> Self:
@@ -181,24 +287,27 @@ class StainOptions(ImageOptions):
 
 
 class EnhanceOptions(ImageOptions):
-    """How dark-field images are enhanced.
+    """How dark-field images are enhanced."""
 
-    Attributes:
-        invert: what is brightest becomes darkest, as the paper has it; else plain matching.
-        colour: keep the source's chroma, else grey.
-        clip: share of the brightest pixels, hot ones of a camera, that do not count.
-        pool: one histogram for all inputs, so that they stay comparable.
-        synthesize: make dark-field images of bright-field ones.
-        bits: of results, 8 or 16; inputs are read with all the bits they have. With 16 the
-            compression is deflate unless another lossless one is chosen.
-    """
-
-    invert: bool = True
-    colour: bool = False
-    clip: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
-    pool: bool = False
-    synthesize: bool = False
-    bits: Literal[8, 16] = 8
+    invert: Annotated[
+        bool, Flag("Turn the brightest into the darkest, as in the paper; else plain matching.")
+    ] = True
+    colour: Annotated[bool, Flag("Keep the source's chroma; else grey, as in the paper.")] = False
+    clip: Annotated[
+        float,
+        Field(ge=0, lt=0.5),
+        Flag("Share of the brightest pixels, hot ones of a camera, to leave out of account."),
+    ] = 0.0
+    pool: Annotated[
+        bool, Flag("Use one histogram for all inputs, so that they stay comparable.")
+    ] = False
+    synthesize: Annotated[
+        bool, Flag("Make dark-field of bright-field images; the reference is dark.")
+    ] = False
+    bits: Annotated[
+        Literal[8, 16],
+        Flag("Bits of results: 8, or 16 (lossless). Inputs are read with all bits they have."),
+    ] = 8
 
     @model_validator(mode="before")
     @classmethod

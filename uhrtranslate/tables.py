@@ -112,3 +112,6 @@ TRAINING_METHODS: Table[Any] = Table(
         "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
     }
 )
+# What names of results end with, before the format's ending, where no member of a table gave it.
+STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
+RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)

@@ -13,7 +13,7 @@ from support import UHRT, interrupted
 
 from uhrtranslate.io import Found
 from uhrtranslate.options import make_options
-from uhrtranslate.recipes import translator
+from uhrtranslate.recipes import generator_pool
 from uhrtranslate.runs import many_images
 from uhrtranslate.runs.items import Item
 from uhrtranslate.tasks.translate import translate_many
@@ -114,13 +114,13 @@ def test_as_many_images_as_devices_are_at_work(folder, inputs, tmp_path, monkeyp
 
 def test_the_halo_is_measured_once_for_all_images(folder, inputs, tmp_path, monkeypatch):
     measured = []
-    measure_halo = translator.measure_halo
+    measure_halo = generator_pool.measure_halo
 
     def measure(runner):
         measured.append(runner)
         return measure_halo(runner)
 
-    monkeypatch.setattr(translator, "measure_halo", measure)
+    monkeypatch.setattr(generator_pool, "measure_halo", measure)
     items = [Item(Found(inputs / name, inputs)) for name in ("slide.tif", "photo.png")]
     results = translate_many(items, tmp_path / "out", options(folder))
     assert [result.status for result in results] == ["done"] * 2

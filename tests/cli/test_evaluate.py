@@ -163,7 +163,7 @@ def test_folders_go_together_by_name(tmp_path, section):
     save(tmp_path / "out" / "lonely.png", section[:400, :400])
     told = []
     found = evaluate_many(
-        expand_inputs([str(tmp_path / "out")], results=True),
+        expand_inputs([str(tmp_path / "out")]),
         options(source=tmp_path / "src"),
         told.append,
     )
@@ -174,7 +174,7 @@ def test_folders_go_together_by_name(tmp_path, section):
     assert "no image named lonely" in failed[0].error
     reference = options(source=tmp_path / "src", reference=tmp_path / "src", patch=64, patches=20)
     *each, together = evaluate_many(
-        expand_inputs([one.input for one in found], results=True), reference, told.append
+        expand_inputs([one.input for one in found]), reference, told.append
     )
     assert len(each) == 2
     assert together.input == "*"

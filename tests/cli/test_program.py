@@ -4,16 +4,24 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import typer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from uhrtranslate import __version__
 from uhrtranslate.cli.app import app
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.translate import translate
-from uhrtranslate.options import TranslateOptions
+from uhrtranslate.evaluation.options import EvaluateOptions
+from uhrtranslate.flag import Flag
+from uhrtranslate.options import EnhanceOptions, StainOptions, TranslateOptions, parse_auto
 
+Tile = Annotated[int | None, BeforeValidator(parse_auto)]
 NOT_OPTIONS = {"inputs", "output", "config", "as_json", "quiet", "debug", "manifest", "dry_run"}
 
 
@@ -42,16 +50,73 @@ def test_the_command_has_the_options_of_the_library():
     assert parameters == set(TranslateOptions.model_fields)
 
 
-def test_defaults_shown_are_those_of_the_library():
-    command = get_command(app).commands["translate"]
-    for parameter in command.params:
-        if parameter.name not in TranslateOptions.model_fields:
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("translate", TranslateOptions),
+        ("stain-normalize", StainOptions),
+        ("enhance", EnhanceOptions),
+        ("evaluate", EvaluateOptions),
+    ],
+)
+def test_defaults_shown_are_those_of_the_library(command, options):
+    for parameter in get_command(app).commands[command].params:
+        if parameter.name not in options.model_fields:
             continue
-        default = TranslateOptions.model_fields[parameter.name].default
+        default = options.model_fields[parameter.name].default
         assert parameter.default is None, "flags that were not given must not hide a config file"
         shown = parameter.show_default
         if default is not None and not isinstance(default, bool):
             assert shown == str(default), parameter.name
+
+
+class Kitchen(BaseModel):
+    """One option of each kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    salt: Annotated[int, Field(ge=0), Flag("Grams.", "Taste", "G")] = 3
+    bread: Annotated[Literal["white", "rye"] | None, Flag("Kind.", short="-b")] = None
+    toast: Annotated[bool, Flag("Toast it.")] = True
+    size: Annotated[Tile, Flag("Size.", metavar="PX|auto")] = None
+    pair: Annotated[tuple[Path, Path] | None, Flag("Two files.")] = None
+    bits: Annotated[Literal[8, 16], Flag("Bits.")] = 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ("", {}),
+        ("--salt 0 -b rye --no-toast", {"salt": 0, "bread": "rye", "toast": False}),
+        ("--size auto --bits 16", {"size": "auto", "bits": 16}),
+        ("--pair a b --toast", {"pair": (Path("a"), Path("b")), "toast": True}),
+    ],
+)
+def test_flags_are_made_of_options(arguments, given):
+    heard = []
+
+    @takes(Kitchen, leave_out={"nothing"})
+    def cook(given: Given, name: str = "") -> None:
+        heard.append(given | {"name": name})
+
+    kitchen = typer.Typer()
+    kitchen.command()(cook)
+    done = CliRunner().invoke(kitchen, [*arguments.split(), "--name", "soup"])
+    assert done.exit_code == 0, done.output
+    assert heard == [given | {"name": "soup"}]
+
+
+def test_help_of_flags_is_that_of_options():
+    @takes(Kitchen, leave_out={"pair"}, shown={"salt": "a pinch"})
+    def cook(given: Given) -> None:
+        pass
+
+    kitchen = typer.Typer()
+    kitchen.command()(cook)
+    text = CliRunner().invoke(kitchen, ["--help"], env={"COLUMNS": "100"}).output
+    for word in ("Taste", "Grams. [default: (a pinch)]", "--toast", "--no-toast", "PX|auto", "-b"):
+        assert word in text
+    assert "--pair" not in text
 
 
 def test_info_in_json(uhrt):

@@ -304,9 +304,9 @@ class TestSixteenBits:
         (("stain-normalize", "IN", "--target", "gone.png"), 1, "gone.png: does not exist"),
         (("stain-normalize", "IN", "--target", "GLASS"), 1, "choose another reference"),
         (("stain-normalize", "IN", "--target", "REF", "--method", "stainnet"), 2, "model"),
-        (("stain-normalize", "IN", "--target", "BAD.json"), 1, "is no JSON"),
+        (("stain-normalize", "IN", "--target", "BAD.json"), 1, "is not JSON"),
         (("enhance", "IN"), 2, "--reference"),
-        (("enhance", "IN", "--reference", "BAD.json"), 1, "is no JSON"),
+        (("enhance", "IN", "--reference", "BAD.json"), 1, "is not JSON"),
         (("enhance", "IN", "--reference", "REF", "--clip", "0.9"), 2, "clip"),
     ],
 )

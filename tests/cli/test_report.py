@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 
 from uhrtranslate.cli import report
-from uhrtranslate.runs.events import Advanced, Started, TranslateResult
+from uhrtranslate.runs.events import Advanced, ImageResult, Started
 
 
 def done(name, seconds=1.0):
-    return TranslateResult(name, f"{name}.out", "done", seconds=seconds)
+    return ImageResult(name, f"{name}.out", "done", seconds=seconds)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_each_input_at_work_has_a_bar(shown, capsys):
     assert bars(shown) == {"all 3 inputs": (1.25, 3), "[1/3] a.svs": (25, 100)}
     shown.event(Started("c.svs", "c.tif", 10, "note"))
     assert "[3/3] c.svs" in bars(shown)
-    shown.event(TranslateResult("c.svs", None, "failed", "c.svs: failed."))
+    shown.event(ImageResult("c.svs", None, "failed", "c.svs: failed."))
     shown.event(done("a.svs"))
     assert bars(shown) == {"all 3 inputs": (3, 3)}
     assert capsys.readouterr().out.split() == ["b.svs.out", "a.svs.out"]

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -50,6 +53,31 @@ class TestLanes:
             return item
 
         assert list(Lanes(list(busy)).map(work, range(40))) == list(range(40))
+
+    def test_each_works_within_its_own_setting_on_devices_that_all_share(self):
+        inside = dict.fromkeys("ab")
+
+        @contextmanager
+        def setting(device, name):
+            assert inside[device] is None  # nobody else is at work on it
+            inside[device] = name
+            yield
+            inside[device] = None
+
+        def work(device, item):
+            time.sleep(0.001)
+            return inside[device]
+
+        bare = Lanes(list(inside))
+        lanes = {name: bare.within(partial(setting, name=name)) for name in ("one", "other")}
+        with ThreadPoolExecutor() as threads:
+            found = {
+                name: threads.submit(lambda some=some: list(some.map(work, range(30))))
+                for name, some in lanes.items()
+            }
+        assert {name: set(future.result()) for name, future in found.items()} == {
+            "one": {"one"}, "other": {"other"}
+        }  # fmt: skip
 
     def test_items_are_taken_a_few_ahead_only(self):
         taken = []

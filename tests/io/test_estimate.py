@@ -5,7 +5,7 @@ import pytest
 import skimage.data
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec, output_bytes_per_pixel, open_writer
+from uhrtranslate.io import OutputSpec, open_writer, output_bytes_per_pixel
 
 
 @pytest.fixture(scope="module")

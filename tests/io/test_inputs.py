@@ -5,7 +5,8 @@ import os
 import pytest
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Found, Missing, expand_inputs
+from uhrtranslate.io import Found, Missing, expand_inputs, result_stem
+from uhrtranslate.tables import RESULT_SUFFIXES
 
 
 @pytest.fixture
@@ -29,6 +30,22 @@ def test_a_folder_is_searched_in_order(folder):
     results = expand_inputs([str(folder)])
     assert names(results, folder) == ["a.PNG", "b.svs", "deep/er/c.jpg", "slide.mrxs"]
     assert {result.root for result in results} == {folder}
+
+
+@pytest.mark.parametrize("ending", ["tif", "ome.tif", "svs"])
+@pytest.mark.parametrize("suffix", RESULT_SUFFIXES)
+def test_results_in_folders_are_no_inputs(folder, suffix, ending):
+    name = f"b.{suffix}.{ending}"
+    for other in (name, "b.preview.png"):
+        (folder / other).write_bytes(b"x")
+    assert name in names(expand_inputs([str(folder)]), folder)
+    for item in (folder, folder / "*"):
+        found = names(expand_inputs([str(item)], results=RESULT_SUFFIXES), folder)
+        assert "b.svs" in found
+        assert not {name, "b.preview.png"} & set(found)
+    assert result_stem(name, RESULT_SUFFIXES) == "b"
+    # Named by the user it is one.
+    assert len(expand_inputs([str(folder / name)], results=RESULT_SUFFIXES)) == 1
 
 
 def test_a_file_is_taken_whatever_its_name(folder):

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_error
 from uhrtranslate.errors import OptionError
+from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
+from uhrtranslate.options import validated
 
 if TYPE_CHECKING:
     from uhrtranslate.evaluation.result import Evaluation
-
-AGAINST, PATCHES, OUTPUT = "Compared with", "Patches", "Output"
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -30,85 +31,10 @@ uhrt evaluate result.tif --fail-if "seam_ratio>1.02"
 """
 
 
-def _place(name: str, metavar: str, text: str, panel: str = AGAINST) -> Any:
-    return typer.Option(name, metavar=metavar, help=text, show_default=False, rich_help_panel=panel)
-
-
+@takes(EvaluateOptions)
 def evaluate(
+    given: Given,
     inputs: p.Inputs = None,
-    source: Annotated[
-        Path | None,
-        _place("--source", "IMAGE|FOLDER", "What was translated: structure and colours kept."),
-    ] = None,
-    truth: Annotated[
-        Path | None,
-        _place("--truth", "IMAGE|FOLDER", "Paired truth: PSNR, SSIM, MS-SSIM, LPIPS."),
-    ] = None,
-    reference: Annotated[
-        Path | None,
-        _place(
-            "--reference",
-            "IMAGE|FOLDER",
-            "Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        Path | None,
-        _place(
-            "--baseline",
-            "IMAGE|FOLDER",
-            "The same with --norm in: what is over- or under-coloured beside it.",
-        ),
-    ] = None,
-    grid: Annotated[
-        str,
-        typer.Option(metavar="auto|PX", help="Tiles of this size from the corner; auto: search."),
-    ] = "auto",
-    shift: Annotated[
-        int,
-        typer.Option(metavar="PX", help="Truth may be off by so much.", rich_help_panel=AGAINST),
-    ] = 0,
-    weights: Annotated[
-        Path | None,
-        _place("--weights", "PTH", "InceptionV3 for FID; without, an extractor that needs none."),
-    ] = None,
-    lpips: Annotated[
-        tuple[Path, Path] | None,
-        _place("--lpips", "PTH PTH", "AlexNet or VGG16, and LPIPS' linear heads."),
-    ] = None,
-    niqe: Annotated[
-        Path | None,
-        _place("--niqe", "JSON", "NIQE's model; without, it is fitted to the reference."),
-    ] = None,
-    save_niqe: Annotated[
-        Path | None,
-        _place("--save-niqe", "JSON", "Write the model that was fitted.", OUTPUT),
-    ] = None,
-    domain: Annotated[
-        bool,
-        typer.Option(
-            "--domain",
-            help="Train a classifier of source and reference, and ask it.",
-            rich_help_panel=AGAINST,
-        ),
-    ] = False,
-    patch: Annotated[
-        int, typer.Option(metavar="PX", help="Side of a patch.", rich_help_panel=PATCHES)
-    ] = 256,
-    patches: Annotated[
-        int,
-        typer.Option(metavar="N", help="Patches of each population.", rich_help_panel=PATCHES),
-    ] = 500,
-    seeds: Annotated[
-        int,
-        typer.Option(metavar="N", help="Draws of patches, for intervals.", rich_help_panel=PATCHES),
-    ] = 3,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Of the first draw.", rich_help_panel=PATCHES)
-    ] = 0,
-    level: p.Level = None,
-    mpp: p.Mpp = None,
-    region: p.RegionOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -116,18 +42,18 @@ def evaluate(
             "-o",
             metavar="FOLDER",
             help="Write index.html, evaluation.json and evaluation.csv.",
-            show_default=False,
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    overwrite: p.Overwrite = None,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an existing report.", rich_help_panel=OUTPUT),
+    ] = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
-            "--fail-if",
             metavar="CONDITION",
-            help='As "seam_ratio>1.02": exit code 1 where it holds; may be repeated.',
-            show_default=False,
+            help='Such as "seam_ratio>1.02": exit code 1 where it holds; may be repeated.',
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -139,28 +65,19 @@ def evaluate(
 
     Seams need nothing but the image. Exit code 1: an image failed, or a --fail-if holds.
     """
-    flags: dict[str, Any] = {
-        "source": source, "truth": truth, "reference": reference, "baseline": baseline,
-        "grid": grid, "shift": shift, "weights": weights, "lpips": lpips, "niqe": niqe,
-        "save_niqe": save_niqe,
-        "domain": domain, "patch": patch, "patches": patches, "seeds": seeds, "seed": seed,
-        "level": level, "mpp": mpp, "region": region,
-    }  # fmt: skip
     failures: list[str] = []
     with errors_as_sentences(debug):
         from uhrtranslate.evaluation.conditions import holds, parse_condition
-        from uhrtranslate.evaluation.options import EvaluateOptions
         from uhrtranslate.evaluation.page import STEM, check_free, write_report
         from uhrtranslate.evaluation.result import as_line, flat_metrics
         from uhrtranslate.io import expand_inputs
-        from uhrtranslate.options import validated
         from uhrtranslate.tasks import evaluate as task
 
         conditions = [parse_condition(text) for text in fail_if or []]
-        options = validated(EvaluateOptions, flags)
+        options = validated(EvaluateOptions, given)
         if not inputs:
             raise OptionError("no inputs: name images or folders, or - for a list on stdin.")
-        items = expand_inputs(inputs, sys.stdin, results=True)
+        items = expand_inputs(inputs, sys.stdin)
 
         def show(found: "Evaluation | task.Failed") -> None:
             if isinstance(found, task.Failed):
@@ -181,12 +98,12 @@ def evaluate(
                     print_error(f"{found.input}: {condition.text} holds.")
 
         if output is not None:
-            check_free(output, STEM, bool(overwrite))
+            check_free(output, STEM, overwrite)
         found = task.evaluate_many(items, options, show)
         images = [one for one in found if one.input != task.ALL]
         if output is not None and images:
             together = found[-1] if found[-1].input == task.ALL else None
-            page = write_report(images, output, bool(overwrite), together)
+            page = write_report(images, output, overwrite, together)
             if not as_json:
                 print(page)
     if failures:

@@ -31,9 +31,9 @@ from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.runs.events import (
     Advanced,
     Event,
+    Forecast,
+    ImageResult,
     Started,
-    TranslatePlan,
-    TranslateResult,
 )
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Report:
         else:
             self._finish(event)
 
-    def _finish(self, result: TranslateResult | TranslatePlan) -> None:
+    def _finish(self, result: ImageResult | Forecast) -> None:
         self._finished += 1
         self._at_work.pop(result.input, None)
         self._kept = self._kept or result.status in ("done", "skipped")
@@ -170,7 +170,7 @@ class Report:
             print_error(self.failures[-1])
         self.publish(result)
 
-    def publish(self, result: TranslateResult | TranslatePlan) -> None:
+    def publish(self, result: ImageResult | Forecast) -> None:
         """A result on stdout."""
         if self._as_json:
             print_json(result)
@@ -178,13 +178,13 @@ class Report:
             print(result.output, flush=True)
 
 
-def _in_words(result: TranslateResult | TranslatePlan) -> str | None:
+def _in_words(result: ImageResult | Forecast) -> str | None:
     """What became of an input, or would, in a line for people; failures are told elsewhere."""
     if result.status == "failed":
         return None
     if result.status == "skipped":
         return f"{result.input}: is there already, complete -> {result.output}"
-    if isinstance(result, TranslateResult):
+    if isinstance(result, ImageResult):
         return f"{result.input}: done in {result.seconds:.1f} s -> {result.output}"
     state = " (an unfinished run can be resumed)" if result.resumable else ""
     state = " (exists already)" if result.exists else state
@@ -246,7 +246,7 @@ class _Bars:
             self.progress.update(bar, advance=event.pixels, shares=_stages(event.shares))
             self._sum_up()
 
-    def finish(self, result: TranslateResult | TranslatePlan) -> None:
+    def finish(self, result: ImageResult | Forecast) -> None:
         self._remove(result.input)
         self._finished += 1
         self._sum_up()
@@ -309,7 +309,7 @@ class _Lines:
             flush=True,
         )
 
-    def finish(self, result: TranslateResult | TranslatePlan) -> None:
+    def finish(self, result: ImageResult | Forecast) -> None:
         self._at_work.pop(result.input, None)
         if words := _in_words(result):
             print(words, file=sys.stderr, flush=True)

@@ -39,7 +39,10 @@ def tiles(
             metavar="INPUT", help="The same sections in another look, registered, of equal names."
         ),
     ] = None,
-    allow_sparse: p.AllowSparse = None,
+    allow_sparse: Annotated[
+        bool,
+        typer.Option("--allow-sparse", help="Accept TIFFs that lack nearly all of their tiles."),
+    ] = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -53,7 +56,7 @@ def tiles(
 
         given = {
             "size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue,
-            "allow_sparse": bool(allow_sparse),
+            "allow_sparse": allow_sparse,
         }  # fmt: skip
         options = validated(TileOptions, given)
 

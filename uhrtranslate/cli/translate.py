@@ -2,15 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.allocator import keep_memory
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
-from uhrtranslate.options import make_options, read_config
+from uhrtranslate.options import TranslateOptions, make_options, read_config
+from uhrtranslate.tables import RESULT_SUFFIXES
 
 if TYPE_CHECKING:
     from uhrtranslate.runs.items import Item
@@ -31,43 +33,23 @@ uhrt translate --manifest slides.csv -o table/ --dry-run
 """
 
 
+@takes(TranslateOptions)
 def translate(
+    given: Given,
     inputs: p.Inputs = None,
     output: p.Output = None,
-    manifest: p.Manifest = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Table of inputs, with output, model, mpp, region of each where needed.",
+        ),
+    ] = None,
     config: p.Config = None,
-    model: p.Model = None,
-    norm: p.NormOption = None,
-    kernel: p.Kernel = None,
-    kernel_type: p.KernelTypeOption = None,
-    thumbnail: p.ThumbnailOption = None,
-    cell: p.Cell = None,
-    tile: p.TileOption = None,
-    halo: p.Halo = None,
-    pad: p.PadOption = None,
-    level: p.Level = None,
-    mpp: p.Mpp = None,
-    region: p.RegionOption = None,
-    allow_sparse: p.AllowSparse = None,
-    mask: p.Mask = None,
-    background: p.Background = None,
-    batch: p.Batch = None,
-    device: p.Device = None,
-    at_once: p.AtOnce = None,
-    precision: p.PrecisionOption = None,
-    stats_precision: p.StatsPrecisionOption = None,
-    compile: p.Compile = None,
-    format: p.FormatOption = None,
-    compression: p.CompressionOption = None,
-    quality: p.Quality = None,
-    keep_associated: p.KeepAssociated = None,
-    preview: p.Preview = None,
-    overwrite: p.Overwrite = None,
-    resume: p.Resume = None,
-    skip_existing: p.SkipExisting = None,
-    workers: p.Workers = None,
-    profile: p.Profile = None,
-    dry_run: p.DryRun = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be done and what it would take."),
+    ] = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -78,41 +60,7 @@ def translate(
     Results go to stdout, progress and errors to stderr. Exit code 0: all done; 1: some inputs
     failed, the others are done; 2: wrong usage.
     """
-    flags: dict[str, Any] = {
-        "model": model,
-        "norm": norm,
-        "kernel": kernel,
-        "kernel_type": kernel_type,
-        "thumbnail": thumbnail,
-        "cell": cell,
-        "tile": tile,
-        "halo": halo,
-        "pad": pad,
-        "level": level,
-        "mpp": mpp,
-        "region": region,
-        "allow_sparse": allow_sparse,
-        "mask": mask,
-        "background": background,
-        "batch": batch,
-        "device": device,
-        "at_once": at_once,
-        "precision": precision,
-        "stats_precision": stats_precision,
-        "compile": compile,
-        "format": format,
-        "compression": compression,
-        "quality": quality,
-        "keep_associated": keep_associated,
-        "preview": preview,
-        "overwrite": overwrite,
-        "resume": resume,
-        "skip_existing": skip_existing,
-        "workers": workers,
-        "profile": profile,
-    }
     with errors_as_sentences(debug):
-        given = {name: value for name, value in flags.items() if value is not None}
         options = make_options((read_config(config) if config else {}) | given)
         if options.compile:
             keep_memory()
@@ -138,7 +86,7 @@ def find_items(inputs: list[str], manifest: Path | None) -> "list[Item]":
         raise OptionError(
             "no inputs: name slides or folders, - for a list on stdin, or a manifest."
         )
-    items = [Item(found) for found in expand_inputs(inputs, sys.stdin)]
+    items = [Item(found) for found in expand_inputs(inputs, sys.stdin, RESULT_SUFFIXES)]
     if manifest is not None:
         items += read_manifest(manifest)
     if not items:

@@ -19,6 +19,7 @@ from uhrtranslate.io import (
     to_bits,
 )
 from uhrtranslate.options import Region
+from uhrtranslate.tables import RESULT_SUFFIXES
 
 # What an image can be compared with, each an option of the evaluation.
 Partner = Literal["source", "truth", "baseline"]
@@ -52,7 +53,7 @@ def images_in(place: Path, results: bool = False) -> list[Path]:
         InputError: there are none, or one is missing.
     """
     found = []
-    for item in expand_inputs([str(place)], results=results):
+    for item in expand_inputs([str(place)], results=() if results else RESULT_SUFFIXES):
         if isinstance(item, Missing):
             raise item.error
         found.append(item.path)
@@ -72,8 +73,12 @@ def find_partner(
     """
     if place is None or not place.is_dir():
         return place
-    stem = result_stem(image.name)
-    of_name = [path for path in images_in(place, results) if result_stem(path.name) == stem]
+    stem = result_stem(image.name, RESULT_SUFFIXES)
+    of_name = [
+        path
+        for path in images_in(place, results)
+        if result_stem(path.name, RESULT_SUFFIXES) == stem
+    ]
     if root is not None and len(of_name) > 1:
         below = image.relative_to(root).parent
         of_name = [path for path in of_name if path.parent == place / below] or of_name

@@ -5,10 +5,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from uhrtranslate.options import Region
+from uhrtranslate.flag import Flag
+from uhrtranslate.options import Level, Mpp, Part
 
 # px between borders that leave places clear of strips on both sides.
 SMALLEST_GRID = 33
+# Headings of the help.
+SEAMS, AGAINST, PATCHES, OUTPUT = "Seams", "Compared with", "Patches", "Output"
+
+
+def _against(text: str, metavar: str = "IMAGE|FOLDER") -> Flag:
+    return Flag(text, AGAINST, metavar)
 
 
 def parse_grid(value: object) -> object:
@@ -17,47 +24,57 @@ def parse_grid(value: object) -> object:
 
 
 class EvaluateOptions(BaseModel):
-    """What to measure, and against what.
-
-    Attributes:
-        source: what was translated: an image, or a folder of images of the same names.
-        truth: the paired truth, likewise.
-        baseline: the same translation with plain IN of each cell, likewise.
-        reference: real images of the target domain, a population: an image or a folder.
-        grid: px between tile borders from the image's upper left corner; auto: search.
-        level, mpp, region: of the evaluated image, see `open_view`; region in its level-0 px.
-        shift: px by which truth may be misaligned.
-        weights: file of InceptionV3 for FID; None: an extractor that needs none.
-        lpips: files of the LPIPS backbone and of its heads.
-        niqe: a model of NIQE; None: fitted to the reference, if there is one.
-        save_niqe: where to write the fitted model.
-        domain: train a classifier of source and reference.
-        patch, patches, seeds, seed: see `Sampling`.
-    """
+    """What to measure, and against what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    source: Path | None = None
-    truth: Path | None = None
-    baseline: Path | None = None
-    reference: Path | None = None
+    source: Annotated[Path | None, _against("What was translated: structure and colours kept.")] = (
+        None
+    )
+    truth: Annotated[Path | None, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
+    reference: Annotated[
+        Path | None,
+        _against("Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE."),
+    ] = None
+    baseline: Annotated[
+        Path | None,
+        _against("The same with --norm in: what is over- or under-coloured beside it."),
+    ] = None
     grid: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
         BeforeValidator(parse_grid),
+        Flag("Tiles of this size from the corner; auto: search.", SEAMS, "auto|PX"),
     ] = "auto"
-    level: Annotated[int | None, Field(ge=0)] = None
-    mpp: Annotated[float | None, Field(gt=0)] = None
-    region: Region | None = None
-    shift: Annotated[int, Field(ge=0, le=64)] = 0
-    weights: Path | None = None
-    lpips: tuple[Path, Path] | None = None
-    niqe: Path | None = None
-    save_niqe: Path | None = None
-    domain: bool = False
-    patch: Annotated[int, Field(ge=64, le=2048)] = 256
-    patches: Annotated[int, Field(ge=8, le=100_000)] = 500
-    seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    shift: Annotated[
+        int, Field(ge=0, le=64), _against("By how much the truth may be misaligned.", "PX")
+    ] = 0
+    weights: Annotated[
+        Path | None,
+        _against("InceptionV3 for FID; without, an extractor that needs no weights.", "PTH"),
+    ] = None
+    lpips: Annotated[
+        tuple[Path, Path] | None, _against("AlexNet or VGG16, and LPIPS' linear heads.", "PTH PTH")
+    ] = None
+    niqe: Annotated[
+        Path | None, _against("NIQE's model; without, it is fitted to the reference.", "JSON")
+    ] = None
+    save_niqe: Annotated[Path | None, Flag("Write the model that was fitted.", OUTPUT, "JSON")] = (
+        None
+    )
+    domain: Annotated[
+        bool, Flag("Train a classifier of source and reference, and ask it.", AGAINST)
+    ] = False
+    patch: Annotated[int, Field(ge=64, le=2048), Flag("Side of a patch.", PATCHES, "PX")] = 256
+    patches: Annotated[
+        int, Field(ge=8, le=100_000), Flag("Patches of each population.", PATCHES, "N")
+    ] = 500
+    seeds: Annotated[
+        int, Field(ge=1, le=100), Flag("Draws of patches, for intervals.", PATCHES, "N")
+    ] = 3
+    seed: Annotated[int, Field(ge=0, lt=2**31), Flag("Seed of the first draw.", PATCHES, "N")] = 0
+    level: Level = None
+    mpp: Mpp = None
+    region: Part = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

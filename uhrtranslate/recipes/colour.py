@@ -1,28 +1,50 @@
 """What recipes share whose pixels depend on their own colour alone."""
 
-from typing import ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
+from uhrtranslate.engine import Clock, ColourTransform
 from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.io import SlideView
+from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.recipes.recipe import ImagePlan
 
-# Side of what is worked on at once in px; there is nothing that a tile could change.
+# Side in px of what is worked on at once; it changes nothing in the result.
 TILE = 1024
 
 
 class ColourRecipe:
-    """The part of a `Recipe` that is the same for all of them."""
+    """The part of a `Recipe` that all of them share."""
 
-    deep: ClassVar[bool] = False
-    bits: int = 8
+    bits_in: ClassVar[int] = 8
+    bits_out: int = 8
 
-    def prepared(self, view: SlideView) -> Self:
-        """See `Recipe`; there is nothing to prepare."""
-        return self
-
-    def batch(self, plan: TilePlan) -> int:
+    def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`."""
-        return 1
+        tiles = TilePlan(CellGrid(view.width, view.height, TILE), TILE, 0, 1)
 
-    def plan(self, width: int, height: int) -> TilePlan:
-        """See `Recipe`."""
-        return TilePlan(CellGrid(width, height, TILE), TILE, 0, 1)
+        def transform(clock: Clock) -> ColourTransform:
+            return ColourTransform(tiles, self.mapping(view))
+
+        return ImagePlan(
+            tiles, 1, self.provenance(), self.note(view), transform, beside=self.beside()
+        )
+
+    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+        """What becomes of pixels [h, w, 3] of a view; found out by reading it.
+
+        Raises:
+            Skipped: the view is left out on purpose.
+        """
+        raise NotImplementedError
+
+    def provenance(self) -> Mapping[str, Any]:
+        """See `ImagePlan`."""
+        raise NotImplementedError
+
+    def beside(self) -> Mapping[str, Any]:
+        """See `ImagePlan`."""
+        return {}
+
+    def note(self, view: SlideView) -> str:
+        """See `ImagePlan`."""
+        raise NotImplementedError

@@ -2,21 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate.engine import Clock, ColourTransform, Transform
 from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
 from uhrtranslate.errors import InputError
-from uhrtranslate.geometry import TilePlan, spans
-from uhrtranslate.io import Found, Missing, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.geometry import spans
+from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import TILE, ColourRecipe
+from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
 SAVED_ENDING = ".json"
-# Options that are part of how a result was made.
+# Options that a result's description tells.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
 
 
@@ -40,7 +40,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
         if name.endswith(SAVED_ENDING):
             total += _read_tally(Path(name))
             continue
-        for item in expand_inputs([name]):
+        for item in expand_inputs([name], results=RESULT_SUFFIXES):
             if isinstance(item, Missing):
                 raise item.error
             total += _tally_file(item.path, options)
@@ -74,33 +74,33 @@ class Enhancer(ColourRecipe):
     Args:
         options: how.
         reference: the histogram that results are to have.
-        pooled: of all inputs, where they share one; else each has its own.
+        pooled: the histogram of all inputs together; None: each image has its own.
     """
 
-    deep = True
+    bits_in = 16
 
     def __init__(
         self, options: EnhanceOptions, reference: Tally, pooled: Tally | None = None
     ) -> None:
         self.options = options
-        self.suffix = "dark" if options.synthesize else "enhanced"
-        self.bits: int = options.bits
+        self.suffix = SYNTHESIZED if options.synthesize else ENHANCED
+        self.bits_out: int = options.bits
         self._reference = reference
         self._pooled = pooled
 
-    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
-        """See `Recipe`; the whole view is read once before, for its histogram."""
+    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+        """See `ColourRecipe`; the whole view is read once for its histogram."""
         tally = self._pooled or tally_view(view)
         tally = tally.clipped(self.options.clip)
         table = (invert_match if self.options.invert else match)(tally, self._reference)
-        top = 2**self.bits - 1
+        top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
         # A histogram pooled with others may be of more bits than this image.
         table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
-        return ColourTransform(plan, Matching(table, top, self.options.colour).apply)
+        return Matching(table, top, self.options.colour).apply
 
-    def how(self) -> dict[str, Any]:
-        """See `Recipe`."""
+    def provenance(self) -> dict[str, Any]:
+        """See `ImagePlan`."""
         return {
             "enhancement": "inverse histogram matching" if self.options.invert else "matching",
             "reference_sha256": _digest(self._reference),
@@ -108,19 +108,15 @@ class Enhancer(ColourRecipe):
             **self.options.model_dump(mode="json", include=OF_THE_LOOK),
         }
 
-    def identity(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return self.how() | {"pool": self._pooled and _digest(self._pooled)}
+    def beside(self) -> dict[str, Any]:
+        """See `ImagePlan`."""
+        return {"pool": self._pooled and _digest(self._pooled)}
 
-    def facts(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return {"model": self.suffix}
-
-    def note(self, view: SlideView, plan: TilePlan) -> str:
-        """See `Recipe`."""
+    def note(self, view: SlideView) -> str:
+        """See `ImagePlan`."""
         kind = "inverse matching" if self.options.invert else "plain matching"
         look = "colour" if self.options.colour else "grey"
-        return f"{kind}, {look}, {view.info.bits} bits to {self.bits}"
+        return f"{kind}, {look}, {view.info.bits} bits to {self.bits_out}"
 
 
 def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
@@ -134,7 +130,7 @@ def _read_tally(path: Path) -> Tally:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
-        raise InputError(f"{path}: is no JSON; make it again with --save-reference.") from error
+        raise InputError(f"{path}: is not JSON; make it again with --save-reference.") from error
     except InputError as error:
         raise InputError(f"{path}: {error}.") from error
     return tally

@@ -1,4 +1,4 @@
-"""Which reduced precision changes a translation so little that nobody sees it."""
+"""Which reduced precision changes a translation too little for anyone to see."""
 
 import numpy as np
 import torch
@@ -9,17 +9,17 @@ from uhrtranslate.errors import UhrError
 from uhrtranslate.geometry import reflect
 from uhrtranslate.io import Pixels, SlideView
 
-# Grey levels that results may differ from float32 on average.
+# How far results may be from those of float32, in grey levels, on average.
 TOLERANCE = 1.0
-# Places of an image that are looked at for one worth probing, along each axis.
+# Places along each axis that are tried in search of a part worth probing.
 _PLACES = 4
 
 
 def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tuple[str, float]:
-    """The fastest precision of a device whose results are near those of float32.
+    """The fastest precision of a device whose results stay close to those of float32.
 
-    One cell of the image is translated in each; which are fast is known of the device, not timed,
-    so that a run that is resumed chooses what it chose before.
+    One cell of the image is translated in each. Which precisions are fast follows from the device
+    and is not timed, so that a resumed run makes the same choice again.
 
     Args:
         runner: the generator.
@@ -30,10 +30,10 @@ def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tup
         "bf16", "fp16" or "fp32", and the mean absolute difference from float32 in grey levels.
     """
     x = runner.to_input([probe(view, side)])
-    reference = _pixels(runner.at(torch.float32), x)
+    reference = _pixels(runner, torch.float32, x)
     for name in fast_precisions(runner.device):
         try:
-            found = _pixels(runner.at(DTYPES[name]), x)
+            found = _pixels(runner, DTYPES[name], x)
         except UhrError:  # values that are not finite
             continue
         difference = float(np.abs(found - reference).mean())
@@ -43,9 +43,9 @@ def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tup
 
 
 def probe(view: SlideView, side: int) -> Pixels:
-    """The part of an image with the most contrast, of some on a grid, [side, side, 3].
+    """The part of an image with the most contrast among some on a grid, [side, side, 3].
 
-    The image is continued by reflection where it is smaller.
+    A smaller image is continued by reflection.
     """
     w, h = min(side, view.width), min(side, view.height)
     corners = [
@@ -58,6 +58,7 @@ def probe(view: SlideView, side: int) -> Pixels:
     return best[reflect(0, side, h)[:, None], reflect(0, side, w)]
 
 
-def _pixels(runner: GeneratorRunner, x: torch.Tensor) -> NDArray[np.int64]:
-    (pixels,) = runner.to_pixels(runner.plain(x))
+def _pixels(runner: GeneratorRunner, dtype: torch.dtype, x: torch.Tensor) -> NDArray[np.int64]:
+    with runner.at(dtype):
+        (pixels,) = runner.to_pixels(runner.plain(x))
     return pixels.astype(np.int64)

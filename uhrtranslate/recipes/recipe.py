@@ -1,6 +1,10 @@
 """What a recipe is: how an image is made of another."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import torch
 
 from uhrtranslate.engine import Clock, Transform
 from uhrtranslate.geometry import TilePlan
@@ -12,14 +16,39 @@ class Skipped(Exception):
     """An input that is left out on purpose; the text says why."""
 
 
+@dataclass(frozen=True)
+class ImagePlan:
+    """All that a recipe decides for one image before any of it is computed.
+
+    Attributes:
+        tiles: how the image is cut.
+        batch: how many tiles are computed together.
+        provenance: how the result is made, as JSON values: names, digests, settings. The result
+            carries it in its description.
+        note: the same in a few words for people.
+        transform: makes what is done to the image; raises `Skipped` if nothing is to be done, and
+            `UhrError` if it cannot be done.
+        devices: where it is computed.
+        beside: what the result's bytes depend on beside provenance, tiles, devices and options.
+    """
+
+    tiles: TilePlan
+    batch: int
+    provenance: Mapping[str, Any]
+    note: str
+    transform: Callable[[Clock], Transform]
+    devices: tuple[torch.device, ...] = ()
+    beside: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Recipe(Protocol):
     """How an image is made of another.
 
     Attributes:
-        options: that all tasks have.
-        suffix: what the names of results end with, before the format's ending, as `dn`.
-        deep: whether it takes pixels of 16 bits; else inputs are scaled to 8.
-        bits: of results, 8 or 16.
+        options: those that all recipes have.
+        suffix: what names of results end with before the format's ending, such as `dn`.
+        bits_in: the most bits per channel that it takes; inputs with more are scaled down to 8.
+        bits_out: bits per channel of results, 8 or 16.
     """
 
     @property
@@ -29,44 +58,15 @@ class Recipe(Protocol):
     def suffix(self) -> str: ...  # noqa: D102
 
     @property
-    def deep(self) -> bool: ...  # noqa: D102
+    def bits_in(self) -> int: ...  # noqa: D102
 
     @property
-    def bits(self) -> int: ...  # noqa: D102
+    def bits_out(self) -> int: ...  # noqa: D102
 
-    def prepared(self, view: SlideView) -> "Recipe":
-        """This recipe with all decided that depends on the image's pixels."""
-        ...
-
-    def plan(self, width: int, height: int) -> TilePlan:
-        """How an image of this size is cut."""
-        ...
-
-    def batch(self, plan: TilePlan) -> int:
-        """Tiles that are computed together."""
-        ...
-
-    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
-        """What is done to a view.
+    def plan(self, view: SlideView) -> ImagePlan:
+        """Decide how a view is worked on.
 
         Raises:
-            Skipped: nothing, on purpose.
-            UhrError: it cannot be done.
+            UhrError: the recipe does not fit the image.
         """
-        ...
-
-    def how(self) -> dict[str, Any]:
-        """How results are made, for their descriptions; of what JSON can hold."""
-        ...
-
-    def identity(self, plan: TilePlan) -> dict[str, Any]:
-        """What results depend on beside the input and `OF_THE_RESULT`; of what JSON can hold."""
-        ...
-
-    def facts(self, plan: TilePlan) -> dict[str, Any]:
-        """Fields of `TranslateResult` that this recipe knows."""
-        ...
-
-    def note(self, view: SlideView, plan: TilePlan) -> str:
-        """How a view is worked on, for people."""
         ...

@@ -1,81 +1,54 @@
-"""A generator made ready for any number of images, with the normalizer that the user chose."""
+"""Translation: a generator whose norm layers follow the normalizer that the user chose."""
 
-import copy
-import dataclasses
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-import torch
-
-from uhrtranslate.engine import (
-    DTYPES,
-    Clock,
-    CompiledRunner,
-    GeneratorRunner,
-    GeneratorTransform,
-    Lanes,
-    Transform,
-    choose_batch,
-    choose_devices,
-    choose_tile,
-    measure_halo,
-)
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import (
-    SlideView,
-    bilinear_thumbnail,
-    thumbnail,
-)
-from uhrtranslate.models import Generator, load_generator
+from uhrtranslate.io import Pixels, SlideView, bilinear_thumbnail, thumbnail
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
+from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.precision import choose_precision
+from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.tables import NORMALIZERS
 
-Answer = TypeVar("Answer")
 # What most generators of the field were trained on, where a checkpoint does not say.
 USUAL_CELL = 512
-# Options of a translation that change the bytes of its result.
-OF_THE_RESULT = {
-    "norm",
-    "kernel",
-    "kernel_type",
-    "thumbnail",
-    "pad",
-    "precision",
-    "stats_precision",
-    "compile",
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationPlan(ImagePlan):
+    """An `ImagePlan` with the generator that carries it out.
+
+    Attributes:
+        lanes: the generator on its devices, at the precision decided for the image.
+    """
+
+    lanes: Lanes[GeneratorRunner]
 
 
 class Translator:
-    """A generator made ready once, for any number of images, also at once; a `Recipe`.
+    """One way to translate images; a `Recipe`.
 
     Args:
         options: how to translate.
-        generator: goes before `options.model`.
+        pool: the generator, which other translators may share; None loads `options.model`.
 
     Raises:
-        OptionError, CheckpointError: device, generator and options do not fit.
+        OptionError, CheckpointError: device, generator and options do not fit together.
     """
 
-    deep = False
-    bits = 8
-    deviation: float | None = None
+    bits_in = 8
+    bits_out = 8
 
-    def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
+    def __init__(self, options: TranslateOptions, pool: GeneratorPool | None = None) -> None:
         self.options = options
-        devices = choose_devices(options.device)
-        self.generator = generator or load_generator(options.model)
-        self.lanes = Lanes(self._runners(devices))
-        # Each asks the generator, which other images may be using; so once for all images.
-        self._measure_halo, self._choose_tile, self._choose_batch = (
-            cache(partial(_on_a_lane, self.lanes, ask))
-            for ask in (measure_halo, choose_tile, choose_batch)
-        )
+        self.pool = pool or GeneratorPool(options)
+        self.generator = self.pool.generator
         parse_background(options.background)  # wrong for one input is wrong for all
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
@@ -91,84 +64,53 @@ class Translator:
                 f"--cell {self.cell}: the generator needs at least {MIN_STEPS * stride} px."
             )
 
-    def _runners(self, devices: list[torch.device]) -> list[GeneratorRunner]:
-        """One for each device, with weights of its own."""
-        options = self.options
-        kind = CompiledRunner if options.compile else GeneratorRunner
-        dtype = DTYPES.get(options.precision, torch.float32)
-        statistics = DTYPES[options.stats_precision] if options.stats_precision else None
-        copies = [
-            dataclasses.replace(self.generator, module=copy.deepcopy(self.generator.module))
-            for _ in devices[1:]
-        ]
-        return [
-            kind(generator, device, dtype, statistics)
-            for generator, device in zip([self.generator, *copies], devices, strict=True)
-        ]
-
-    @property
-    def runner(self) -> GeneratorRunner:
-        """The first of the runners, for what is done while no image is at work."""
-        return self.lanes.devices[0]
-
-    def prepared(self, view: SlideView) -> "Translator":
-        """See `Recipe`: with the precision `auto` chosen."""
-        if self.options.precision != "auto":
-            return self
-        precision, deviation = _on_a_lane(self.lanes, choose_precision, view, self.cell)
-        other = copy.copy(self)
-        other.options = self.options.model_copy(update={"precision": precision})
-        other.lanes = self.lanes.altered(lambda runner: runner.at(DTYPES[precision]))
-        other.deviation = deviation
-        return other
-
-    def with_view(self, options: TranslateOptions) -> "Translator":
-        """The same generator for options that differ in level, mpp and region alone."""
-        other = copy.copy(self)
-        other.options = options
-        return other
-
-    @property
-    def halo(self) -> int:
-        """Halo in px around each tile: as asked for, as published, known, or measured."""
-        if self.options.halo is not None:
-            return self.options.halo
-        if self.mirrored:
-            return self.normalizer.published_halo
-        known = self.generator.info.halo
-        return self._measure_halo() if known is None else known
-
-    def plan(self, width: int, height: int) -> TilePlan:
-        """How an image of this size is cut."""
-        if self.mirrored:
-            tile = self.cell
-        else:
-            tile = self.options.tile or self._choose_tile(
-                self.halo, self.cell, width, self.options.batch or 1
-            )
-        stride = self.generator.info.stride
-        grid = CellGrid(width, height, self.cell)
-        return TilePlan(grid, tile, self.halo, stride, self.mirrored)
-
-    def batch(self, plan: TilePlan) -> int:
-        """See `Recipe`."""
-        return self.options.batch or self._choose_batch(plan.tile + 2 * plan.halo)
-
     @property
     def suffix(self) -> str:
         """See `Recipe`."""
         return self.options.norm
 
-    def transform(self, view: SlideView, plan: TilePlan, clock: Clock) -> Transform:
-        """See `Recipe`."""
-        return GeneratorTransform(
-            self.lanes, self.normalizer, plan, lambda: self._thumbnail(view), clock
+    @property
+    def halo(self) -> int:
+        """Halo in px around each tile: as asked for, as published, or the receptive field."""
+        if self.options.halo is not None:
+            return self.options.halo
+        return self.normalizer.published_halo if self.mirrored else self.pool.halo
+
+    def plan(self, view: SlideView) -> TranslationPlan:
+        """See `Recipe`; the precision `auto` is tried out on the view."""
+        precision: str = self.options.precision
+        deviation = None
+        if precision == "auto":
+            precision, deviation = self.pool.ask(choose_precision, view, self.cell)
+        lanes = self.pool.at(precision)
+        tiles = self._tiles(view)
+        batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
+        return TranslationPlan(
+            tiles,
+            batch,
+            self._provenance(precision),
+            self._note(view, tiles, batch, precision, deviation),
+            lambda clock: GeneratorTransform(
+                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock
+            ),
+            self.pool.devices,
+            lanes=lanes,
         )
 
-    def how(self) -> dict[str, Any]:
-        """See `Recipe`."""
+    def _tiles(self, view: SlideView) -> TilePlan:
+        if self.mirrored:
+            tile = self.cell
+        else:
+            tile = self.options.tile or self.pool.choose_tile(
+                self.halo, self.cell, view.width, self.options.batch or 1
+            )
+        grid = CellGrid(view.width, view.height, self.cell)
+        return TilePlan(grid, tile, self.halo, self.generator.info.stride, self.mirrored)
+
+    def _provenance(self, precision: str) -> dict[str, Any]:
+        """See `ImagePlan`."""
         options = self.options
-        how = {
+        facts = {
             "model": self.generator.name,
             "model_sha256": self.generator.digest,
             "domains": list(self.generator.info.domains),
@@ -176,56 +118,36 @@ class Translator:
             "cell": self.cell,
             "halo": self.halo,
             "pad": options.pad,
-            "precision": options.precision,
+            "precision": precision,
         }
         if options.stats_precision:
-            how |= {"stats_precision": options.stats_precision}
+            facts |= {"stats_precision": options.stats_precision}
         if options.norm == "kin":
-            how |= {"kernel": options.kernel, "kernel_type": options.kernel_type}
+            facts |= {"kernel": options.kernel, "kernel_type": options.kernel_type}
         if options.norm == "tin":
-            how |= {"thumbnail": options.thumbnail}
-        return how
+            facts |= {"thumbnail": options.thumbnail}
+        return facts
 
-    def identity(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return {
-            "model": self.generator.digest,
-            "device": self.runner.device.type,
-            "cell": self.cell,
-            "tile": plan.tile,
-            "halo": plan.halo,
-            "batch": self.batch(plan),
-            **self.options.model_dump(mode="json", include=OF_THE_RESULT),
-        }
-
-    def facts(self, plan: TilePlan) -> dict[str, Any]:
-        """See `Recipe`."""
-        return {
-            "model": self.generator.name,
-            "norm": self.options.norm,
-            "cell": self.cell,
-            "halo": plan.halo,
-            "pad": self.options.pad,
-            "device": ",".join(str(runner.device) for runner in self.lanes.devices),
-            "precision": self.options.precision,
-        }
-
-    def note(self, view: SlideView, plan: TilePlan) -> str:
-        """See `Recipe`."""
-        options = self.options
-        precision = options.precision + (
-            "" if self.deviation is None else f" ({self.deviation:.2f} grey levels from fp32)"
-        )
-        batch = self.batch(plan)
+    def _note(
+        self,
+        view: SlideView,
+        tiles: TilePlan,
+        batch: int,
+        precision: str,
+        deviation: float | None,
+    ) -> str:
+        """See `ImagePlan`."""
+        if deviation is not None:
+            precision += f" ({deviation:.2f} grey levels from fp32)"
         return (
-            f"{options.norm} on {self.facts(plan)['device']}, {precision}, "
+            f"{self.options.norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "
-            f"tiles of {plan.tile} px{f' by {batch}' if batch > 1 else ''}, "
-            f"halo {plan.halo} px{self._advice(view)}"
+            f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
+            f"halo {tiles.halo} px{self._advice(view)}"
         )
 
     def _advice(self, view: SlideView) -> str:
-        """What to know where the image's resolution is not that of the training."""
+        """What to know if the image's resolution is not that of the training."""
         trained = self.generator.info.mpp
         if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
             return ""
@@ -233,7 +155,7 @@ class Translator:
         remedy = f"; --mpp {trained:g} would match" if finer else ""
         return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
 
-    def _thumbnail(self, view: SlideView) -> Any:
+    def _thumbnail(self, view: SlideView) -> Pixels:
         """The whole image in one cell, with sides that the generator takes."""
         if self.options.thumbnail == "square" and self.options.norm == "tin":
             return bilinear_thumbnail(view, self.cell, self.cell)
@@ -244,11 +166,3 @@ class Translator:
             for side in (view.width, view.height)
         )
         return thumbnail(view, width, height)
-
-
-def _on_a_lane(
-    lanes: Lanes[GeneratorRunner], ask: Callable[..., Answer], *arguments: Any
-) -> Answer:
-    """What `ask` finds out about a generator that nobody else uses meanwhile."""
-    with lanes.borrowed() as runner:
-        return ask(runner, *arguments)

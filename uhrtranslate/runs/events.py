@@ -1,4 +1,4 @@
-"""What a long task tells its caller while it runs, and what it gives back."""
+"""What a run tells its caller: starts, progress, and what became of each image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Started:
-    """An input has been opened, and its translation begins.
+    """An input has been opened, and work on it begins.
 
     Attributes:
         input, output: paths.
-        pixels: to be translated.
-        note: how: device, cells, tiles; a short text for people.
+        pixels: to be computed.
+        note: how, in a few words for people: method, device, tiles.
     """
 
     input: str
@@ -23,12 +23,12 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """So many more pixels of an input are done.
+    """More pixels of an input are done.
 
     Attributes:
         input: path.
-        pixels: since the last time.
-        shares: of the time so far that the run waited for each stage, 0 to 1.
+        pixels: done since the last event.
+        shares: of the time so far, what was spent waiting for each stage, 0 to 1.
     """
 
     input: str
@@ -37,26 +37,27 @@ class Advanced:
 
 
 @dataclass(frozen=True)
-class TranslateResult:
-    """What became of one input; a line of `uhrt translate --json` and a record of a run's file.
+class ImageResult:
+    """What became of one input: a line of `--json`, and an entry of a run's record.
 
     Attributes:
         input: path as found.
         output: path of the result; None if it failed.
-        status: done, skipped (its result was there already, complete), or failed.
+        status: done, skipped (a complete result was there already), or failed.
         error: a sentence, if it failed.
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
-        model, norm, cell, tile, halo, pad, device, precision: how it was made.
+        model: generator, file of weights, or method.
+        norm, cell, tile, halo, pad, device, precision: how it was made.
         tiles: how many tiles were computed, or would be.
         tissue: share of the cells that are computed; None without a mask.
         resumed: px rows that an earlier run had done.
-        seams: `metrics.seam_ratio` of the result at the borders of cells, over the source's own; 1
-            means that the translation added none. None for images too small to say.
+        seams: `metrics.seam_ratio` of the result at the borders of cells, divided by the source's;
+            1 means that no seams were added. None if the image is too small to tell.
         seconds: wall time.
-        stages: of it, seconds that were spent waiting for each stage: read, statistics, dense,
+        stages: seconds of it that were spent waiting for each stage: read, statistics, dense,
             write.
-        device_seconds: how long devices worked for it, all of them together; None without any.
+        device_seconds: how long the devices worked for it, added up; None without any.
         preview: path of the preview, if one was asked for.
     """
 
@@ -86,8 +87,8 @@ class TranslateResult:
 
 
 @dataclass(frozen=True)
-class TranslatePlan:
-    """What translating one input would take; a line of `uhrt translate --dry-run --json`.
+class Forecast:
+    """What translating one input would take: a line of `uhrt translate --dry-run --json`.
 
     Attributes:
         input, output: paths.
@@ -97,9 +98,9 @@ class TranslatePlan:
         mpp: of the result, micrometres per pixel in x and y.
         cell, tile, halo: sides in px.
         cells, tiles: how many are to be computed.
-        bytes: that the result will take, from a probe of its middle; about.
-        seconds: that it will take here, from the same probe; about.
-        resumable: whether an unfinished run has left a state to go on with.
+        bytes: about what the result will take, judged by the middle of the image.
+        seconds: about what it will take on this machine, judged by the same part.
+        resumable: whether an unfinished run has left a state to go on from.
         exists: whether the output is there already.
     """
 
@@ -121,6 +122,6 @@ class TranslatePlan:
     exists: bool = False
 
 
-Event = Started | Advanced | TranslateResult | TranslatePlan
+Event = Started | Advanced | ImageResult | Forecast
 OnEvent = Callable[[Event], None]
-"""Somebody who is told."""
+"""Called with every event of a run."""

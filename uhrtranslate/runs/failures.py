@@ -1,4 +1,4 @@
-"""Errors in words for people."""
+"""Errors as sentences for people."""
 
 import torch
 
@@ -6,7 +6,7 @@ from uhrtranslate.errors import UhrError
 
 
 def in_a_sentence(name: str, error: Exception) -> str:
-    """An error in words for a user.
+    """An error as a sentence for a user.
 
     Args:
         name: of what failed.

@@ -15,8 +15,8 @@ class Item:
 
     Attributes:
         input: what was found, or what is missing.
-        output: as the user named it for this input alone; None: by the run's.
-        options: that this input has of its own, as a row of a manifest gives them.
+        output: where its result goes, if the user named that; None: where the run's results go.
+        options: those of this input alone, from its row of a manifest.
     """
 
     input: Found | Missing
@@ -31,7 +31,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Task:
-    """An item with all that is needed to work on it."""
+    """An item, how to work on it, and where its result goes (None: it is missing)."""
 
     item: Item
     options: ImageOptions

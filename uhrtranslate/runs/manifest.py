@@ -1,4 +1,4 @@
-"""A table of inputs, each with what it needs of its own."""
+"""A table of inputs, each with its own output, model, mpp or region where needed."""
 
 import csv
 from pathlib import Path
@@ -12,15 +12,15 @@ COLUMNS = ("path", "output", "model", "mpp", "region")
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """The rows of a CSV file with a header: path, and if need be output, model, mpp, region.
+    """The rows of a CSV file with a header: path, and optionally output, model, mpp, region.
 
-    Empty fields are as if the column was not there. Relative paths are relative to the manifest.
+    An empty field counts as absent. Relative paths are relative to the manifest.
 
     Args:
         path: of the CSV file, UTF-8.
 
     Raises:
-        OptionError: it cannot be read, has no such columns, or a row is wrong; says which.
+        OptionError: it cannot be read, has other columns, or a row (named) is wrong.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""Many images in one run: one that fails does not stop the others, and nothing is forgotten."""
+"""Many images in one run: one that fails does not stop the others, and each is accounted for."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from uhrtranslate.io import Found, Missing, can_resume, suffix_of
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.one_image import process_file
@@ -18,19 +18,19 @@ from uhrtranslate.runs.side_by_side import side_by_side
 _log = logging.getLogger(__name__)
 
 
-def recolour_many(
+def run_recipe(
     items: Sequence[Item],
     output: Path | None,
     recipe: Recipe,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslateResult]:
-    """The same with one recipe for all inputs.
+) -> list[ImageResult]:
+    """Work on all inputs with one recipe; failures are results, too.
 
     Args:
         items: the inputs, without options of their own.
-        output: as `translate_many`.
+        output: a file for one input, else a folder; None writes beside the inputs.
         recipe: how.
-        on_event: as `translate_many`.
+        on_event: told of each start, progress, and each result, failures included.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`.
@@ -51,15 +51,15 @@ def run_tasks(
     recipe_of: Callable[[Task], Recipe],
     on_event: OnEvent,
     at_once: int = 1,
-) -> list[TranslateResult]:
+) -> list[ImageResult]:
     """Work through tasks; failures are results, too.
 
     Args:
         tasks: what to do, in this order.
-        output: as the user named it; if it is the folder of all outputs, a record is kept in it.
-        recipe_of: how each is done; asked by several threads if several are done at once.
-        on_event: told of everything.
-        at_once: so many tasks at most.
+        output: as the user named it; if it is a folder for all outputs, a record is kept in it.
+        recipe_of: how each is done; called from several threads if several are done at once.
+        on_event: called with every event.
+        at_once: how many tasks may be under way at once.
 
     Returns:
         Results in the order of the tasks.
@@ -69,14 +69,14 @@ def run_tasks(
     """
     folder = None if output is None or is_one_output(output) else output
 
-    def work(task: Task, tell: OnEvent) -> TranslateResult:
+    def work(task: Task, tell: OnEvent) -> ImageResult:
         try:
             path, target = needed(task)
             return process_file(recipe_of(task), path, target, tell)
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
             sentence = sentence_of(task, error)
-            result = TranslateResult(task.item.name, output=None, status="failed", error=sentence)
+            result = ImageResult(task.item.name, output=None, status="failed", error=sentence)
             tell(result)
             return result
 
@@ -102,7 +102,7 @@ def needed(task: Task) -> tuple[Path, Path]:
 
 
 def sentence_of(task: Task, error: Exception) -> str:
-    """What to tell a user of an error that ended one input of many."""
+    """What to tell a user about the error that ended one of many inputs."""
     sentence = in_a_sentence(task.item.name, error)
     if task.target and "--resume" not in sentence and can_resume(task.target):
         sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."

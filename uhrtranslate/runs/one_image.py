@@ -1,4 +1,4 @@
-"""What all tasks that make an image of an image share: one slide, from its file to its result."""
+"""One image worked on by a recipe, from its file to its result."""
 
 import dataclasses
 import json
@@ -10,7 +10,6 @@ from typing import Any
 
 from uhrtranslate.engine import Clock, Masking, stream
 from uhrtranslate.errors import InputError, OutputError, UhrError
-from uhrtranslate.geometry import TilePlan
 from uhrtranslate.io import (
     OutputSpec,
     Pixels,
@@ -25,21 +24,25 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.metrics.seams.ratio import seam_ratio
-from uhrtranslate.recipes.recipe import Recipe, Skipped
-from uhrtranslate.runs.events import Advanced, OnEvent, Started, TranslateResult
+from uhrtranslate.recipes.recipe import ImagePlan, Recipe, Skipped
+from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
 from uhrtranslate.runs.masks import make_masking
 from uhrtranslate.runs.preview import preview_path, write_preview
 from uhrtranslate.version import __version__
 
-# Options that change the bytes of a result; those of the recipe come on top.
-OF_THE_RESULT = {
-    "level", "mpp", "region", "background", "format", "compression", "quality", "keep_associated",
+# Options on which no byte of a result depends, or whose meaning for an image is in its plan.
+NOT_OF_THE_JOB = {
+    "preview", "overwrite", "resume", "skip_existing", "workers", "profile", "at_once",
+    "allow_sparse",
+    "model", "device", "cell", "tile", "halo", "batch", "precision", "mask", "pool",
 }  # fmt: skip
+# What a result tells of its provenance.
+FACTS = ("norm", "cell", "halo", "pad", "precision")
 
 
 def process_file(
     recipe: Recipe, path: Path, target: Path, on_event: OnEvent = lambda event: None
-) -> TranslateResult:
+) -> ImageResult:
     """Make one image of another.
 
     Args:
@@ -54,32 +57,34 @@ def process_file(
     with suppress(OSError):  # one is not there, or cannot be looked at: whoever opens it says so
         if target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
-    with open_slide(path, recipe.deep, recipe.options.allow_sparse) as slide:
+    with open_slide(path, recipe.bits_in > 8, recipe.options.allow_sparse) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 
 def process_slide(
     recipe: Recipe, slide: Slide, target: Path, on_event: OnEvent = lambda event: None
-) -> TranslateResult:
-    """The same for an open slide, a `VirtualSlide` for instance."""
+) -> ImageResult:
+    """As `process_file`, for a slide that is open already, such as a `VirtualSlide`."""
     started = time.perf_counter()
     options = recipe.options
     view = open_view(slide, options.level, options.mpp, options.region)
-    recipe = recipe.prepared(view)
-    plan = recipe.plan(view.width, view.height)
-    masking = make_masking(view, plan.grid, options.mask, options.background, recipe.bits)
-    spec = _spec(recipe, view, masking)
-    result = TranslateResult(
+    plan = recipe.plan(view)
+    tiles = plan.tiles
+    masking = make_masking(view, tiles.grid, options.mask, options.background, recipe.bits_out)
+    spec = _spec(recipe, plan, view, masking)
+    result = ImageResult(
         input=slide.info.path,
         output=str(target),
         status="skipped",
         width=view.width,
         height=view.height,
         mpp=view.mpp,
-        tile=plan.tile,
-        tiles=sum(len(list(masking.cut(plan, *band)[0])) for band in plan.bands()),
+        model=plan.provenance.get("model", recipe.suffix),
+        tile=tiles.tile,
+        tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
         tissue=None if options.mask == "none" else _share(masking),
-        **recipe.facts(plan),
+        device=",".join(map(str, plan.devices)) or None,
+        **{name: plan.provenance.get(name) for name in FACTS},
     )
     incomplete = False
     if (options.skip_existing or options.resume) and os.path.lexists(target):
@@ -89,9 +94,9 @@ def process_slide(
         incomplete = True
     # Asked before the work, not after it.
     preview = preview_path(target, options.overwrite) if options.preview else None
+    clock = Clock(traced=options.profile is not None)
     try:
-        clock = Clock(traced=options.profile is not None)
-        transform = recipe.transform(view, plan, clock)
+        transform = plan.transform(clock)
     except Skipped as reason:
         result = dataclasses.replace(result, output=None, error=str(reason))
         on_event(result)
@@ -101,17 +106,17 @@ def process_slide(
         spec,
         overwrite=options.overwrite or incomplete,
         workers=options.workers,
-        job=_job(recipe, view, plan, masking),
+        job=_job(recipe, plan, view, masking),
         resume=options.resume,
     ) as writer:
-        note = _note(recipe, view, plan, masking, writer.start)
+        note = _note(plan, view, masking, writer.start)
         on_event(Started(slide.info.path, str(target), view.width * view.height, note))
         on_event(Advanced(slide.info.path, writer.start * view.width))
         stream(
             view,
             transform,
             writer,
-            batch=recipe.batch(plan),
+            batch=plan.batch,
             workers=options.workers,
             progress=lambda pixels: on_event(Advanced(slide.info.path, pixels, clock.shares)),
             start=writer.start,
@@ -126,7 +131,7 @@ def process_slide(
         result,
         status="done",
         resumed=writer.start,
-        seams=_seams(view, target, plan.grid.cell),
+        seams=_seams(view, target, tiles.grid.cell),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,
@@ -176,27 +181,31 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
 
 
 def _job(
-    recipe: Recipe, view: SlideView, plan: TilePlan, masking: Masking
+    recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking
 ) -> dict[str, Any] | None:
     """What the result depends on, to the byte; None for what is no file."""
     path = Path(view.info.path)
-    if not path.is_file():
+    if not path.exists():
         return None
-    file = fingerprint(path)
+    source = fingerprint(path)
     return {
-        "input's size": file.size,
-        "input's time": file.mtime_ns,
-        "input's hash": file.quickhash,
+        "input's size": source.size,
+        "input's time": source.mtime_ns,
+        "input's hash": source.quickhash,
         "uhrt": __version__,
-        **recipe.identity(plan),
-        **recipe.options.model_dump(mode="json", include=OF_THE_RESULT),
+        **plan.provenance,
+        **plan.beside,
+        "device": plan.devices[0].type if plan.devices else None,
+        "tile": plan.tiles.tile,
+        "batch": plan.batch,
+        **recipe.options.model_dump(mode="json", exclude=NOT_OF_THE_JOB),
         "mask": masking.cells.digest if masking.cells else "none",
     }
 
 
-def _note(recipe: Recipe, view: SlideView, plan: TilePlan, masking: Masking, start: int) -> str:
+def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str:
     """How an image is worked on, for people."""
-    note = recipe.note(view, plan)
+    note = plan.note
     if masking.cells is not None:
         note += f", {masking.cells.share:.0%} of the cells"
     return f"{note}, resumed at {start / view.height:.0%}" if start else note
@@ -215,9 +224,9 @@ def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
     return round(after / before, 3) if before and after else None
 
 
-def _spec(recipe: Recipe, view: SlideView, masking: Masking) -> OutputSpec:
+def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) -> OutputSpec:
     options = recipe.options
-    how = {"software": f"uhrtranslate {__version__}", **recipe.how()}
+    how = {"software": f"uhrtranslate {__version__}", **plan.provenance}
     if masking.cells:
         how |= {"mask": masking.cells.digest[:16], "background": options.background}
     if options.region:
@@ -238,7 +247,7 @@ def _spec(recipe: Recipe, view: SlideView, masking: Masking) -> OutputSpec:
         description=json.dumps(how),
         compression=options.compression,
         quality=options.quality,
-        bits=recipe.bits,
+        bits=recipe.bits_out,
     )
 
 

@@ -1,4 +1,4 @@
-"""How much memory a piece of work took at its peak."""
+"""Peak memory of a piece of work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +12,11 @@ PROCESS = Path("/proc/self")
 
 @dataclass
 class Peak:
-    """Bytes at the peak, known after the work; None where the system does not say.
+    """Bytes at the peak, known after the work; None if the system does not say.
 
     Attributes:
-        process: resident memory of this process, all of it: what earlier work has left, too.
-        gpu: that torch took on all GPUs.
+        process: resident memory of this process, including what earlier work has left behind.
+        gpu: memory that torch took on all GPUs together.
     """
 
     process: int | None = None

@@ -6,6 +6,7 @@ import numpy as np
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer, thumbnail
+from uhrtranslate.io.files.inputs import PREVIEW
 
 # Longer side of each half in px, and the white gap between them.
 SIDE = 1024
@@ -18,7 +19,7 @@ def preview_path(result: Path, overwrite: bool) -> Path:
     Raises:
         OutputError: it exists already.
     """
-    target = result.with_name(f"{result.stem}.preview.png")
+    target = result.with_name(f"{result.stem}{PREVIEW}")
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; use --overwrite to replace it.")
     return target

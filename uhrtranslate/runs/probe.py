@@ -1,4 +1,4 @@
-"""What a translation will take, from one cell in the middle of the image."""
+"""What a translation will take, judged by one cell in the middle of the image."""
 
 import os
 import time
@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.engine import GeneratorTransform
-from uhrtranslate.geometry import Tile, TilePlan, reflect
+from uhrtranslate.engine import Clock
+from uhrtranslate.geometry import Tile, reflect
 from uhrtranslate.io import SlideView, can_resume, open_slide, open_view, output_bytes_per_pixel
-from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.events import TranslatePlan
+from uhrtranslate.recipes.translator import TranslationPlan, Translator
+from uhrtranslate.runs.events import Forecast
 from uhrtranslate.runs.masks import make_masking
 
 
 class Probe:
-    """Plans translations; one forward of each generator tells the speed of all of them."""
+    """Forecasts translations; the speed of a generator is measured once and used for all images."""
 
     def __init__(self) -> None:
         self._speeds: dict[str, float] = {}  # seconds per px that is forwarded, by generator
 
-    def plan(self, translator: Translator, path: Path, target: Path) -> TranslatePlan:
+    def plan(self, translator: Translator, path: Path, target: Path) -> Forecast:
         """Say what translating an image would take.
 
         Raises:
@@ -30,33 +30,35 @@ class Probe:
         options = translator.options
         with open_slide(path, sparse=options.allow_sparse) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
-            translator = translator.prepared(view)
-            plan = translator.plan(view.width, view.height)
-            result, speed = self._forward_middle(translator, view)
-            masking = make_masking(view, plan.grid, options.mask, options.background)
-            tiles = [tile for band in plan.bands() for tile in masking.cut(plan, *band)[0]]
-            cells = sum(sum(masking.kept(row, plan.grid)) for row in range(plan.grid.rows))
+            plan = translator.plan(view)
+            grid = plan.tiles.grid
+            result, speed = self._forward_middle(translator, plan, view)
+            masking = make_masking(view, grid, options.mask, options.background)
+            tiles = [
+                tile for band in plan.tiles.bands() for tile in masking.cut(plan.tiles, *band)[0]
+            ]
+            cells = sum(sum(masking.kept(row, grid)) for row in range(grid.rows))
             share = output_bytes_per_pixel(result, target, options.compression, options.quality)
-            return TranslatePlan(
+            return Forecast(
                 input=str(path),
                 output=str(target),
                 status="planned",
                 width=view.width,
                 height=view.height,
                 mpp=view.mpp,
-                cell=plan.grid.cell,
-                tile=plan.tile,
-                halo=plan.halo,
+                cell=grid.cell,
+                tile=plan.tiles.tile,
+                halo=plan.tiles.halo,
                 cells=cells,
                 tiles=len(tiles),
                 bytes=round(share * view.width * view.height),
-                seconds=round(speed * (_observed(translator, plan, cells) + _area(tiles)), 1),
+                seconds=round(speed * (_observed(plan, cells) + _area(tiles)), 1),
                 resumable=can_resume(target),
                 exists=os.path.lexists(target),
             )
 
     def _forward_middle(
-        self, translator: Translator, view: SlideView
+        self, translator: Translator, plan: TranslationPlan, view: SlideView
     ) -> tuple[NDArray[np.uint8], float]:
         """The middle of the image through the bare generator, and seconds per px.
 
@@ -66,23 +68,21 @@ class Probe:
         w, h = min(side, view.width), min(side, view.height)
         middle = view.read((view.width - w) // 2, (view.height - h) // 2, w, h)
         cell = middle[reflect(0, side, h)[:, None], reflect(0, side, w)]
-        runner = translator.runner
         digest = translator.generator.digest
-        for _ in range(1 if digest in self._speeds else 2):  # the first warms up
-            began = time.perf_counter()
-            (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
-            seconds = time.perf_counter() - began
+        with plan.lanes.borrowed() as runner:
+            for _ in range(1 if digest in self._speeds else 2):  # the first warms up
+                began = time.perf_counter()
+                (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
+                seconds = time.perf_counter() - began
         return result[:h, :w], self._speeds.setdefault(digest, seconds / side**2)
 
 
-def _observed(translator: Translator, plan: TilePlan, cells: int) -> int:
+def _observed(plan: TranslationPlan, cells: int) -> int:
     """Pixels that go through the generator for the statistics of so many cells."""
-    transform = GeneratorTransform(
-        translator.lanes, translator.normalizer, plan, lambda: np.zeros((1, 1, 3), np.uint8)
-    )
-    if transform.reach is None:
+    tiles = plan.tiles
+    if plan.transform(Clock()).reach is None:
         return 0
-    return cells * (plan.grid.cell + 2 * plan.halo * plan.mirrored) ** 2
+    return cells * (tiles.grid.cell + 2 * tiles.halo * tiles.mirrored) ** 2
 
 
 def _area(tiles: list[Tile]) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.replace import replace_file
-from uhrtranslate.runs.events import TranslateResult
+from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.version import versions
 
 NAME = "uhrt-run.json"
@@ -47,7 +47,7 @@ class RunRecord:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, result: TranslateResult, options: ImageOptions) -> None:
+    def add(self, result: ImageResult, options: ImageOptions) -> None:
         """Take in a result, and the options of its input.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Several pieces of work at once, each in a thread, as one caller who hears of them one by one."""
+"""Several pieces of work at once, each in a thread; one caller gets their events in turn."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class _Stopped(BaseException):
-    """Unwinds a piece of work that nobody waits for any more, as Ctrl-C would."""
+    """Unwinds work whose result is no longer wanted, as Ctrl-C would."""
 
 
 def side_by_side(
@@ -21,16 +21,16 @@ def side_by_side(
     at_once: int,
     on_event: OnEvent,
 ) -> Iterator[tuple[int, Result]]:
-    """Work on items, some at once; number and result of each as it is done.
+    """Work on items, some of them at once; yield number and result of each as it is done.
 
-    Where the caller ends early, by Ctrl-C for instance, work under way ends at its next event and
-    is waited for, so that it can save what it has.
+    If the caller stops early, by Ctrl-C for instance, work under way ends at its next event. It is
+    waited for, so that it can save what it has.
 
     Args:
-        work: given an item, and whom to tell of events.
+        work: is given an item, and a function to call with its events.
         items: begun in this order.
-        at_once: so many at most; with 1 they are worked on in the caller's own thread, one by one.
-        on_event: told of all events, never of two at once.
+        at_once: how many at most; 1 works on them one by one in the caller's own thread.
+        on_event: called with all events, never with two at once.
 
     Raises:
         Exception: what the work raises.

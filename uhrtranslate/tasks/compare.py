@@ -1,4 +1,4 @@
-"""One image, several normalizers: translate with each, measure all, show them side by side."""
+"""One image translated with several normalizers, measured and shown side by side."""
 
 import dataclasses
 import json
@@ -17,11 +17,12 @@ from uhrtranslate.evaluation.pictures import scenes
 from uhrtranslate.evaluation.result import Evaluation, record
 from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.models import Generator, load_generator
+from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options, validated
+from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.report import Candidate, Page
-from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.runs.peak import Peak, peak_memory
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 STEM = "compare"
 SOURCE = "source"
 UNTILED = "untiled"
-# The contestant that all others' colours are compared with, if it runs and comes before them.
+# The others' colours are compared with this contestant's, if it comes before them and succeeds.
 BASELINE = "in"
 # Lossless, so that what is measured is the method and not JPEG.
 COMPRESSION = "deflate"
@@ -94,7 +95,7 @@ def compare(
     generator: Generator | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> Comparison:
-    """Translate an image in several ways, and write a page about them.
+    """Translate an image in several ways, and write a page that compares them.
 
     Writes `index.html`, `compare.json`, `compare.csv`, `source.tif` (what was translated) and a
     translation for each contestant, as `dn.tif`. A contestant that fails does not stop the others.
@@ -106,35 +107,35 @@ def compare(
         options: what all have in common, region and resolution included.
         untiled: add a yardstick: the statistics of the whole region from one forward, so that
             there is nothing to tile.
-        generator: a loaded one, which goes before the option `model`.
+        generator: a loaded one, used instead of the option `model`.
         on_event: told of starts, progress and each translation, failures included.
 
     Raises:
         OptionError: options or norms that do not fit each other, or the slide.
         InputError: the slide cannot be read.
         CheckpointError: the generator cannot be loaded.
-        OutputError: what is there already, or cannot be written.
+        OutputError: something is there already, or cannot be written.
     """
     # What is timed and set side by side is made here, all of it.
     afresh = {"resume": False, "skip_existing": False}
     options = options.model_copy(update={"keep_associated": False, "preview": False, **afresh})
     ways = contestants(norms, options)
     check_free(folder, STEM, options.overwrite)
-    generator = generator or load_generator(options.model)
-    translator = Translator(ways[0].options, generator)
+    pool = GeneratorPool(options, generator)
+    translator = Translator(ways[0].options, pool)
     source = folder / f"{SOURCE}.tif"
     with open_slide(slide, sparse=options.allow_sparse) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         write_source(view, source, options)
         size = view.width, view.height
     if untiled:
-        ways = [*ways, yardstick(options, generator.info.stride, size)]
+        ways = [*ways, yardstick(options, pool.generator.info.stride, size)]
     runs: list[_Run] = []
     for one in ways:
         outputs = [run.compared.output for run in runs if run.name == BASELINE]
         baseline = next(filter(None, outputs), None)
         runs.append(
-            _run(one, slide, source, folder, baseline, translator, generator, size, on_event)
+            _run(one, slide, source, folder, baseline, pool, translator.cell, size, on_event)
         )
     settings = _settings(slide, options, translator, size, view.mpp)
     page = Page(
@@ -228,8 +229,8 @@ def _run(
     source: Path,
     folder: Path,
     baseline: str | None,
-    first: Translator,
-    generator: Generator,
+    pool: GeneratorPool,
+    cell: int,
     size: tuple[int, int],
     on_event: OnEvent,
 ) -> _Run:
@@ -237,20 +238,22 @@ def _run(
     target = folder / f"{one.name}.tif"
     translated = False
     try:
-        translator = _translator(one, first, generator)
+        # Where the halo has to be measured, that is done before the clock starts.
+        halo = Translator(one.options, pool).halo
+        translator = Translator(one.options.model_copy(update={"halo": halo}), pool)
         if one.yardstick:
             _check_memory(translator, size)
         with peak_memory() as peak:
             result = process_file(translator, slide, target, on_event)
         translated = True
-        evaluation = evaluate(target, _measured(source, baseline, first.cell))
+        evaluation = evaluate(target, _measured(source, baseline, cell))
         evaluation = _with_costs(evaluation, result, peak)
         shown = candidate(one.name, evaluation, yardstick=one.yardstick)
     except Exception as error:
         _log.debug("%s failed", one.name, exc_info=True)
         sentence = in_a_sentence(one.name, error)
         output = str(target) if translated else None
-        on_event(TranslateResult(str(slide), None, "failed", sentence))
+        on_event(ImageResult(str(slide), None, "failed", sentence))
         return _Run(
             Compared(one.name, "failed", sentence, output),
             Candidate(one.name, {}, error=sentence),
@@ -277,32 +280,22 @@ def _measured(source: Path, baseline: str | None, cell: int) -> EvaluateOptions:
     return validated(EvaluateOptions, {"source": source, "grid": grid, "baseline": baseline})
 
 
-def _translator(one: Contestant, first: Translator, generator: Generator) -> Translator:
-    """A contestant's translator; what costs time and is the same for all is asked once."""
-    options = one.options
-    if options.pad == "context" and options.halo is None and not first.mirrored:
-        options = options.model_copy(update={"halo": first.halo})
-    translator = Translator(options, generator)
-    assert translator.halo >= 0  # measured before the clock starts
-    return translator
-
-
 def _check_memory(translator: Translator, size: tuple[int, int]) -> None:
     """Refuse what would end this process rather than one contestant.
 
     Raises:
         UhrError: one forward over so many px takes more memory than there is.
     """
-    needed = memory_needed(translator.runner, size[0] * size[1])
+    needed = translator.pool.ask(memory_needed, size[0] * size[1])
     there = available_memory()
-    if translator.runner.device.type == "cpu" and there is not None and needed > there:
+    if translator.pool.devices[0].type == "cpu" and there is not None and needed > there:
         raise UhrError(
             f"{UNTILED}: needs about {needed / 1e9:,.1f} GB at once, and {there / 1e9:,.1f} are "
             "free; choose a smaller --region."
         )
 
 
-def _with_costs(evaluation: Evaluation, result: TranslateResult, peak: Peak) -> Evaluation:
+def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Evaluation:
     """With the group `run`: what the translation took."""
     seconds = result.seconds or 0.0
     run: dict[str, Any] = {"seconds": seconds}
@@ -347,7 +340,7 @@ def _settings(
         "tiles": f"{options.tile} px" if options.tile else "as large as memory allows",
         "halo": f"{translator.halo} px",
         "padding": options.pad,
-        "device": ", ".join(str(runner.device) for runner in translator.lanes.devices),
+        "device": ", ".join(map(str, translator.pool.devices)),
         "precision": options.precision,
         "compression": options.compression,
         "uhrt": __version__,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.enhancer import Enhancer, find_tally, pool_tally, save_tally
-from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
-from uhrtranslate.runs.many_images import recolour_many
+from uhrtranslate.runs.many_images import run_recipe
 
 
 def enhance(
@@ -18,7 +18,7 @@ def enhance(
     *,
     histogram: Path | None = None,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslateResult]:
+) -> list[ImageResult]:
     """Bring images to the histogram of a reference; those that fail do not stop the others.
 
     Args:
@@ -37,4 +37,4 @@ def enhance(
     if histogram:
         save_tally(histogram, goal)
     pooled = pool_tally([item.input for item in items], options) if options.pool else None
-    return recolour_many(items, output, Enhancer(options, goal, pooled), on_event)
+    return run_recipe(items, output, Enhancer(options, goal, pooled), on_event)

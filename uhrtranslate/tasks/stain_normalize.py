@@ -1,4 +1,4 @@
-"""Folders of slides brought to the colours of one reference."""
+"""Slides brought to the stain colours of one reference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,17 +7,14 @@ from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found
 from uhrtranslate.options import ImageOptions, StainOptions, TranslateOptions, validated
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.recipes.stain_normalizer import (
-    StainNormalizer,
-    distil_normalizer,
-    find_reference,
-    save_fit,
-    save_stainnet,
-)
+from uhrtranslate.recipes.stain_network import StainNetwork, distil_normalizer, save_stainnet
+from uhrtranslate.recipes.stain_normalizer import StainNormalizer
+from uhrtranslate.recipes.stain_reference import find_reference, save_fit
 from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.events import OnEvent, TranslateResult
+from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
-from uhrtranslate.runs.many_images import recolour_many
+from uhrtranslate.runs.many_images import run_recipe
+from uhrtranslate.tables import STAINNET
 
 
 def stain_normalize(
@@ -30,7 +27,7 @@ def stain_normalize(
     network: Path | None = None,
     qc: Path | None = None,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslateResult]:
+) -> list[ImageResult]:
     """Bring images to the stain colours of a reference; those that fail do not stop the others.
 
     Args:
@@ -47,19 +44,25 @@ def stain_normalize(
         OptionError, InputError, CheckpointError: nothing can be done with these options.
         OutputError: fit, network or folder cannot be written.
     """
-    if target is not None and options.method in ("stainnet", "model"):
-        raise OptionError("--target: a network knows its own; leave it out.")
     inputs = [item.input for item in items]
-    reference = None if target is None else find_reference(target, inputs, options)
-    recipe: Recipe
-    if options.method == "model":
-        shared = options.model_dump(include=set(ImageOptions.model_fields))
-        recipe = Translator(validated(TranslateOptions, {"model": options.model, **shared}))
-    else:
-        recipe = StainNormalizer(options, reference, qc)
-    if reference and fit:
+    if options.model is not None:
+        if target is not None:
+            raise OptionError("--target: a network knows its own; leave it out.")
+        return run_recipe(items, output, _network(options, options.model), on_event)
+    if target is None:
+        raise OptionError("--target: name a reference: an image, folder, saved fit, or auto.")
+    reference = find_reference(target, inputs, options)
+    if fit:
         save_fit(fit, options, reference.fit)
     first = next((found.path for found in inputs if isinstance(found, Found)), None)
-    if reference and network and first is not None:
+    if network and first is not None:
         save_stainnet(network, distil_normalizer(first, reference, options))
-    return recolour_many(items, output, recipe, on_event)
+    return run_recipe(items, output, StainNormalizer(options, reference, qc), on_event)
+
+
+def _network(options: StainOptions, model: str) -> Recipe:
+    """The recipe of a method that is a network of its own."""
+    if options.method == STAINNET:
+        return StainNetwork(options, Path(model))
+    shared = options.model_dump(include=set(ImageOptions.model_fields))
+    return Translator(validated(TranslateOptions, {"model": model, **shared}))

@@ -1,4 +1,4 @@
-"""The main job: images through a generator, without seams."""
+"""Images through a generator, without seams."""
 
 import logging
 import threading
@@ -11,8 +11,9 @@ from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found, suffix_of
 from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options
+from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.events import OnEvent, TranslatePlan, TranslateResult
+from uhrtranslate.runs.events import Forecast, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.many_images import needed, run_tasks, sentence_of
 from uhrtranslate.runs.one_image import process_file
@@ -29,16 +30,16 @@ def translate(
     generator: Generator | None = None,
     on_event: OnEvent = lambda event: None,
     **options: Any,
-) -> TranslateResult:
+) -> ImageResult:
     """Translate one slide or photo.
 
     Args:
         source: path of the image.
         output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes beside the
             source, `slide.svs` to `slide.dn.tif`.
-        generator: a loaded generator, which goes before the option `model`.
+        generator: a loaded generator, used instead of the option `model`.
         on_event: told of the start, of progress and of the result.
-        **options: fields of `TranslateOptions`, as `norm="dn"`, `model="latest_net_G.pth"`.
+        **options: fields of `TranslateOptions`, such as `norm="dn"`, `model="latest_net_G.pth"`.
 
     Returns:
         What was made, and how.
@@ -51,7 +52,9 @@ def translate(
     found = Found(path, path.parent)
     suffix = f".{chosen.norm}{suffix_of(chosen.format)}"
     (target,) = plan_outputs([found], Path(output) if output else None, [suffix])
-    return process_file(Translator(chosen, generator), path, target, on_event)
+    return process_file(
+        Translator(chosen, GeneratorPool(chosen, generator)), path, target, on_event
+    )
 
 
 def translate_many(
@@ -59,17 +62,17 @@ def translate_many(
     output: Path | None,
     options: TranslateOptions,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslateResult]:
+) -> list[ImageResult]:
     """Translate several images; those that fail do not stop the others.
 
-    Where `output` is a folder, `uhrt-run.json` in it says what became of each input; it is brought
-    up to date after every one. Several images at once share the devices, each of which does one
-    thing at a time; an image's bytes do not depend on what else is at work.
+    If `output` is a folder, `uhrt-run.json` in it says what became of each input; it is updated
+    after every one. Images that are translated at once share the devices, each of which does one
+    thing at a time. An image's bytes do not depend on what else is at work.
 
     Args:
         items: the inputs.
         output: a file for one input, else a folder; None writes beside the inputs.
-        options: how, but for what an item says of its own.
+        options: how, unless an item has options of its own.
         on_event: told of each start, progress, and each result, failures included.
 
     Raises:
@@ -87,7 +90,7 @@ def plan_many(
     output: Path | None,
     options: TranslateOptions,
     on_event: OnEvent = lambda event: None,
-) -> list[TranslatePlan]:
+) -> list[Forecast]:
     """Say what `translate_many` would do and what it would take; nothing is written.
 
     Args and errors: as `translate_many`.
@@ -103,37 +106,38 @@ def plan_many(
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
             sentence = sentence_of(task, error)
-            plan = TranslatePlan(task.item.name, output=None, status="failed", error=sentence)
+            plan = Forecast(task.item.name, output=None, status="failed", error=sentence)
         on_event(plan)
         plans.append(plan)
     return plans
 
 
 class _Translators:
-    """One translator for each set of options that occurs, made when it is needed.
+    """Makes a translator for each task; those that agree on the generator share it.
 
     Raises:
         OptionError, CheckpointError: the options that all inputs share do not work.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._made: dict[str, Translator] = {}
+        self._pools: dict[str, GeneratorPool] = {}
         self._lock = threading.Lock()
         shared = next((task for task in tasks if not task.item.options), None)
         if shared:
             self.get(shared)
 
     def get(self, task: Task) -> Translator:
-        """The translator of a task; the last one is kept, as a manifest may name many models."""
+        """The translator of a task; one generator is kept, as a manifest may name many."""
         options = task.options
         if not isinstance(options, TranslateOptions):
-            raise TypeError(f"{type(options).__name__} is no way to translate")
-        key = options.model_dump_json(exclude={"level", "mpp", "region"})
+            raise TypeError(f"{type(options).__name__} cannot be used to translate")
+        key = options.model_dump_json(include=set(GeneratorPool.IDENTITY))
         with self._lock:
-            if key not in self._made:
-                self._made.clear()
-                self._made[key] = Translator(options)
-            return self._made[key].with_view(options)
+            if key not in self._pools:
+                self._pools.clear()
+                self._pools[key] = GeneratorPool(options)
+            pool = self._pools[key]
+        return Translator(options, pool)
 
 
 def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:

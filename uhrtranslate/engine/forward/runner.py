@@ -1,9 +1,7 @@
 """A generator on its device: pixels in, pixels out."""
 
-import copy
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Self
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import torch
@@ -69,11 +67,14 @@ class GeneratorRunner:
         self.switch: NormSwitch = replace_norms(self.module)
         self._norm_calls: int | None = None
 
-    def at(self, dtype: torch.dtype) -> Self:
-        """The same generator at another precision; the two must not be used at once."""
-        other = copy.copy(self)
-        other.dtype = dtype
-        return other
+    @contextmanager
+    def at(self, dtype: torch.dtype) -> Iterator[None]:
+        """Within the block, convolutions are computed at another precision."""
+        previous, self.dtype = self.dtype, dtype
+        try:
+            yield
+        finally:
+            self.dtype = previous
 
     def plain(self, x: Tensor) -> Tensor:
         """One forward with plain instance normalization; see `forward` for shapes and errors."""

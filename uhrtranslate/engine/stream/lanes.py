@@ -1,12 +1,11 @@
 """Work spread over devices: one thread for each, results in order."""
 
-import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from queue import SimpleQueue
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 Device = TypeVar("Device")
 Item = TypeVar("Item")
@@ -24,27 +23,39 @@ class Lanes(Generic[Device]):
 
     Args:
         devices: what the work is given, one at a time each.
+        setting: entered with a device before each piece of work, and left after it.
+        shared_with: other lanes over the same devices; a device works for one of them at a time.
     """
 
-    def __init__(self, devices: Sequence[Device]) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        setting: Callable[[Device], AbstractContextManager[Any]] = nullcontext,
+        shared_with: "Lanes[Device] | None" = None,
+    ) -> None:
         self.devices = tuple(devices)
-        self._pool = ThreadPoolExecutor(len(devices), thread_name_prefix="uhrt-device")
-        self._idle: SimpleQueue[int] = SimpleQueue()
-        for number in range(len(devices)):
-            self._idle.put(number)
+        self._setting = setting
+        self._pool: ThreadPoolExecutor
+        self._idle: SimpleQueue[int]
+        if shared_with:
+            self._pool, self._idle = shared_with._pool, shared_with._idle
+        else:
+            self._pool = ThreadPoolExecutor(len(devices), thread_name_prefix="uhrt-device")
+            self._idle = SimpleQueue()
+            for number in range(len(devices)):
+                self._idle.put(number)
 
-    def altered(self, change: Callable[[Device], Device]) -> Self:
-        """The same lanes with altered devices: where one is at work, its original is not."""
-        other = copy.copy(self)
-        other.devices = tuple(change(device) for device in self.devices)
-        return other
+    def within(self, setting: Callable[[Device], AbstractContextManager[Any]]) -> "Lanes[Device]":
+        """Lanes over the same devices, which do each piece of work within a setting."""
+        return Lanes(self.devices, setting, shared_with=self)
 
     @contextmanager
     def borrowed(self) -> Iterator[Device]:
         """Any device, for the caller alone, as soon as one is idle; not to be nested."""
         number = self._idle.get()
         try:
-            yield self.devices[number]
+            with self._setting(self.devices[number]):
+                yield self.devices[number]
         finally:
             self._idle.put(number)
 

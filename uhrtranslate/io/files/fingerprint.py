@@ -1,6 +1,7 @@
-"""Whether a file is still the one it was, without reading all of it."""
+"""Whether an input is still the one it was, without reading all of it."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,13 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What identifies a file that may have gigabytes.
+    """What identifies an input that may have gigabytes.
 
     Attributes:
         size: bytes.
         mtime_ns: time of the last change, nanoseconds since 1970.
-        quickhash: SHA-256 of the size, three blocks of the file, and names and sizes of the files
-            that are parts of the same slide.
+        quickhash: SHA-256. Of a file: its size, three blocks of it, and names and sizes of the
+            files that are parts of the same slide. Of a folder: name, size and time of each file.
     """
 
     size: int
@@ -25,11 +26,13 @@ class Fingerprint:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """The fingerprint of a file.
+    """The fingerprint of a file, or of a folder that is one image, such as an OME-Zarr.
 
     Raises:
         OSError: it cannot be read.
     """
+    if path.is_dir():
+        return _folder_fingerprint(path)
     status = path.stat()
     digest = hashlib.sha256(str(status.st_size).encode())
     with path.open("rb") as file:
@@ -39,6 +42,24 @@ def fingerprint(path: Path) -> Fingerprint:
     for part in _parts(path):
         digest.update(f"\0{part.name}\0{part.stat().st_size}".encode())
     return Fingerprint(status.st_size, status.st_mtime_ns, digest.hexdigest())
+
+
+def _folder_fingerprint(folder: Path) -> Fingerprint:
+    digest = hashlib.sha256()
+    size = newest = 0
+    for where, folders, names in os.walk(folder, onerror=_raise):
+        folders.sort()
+        for path in (Path(where, name) for name in sorted(names)):
+            status = path.stat()
+            size += status.st_size
+            newest = max(newest, status.st_mtime_ns)
+            name = path.relative_to(folder).as_posix()
+            digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return Fingerprint(size, newest, digest.hexdigest())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _parts(path: Path) -> list[Path]:

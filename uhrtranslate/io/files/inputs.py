@@ -3,8 +3,7 @@
 import configparser
 import glob
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +18,10 @@ PHOTO_ENDINGS = (
 ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
 # In the names of outputs that are not finished.
 PARTIAL = ".uhrt-partial"
-# What `uhrt translate` writes beside its inputs is not taken for an input the next time.
-OURS = re.compile(
-    r"\.(in|tin|kin|dn|macenko|vahadane|reinhard|reinhard-plain|histogram|stainnet|enhanced)\.(tif|ome\.tif|svs)$|\.preview\.png$"
-)
+# Of pictures of a result beside its source; never inputs.
 PREVIEW = ".preview.png"
+# Of results: their names are NAME.SUFFIX and one of these.
+RESULT_ENDINGS = ("tif", "ome.tif", "svs")
 # Bytes of a DICOM file in which its series is named.
 DICOM_HEAD = 1 << 16
 
@@ -55,18 +53,18 @@ class Missing:
 
 
 def expand_inputs(
-    items: Iterable[str], stdin: Iterable[str] = (), results: bool = False
+    items: Iterable[str], stdin: Iterable[str] = (), results: Collection[str] = ()
 ) -> list[Found | Missing]:
     """Find the images that items stand for.
 
-    An item is a file, a folder (searched with its subfolders for known endings; what is hidden,
-    unfinished, a part of another slide or an earlier result of ours is left out), a pattern as
-    `slides/*.svs` (`**` is any number of folders), or `-` for a list on stdin.
+    An item is a file, a folder, a pattern such as `slides/*.svs` (`**` is any number of folders),
+    or `-` for a list on stdin. Folders are searched with their subfolders for known endings. Files
+    in them that are hidden, unfinished, part of another slide, or results are left out.
 
     Args:
         items: as on a command line.
         stdin: lines, each an item; read only if `-` is among the items.
-        results: take earlier results of ours, too.
+        results: suffixes of results, such as `dn` of `slide.dn.tif`.
 
     Returns:
         In the order of the items, folders and patterns sorted by path, each file once. An item
@@ -99,7 +97,7 @@ def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
             yield item
 
 
-def _expand(item: str, results: bool) -> Sequence[Found | Missing]:
+def _expand(item: str, results: Collection[str]) -> Sequence[Found | Missing]:
     if not item.strip():  # else the current folder
         raise InputError("'': is no path; name a file or folder.")
     try:
@@ -115,7 +113,7 @@ def _expand(item: str, results: bool) -> Sequence[Found | Missing]:
     raise InputError(f"{item}: does not exist; check the path.")
 
 
-def _in_folder(folder: Path, results: bool) -> list[Found | Missing]:
+def _in_folder(folder: Path, results: Collection[str]) -> list[Found | Missing]:
     paths = []
     unreadable: list[OSError] = []
     for where, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -135,7 +133,7 @@ def _in_folder(folder: Path, results: bool) -> list[Found | Missing]:
     return found
 
 
-def _matching(pattern: str, results: bool) -> list[Found]:
+def _matching(pattern: str, results: Collection[str]) -> list[Found]:
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
     fixed = []
     for part in Path(pattern).parts:
@@ -149,23 +147,26 @@ def _matching(pattern: str, results: bool) -> list[Found]:
     return [Found(path, Path(*fixed)) for path in found]
 
 
-def result_stem(name: str) -> str:
-    """A file's name without its ending, and without what a translation adds to its input's name.
+def result_stem(name: str, suffixes: Collection[str]) -> str:
+    """A file's name without its ending, and without what results add to their inputs' names.
 
     Example:
-        >>> result_stem("slide.dn.ome.tif"), result_stem("slide.svs")
+        >>> result_stem("slide.dn.ome.tif", ["dn"]), result_stem("slide.svs", ["dn"])
         ('slide', 'slide')
     """
-    ours = OURS.search(name)
-    if ours:
-        return name[: ours.start()]
-    return name[: -len(".ome.tif")] if name.endswith(".ome.tif") else Path(name).stem
+    added = _added(name, suffixes) or (".ome.tif" if name.endswith(".ome.tif") else "")
+    return name.removesuffix(added) if added else Path(name).stem
 
 
-def _is_image(name: str, results: bool) -> bool:
-    hidden = name[0] == "." or PARTIAL in name
-    hidden = hidden or bool(name.endswith(PREVIEW) if results else OURS.search(name))
-    return not hidden and Path(name).suffix.lower() in ENDINGS
+def _added(name: str, suffixes: Collection[str]) -> str:
+    """What a result's name has after its input's; empty if the name is not that of a result."""
+    endings = (f".{suffix}.{ending}" for suffix in suffixes for ending in RESULT_ENDINGS)
+    return next((ending for ending in endings if name.endswith(ending)), "")
+
+
+def _is_image(name: str, results: Collection[str]) -> bool:
+    hidden = name[0] == "." or PARTIAL in name or name.endswith(PREVIEW)
+    return not hidden and not _added(name, results) and Path(name).suffix.lower() in ENDINGS
 
 
 def _without_parts(paths: list[Path]) -> list[Path]:

@@ -23,6 +23,7 @@ from uhrtranslate.io import (
     resized,
     slide_thumbnail,
 )
+from uhrtranslate.tables import RESULT_SUFFIXES
 from uhrtranslate.tissue import detect_tissue
 
 # Larger side of the thumbnail in which tissue is looked for.
@@ -167,7 +168,7 @@ def find_pictures(place: Path) -> list[Path]:
         InputError: there are none, or the folder cannot be read.
     """
     paths = []
-    for found in expand_inputs([str(place)]):
+    for found in expand_inputs([str(place)], results=RESULT_SUFFIXES):
         if not isinstance(found, Found):
             raise found.error
         paths.append(found.path.resolve())

@@ -1,0 +1,78 @@
+"""A generator on its devices, shared by all images that it translates."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from functools import cache, cached_property, partial
+from typing import Any, TypeVar
+
+import torch
+
+from uhrtranslate.engine import (
+    DTYPES,
+    CompiledRunner,
+    GeneratorRunner,
+    Lanes,
+    choose_batch,
+    choose_devices,
+    choose_tile,
+    measure_halo,
+)
+from uhrtranslate.models import Generator, load_generator
+from uhrtranslate.options import TranslateOptions
+
+Answer = TypeVar("Answer")
+
+
+class GeneratorPool:
+    """A generator, loaded once onto each of its devices; for any number of images at once.
+
+    Args:
+        options: of which `IDENTITY` counts.
+        generator: takes the place of `options.model`.
+
+    Raises:
+        OptionError, CheckpointError: device, generator and options do not fit together.
+    """
+
+    # Options on which a pool depends; translations that agree in them can share one.
+    IDENTITY = frozenset({"model", "device", "precision", "stats_precision", "compile"})
+
+    def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
+        self.devices = tuple(choose_devices(options.device))
+        self.generator = generator or load_generator(options.model)
+        self._precision = options.precision
+        kind = CompiledRunner if options.compile else GeneratorRunner
+        dtype = DTYPES.get(options.precision, torch.float32)
+        statistics = DTYPES[options.stats_precision] if options.stats_precision else None
+        copies = [
+            dataclasses.replace(self.generator, module=copy.deepcopy(self.generator.module))
+            for _ in self.devices[1:]
+        ]
+        self._lanes = Lanes(
+            [
+                kind(generator, device, dtype, statistics)
+                for generator, device in zip([self.generator, *copies], self.devices, strict=True)
+            ]
+        )
+        # Each asks the generator, which other images may be using; so once for all of them.
+        self.choose_tile, self.choose_batch = (
+            cache(partial(self.ask, question)) for question in (choose_tile, choose_batch)
+        )
+
+    @cached_property
+    def halo(self) -> int:
+        """Radius of the receptive field in px: known, or measured when first asked for."""
+        known = self.generator.info.halo
+        return self.ask(measure_halo) if known is None else known
+
+    def at(self, precision: str) -> Lanes[GeneratorRunner]:
+        """The devices, computing at a precision."""
+        if precision == self._precision:
+            return self._lanes
+        return self._lanes.within(lambda runner: runner.at(DTYPES[precision]))
+
+    def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
+        """What a question finds out about a generator that nobody else uses meanwhile."""
+        with self._lanes.borrowed() as runner:
+            return question(runner, *arguments)

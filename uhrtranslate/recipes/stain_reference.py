@@ -1,0 +1,149 @@
+"""What slides are brought to: the stain colours of a reference."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uhrtranslate.errors import InputError, OptionError
+from uhrtranslate.io import (
+    Found,
+    Missing,
+    Pixels,
+    expand_inputs,
+    open_slide,
+    open_view,
+    slide_thumbnail,
+)
+from uhrtranslate.io.files.disk import write_text
+from uhrtranslate.options import StainOptions
+from uhrtranslate.recipes.sampling import sample_tissue
+from uhrtranslate.recipes.stain_pictures import SIDE
+from uhrtranslate.stain import Fit, StainMethod, dump_fit, load_fit, pooled
+from uhrtranslate.stain.base import Colours
+from uhrtranslate.tables import RESULT_SUFFIXES, STAIN_METHODS
+
+FIT_ENDING = ".json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What slides are brought to.
+
+    Attributes:
+        fit: of its colours.
+        colours: of its tissue, [n, 3] uint8; None where only the fit was saved.
+        name: for people.
+        picture: a thumbnail of it, or of its first image; None where only the fit was saved.
+    """
+
+    fit: Fit
+    colours: Colours | None = field(repr=False)
+    name: str
+    picture: Pixels | None = field(default=None, repr=False)
+
+
+def find_reference(
+    target: str, inputs: Sequence[Found | Missing], options: StainOptions
+) -> Reference:
+    """The reference that a user means.
+
+    Args:
+        target: an image, a folder of images (pooled), a saved fit (`.json`), or `auto`: the one
+            among the inputs that is nearest to all the others.
+        inputs: for `auto`.
+        options: method, samples, seed.
+
+    Raises:
+        InputError: it is missing, or has too little tissue.
+        OptionError: `auto` without inputs.
+    """
+    method = method_of(options)
+    if target.endswith(FIT_ENDING):
+        return Reference(read_fit(Path(target), method), None, target)
+    if target == "auto":
+        return _median(inputs, method, options)
+    found = expand_inputs([target], results=RESULT_SUFFIXES)
+    samples = []
+    for item in found:
+        if isinstance(item, Missing):
+            raise item.error
+        samples.append(sample_file(item.path, options))
+    colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
+    try:
+        return Reference(method.fit(colours), colours, target, _picture(found))
+    except InputError as error:
+        raise InputError(f"{target}: {error}; choose another reference.") from error
+
+
+def read_fit(path: Path, method: StainMethod[Any]) -> Fit:
+    """A saved fit.
+
+    Raises:
+        InputError: the file is not a saved fit, or is one of another method.
+    """
+    try:
+        return load_fit(json.loads(path.read_bytes()), method)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON; make it again with --save-fit.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}.") from error
+
+
+def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
+    """Write a fit as JSON.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(path, json.dumps(dump_fit(method_of(options), fit), indent=1) + "\n")
+
+
+def method_of(options: StainOptions) -> StainMethod[Any]:
+    """The method that the options name, made ready."""
+    method: StainMethod[Any] = STAIN_METHODS[options.method]()
+    return method
+
+
+def sample_file(path: Path, options: StainOptions) -> Colours:
+    """Colours of an image's tissue; see `sample_tissue`.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with open_slide(path, sparse=options.allow_sparse) as slide:
+        view = open_view(slide, options.level, options.mpp)
+        return sample_tissue(view, options.samples, options.seed)
+
+
+def _median(
+    inputs: Sequence[Found | Missing], method: StainMethod[Any], options: StainOptions
+) -> Reference:
+    """The input whose colours are nearest to all the others'; unreadable ones are left out."""
+    fits: list[tuple[Path, Fit, Colours]] = []
+    for item in inputs:
+        if isinstance(item, Found):
+            try:
+                colours = sample_file(item.path, options)
+                fits.append((item.path, method.fit(colours), colours))
+            except InputError:
+                continue
+    if not fits:
+        raise OptionError("--target auto: none of the inputs has enough tissue.")
+    far = [sum(fit.distance(other) for _, other, _ in fits) for _, fit, _ in fits]
+    path, fit, colours = fits[int(np.argmin(far))]
+    return Reference(fit, colours, str(path), _picture([Found(path, path.parent)]))
+
+
+def _picture(found: Sequence[Found | Missing]) -> Pixels | None:
+    """A thumbnail of the first image."""
+    for item in found:
+        if isinstance(item, Found):
+            with open_slide(item.path, sparse=True) as slide:
+                return slide_thumbnail(slide, SIDE)
+    return None
