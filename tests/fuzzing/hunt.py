@@ -15,6 +15,7 @@ from pathlib import Path
 from fuzzing.mutations import mutated
 
 VICTIM = Path(__file__).with_name("victim.py")
+JOBS = {"image": "image by all", "checkpoint": "checkpoint"}
 
 
 @dataclass
@@ -102,7 +103,7 @@ def hunt(kind, files, folder, cases, keep=None):
         for case, file in itertools.product(cases, files):
             path = folder / f"damaged-{file.name}"
             write_damaged(file, path, case)
-            answer = victim.ask({"kind": kind, "path": str(path)}) or {
+            answer = victim.ask({"kind": JOBS[kind], "path": str(path)}) or {
                 "outcome": "FAILED",
                 "detail": death(victim.code),
                 "seconds": 0,

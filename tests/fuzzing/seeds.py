@@ -65,6 +65,9 @@ def write_images(folder):
         spec = OutputSpec(161, 129, mpp=(0.5, 0.5), tile=32, smallest=32, description="{}")
         with open_writer(folder / name, spec) as writer:
             writer.write(0, 0, PIXELS)
+    # Of one tile, whose size then has 64 bits.
+    with open_writer(folder / "ours-one-tile.tif", OutputSpec(161, 129)) as writer:
+        writer.write(0, 0, PIXELS)
     write_svs(folder / "vendor.svs", PIXELS)
     write_svs(folder / "vendor-jpeg2000.svs", PIXELS, compression="aperio_jp2000_rgb")
     write_ndpi(folder / "vendor.ndpi", PIXELS)

@@ -1,6 +1,6 @@
 """Opens damaged files until it dies: a program for `hunt.py`, with a job per line on stdin.
 
-A job is {"kind": "image" | "checkpoint", "path": p}; the answer {"outcome": "read" | "refused" |
+A job is {"kind": one of KINDS, "path": p}; the answer {"outcome": "read" | "refused" |
 "FAILED", "detail": text, "seconds": s, "bytes": b}. What kills this process is the fault of a C
 library, or of a limit: seconds (SIGALRM), address space. Address space is capped far above what a
 job may really take, so that a refusal is one of ours and not of the cap.
@@ -38,16 +38,21 @@ ADDRESSES = 6 << 30
 
 
 def read_image(path):
-    """As a user does; then by each reader that would have been asked after the one that took it."""
+    """As a user does."""
+    with open_slide(path) as slide:
+        read_slide(slide)
+
+
+def read_by_all(path):
+    """As a user does, and by each reader that may be asked, whichever takes the file first."""
     try:
-        with open_slide(path) as slide:
-            read_slide(slide)
+        read_image(path)
     finally:
         if not path.endswith(".zarr"):
-            read_otherwise(Path(path))
+            read_by_each(Path(path))
 
 
-def read_otherwise(path):
+def read_by_each(path):
     try:
         check_directories(path)
     except (InputError, OSError):
@@ -77,6 +82,9 @@ def read_checkpoint(path):
     load_generator(path)
 
 
+KINDS = {"image": read_image, "image by all": read_by_all, "checkpoint": read_checkpoint}
+
+
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1]) * 1024
@@ -95,7 +103,7 @@ def spilled(errors):
 
 def outcome_of(job):
     try:
-        {"image": read_image, "checkpoint": read_checkpoint}[job["kind"]](job["path"])
+        KINDS[job["kind"]](job["path"])
     except UhrError as error:
         text = str(error)
         if "\n" in text.strip() or not text.startswith(job["path"]):
