@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -19,10 +18,6 @@ from uhrtranslate.models.resnet import ResnetGenerator
 REPOSITORY = Path(__file__).resolve().parents[1]
 UHRT = Path(sys.executable).parent / "uhrt"
 SHARED = REPOSITORY.parent / "shared"
-needs_shared = pytest.mark.skipif(
-    not (SHARED / "golden").is_dir(),
-    reason=f"no {SHARED}: clone beside the founders' shared folder to compare with golden arrays",
-)
 
 
 def interrupted(command, number, *states):
