@@ -6,13 +6,29 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 from hypothesis import settings
+from support import SHARED
 
 torch.set_num_threads(1)
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("uhrt", deadline=None)
+# How long an example takes says more of the machine than of the code; and every machine tries the
+# same examples.
+settings.register_profile("uhrt", deadline=None, derandomize=True)
 settings.load_profile("uhrt")
 
 
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The founders' folder of golden arrays and real slides; a test that asks for it needs it."""
+    if not all((SHARED / name).is_dir() for name in ("data", "golden")):
+        pytest.skip(f"no {SHARED}: clone beside the founders' shared folder")
+    return SHARED
+
+
+def pytest_itemcollected(item):
+    """Mark what asks for the shared folder, so that `-m shared` selects exactly these."""
+    if "shared" in getattr(item, "fixturenames", ()):
+        item.add_marker("shared")

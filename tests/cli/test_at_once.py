@@ -80,8 +80,7 @@ def test_an_interrupted_run_saves_all_that_are_at_work(folder, tmp_path, number)
         "--model", folder / "tiny.safetensors", "--tile", "512", "--at-once", "2",
     ]  # fmt: skip
     states = [tmp_path / "out" / f"{name}.dn.tif.uhrt-partial" / "state" for name in names]
-    out, errors, seconds = interrupted(command, number, *states)
-    assert seconds < 15
+    out, errors = interrupted(command, number, *states)
     assert out == ""
     assert "failed" not in errors
     again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)

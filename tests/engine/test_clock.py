@@ -1,67 +1,86 @@
-"""Where the time goes: sums, nesting, traces."""
+"""Where the time goes: sums, nesting, traces. Time passes when a test says so."""
 
 import json
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
 from uhrtranslate.engine import Clock
+from uhrtranslate.engine.stream import clock as module
 
 
-def test_inner_waiting_is_not_counted_twice():
+class Time:
+    """Seconds that pass at a word."""
+
+    def __init__(self):
+        self.seconds = 100.0
+
+    def passes(self, seconds):
+        self.seconds += seconds
+
+
+@pytest.fixture
+def time(monkeypatch):
+    time = Time()
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: time.seconds))
+    return time
+
+
+def test_inner_waiting_is_not_counted_twice(time):
     clock = Clock()
-    began = time.perf_counter()
     with clock.waiting("outer"):
-        time.sleep(0.02)
+        time.passes(2)
         with clock.waiting("inner"):
-            time.sleep(0.05)
-        time.sleep(0.02)
-    total = time.perf_counter() - began
-    assert clock.seconds["inner"] >= 0.05
-    assert 0.04 <= clock.seconds["outer"] < total - 0.05
-    assert sum(clock.seconds.values()) == pytest.approx(total, abs=0.005)
-    assert sum(clock.shares.values()) <= 1
+            time.passes(5)
+        time.passes(1)
+    time.passes(2)
+    assert clock.seconds == {"outer": 3, "inner": 5}
+    assert clock.shares == {"outer": 0.3, "inner": 0.5}
 
 
-def test_getting_items_is_waiting():
+def test_getting_items_is_waiting(time):
     def slow():
         for item in range(3):
-            time.sleep(0.01)
+            time.passes(1)
             yield item
 
     clock = Clock()
-    assert list(clock.timed("read", slow())) == [0, 1, 2]
-    assert clock.seconds["read"] >= 0.03
+    for _ in clock.timed("read", slow()):
+        time.passes(10)
+    assert clock.seconds == {"read": 3}
 
 
-def test_devices_work_beside_each_other():
+def test_devices_work_beside_each_other(time):
     clock = Clock()
     meeting = threading.Barrier(3)
 
     def work():
         with clock.at_work("tiles"):
-            meeting.wait(30)
-            time.sleep(0.05)
+            meeting.wait(60)
+            meeting.wait(60)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
-    meeting.wait(30)
+    meeting.wait(60)
+    time.passes(5)
+    meeting.wait(60)
     for thread in threads:
         thread.join()
-    assert clock.device_seconds >= 0.1
+    assert clock.device_seconds == 10
     assert clock.seconds == {}
 
 
-def test_traces_are_chromes(tmp_path):
+def test_traces_are_chromes(time, tmp_path):
     clock = Clock(traced=True)
 
     def work():
         with clock.at_work("tiles"):
-            time.sleep(0.01)
+            time.passes(3)
 
     with clock.waiting("dense"):
+        time.passes(1)
         thread = threading.Thread(target=work, name="device")
         thread.start()
         thread.join()
@@ -70,9 +89,8 @@ def test_traces_are_chromes(tmp_path):
     names = {event["args"]["name"]: event["tid"] for event in events if event["ph"] == "M"}
     spans = {event["name"]: event for event in events if event["ph"] == "X"}
     assert spans["tiles"]["tid"] == names["device"] != spans["dense"]["tid"]
-    assert spans["tiles"]["dur"] >= 10_000
-    assert spans["dense"]["ts"] <= spans["tiles"]["ts"]
-    assert spans["dense"]["dur"] >= spans["tiles"]["dur"]
+    assert (spans["tiles"]["ts"], spans["tiles"]["dur"]) == (1e6, 3e6)
+    assert (spans["dense"]["ts"], spans["dense"]["dur"]) == (0, 4e6)
 
 
 def test_without_a_trace_nothing_is_kept(tmp_path):

@@ -26,7 +26,7 @@ class Account:
         outcomes: how many were read, refused, or failed.
         failures: name of the file that was damaged, number of the damage, what happened.
         contained: name and number of those at which OpenSlide ended the process that tries.
-        slowest: seconds.
+        slowest: seconds of work.
         largest: bytes of memory beyond what the process had.
     """
 
@@ -53,7 +53,7 @@ class Victim:
         self.process = None
 
     def ask(self, job):
-        """Its answer, or None if the job was its death."""
+        """Its answer, or how it died of the job."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, VICTIM],
@@ -68,9 +68,9 @@ class Victim:
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
-        self.code = self.process.wait()
+        code = self.process.wait()
         self.close()
-        return None
+        return {"outcome": "FAILED", "detail": death(code), "seconds": 0, "bytes": 0}
 
     def close(self):
         if self.process is not None:
@@ -83,8 +83,8 @@ class Victim:
 
 def death(code):
     """In words: signals are negative codes."""
-    if code == -signal.SIGALRM:
-        return "it hung, and was ended after ten seconds"
+    if code in (-signal.SIGPROF, -signal.SIGALRM):
+        return "it hung, and was ended"
     return f"the process died, exit code {code}"
 
 
@@ -103,12 +103,7 @@ def hunt(kind, files, folder, cases, keep=None):
         for case, file in itertools.product(cases, files):
             path = folder / f"damaged-{file.name}"
             write_damaged(file, path, case)
-            answer = victim.ask({"kind": JOBS[kind], "path": str(path)}) or {
-                "outcome": "FAILED",
-                "detail": death(victim.code),
-                "seconds": 0,
-                "bytes": 0,
-            }
+            answer = victim.ask({"kind": JOBS[kind], "path": str(path)})
             account.outcomes[answer["outcome"]] += 1
             account.slowest = max(account.slowest, answer["seconds"])
             account.largest = max(account.largest, answer["bytes"])

@@ -1,6 +1,8 @@
 """Small real files of every kind that is read, as what mutations start from."""
 
 import io
+from unittest.mock import patch
+from uuid import UUID
 
 import numpy as np
 import skimage.data
@@ -33,7 +35,7 @@ def write_images(folder):
     tiff("deep.tif", PIXELS.astype(np.uint16) * 257, **tiled)
     tiff("float.tif", PIXELS[..., 0].astype(np.float32), photometric="minisblack")
     tiff("motorola.tif", byteorder=">", **tiled)
-    tiff("a.ome.tif", compression="zstd", ome=True, **tiled)
+    tiff("a.ome.tif", compression="zstd", ome=True, metadata={"UUID": str(UUID(int=1))}, **tiled)
     tiff("tall.tif", compression="jpeg", rowsperstrip=32)
     tiff("webp.tif", compression="webp", **tiled)
     tiff("jpeg2000.tif", compression="jpeg2000", **tiled)
@@ -88,9 +90,9 @@ def write_checkpoints(folder):
     network = small_resnet(ngf=2, n_blocks=1)
     state = network.state_dict()
     torch.save(state, folder / "zip.pth")
-    torch.save(state, folder / "old.pth", _use_new_zipfile_serialization=False)
-    torch.save({"netG_A": state, "netD_A": {"model.0.weight": torch.zeros(4, 3, 4, 4)}},
-               folder / "old-wrapped.pt", _use_new_zipfile_serialization=False)  # fmt: skip
+    save_old(state, folder / "old.pth")
+    wrapped = {"netG_A": state, "netD_A": {"model.0.weight": torch.zeros(4, 3, 4, 4)}}
+    save_old(wrapped, folder / "old-wrapped.pt")
     save_file(state, folder / "bare.safetensors")
     unet = UnetGenerator(n_downs=5, ngf=2)
     state = unet.state_dict()
@@ -100,6 +102,17 @@ def write_checkpoints(folder):
     )
     info = GeneratorInfo("resnet", {"ngf": 2, "n_blocks": 1}, cell=64)
     save_native(folder / "native.safetensors", network, info)
+
+
+def save_old(state, path):
+    """As torch saved before its zip format, with the same bytes each time.
+
+    The old format names storages by their addresses; here they are numbered as they come.
+    """
+    numbers = {}
+    number = property(lambda storage: numbers.setdefault(storage.data_ptr(), len(numbers)))
+    with patch.object(torch.UntypedStorage, "_cdata", number):
+        torch.save(state, path, _use_new_zipfile_serialization=False)
 
 
 def _exif():

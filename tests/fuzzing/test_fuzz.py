@@ -28,6 +28,19 @@ def test_whole_files_are_read(files, tmp_path):
         assert load_generator(path).module is not None
 
 
+@pytest.mark.parametrize("write", [write_images, write_checkpoints])
+def test_whole_files_have_the_same_bytes_each_time(write, tmp_path):
+    """So that a damaged file that does harm does it again, on any machine."""
+    contents = []
+    for name in ("once", "again"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write(folder)
+        files = (path for path in folder.rglob("*") if path.is_file())
+        contents.append({path.relative_to(folder): path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "cases"), [("image", 20), ("checkpoint", 50)])
 def test_damaged_files_do_no_harm(files, tmp_path, kind, cases):

@@ -1,26 +1,15 @@
 """Tiny images, written when they are needed."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
 from PIL import ImageCms
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-
 
 @pytest.fixture(scope="session")
-def shared_data():
+def shared_data(shared):
     """A function that gives a file of the founders' sample data."""
-
-    def find(name):
-        path = SHARED / "data" / name
-        if not path.exists():
-            pytest.skip(f"no {path}: clone beside the founders' shared folder to read real slides")
-        return path
-
-    return find
+    return lambda name: shared / "data" / name
 
 
 @pytest.fixture(scope="session")

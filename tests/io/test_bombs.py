@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 from fuzzing import bombs
-from fuzzing.hunt import Victim, death
+from fuzzing.hunt import Victim
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import open_slide
@@ -28,7 +28,6 @@ def victim():
 
 def ask(victim, path, outcomes):
     answer = victim.ask({"kind": "image", "path": str(path)})
-    assert answer, death(victim.code)
     assert answer["outcome"] in outcomes, answer["detail"]
     assert answer["seconds"] < 10
     assert answer["bytes"] < 1 << 30

@@ -11,16 +11,9 @@ import openslide
 import pytest
 import tifffile
 from PIL import Image, ImageOps
-from support import SHARED
 
 from uhrtranslate.io import open_slide
 
-DATA = SHARED / "data"
-FILES = sorted(
-    str(path.relative_to(DATA))
-    for path in DATA.rglob("*")
-    if path.is_file() and path.suffix not in (".md", ".txt", ".json")
-)
 # Reader, size, levels, mpp, associated images.
 KNOWN = {
     "aperio-svs/CMU-1-Small-Region.svs": (
@@ -54,6 +47,11 @@ PHOTOS = {
     "he-patches/torchstain-source.png": (584, 438),
     "he-patches/torchstain-target.png": (587, 441),
     "paintings/monet-etretat.jpg": (1200, 966),
+    "registration/lung-lesion-3_CD31-3.jpg": (895, 660),
+    "registration/lung-lesion-3_He.jpg": (892, 661),
+    "registration/lung-lesion-3_Ki67-7.jpg": (892, 660),
+    "registration/lung-lesion_HE.jpg": (890, 733),
+    "registration/lung-lesion_proSPC.jpg": (891, 735),
     **{
         f"serial-sections/{kind}_{section}.png": (504, 512)
         for kind in ("rigid", "nonrigid")
@@ -66,16 +64,10 @@ WHOLE_SLIDES = (".svs", ".ndpi", ".dcm")
 TOLERANCE = 3
 
 
-def test_the_data_is_found():
-    if not DATA.is_dir():
-        pytest.skip(f"no {DATA}")
-    assert set(KNOWN) <= set(FILES)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_facts_are_those_of_the_table(name):
+@pytest.mark.parametrize("name", KNOWN)
+def test_facts_are_those_of_the_table(name, shared_data):
     reader, size, levels, mpp, associated = KNOWN[name]
-    with open_slide(DATA / name) as slide:
+    with open_slide(shared_data(name)) as slide:
         info = slide.info
         assert info.reader == reader
         assert (info.width, info.height) == size
@@ -109,9 +101,9 @@ def levels_by_pillow(path):
         yield white(image)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_level_agrees_with_another_reader_everywhere(name):
-    path = DATA / name
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_level_agrees_with_another_reader_everywhere(name, shared_data):
+    path = shared_data(name)
     other = (
         levels_by_openslide if path.suffix in WHOLE_SLIDES
         else levels_by_tifffile if path.suffix == ".tif"
@@ -131,19 +123,19 @@ def test_every_level_agrees_with_another_reader_everywhere(name):
         assert count == len(slide.info.levels)
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".ome.tif")])
-def test_mpp_is_that_of_the_ome_xml(name):
-    with tifffile.TiffFile(DATA / name) as tiff:
+@pytest.mark.parametrize("name", [name for name in KNOWN if name.endswith(".ome.tif")])
+def test_mpp_is_that_of_the_ome_xml(name, shared_data):
+    with tifffile.TiffFile(shared_data(name)) as tiff:
         pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
     assert pixels.get("PhysicalSizeXUnit", "µm") == "µm"
     expected = [float(pixels.get(f"PhysicalSize{axis}")) for axis in "XY"]
-    with open_slide(DATA / name) as slide:
+    with open_slide(shared_data(name)) as slide:
         assert slide.info.mpp == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", [n for n in FILES if n.endswith(WHOLE_SLIDES)])
-def test_mpp_is_that_of_openslide(name):
-    with openslide.OpenSlide(DATA / name) as slide:
+@pytest.mark.parametrize("name", [n for n in KNOWN if n.endswith(WHOLE_SLIDES)])
+def test_mpp_is_that_of_openslide(name, shared_data):
+    with openslide.OpenSlide(shared_data(name)) as slide:
         expected = [float(slide.properties[f"openslide.mpp-{axis}"]) for axis in "xy"]
-    with open_slide(DATA / name) as slide:
+    with open_slide(shared_data(name)) as slide:
         assert slide.info.mpp == pytest.approx(expected)

@@ -209,8 +209,8 @@ def test_a_thumbnail_may_be_larger_than_its_view():
 
 
 @pytest.mark.parametrize("name", ["main_P64", "nonmultiple_P64", "small_P32"])
-def test_bilinear_thumbnails_are_those_of_opencv(name, shared_data):
-    golden = np.load(shared_data("../golden") / f"{name}.npz")
+def test_bilinear_thumbnails_are_those_of_opencv(name, shared):
+    golden = np.load(shared / "golden" / f"{name}.npz")
     slide = noise_slide(pixels=golden["input_u8"])
     for key in ("thumb_u8", "resized_u8"):
         if key in golden:

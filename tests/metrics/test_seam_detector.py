@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import skimage.data
 from metrics.planted import as_jpeg, reader, with_tiles
-from support import SHARED
 
 from uhrtranslate.io import open_slide
 from uhrtranslate.metrics.seams.detector import find_grid
@@ -14,20 +13,28 @@ def searched(pixels):
     return search_seams(measure_profiles(reader(pixels), pixels.shape[1], pixels.shape[0]))
 
 
-def real_images():
+def of_scikit_image():
     names = ("immunohistochemistry", "retina", "astronaut", "coffee", "rocket")
-    found = {name: getattr(skimage.data, name)() for name in names}
-    for path in sorted(SHARED.glob("data/*/*")):
+    return {name: getattr(skimage.data, name)() for name in names}
+
+
+def of_slides_and_photos(folder):
+    found = {}
+    for path in sorted(folder.glob("*/*")):
         if path.suffix in (".png", ".jpg", ".svs", ".ndpi") or path.name.endswith(".ome.tif"):
             with open_slide(path) as slide:
                 size = [min(side, 2200) for side in (slide.info.width, slide.info.height)]
                 found[path.name] = slide.read(0, 0, *size)
+    return found
+
+
+@pytest.fixture(params=["scikit-image", pytest.param("founders", marks=pytest.mark.shared)])
+def images(request):
+    if request.param == "scikit-image":
+        found = of_scikit_image()
+    else:
+        found = of_slides_and_photos(request.getfixturevalue("shared") / "data")
     return {name: image for name, image in found.items() if min(image.shape[:2]) >= 390}
-
-
-@pytest.fixture(scope="module")
-def images():
-    return real_images()
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,12 @@
 """Small generators of every family, with weights that make the output depend on all of them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from uhrtranslate.tables import GENERATOR_FAMILIES
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
 @pytest.fixture
@@ -30,19 +27,3 @@ def make() -> Callable[..., nn.Module]:
         return module.eval()
 
     return build
-
-
-@pytest.fixture
-def golden() -> Callable[[str], Path]:
-    """Find a golden file, or skip with the way to get it."""
-
-    def find(name: str) -> Path:
-        path = SHARED / "golden" / name
-        if not path.is_file():
-            pytest.skip(
-                f"{path} is missing: copy the golden arrays, made by running the authors' "
-                "public code as their README.md says, to shared/golden beside the checkout"
-            )
-        return path
-
-    return find

@@ -18,10 +18,10 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_patch_comes_out_as_from_the_authors_generator(name, golden):
+def test_a_patch_comes_out_as_from_the_authors_generator(name, shared):
     arrays, side, arguments = FILES[name]
-    generator = load_generator(golden(name))
-    with np.load(golden(arrays)) as file:
+    generator = load_generator(shared / "golden" / name)
+    with np.load(shared / "golden" / arrays) as file:
         image, want = file["input_u8"], file["out_in_p0"]
     x = (torch.from_numpy(image).permute(2, 0, 1)[None].float() - 127.5) / 127.5
     with torch.inference_mode():

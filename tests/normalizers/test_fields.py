@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import SHARED, needs_shared
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.normalizers import (
@@ -179,13 +178,12 @@ def test_even_kernels_are_refused(kernel):
         KIN(kernel=kernel)
 
 
-@needs_shared
 class TestGolden:
     """Against the layers of the methods' public code."""
 
     @pytest.fixture
-    def units(self):
-        return np.load(SHARED / "golden" / "units.npz")
+    def units(self, shared):
+        return np.load(shared / "golden" / "units.npz")
 
     @pytest.mark.parametrize("kind", ["constant", "gaussian"])
     def test_kernels(self, units, kind):

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image, ImageDraw
-from support import SHARED
 
 from uhrtranslate.io import open_slide, slide_thumbnail
 from uhrtranslate.tissue import detect_tissue, is_dark_field
@@ -154,22 +153,16 @@ REAL = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_images(name):
-    path = SHARED / "data" / name
-    if not path.exists():
-        pytest.skip(f"no {path}: clone beside the founders' shared folder")
+def test_real_images(name, shared):
     low, high, dark = REAL[name]
-    with open_slide(path) as slide:
+    with open_slide(shared / "data" / name) as slide:
         thumbnail = slide_thumbnail(slide, 1024)
     assert is_dark_field(thumbnail) == dark
     assert low < detect_tissue(thumbnail).mean() <= high
 
 
-def test_glass_corners_of_a_real_slide_are_glass_and_its_tissue_is_tissue():
-    path = SHARED / "data/aperio-svs/CMU-1-Small-Region.svs"
-    if not path.exists():
-        pytest.skip(f"no {path}: clone beside the founders' shared folder")
-    with open_slide(path) as slide:
+def test_glass_corners_of_a_real_slide_are_glass_and_its_tissue_is_tissue(shared):
+    with open_slide(shared / "data/aperio-svs/CMU-1-Small-Region.svs") as slide:
         found = detect_tissue(slide_thumbnail(slide, 1024))
     assert found[700, 400]
     assert not found[100, 100]
