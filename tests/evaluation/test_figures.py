@@ -1,11 +1,10 @@
-"""Every group of figures keeps its word; and another one is one file and one line of a table."""
+"""Every group of figures keeps its word."""
 
 import json
 
 import numpy as np
 import pytest
 import skimage.data
-from extending import package_with, run_uhrt
 from metrics.planted import with_tiles
 from PIL import Image
 
@@ -14,35 +13,6 @@ from uhrtranslate.evaluation.figures.base import Figure
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.report import Group, Measure
 from uhrtranslate.tables import FIGURES
-
-FILE = '''
-"""How bright an image is, beside its source."""
-
-from uhrtranslate.evaluation.figures.base import Figure
-from uhrtranslate.metrics.sums import MapSums
-from uhrtranslate.metrics.planes import inside
-from uhrtranslate.report import Group, Measure
-
-
-class Light(Figure):
-    group = Group(
-        "Light", {"mean": Measure("Mean level", "higher", 1), "gain": Measure("Gain", "one")}
-    )
-    needs = ("source",)
-    areas = "blocks"
-
-    def sums(self, area):
-        rows, columns = inside(area.pixels, area.halo)
-        blocks = [one[rows, columns] for one in (area.partners["source"], area.pixels)]
-        return tuple(MapSums(block.size, float(block.sum())) for block in blocks)
-
-    def of_image(self, image, sums):
-        before, after = (one.mean for one in sums)
-        return {"mean": after, "gain": after / before}
-
-    def of_all(self, images):
-        return {"patches": len(images.outputs.draw(0).patches)}
-'''
 
 
 @pytest.fixture(scope="module")
@@ -94,25 +64,3 @@ def test_every_group_of_figures(name, found):
     shown = [measure for measure in measures.values() if measure is not None]
     assert all(isinstance(measure, Measure) and measure.label for measure in shown)
     assert len({measure.label for measure in shown}) == len(shown)
-
-
-@pytest.mark.slow
-def test_a_new_figure_is_measured_shown_and_compared_with_a_limit(place, tmp_path):
-    package = package_with(
-        tmp_path / "copy", "evaluation/figures/light.py", FILE, "FIGURES",
-        '"light": "evaluation.figures.light:Light",',
-    )  # fmt: skip
-    results = sorted((place / "result").iterdir())
-    common = ("evaluate", *results, "--source", place / "source", "--patches", 8, "--grid", 160)
-    done = run_uhrt(package, *common, "-o", "page", "--fail-if", "light.gain<0.9", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "a.png: light.gain<0.9 holds." in done.stderr
-    content = json.loads((tmp_path / "page" / "evaluation.json").read_text())
-    for one, path in zip(content["images"], results, strict=True):
-        assert one["metrics"]["light"]["mean"] == pytest.approx(np.asarray(Image.open(path)).mean())
-    together = content["together"]["metrics"]["light"]
-    assert together["patches"] == 8
-    assert together["gain"] == pytest.approx(0.8, abs=0.02)
-    page = (tmp_path / "page" / "index.html").read_text()
-    assert "Mean level" in page
-    assert "nearest to 1 is best" in page
