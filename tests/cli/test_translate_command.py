@@ -229,6 +229,20 @@ def test_wrong_input_gets_one_sentence(folder, monkeypatch, capsys, arguments, c
     assert {path: path.stat().st_size for path in folder.rglob("*")} == before
 
 
+@pytest.mark.parametrize("output", [[], ["-o", "b" * 300], ["-o", f"{'b' * 300}.tif"]])
+def test_a_name_too_long_is_one_sentence(uhrt_here, folder, tmp_path, output):
+    """The longest name that files have, to which nothing can be added; the next input goes on."""
+    (tmp_path / f"{'a' * 251}.png").symlink_to(folder / "photo.png")
+    (tmp_path / "b.png").symlink_to(folder / "more" / "slide.png")
+    inputs = [tmp_path / "b.png"] if output else [tmp_path]
+    done = uhrt_here("translate", *inputs, *output, *TINY, "--cell", 128)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "its name is too long; choose a shorter one with -o" in done.stderr
+    if not output:
+        assert done.stdout.split() == [str(tmp_path / "b.dn.tif")]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on(folder, tmp_path, number):
