@@ -1,5 +1,6 @@
 """What several tests need: where the shared data is, and images and generators in memory."""
 
+import copy
 import signal
 import subprocess
 import sys
@@ -117,15 +118,21 @@ def translate_array(
     strip_height=96,
     stride=4,
     masking=None,
+    devices=("cpu",),
+    dtype=torch.float32,
+    statistics_dtype=None,
 ):
-    """Run the engine over an array, [h, w, 3] uint8."""
-    runner = (FloatRunner if floats else GeneratorRunner)(
-        as_generator(module, stride=stride), torch.device("cpu")
-    )
+    """Run the engine over an array, [h, w, 3] uint8; devices after the first have a copy each."""
+    kind = FloatRunner if floats else GeneratorRunner
+    modules = [module, *(copy.deepcopy(module) for _ in devices[1:])]
+    runners = [
+        kind(as_generator(own, stride=stride), torch.device(device), dtype, statistics_dtype)
+        for own, device in zip(modules, devices, strict=True)
+    ]
     height, width = pixels.shape[:2]
     grid = CellGrid(width, height, cell)
     plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
-    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform(Lanes(runners), normalizer, plan, lambda: thumbnail)
     sink = ArraySink(height, width, np.float32 if floats else np.uint8)
     source = ArraySource(pixels, strip_height)
     stream(source, transform, sink, batch=batch, workers=workers, masking=masking or Masking())

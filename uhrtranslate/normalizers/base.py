@@ -212,7 +212,7 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
     if not bool(table.valid.all()):
         if table.fallback_mean is None or table.fallback_std is None:
             raise ValueError("the table has missing cells and no fallback")
-        valid = table.valid.to(mean.device)
+        valid = table.valid.to(mean.device, non_blocking=True)
         keep = valid[..., None]
         mean = torch.where(keep, mean, 0.0)
         scale = torch.where(keep, scale, 0.0)
@@ -245,7 +245,7 @@ def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTa
     """
     if bool(table.valid.all()) or not bool(table.valid[row, col]):
         return table
-    keep = table.valid[..., None].to(table.mean.device)
+    keep = table.valid[..., None].to(table.mean.device, non_blocking=True)
     return replace(
         table,
         mean=torch.where(keep, table.mean, table.mean[row, col]),

@@ -134,7 +134,8 @@ class GeneratorRunner:
         bytes_ = host.to(self.device, non_blocking=True)
         x = bytes_.permute(0, 3, 1, 2).float()
         if self.info.in_channels == 1:
-            x = torch.einsum("nchw,c->nhw", x, x.new_tensor(LUMA))[:, None]
+            luma = torch.tensor(LUMA).to(self.device, non_blocking=True)
+            x = torch.einsum("nchw,c->nhw", x, luma)[:, None]
         low, high = self.info.value_range
         return x.contiguous(memory_format=self._layout).mul_((high - low) / 255).add_(low)
 
@@ -152,16 +153,19 @@ class GeneratorRunner:
         """
         # A sum is finite only if all of its numbers are, and takes a fortieth of looking at each.
         # Finite ones so large that their sum is not are no picture either.
-        if not bool(torch.isfinite(y.sum())):
-            raise UhrError(
-                f"{self.name}: the generator gave values that are not finite; "
-                "use --precision fp32, or check the checkpoint."
-            )
+        finite = torch.isfinite(y.sum())
         low, high = self.info.value_range
         # Half up, as torchvision's save_image rounds.
         bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
         rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-        return list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
+        pixels = list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
+        # Asked last: the copy has waited for the device already.
+        if not bool(finite):
+            raise UhrError(
+                f"{self.name}: the generator gave values that are not finite; "
+                "use --precision fp32, or check the checkpoint."
+            )
+        return pixels
 
     def _host_bytes(self, *shape: int) -> Tensor:
         """Memory for pixels; pinned, if a GPU is to copy them, which it then does by itself."""

@@ -64,6 +64,10 @@ class BatchFields:
         table = tile.tables[call].to(self._device)
         key = (sample, h, w)
         if key not in self._weights:
-            rows, cols = tile.weights(h, w)
-            self._weights[key] = rows.to(table.mean), cols.to(table.mean)
+            # Not blocking: in the middle of a forward a GPU must not run out of work.
+            rows, cols = (
+                part.to(self._device, table.mean.dtype, non_blocking=True)
+                for part in tile.weights(h, w)
+            )
+            self._weights[key] = rows, cols
         return make_field(tile.normalizer, table, *self._weights[key])

@@ -49,11 +49,12 @@ class Tables:
             self._rows[row] = None
             return
         mask = torch.tensor(valid)
+        # Numbers, not a mask: a GPU would be waited for at each norm call, to count what it keeps.
+        columns = mask.nonzero()[:, 0].to(moments.mean[0].device, non_blocking=True)
 
         def spread(compact: Tensor) -> Tensor:
             full = compact.new_ones(len(valid), compact.shape[1])
-            full[mask.to(full.device)] = compact
-            return full
+            return full.index_copy_(0, columns, compact)
 
         spread_moments = Moments(
             tuple(spread(mean) for mean in moments.mean), tuple(spread(std) for std in moments.std)

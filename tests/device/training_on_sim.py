@@ -1,0 +1,85 @@
+"""What training needs of a device: steps of every method learn there what they learn on the CPU."""
+
+import copy
+
+import pytest
+import simulated_device
+import torch
+from problems import Problem
+
+from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.methods import METHODS, PAIRED
+from uhrtranslate.training.run.learner import Learner
+
+simulated_device.install()
+# Of the methods' own kinds of networks, as small as they come.
+SMALL = {
+    "data": {"a": "a", "b": "b", "patch": 64},
+    "generator": {"ngf": 4, "blocks": 1},
+    "discriminator": {"ndf": 4, "layers": 2},
+    "epochs": 1,
+    "decay": 0,
+    "lr": 1e-3,
+}
+OWN = {
+    "cyclegan": {"pool": 1},
+    "cut": {"layers": [0, 4, 8], "patches": 16, "width": 16},
+    "fastcut": {"layers": [0, 4, 8], "patches": 16, "width": 16},
+    "lsesim": {"vgg_width": 4, "layers": [2, 4], "patches": 16, "window": 8, "width": 16},
+    "pix2pix": {"generator": {"ngf": 4, "downs": 5}, "ema": 0.9, "clip": 1.0},
+    "pyramid-pix2pix": {"pyramid": [1.0, 1.0]},
+}
+
+
+def trained(method, device, precision="fp32", steps=2):
+    """The learner and the parts of its losses, per step."""
+    options = {**SMALL, **OWN.get(method, {}), "method": method, "precision": precision}
+    learner = Learner(make_train_options(options), torch.device(device))
+    problem = Problem(paired=method in PAIRED)
+    losses = [learner.step(*problem.batch(), 1.0) for _ in range(steps)]
+    return learner, losses
+
+
+def weights(learner):
+    return {name: value.cpu() for name, value in learner.networks.state_dict().items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_are_those_of_the_cpu(method):
+    """The second step's losses, and the weights after it, show what the first one taught.
+
+    The device sums with the CPU's kernels, so hardly anything is rounded otherwise; a hundredth of
+    the learning rate is left for what is.
+    """
+    reference, expected = trained(method, "cpu")
+    learner, found = trained(method, "sim:0")
+    assert {p.device for p in learner.networks.parameters()} == {torch.device("sim:0")}
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    assert expected[1] != pytest.approx(expected[0], rel=1e-2), "nothing was learned"
+    moved, there = weights(learner), weights(reference)
+    for name, value in there.items():
+        assert torch.allclose(moved[name], value, rtol=1e-4, atol=SMALL["lr"] / 100), name
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_steps_in_reduced_precision_are_those_of_the_cpu(precision):
+    """The same operators are reduced; fp16's first scale is too large, and is lowered by both."""
+    reference, expected = trained("cut", "cpu", precision)
+    learner, found = trained("cut", "sim:0", precision)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-2)
+    _, exact = trained("cut", "cpu")
+    assert found[0] != pytest.approx(exact[0], rel=1e-6), "nothing was reduced"
+    assert learner.state()["scaler"] == reference.state()["scaler"]
+
+
+def test_a_state_is_taken_back():
+    """With the pools of earlier results, which are on the device, too."""
+    learner, _ = trained("cyclegan", "sim:0")
+    state = copy.deepcopy(learner.state())
+    batch = Problem(paired=False).batch()
+    expected = learner.step(*batch, 1.0)
+    other, _ = trained("cyclegan", "sim:0", steps=0)
+    other.load_state(state)
+    assert other.step(*batch, 1.0) == expected

@@ -1,0 +1,84 @@
+"""How often the host waits for a device: a GPU that is waited for runs out of work meanwhile."""
+
+import numpy as np
+import pytest
+import simulated_device
+import skimage.data
+import torch
+from problems import Problem
+from support import small_resnet, translate_array
+
+from uhrtranslate.engine import GeneratorRunner
+from uhrtranslate.tables import NORMALIZERS
+from uhrtranslate.training.method_options import make_train_options
+from uhrtranslate.training.run.learner import Learner
+
+simulated_device.install()
+CELL = 64
+SECTION = np.ascontiguousarray(skimage.data.immunohistochemistry()[:150, :190])
+# Glass, so that there are fields with missing cells, and the thumbnail is asked for.
+SECTION[:130, :70] = 240
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often the runners record, and give pixels."""
+    counts = {"record": 0, "to_pixels": 0}
+
+    def counted(name):
+        original = getattr(GeneratorRunner, name)
+
+        def method(*arguments):
+            counts[name] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(GeneratorRunner, name, method)
+
+    for name in counts:
+        counted(name)
+    return counts
+
+
+@pytest.mark.parametrize("name", NORMALIZERS)
+@pytest.mark.parametrize("mirrored", [False, True], ids=["context", "mirrored"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_batches_of_cells_do_not_wait_and_batches_of_tiles_once(calls, name, mirrored, batch):
+    """Counted twice: for a batch's pixels, and then for whether they are finite.
+
+    And once for each row of cells: which of them have statistics that are finite. Nothing waits in
+    the middle of a forward, whatever it is given.
+    """
+    network = small_resnet(n_blocks=1).to("sim:0")
+    with simulated_device.counted_waits() as waits:
+        translate_array(
+            SECTION,
+            network,
+            NORMALIZERS[name](),
+            cell=CELL,
+            tile=CELL if mirrored else 96,
+            halo=16 if mirrored else 24,
+            mirrored=mirrored,
+            thumbnail=SECTION[::3, ::3][:48, :60].copy(),
+            batch=batch,
+            devices=["sim:0"],
+        )
+    assert calls["to_pixels"] > 1
+    rows = -(-len(SECTION) // CELL)
+    assert waits.of("read") <= 2 * calls["to_pixels"] + rows, waits
+    assert waits.of("upload") == 0, waits
+
+
+@pytest.mark.parametrize("method", ["cyclegan", "cut", "pix2pix"])
+def test_a_training_step_reads_its_losses_and_nothing_else(method):
+    options = {
+        "method": method,
+        "data": {"a": "a", "b": "b", "patch": 64},
+        "generator": {"ngf": 4, "blocks": 1, "architecture": "resnet"},
+        "discriminator": {"ndf": 4, "layers": 2},
+        **({"layers": [0, 4, 8], "patches": 16} if method == "cut" else {}),
+    }
+    learner = Learner(make_train_options(options), torch.device("sim:0"))
+    batch = Problem(paired=False).batch()
+    with simulated_device.counted_waits() as waits:
+        losses = learner.step(*batch, 1.0)
+    assert waits.of("read") <= len(losses) + len(learner.method.groups), waits
