@@ -1,12 +1,14 @@
 """Who may import whom: arrows of import point down, and never round in a circle."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import uhrtranslate
+from uhrtranslate import tables
 
 PACKAGE = Path(uhrtranslate.__file__).parent
 # A row may import the rows below it and its own folder; `__init__` and `__main__` stand above all.
@@ -115,6 +117,26 @@ def test_every_room_says_what_it_is_for():
 def test_no_file_has_two_subjects():
     lengths = {path.name: len(path.read_text().splitlines()) for path in MODULES}
     assert not {name: length for name, length in lengths.items() if length > LONGEST}
+
+
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
+
+
+def test_the_page_about_the_architecture_names_what_exists():
+    text = PAGE.read_text()
+    paths = [s for s in re.findall(r"`([^`\s]+)`", text) if s.endswith((".py", "/"))]
+    assert len(paths) > 40
+    for path in paths:
+        found = (PACKAGE / path).exists() or any(PACKAGE.parent.glob(path))
+        assert found, f"{path} does not exist"
+    names = re.findall(r"`([A-Z_]{5,})` \|$", text, re.MULTILINE)
+    assert len(names) >= 6
+    assert all(isinstance(getattr(tables, name), tables.Table) for name in names)
+
+
+def test_the_page_about_the_architecture_has_the_rows_of_this_test():
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)(?:/|\.py)`", row)) for row in rows] == ROWS
 
 
 def test_only_the_command_line_prints():

@@ -6,8 +6,8 @@ import pytest
 import simulated_device
 import torch
 from problems import Problem
-
 from uhrtranslate.training.method_options import make_train_options
+
 from uhrtranslate.training.methods import METHODS, PAIRED
 from uhrtranslate.training.run.learner import Learner
 

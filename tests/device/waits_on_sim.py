@@ -7,10 +7,10 @@ import skimage.data
 import torch
 from problems import Problem
 from support import small_resnet, translate_array
+from uhrtranslate.training.method_options import make_train_options
 
 from uhrtranslate.engine import GeneratorRunner
 from uhrtranslate.tables import NORMALIZERS
-from uhrtranslate.training.method_options import make_train_options
 from uhrtranslate.training.run.learner import Learner
 
 simulated_device.install()
