@@ -1,4 +1,4 @@
-"""What the command line says about an option; kept beside the option, and known to no library."""
+"""What an option has beside its type and default: what help says of it, and how text is read."""
 
 from dataclasses import dataclass
 
@@ -23,3 +23,20 @@ class Flag:
     metavar: str | None = None
     default: str | None = None
     short: str | None = None
+
+
+def parse_region(value: object) -> object:
+    """`"X,Y,W,H"` as four integers; anything else is left to the validation."""
+    if isinstance(value, str):
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be four whole numbers X,Y,W,H in level-0 pixels") from None
+    return value
+
+
+def parse_auto(value: object) -> object:
+    """`"auto"` as None, text as a number."""
+    if isinstance(value, str):
+        return None if value == "auto" else int(value) if value.isdigit() else value
+    return value

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag
+from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag, parse_auto, parse_region
 from uhrtranslate.tables import COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
@@ -30,23 +30,6 @@ ThumbnailShape = Literal["aspect", "square"]
 StatsPrecision = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Colour = tuple[int, int, int]
-
-
-def parse_region(value: object) -> object:
-    """`"X,Y,W,H"` as four integers; anything else is left to the validation."""
-    if isinstance(value, str):
-        try:
-            return tuple(int(part) for part in value.split(","))
-        except ValueError:
-            raise ValueError("must be four whole numbers X,Y,W,H in level-0 pixels") from None
-    return value
-
-
-def parse_auto(value: object) -> object:
-    """`"auto"` as None, text as a number."""
-    if isinstance(value, str):
-        return None if value == "auto" else int(value) if value.isdigit() else value
-    return value
 
 
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]

@@ -18,8 +18,8 @@ from uhrtranslate.cli.app import app
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.translate import translate
 from uhrtranslate.evaluation.options import EvaluateOptions
-from uhrtranslate.flag import Flag
-from uhrtranslate.options import EnhanceOptions, StainOptions, TranslateOptions, parse_auto
+from uhrtranslate.flag import Flag, parse_auto
+from uhrtranslate.options import EnhanceOptions, StainOptions, TranslateOptions
 
 Tile = Annotated[int | None, BeforeValidator(parse_auto)]
 NOT_OPTIONS = {"inputs", "output", "config", "as_json", "quiet", "debug", "manifest", "dry_run"}
