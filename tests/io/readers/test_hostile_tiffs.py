@@ -92,7 +92,6 @@ def test_hostile_files_are_refused_in_one_sentence(victim, tmp_path, kind):
     else:
         assert answer["outcome"] == "refused", answer["detail"]
         assert answer["detail"].startswith(str(path))
-    assert answer["seconds"] < 10
     assert answer["bytes"] < 1 << 30
 
 

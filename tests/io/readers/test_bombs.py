@@ -29,7 +29,6 @@ def victim():
 def ask(victim, path, outcomes):
     answer = victim.ask({"kind": "image", "path": str(path)})
     assert answer["outcome"] in outcomes, answer["detail"]
-    assert answer["seconds"] < 10
     assert answer["bytes"] < 1 << 30
     return answer
 
