@@ -9,7 +9,7 @@ weights of the others are scaled up.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -79,6 +79,10 @@ class Normalizer(ABC):
     def chosen(cls, options: TranslateOptions) -> Self:
         """The normalizer as a user wants it."""
         return cls(reciprocal_eps=cls.published_eps if options.pad == "reflect" else 0.0)
+
+    def facts(self) -> dict[str, Any]:
+        """What it was chosen with, as JSON values by option name; results carry it."""
+        return {}
 
     @property
     def reach(self) -> int:

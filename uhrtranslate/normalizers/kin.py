@@ -1,7 +1,7 @@
 """Kernelized instance normalization (KIN): the table smoothed by a k x k kernel."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -33,6 +33,10 @@ class KIN(Normalizer):
     def chosen(cls, options: TranslateOptions) -> Self:
         """See `Normalizer`."""
         return cls(kernel=options.kernel, kernel_type=options.kernel_type)
+
+    def facts(self) -> dict[str, Any]:
+        """See `Normalizer`."""
+        return {"kernel": self.kernel, "kernel_type": self.kernel_type}
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:

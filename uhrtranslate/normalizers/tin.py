@@ -1,19 +1,34 @@
 """Thumbnail instance normalization (URST): one mean and std for the whole image."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
 from uhrtranslate.normalizers.base import Normalizer
+from uhrtranslate.options import ThumbnailShape, TranslateOptions
 
 
 @dataclass(frozen=True)
 class TIN(Normalizer):
-    """The statistics of a thumbnail of the whole image, a table of one entry."""
+    """The statistics of a thumbnail of the whole image, a table of one entry.
+
+    Attributes:
+        thumbnail: of the aspect of the image, or square as in the public code.
+    """
 
     source: ClassVar[Literal["cells", "thumbnail"]] = "thumbnail"
+    thumbnail: ThumbnailShape = "aspect"
+
+    @classmethod
+    def chosen(cls, options: TranslateOptions) -> Self:
+        """See `Normalizer`."""
+        return cls(thumbnail=options.thumbnail)
+
+    def facts(self) -> dict[str, Any]:
+        """See `Normalizer`."""
+        return {"thumbnail": self.thumbnail}
 
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """1 for the only entry; see `Normalizer.weights`."""

@@ -122,11 +122,7 @@ class Translator:
         }
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
-        if options.norm == "kin":
-            facts |= {"kernel": options.kernel, "kernel_type": options.kernel_type}
-        if options.norm == "tin":
-            facts |= {"thumbnail": options.thumbnail}
-        return facts
+        return facts | self.normalizer.facts()
 
     def _note(
         self,
@@ -157,7 +153,7 @@ class Translator:
 
     def _thumbnail(self, view: SlideView) -> Pixels:
         """The whole image in one cell, with sides that the generator takes."""
-        if self.options.thumbnail == "square" and self.options.norm == "tin":
+        if self.options.thumbnail == "square" and self.normalizer.source == "thumbnail":
             return bilinear_thumbnail(view, self.cell, self.cell)
         stride = self.generator.info.stride
         share = min(1.0, self.cell / max(view.width, view.height))
