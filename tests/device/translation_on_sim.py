@@ -19,9 +19,9 @@ from uhrtranslate.engine import (
     choose_tile,
     measure_halo,
 )
+from uhrtranslate.engine.forward import devices
 from uhrtranslate.geometry import CellGrid, CellMask
 from uhrtranslate.models import ResnetGenerator
-from uhrtranslate.recipes import translator
 from uhrtranslate.tables import NORMALIZERS
 from uhrtranslate.tasks.translate import translate
 
@@ -182,14 +182,23 @@ def test_a_whole_image_is_translated(monkeypatch, tmp_path):
     """The user's route, from a file to a file."""
     source = tmp_path / "section.png"
     Image.fromarray(SECTION).save(source)
+    # The package's own refuses all but CPU and CUDA.
+    monkeypatch.setattr(devices, "choose_device", torch.device)
     results = {}
-    for name in ("cpu", "sim:0,sim:1"):
-        devices = [torch.device(part) for part in name.split(",")]
-        monkeypatch.setattr(translator, "choose_devices", lambda _, devices=devices: devices)
-        target = tmp_path / f"{devices[0].type}.png"
-        generator = as_generator(small_resnet(n_blocks=1), stride=4)
-        translate(source, output=target, generator=generator, cell=CELL, tile=96, batch=2)
-        results[name] = np.asarray(Image.open(target))
+    for device in ("cpu", "sim:0,sim:1"):
+        target = tmp_path / f"on-{device[:3]}.png"
+        with simulated_device.counted_waits() as waits:
+            translate(
+                source,
+                output=target,
+                generator=as_generator(small_resnet(n_blocks=1), stride=4),
+                device=device,
+                cell=CELL,
+                tile=96,
+                batch=2,
+            )
+        assert bool(waits) == (device != "cpu"), "it ran elsewhere"
+        results[device] = np.asarray(Image.open(target))
     assert_alike(results["sim:0,sim:1"], results["cpu"])
 
 
