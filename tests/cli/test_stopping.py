@@ -15,7 +15,7 @@ from support import UHRT
 from uhrtranslate.cli.report import Report, Stopped, errors_as_sentences
 from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.journal import Journal
-from uhrtranslate.runs.events import Started, TranslateResult
+from uhrtranslate.runs.events import ImageResult, Started
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -36,16 +36,16 @@ def stopped(*events):
 def test_resume_is_offered_only_where_something_was_saved(tmp_path):
     target = tmp_path / "b.tif"
     begun = Started("b.svs", str(target), 100, "")
-    failed = TranslateResult("a.svs", None, "failed", "a.svs: is broken.")
+    failed = ImageResult("a.svs", None, "failed", "a.svs: is broken.")
     nothing = "stopped before anything was saved; the same command starts afresh."
     assert stopped() == nothing
     assert stopped(failed, begun) == nothing
-    done = TranslateResult("a.svs", "a.tif", "done", seconds=1.0)
+    done = ImageResult("a.svs", "a.tif", "done", seconds=1.0)
     assert "--resume goes on" in stopped(done, begun)
     with PartialOutput(target) as output:
         Journal(output.folder, {}, 100).save(10, [], {})
     assert "--resume goes on" in stopped(begun)
-    assert stopped(begun, TranslateResult("b.svs", None, "failed", "b.svs: is broken.")) == nothing
+    assert stopped(begun, ImageResult("b.svs", None, "failed", "b.svs: is broken.")) == nothing
 
 
 @pytest.mark.parametrize("number", SIGNALS)

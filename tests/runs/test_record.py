@@ -13,7 +13,7 @@ import pytest
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.options import make_options
-from uhrtranslate.runs.events import TranslateResult
+from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.runs.record import NAME, RunRecord
 
 OPTIONS = make_options({"cell": 128})
@@ -21,7 +21,7 @@ OPTIONS = make_options({"cell": 128})
 
 def result(number, folder="out"):
     name = f"{folder}/{number}.tif"
-    return TranslateResult(f"in/{number}.svs", name, "done", width=10, height=20)
+    return ImageResult(f"in/{number}.svs", name, "done", width=10, height=20)
 
 
 def content(folder):
@@ -94,12 +94,12 @@ WRITER = """
 import sys
 from pathlib import Path
 from uhrtranslate.options import make_options
-from uhrtranslate.runs.events import TranslateResult
+from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.runs.record import RunRecord
 
 with RunRecord(Path(sys.argv[1])) as record:
     while True:
-        record.add(TranslateResult("a.svs", "a.tif", "done"), make_options({}))
+        record.add(ImageResult("a.svs", "a.tif", "done"), make_options({}))
 """
 
 
