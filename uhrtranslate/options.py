@@ -366,7 +366,10 @@ def validated(kind: type[Options], values: dict[str, Any]) -> Options:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][:1]) or "options"
-        message = first["msg"].removeprefix("Value error, ")
+        # Of an option that may be one thing or another, there is an error for each.
+        same = [one["msg"] for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
+        others = [text.removeprefix("Input should be ") for text in same[1:] if first["loc"]]
+        message = " or ".join([same[0].removeprefix("Value error, "), *others])
         shown = f" (got {first['input']!r})" if first["loc"] else ""
         raise OptionError(f"{name}: {message[:1].lower()}{message[1:]}{shown}.") from error
 
@@ -380,7 +383,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise OptionError(f"{path}: cannot be read as YAML ({reason}).") from error
     if content is None:
         return {}

@@ -65,7 +65,7 @@ def uhrt_here(folder, monkeypatch, capfd):
     def run(*arguments, stdin=""):
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.argv", ["uhrt", *map(str, arguments)])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setenv("COLUMNS", "120")
         capfd.readouterr()

@@ -10,6 +10,7 @@ from PIL import Image
 from problems import section
 
 from uhrtranslate.errors import InputError, OptionError, OutputError
+from uhrtranslate.io import SlideView
 from uhrtranslate.options import validated
 from uhrtranslate.tasks.tiles import TileOptions, cut_tiles, patch_names
 
@@ -112,10 +113,45 @@ def test_patches_are_named_after_as_little_as_it_takes(paths, names):
     assert patch_names([Path(path) for path in paths]) == names
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_a_slide_that_fails_does_not_stop_the_others(slides, paired, monkeypatch):
+    """Of one that fails in the middle, no patch is left that the table does not list."""
+    folder, pixels = slides
+    for side in "ab":
+        for name in ("bad", "late", "small"):
+            Image.fromarray(pixels).save(folder / side / f"{name}.png")
+    (folder / "a" / "bad.png").write_bytes(b"no image")
+    Image.fromarray(pixels[:100]).save(folder / "a" / "small.png")
+
+    def read(view, x, y, w, h, read=SlideView.read):
+        if "late" in view.info.path and y >= 128 and x == 0:
+            raise InputError("late.png: the share is gone.")
+        return read(view, x, y, w, h)
+
+    monkeypatch.setattr(SlideView, "read", read)
+    told = []
+    options = TileOptions(size=128, tissue=0)
+    partner = folder / "b" if paired else None
+    results = cut_tiles(folder / "a", folder / "out", options, partner, told.append)
+    assert told == results
+    reasons = {Path(result.input).name: result.error for result in results}
+    assert reasons.pop("one.tif") is None
+    assert "no reader takes it" in reasons["bad.png"]
+    assert reasons["late.png"] == "late.png: the share is gone."
+    assert "less than a patch" in reasons["small.png"]
+    listed = {row["file"] for row in rows(folder / "out")}
+    there = {
+        path.relative_to(folder / "out").as_posix() for path in (folder / "out").rglob("*.png")
+    }
+    assert there == listed
+    assert len(listed) == 35 * (1 + paired)
+
+
 def test_what_cannot_be_cut_is_said(slides):
     folder, _ = slides
-    with pytest.raises(InputError, match="less than a patch of 1024 px"):
-        cut_tiles(folder / "a", folder / "x", TileOptions(size=1024))
+    (failed,) = cut_tiles(folder / "a", folder / "x", TileOptions(size=1024))
+    assert "less than a patch of 1024 px" in failed.error
+    assert not (folder / "x").exists()
     with pytest.raises(OutputError, match="exists already"):
         cut_tiles(folder / "a", folder / "b")
     with pytest.raises(OptionError, match="overlap"):

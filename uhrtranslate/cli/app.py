@@ -1,5 +1,6 @@
 """The `uhrt` program: its commands, and the rules that hold for all of them."""
 
+import io
 import logging
 import os
 import signal
@@ -82,6 +83,9 @@ def main() -> None:
         number = getattr(signal, name, None)  # Windows knows no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop)
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # names of files may be any bytes
     # Feature maps of some hundred MB in pages of 2 MB instead of 4 kB: a fifth less CPU time
     # (measured, tiles of 1152 px). torch reads it when it first takes memory.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -93,9 +93,12 @@ def print_error(sentence: str) -> None:
     print(f"uhrt: {sentence}", file=sys.stderr)
 
 
-def print_json(value: "DataclassInstance") -> None:
-    """A dataclass as one line of JSON on stdout."""
-    print(json.dumps(dataclasses.asdict(value), ensure_ascii=False), flush=True)
+def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
+    """A dataclass, or what JSON can hold, as one line of JSON on stdout."""
+    content = value if isinstance(value, dict) else dataclasses.asdict(value)
+    text = json.dumps(content, ensure_ascii=False)
+    # A file's name that is no UTF-8 becomes an escape of JSON.
+    print(text.encode(errors="backslashreplace").decode(), flush=True)
 
 
 class Report:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 from uhrtranslate.options import validated
 
 if TYPE_CHECKING:
@@ -63,12 +63,16 @@ def tiles(
         def tell(result: "TilesResult") -> None:
             if as_json:
                 print_json(result)
-            if not quiet:
+            if result.error is not None:
+                print_error(result.error)
+            elif not quiet:
                 print(
                     f"{result.input}: {result.patches} patches, {result.skipped} with less tissue",
                     file=sys.stderr,
                 )
 
-        cut_tiles(source, output, options, paired, tell)
-        if not as_json:
+        results = cut_tiles(source, output, options, paired, tell)
+        if not as_json and (output / MANIFEST).exists():
             print(output / MANIFEST)
+    if any(result.error for result in results):
+        raise typer.Exit(1)

@@ -28,7 +28,8 @@ def read_manifest(path: Path) -> list[Item]:
             rows = [(reader.line_num, row) for row in reader]
             names = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise OptionError(f"{path}: cannot be read as CSV ({error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{path}: cannot be read as CSV ({reason}).") from error
     unknown = [name for name in names if name not in COLUMNS]
     if "path" not in names or unknown:
         wrong = f"has a column {unknown[0]!r}" if unknown else "has no column 'path'"

@@ -120,7 +120,7 @@ def convert_model(
             "the public repositories)."
         )
     if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists already; choose another name or overwrite it")
+        raise OutputError(f"{target}: exists already; choose another name, or use --overwrite")
     generator = load_generator(source if part is None else f"{source}:{part}")
     if generator.info.architecture not in GENERATOR_FAMILIES:
         raise OptionError(

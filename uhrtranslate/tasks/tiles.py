@@ -4,6 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from uhrtranslate.errors import InputError, OutputError
 from uhrtranslate.io import Pixels, SlideView, open_slide, open_view, slide_thumbnail
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.replace import replace_file, replacing
+from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.tissue import detect_tissue
 from uhrtranslate.training.data.patches import partners_by_name
 from uhrtranslate.training.data.pictures import find_pictures, same_size, window_share
@@ -63,12 +65,14 @@ class TilesResult:
         folder: where its patches are.
         patches: how many were written.
         skipped: how many had too little tissue.
+        error: a sentence, if it failed; then none of its patches are there.
     """
 
     input: str
     folder: str
     patches: int
     skipped: int
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def cut_tiles(
     partner: str | Path | None = None,
     on_result: Callable[[TilesResult], None] = lambda result: None,
 ) -> list[TilesResult]:
-    """Cut slides into PNG patches on a grid.
+    """Cut slides into PNG patches on a grid; one that fails does not stop the others.
 
     `SLIDE_x<X>_y<Y>.png`, with level-0 px of the first pixel, lie together in the output folder;
     with a partner in `A` and `B`, with equal names. `tiles.csv` is written last. For SLIDE see
@@ -102,8 +106,7 @@ def cut_tiles(
     Returns: what became of each slide, in the order of their paths.
 
     Raises:
-        InputError: a slide cannot be read, is smaller than a patch, or has no partner.
-        OptionError: it has no such level or mpp.
+        InputError: there are no slides, or one has no partner.
         OutputError: the folder is not empty, or cannot be written.
     """
     options = options or TileOptions()
@@ -117,11 +120,26 @@ def cut_tiles(
     results, rows = [], []
     names = patch_names([path for path, _ in pairs])
     for (path, other), name in zip(pairs, names, strict=True):
-        made, skipped = _cut(path, other, output, name, options)
+        made: list[dict[str, str]] = []
+        skipped, error = 0, None
+        try:
+            skipped = _cut(path, other, output, name, options, made)
+        except OutputError:
+            raise
+        except Exception as failure:
+            error = in_a_sentence(str(path), failure)
+            for row in made:
+                (output / row["file"]).unlink()
+            made = []
         rows += made
         kept = sum(row["file"].startswith("B/") is False for row in made)
-        results.append(TilesResult(str(path), str(output), kept, skipped))
+        results.append(TilesResult(str(path), str(output), kept, skipped, error))
         on_result(results[-1])
+    if not rows and any(result.error for result in results):
+        for folder in (output / "A", output / "B", output):
+            with suppress(OSError):  # it was never made
+                folder.rmdir()
+        return results
     with output_errors(output):
         output.mkdir(parents=True, exist_ok=True)
         replace_file(output / MANIFEST, _as_csv(rows))
@@ -164,11 +182,20 @@ def patch_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _cut(
-    path: Path, partner: Path | None, output: Path, name: str, options: TileOptions
-) -> tuple[list[dict[str, str]], int]:
-    """Write a slide's patches; lines of the manifest, and how many had too little tissue."""
-    rows: list[dict[str, str]] = []
-    with open_slide(path, sparse=options.allow_sparse) as slide:
+    path: Path,
+    partner: Path | None,
+    output: Path,
+    name: str,
+    options: TileOptions,
+    rows: list[dict[str, str]],
+) -> int:
+    """Write a slide's patches, add a line to the manifest for each; how many had too little tissue.
+
+    Raises:
+        UhrError: a slide cannot be read, is smaller than a patch, or has no such level or mpp.
+    """
+    with ExitStack() as opened:
+        slide = opened.enter_context(open_slide(path, sparse=options.allow_sparse))
         view = open_view(slide, options.level, options.mpp)
         if min(view.width, view.height) < options.size:
             raise InputError(
@@ -179,8 +206,8 @@ def _cut(
         kept = [place for place in places if place.tissue >= options.tissue]
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
-            other = open_view(open_slide(partner, sparse=options.allow_sparse))
-            sources.append(("B/", partner, same_size(other, view)))
+            other = opened.enter_context(open_slide(partner, sparse=options.allow_sparse))
+            sources.append(("B/", partner, same_size(open_view(other), view)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)
             y0 = round(place.y * slide.info.height / view.height)
@@ -189,9 +216,7 @@ def _cut(
                 patch = pixels.read(place.x, place.y, options.size, options.size)
                 _write_png(output / file, patch)
                 rows.append(_row(file, source, (x0, y0), view, place, options.size))
-        for _, _, opened in sources[1:]:
-            opened.slide.close()
-    return rows, len(places) - len(kept)
+    return len(places) - len(kept)
 
 
 def _places(view: SlideView, options: TileOptions) -> Iterator[_Place]:

@@ -34,7 +34,7 @@ class Quality(Figure):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         path = setup.options.niqe
-        self._model = None if path is None else load_niqe(_text(path))
+        self._model = None if path is None else _load(path)
         self._fitted = False
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
@@ -74,8 +74,9 @@ class Quality(Figure):
             yield read8(view, *boxes[i])
 
 
-def _text(path: Path) -> str:
+def _load(path: Path) -> NiqeModel:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
+        return load_niqe(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}).") from error

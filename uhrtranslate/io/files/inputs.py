@@ -53,7 +53,7 @@ class Missing:
 
 
 def expand_inputs(
-    items: Iterable[str], stdin: Iterable[str] = (), results: Collection[str] = ()
+    items: Iterable[str], stdin: Iterable[str] | None = None, results: Collection[str] = ()
 ) -> list[Found | Missing]:
     """Find the images that items stand for.
 
@@ -63,7 +63,8 @@ def expand_inputs(
 
     Args:
         items: as on a command line.
-        stdin: lines, each an item; read only if `-` is among the items.
+        stdin: lines, each an item; read only if `-` is among the items. None: there is no list,
+            and `-` is the name of a file.
         results: suffixes of results, such as `dn` of `slide.dn.tif`.
 
     Returns:
@@ -88,9 +89,9 @@ def expand_inputs(
     return expanded
 
 
-def _with_stdin(items: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
+def _with_stdin(items: Iterable[str], stdin: Iterable[str] | None) -> Iterator[str]:
     for item in items:
-        if item == "-":
+        if item == "-" and stdin is not None:
             lines = (line.rstrip("\r\n") for line in stdin)
             yield from (line for line in lines if line.strip())
         else:
