@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from uhrtranslate.geometry.cells import Box, CellGrid
 
 Mask = NDArray[np.bool_]
+Ranges = tuple[NDArray[np.intp], NDArray[np.intp]]  # first, and end
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,9 @@ class CellMask:
             [n, m] bool.
         """
         cell = self.grid.cell
-        r0, r1 = _cells(ys, reach, cell, self.grid.rows)
-        c0, c1 = _cells(xs, reach, cell, self.grid.cols)
-        total = self._total
-        return np.asarray(
-            total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0] > 0
-        )
+        rows = _cells(ys, reach, cell, self.grid.rows)
+        cols = _cells(xs, reach, cell, self.grid.cols)
+        return _any_within(self._total, rows, cols)
 
     def ramps(
         self, box: Box, width: int, inside: bool = False
@@ -115,13 +113,23 @@ class CellMask:
     @cached_property
     def _total(self) -> NDArray[np.int64]:
         """Kept cells above and left of each corner of the grid, [rows + 1, cols + 1]."""
-        return np.pad(self.kept.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        return _summed(self.kept)
 
 
-def _cells(
-    edges: NDArray[np.intp], reach: int, cell: int, cells: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First cell and end of the cells within reach of each span between consecutive edges."""
+def _summed(mask: Mask) -> NDArray[np.int64]:
+    """How many are true above and to the left of each corner, [rows + 1, cols + 1]."""
+    return np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+
+
+def _any_within(total: NDArray[np.int64], rows: Ranges, cols: Ranges) -> Mask:
+    """For each range of rows and of columns, whether any is true there; total is of `_summed`."""
+    (r0, r1), (c0, c1) = rows, cols
+    inside = total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0]
+    return np.asarray(inside > 0)
+
+
+def _cells(edges: NDArray[np.intp], reach: int, cell: int, cells: int) -> Ranges:
+    """The cells within reach of each span between consecutive edges."""
     first = ((edges[:-1] - reach) // cell).clip(0, cells)
     end = (-(-(edges[1:] + reach) // cell)).clip(0, cells)
     return first, np.maximum(first, end)
@@ -150,20 +158,18 @@ def cells_with_tissue(
         margin: px of the mask by which cells are widened on all sides, so that tissue at their
             border is seen from both of them.
     """
-    total = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     x, y, w, h = window
-    r0, r1 = _span(grid.rows, grid.cell, grid.height, y, h, margin, mask.shape[0])
-    c0, c1 = _span(grid.cols, grid.cell, grid.width, x, w, margin, mask.shape[1])
-    inside = total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0]
-    return CellMask(grid, np.asarray(inside > 0))
+    rows = _span(grid.rows, grid.cell, grid.height, y, h, margin, mask.shape[0])
+    cols = _span(grid.cols, grid.cell, grid.width, x, w, margin, mask.shape[1])
+    return CellMask(grid, _any_within(_summed(mask), rows, cols))
 
 
 def _span(
     cells: int, cell: int, size: int, start: float, length: float, margin: float, limit: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First pixel and end of a mask's pixels that each cell of one axis overlaps; at least one."""
+) -> Ranges:
+    """The pixels of a mask that each cell of one axis overlaps, at least one for each."""
     edges = start + np.minimum(np.arange(cells + 1) * cell, size) * (length / size)
-    # A hair's breadth of overlap is rounding.
+    # An overlap this small is a rounding error.
     first = np.floor(edges[:-1] - margin + 1e-6).clip(0, limit - 1).astype(np.intp)
     end = np.ceil(edges[1:] + margin - 1e-6).clip(1, limit).astype(np.intp)
     return first, np.maximum(end, first + 1)

@@ -1,4 +1,4 @@
-"""Whether an output is complete. It is read, as a broken copy has the right name and size."""
+"""Whether an output is complete. Its contents are read, as a broken copy may look complete."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Complete:
     """A complete image.
 
     Attributes:
-        width, height: of its largest level in px.
+        width, height: size of its largest level in px.
         description: how it was made, as stored in the file; may be empty.
     """
 
@@ -32,12 +32,12 @@ class Complete:
 def check_complete(path: Path) -> Complete:
     """Check that an output of uhrt is complete.
 
-    A photo is decoded as a whole. In a TIFF every tile must lie inside the file; JPEG tiles must
-    have their start and end markers; the first and last tile of each level and the whole smallest
-    level are decoded.
+    A photo is decoded completely. In a TIFF every tile must lie inside the file, and JPEG tiles
+    must have their start and end markers; the first and last tile of each level and the whole
+    smallest level are decoded.
 
     Raises:
-        InputError: it is incomplete, or not an image.
+        InputError: the output is incomplete, or not an image.
     """
     try:
         if photo_format(path):
@@ -45,7 +45,7 @@ def check_complete(path: Path) -> Complete:
         return _zarr(path) if path.is_dir() else _tiff(path)
     except InputError:
         raise
-    except Exception as error:  # damaged files make readers raise anything
+    except Exception as error:  # damaged files make readers raise all kinds of exceptions
         raise InputError(f"{path}: is not complete ({error}); make it again.") from error
 
 
@@ -69,7 +69,7 @@ def _zarr(path: Path) -> Complete:
                 for column in range(-(-level.width // width)):
                     chunk = path / str(number) / "0" / str(row) / str(column)
                     if not chunk.stat().st_size:
-                        raise InputError(f"{path}: a chunk of it is empty; make it again.")
+                        raise InputError(f"{path}: one of its chunks is empty; make it again.")
         last = info.levels[-1]
         slide.read(0, 0, last.width, last.height, len(info.levels) - 1)
         return Complete(info.width, info.height, info.properties.get("description", ""))
@@ -87,7 +87,7 @@ def _tiff(path: Path) -> Complete:
 
 
 def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    """All pages, and those stored below them."""
+    """All pages, including those stored below others."""
     for page in tiff.pages:
         for one in (page, *(page.pages or ())):
             yield one.aspage()
@@ -95,22 +95,22 @@ def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
 
 def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
     handle = page.parent.filehandle
-    # Asked before seeking: what tifffile reads lazily moves the file's position.
+    # Read before seeking: tifffile loads these lazily, which moves the file's position.
     decode, tables = page.decode, page.jpegtables
     places = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     rows = -(-page.imagelength // (page.tilelength or page.rowsperstrip))
     cols = -(-page.imagewidth // (page.tilewidth or page.imagewidth))
     if len(places) != rows * cols * (page.samplesperpixel if page.planarconfig == 2 else 1):
-        raise InputError(f"{path}: lacks tiles; make it again.")
+        raise InputError(f"{path}: tiles are missing; make it again.")
     for offset, length in places:
         if not (length > 0 and offset > 0 and offset + length <= size):
-            raise InputError(f"{path}: a tile of it lies beyond its end; make it again.")
+            raise InputError(f"{path}: one of its tiles lies beyond its end; make it again.")
         if page.compression == tifffile.COMPRESSION.JPEG:
             handle.seek(offset)
             start = handle.read(2)
             handle.seek(offset + length - 2)
             if start != _JPEG_START or handle.read(2) != _JPEG_END:
-                raise InputError(f"{path}: a tile of it is damaged; make it again.")
+                raise InputError(f"{path}: one of its tiles is damaged; make it again.")
     for index in {0, len(places) - 1}:
         offset, length = places[index]
         handle.seek(offset)

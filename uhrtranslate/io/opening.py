@@ -1,4 +1,4 @@
-"""Which reader takes a file, and which writer makes one."""
+"""Choosing the reader that opens a file, and the writer that makes one."""
 
 from pathlib import Path
 
@@ -16,23 +16,23 @@ from uhrtranslate.io.writers.photo import PhotoWriter
 from uhrtranslate.io.writers.pyramid import PyramidWriter
 from uhrtranslate.io.writers.writer import ImageWriter
 
-# The index of an MRXS slide is a small JPEG, which as a photo would be the wrong image.
+# An MRXS slide's index file is a small JPEG; opened as a photo, it would give the wrong image.
 NEVER_PHOTOS = (".mrxs",)
 
 
 def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Slide:
-    """Open a whole-slide file, a TIFF or a photo with the reader that takes it.
+    """Open a whole-slide file, a TIFF or a photo with the first reader that can read it.
 
-    OpenSlide is asked first, then tifffile, then Pillow.
+    OpenSlide is tried first, then tifffile, then Pillow.
 
     Args:
-        path: of the file; for formats of several files the one that OpenSlide takes.
-        deep: give pixels of 16 bits where the file has more than 8 and tifffile, zarr or (grey
-            alone) Pillow reads it; else all pixels are scaled to 8.
-        sparse: take a TIFF of which nearly all tiles are missing, which otherwise is refused.
+        path: the file; for formats of several files, the one that OpenSlide expects.
+        deep: return 16-bit pixels where the file has more than 8 bits and is read by tifffile, zarr
+            or (grey images only) Pillow. Otherwise pixels are scaled to 8 bits.
+        sparse: accept a TIFF whose tiles are nearly all missing, which is otherwise refused.
 
     Raises:
-        InputError: the file is missing, empty or damaged, or no reader takes it.
+        InputError: the file is missing, empty or damaged, or no reader can read it.
     """
     path = Path(path)
     if path.suffix.lower() == ".zarr" and path.is_dir():
@@ -50,24 +50,24 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
     except NotForThisReaderError as error:
         reasons.append(f"tifffile: {error}")
     if path.suffix.lower() in NEVER_PHOTOS:
-        reasons.append("Pillow: not a photo by its name")
+        reasons.append("Pillow: the name is not that of a photo")
     else:
         try:
             return PhotoSlide(path, deep)
         except NotForThisReaderError as error:
             reasons.append(f"Pillow: {error}")
     raise InputError(
-        f"{path}: no reader takes it ({'; '.join(reasons)}); "
-        f"check that it is an image and that it, and the files belonging to it, are complete."
+        f"{path}: no reader can read it ({'; '.join(reasons)}); "
+        f"check that it is an image, and that it and the files belonging to it are complete."
     )
 
 
 def _deep_tiff(path: Path) -> Slide | None:
-    """The slide if it is a TIFF of more than 8 bits."""
+    """The slide, if it is a TIFF with more than 8 bits."""
     try:
         slide = TiffSlide(path, deep=True)
     except (NotForThisReaderError, InputError):
-        return None  # the usual way knows, and says what is wrong
+        return None  # the other readers will report what is wrong
     if slide.info.bits > 8:
         return slide
     slide.close()
@@ -96,9 +96,10 @@ def open_writer(
     job: Job | None = None,
     resume: bool = False,
 ) -> ImageWriter:
-    """Open the writer of slides or photos, by the ending of the target.
+    """Choose a writer for slides or photos by the ending of the target.
 
-    The arguments and errors are those of `ImageWriter`; an unknown ending is an OutputError, too.
+    Takes the arguments of `ImageWriter` and raises the same errors; an unknown ending is also an
+    OutputError.
     """
     if target.suffix.lower() in SLIDE_SUFFIXES:
         return PyramidWriter(target, spec, overwrite, workers, job, resume)

@@ -1,4 +1,4 @@
-"""Conversions that readers share: all images become opaque RGB with 8 or 16 bits."""
+"""Conversions shared by the readers: every image becomes opaque RGB with 8 or 16 bits."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 # uint8, or uint16 for slides that were opened with 16 bits.
 Pixels = NDArray[np.unsignedinteger[Any]]
 WHITE = (255, 255, 255)
-# Samples that are converted together.
+# Samples that are converted at a time.
 CHUNK = 1 << 20
 
 
@@ -18,7 +18,7 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> P
     Args:
         rgb: [h, w, 3] uint8 or uint16, not premultiplied.
         alpha: [h, w] of the same type; the largest value is opaque.
-        background: RGB of 8 bits.
+        background: 8-bit RGB.
 
     Returns:
         [h, w, 3] of the same type, contiguous.
@@ -26,7 +26,7 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> P
     top = np.iinfo(rgb.dtype).max
     if alpha.min() == top:
         return np.ascontiguousarray(rgb)
-    # Twice as wide as the pixels, so that products fit.
+    # A type twice as wide as the pixels', so that products fit.
     wide: np.dtype[Any] = np.dtype(np.uint16 if top == 255 else np.uint32)
     weight = alpha[..., None].astype(wide)
     behind = np.array([value * (top // 255) for value in background], wide) * (top - weight)
@@ -38,12 +38,12 @@ def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
     """Scale unsigned pixels from one bit depth to another, rounding to the nearest value.
 
     8-bit values that were widened come back unchanged. 12-bit data stored in 16 bits stays as dark
-    as it is stored: the image's own range does not matter.
+    as it is stored, since values are not stretched to the range that the image uses.
 
     Args:
-        pixels: of any shape.
-        bits: of the stored values, 1 to 16.
-        wanted: bits of the result, 8 or 16.
+        pixels: any shape.
+        bits: depth of the stored values, 1 to 16.
+        wanted: depth of the result, 8 or 16.
 
     Returns:
         The same shape, uint8 or uint16.
@@ -54,14 +54,14 @@ def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
     largest, top = 2**bits - 1, 2**wanted - 1
     scaled: Pixels = np.empty(pixels.shape, dtype)
     rows = max(CHUNK * len(pixels) // max(pixels.size, 1), 1)
-    for start in range(0, len(pixels), rows):  # four bytes per sample, but never of all
+    for start in range(0, len(pixels), rows):  # takes four bytes per sample
         part = pixels[start : start + rows].astype(np.uint32)
         scaled[start : start + rows] = (part * np.uint32(top) + largest // 2) // largest
     return scaled
 
 
 def rgb_profile(profile: bytes | None) -> bytes | None:
-    """The ICC profile if it describes RGB, which is what readers give; else None."""
+    """The ICC profile if it describes RGB, which is what readers return; else None."""
     # ICC.1:2010, 7.2.6: the data colour space is at byte 16 of the header, 'acsp' at byte 36.
     if profile and profile[16:20] == b"RGB " and profile[36:40] == b"acsp":
         return profile

@@ -1,7 +1,7 @@
 """Slides at sizes between their levels: antialiased, in bounded memory.
 
-The result is computed in fixed blocks, so no pixel depends on how the result is read. Strong
-reductions first average whole boxes of pixels.
+The result is computed in fixed blocks, so a pixel does not depend on the rectangle it is read in.
+Strong reductions first average whole boxes of pixels.
 """
 
 import math
@@ -19,12 +19,12 @@ from uhrtranslate.io.slide import Slide
 
 BLOCK = 512
 CACHE_BYTES = 64 << 20
-# Side in px of what is read at once to average boxes.
+# Side in px of the pieces that are read to average boxes.
 PIECE = 2048
-# After averaging, the filter still reduces by this much. Pillow's documentation finds 3
-# (`reducing_gap`) indistinguishable from filtering alone.
+# How much the filter still reduces after averaging. According to Pillow's documentation, 3
+# (`reducing_gap`) already looks the same as filtering alone.
 GAP = 4
-# As sharp as bicubic when reducing, without ringing; its support is one pixel of the result.
+# As sharp as bicubic when reducing, but without ringing. Its support is one pixel of the result.
 FILTER = Image.Resampling.HAMMING
 SUPPORT = 1.0
 
@@ -35,9 +35,9 @@ class Resampled:
 
     Attributes:
         slide: where pixels come from.
-        level: that is read.
-        box: x, y, w, h in pixels of the level; need not be whole.
-        width, height: of the result in px.
+        level: the level that is read.
+        box: x, y, w, h in pixels of the level; need not be whole numbers.
+        width, height: size of the result in px.
     """
 
     slide: Slide
@@ -48,7 +48,7 @@ class Resampled:
     _cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
 
     def __call__(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of the result, [h, w, 3] as the slide's; safe from several threads."""
+        """Pixels of the result, [h, w, 3] of the slide's type; safe from several threads."""
         pixels = np.empty((h, w, 3), self.slide.info.dtype)
         for row in range(y // BLOCK, -(-(y + h) // BLOCK)):
             for col in range(x // BLOCK, -(-(x + w) // BLOCK)):
@@ -64,8 +64,8 @@ class Resampled:
 
     def _block(self, row: int, col: int) -> Pixels:
         size = self.slide.info.levels[self.level]
-        across = _Axis(self.box[0], self.box[2], self.width, size.width).block(col)
-        down = _Axis(self.box[1], self.box[3], self.height, size.height).block(row)
+        across = _span(self.box[0], self.box[2], self.width, size.width, col)
+        down = _span(self.box[1], self.box[3], self.height, size.height, row)
         source = self._averaged(across, down)
         box = (across.start, down.start, across.stop, down.stop)
         return _with_pillow(
@@ -73,7 +73,7 @@ class Resampled:
         )
 
     def _averaged(self, across: "_Span", down: "_Span") -> Pixels:
-        """What is read for a block and its surroundings, with boxes averaged."""
+        """The source pixels of a block and its surroundings, with boxes averaged."""
         kx, ky = across.factor, down.factor
         size = self.slide.info.levels[self.level]
         if kx == ky == 1:
@@ -93,7 +93,7 @@ class Resampled:
 
 
 def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Change an image. With 16 bits, as three float images: Pillow has no 16-bit RGB."""
+    """Change an image; one with 16 bits as three float images, as Pillow has no 16-bit RGB."""
     if pixels.dtype == np.uint8:
         return np.asarray(change(Image.fromarray(pixels)))
     planes = [
@@ -106,11 +106,11 @@ def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -
 
 @dataclass(frozen=True)
 class _Span:
-    """One axis of a block: what is read for it, in boxes of `factor` pixels of the level.
+    """What is read for one axis of a block, in boxes of `factor` pixels of the level.
 
     Attributes:
         first, last: boxes that are read, `first <= b < last`.
-        start, stop: where the block lies in what is read, in boxes.
+        start, stop: where the block lies among them, in boxes.
         size: pixels of the block.
         factor: pixels of the level per box.
     """
@@ -123,30 +123,16 @@ class _Span:
     factor: int
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """One axis: `length` pixels of a level from `origin` on become `result` pixels."""
-
-    origin: float
-    length: float
-    result: int
-    limit: int
-
-    def block(self, index: int) -> _Span:
-        first, last = index * BLOCK, min((index + 1) * BLOCK, self.result)
-        scale = self.length / self.result
-        factor = max(int(scale / GAP), 1)
-        start = (self.origin + first * scale) / factor
-        stop = (self.origin + last * scale) / factor
-        reach = SUPPORT * max(scale / factor, 1) + 1
-        low = max(math.floor(start - reach), 0)
-        high = min(math.ceil(stop + reach), -(-self.limit // factor))
-        # Pillow refuses a box that rounding lets end outside the image.
-        return _Span(
-            low,
-            high,
-            max(start - low, 0.0),
-            min(stop - low, float(high - low)),
-            last - first,
-            factor,
-        )
+def _span(origin: float, length: float, result: int, limit: int, index: int) -> _Span:
+    """A block of an axis where `length` px of a level from `origin` on become `result` px."""
+    first, last = index * BLOCK, min((index + 1) * BLOCK, result)
+    scale = length / result
+    factor = max(int(scale / GAP), 1)
+    start = (origin + first * scale) / factor
+    stop = (origin + last * scale) / factor
+    reach = SUPPORT * max(scale / factor, 1) + 1
+    low = max(math.floor(start - reach), 0)
+    high = min(math.ceil(stop + reach), -(-limit // factor))
+    # Through rounding, the box could end outside the image, which Pillow refuses.
+    start, stop = max(start - low, 0.0), min(stop - low, float(high - low))
+    return _Span(low, high, start, stop, last - first, factor)

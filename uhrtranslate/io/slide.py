@@ -1,12 +1,13 @@
-"""What a slide is: levels of RGB pixels with metadata, whatever the file.
+"""What a slide is: levels of RGB pixels with metadata, whatever the file format.
 
 Whole-slide files, plain TIFFs, photos and computed images share one protocol, so callers need not
-know which of them they read.
+know which kind they read.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType, TracebackType
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -34,7 +35,7 @@ class SlideInfo:
     """What is known about a slide before any pixels are read.
 
     Attributes:
-        path: as it was opened.
+        path: the path it was opened with.
         reader: "openslide", "tifffile", "photo" or "virtual".
         format: vendor or file format, such as "aperio", "generic-tiff", "OME-TIFF", "JPEG".
         levels: level 0, the largest, first.
@@ -42,9 +43,9 @@ class SlideInfo:
         objective_power: the objective's nominal number; informative only.
         icc_profile: RGB profile; profiles of other colour spaces are left out.
         background: RGB of transparent and missing parts.
-        properties: as the file names them.
+        properties: metadata under the names that the file uses.
         associated: names of associated images.
-        exif: EXIF block of a photo. Its orientation has been applied to the pixels already.
+        exif: EXIF block of a photo. Its orientation has already been applied to the pixels.
         bits: bits per sample that reads return, 8 or 16.
     """
 
@@ -116,7 +117,7 @@ class Slide(Protocol):
         ...
 
     def associated_image(self, name: str) -> Pixels:
-        """Read an associated image (label, macro, thumbnail).
+        """Read an associated image (label, macro, thumbnail); by default there are none.
 
         Returns:
             RGB, [h, w, 3] uint8.
@@ -124,28 +125,18 @@ class Slide(Protocol):
         Raises:
             InputError: the file is damaged, or has no image of this name.
         """
-        ...
+        has = ", ".join(self.info.associated) or "none"
+        raise InputError(f"{self.info.path}: has no associated image {name!r}; it has: {has}.")
 
     def close(self) -> None:
         """Close the file; nothing can be read afterwards."""
-        ...
+        return  # by default, nothing is open
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def no_such_image(info: SlideInfo, name: str) -> InputError:
-    """The error for an associated image that a slide does not have."""
-    has = ", ".join(info.associated) or "none"
-    return InputError(f"{info.path}: has no associated image {name!r}; it has: {has}.")
 
 
 def read_padded(
@@ -157,10 +148,10 @@ def read_padded(
     """Read a rectangle that may reach outside its level, for `Slide.read` of all readers.
 
     Args:
-        info: of the slide.
+        info: describes the slide.
         box: x, y, w, h in pixels of the level.
         level: 0 is the largest.
-        inside: reads x, y, w, h inside the level.
+        inside: reads a rectangle x, y, w, h that lies inside the level.
 
     Returns:
         RGB, [h, w, 3], with background outside the level.
@@ -187,4 +178,10 @@ def read_padded(
 
 
 class NotForThisReaderError(Exception):
-    """A reader cannot read a file that another one may. Its text says why, in a few words."""
+    """This reader cannot read the file, but another one may. The text says why, in a few words."""
+
+
+def damaged(path: str | Path, reason: object) -> InputError:
+    """The error for a damaged file, with the reason (such as a library's exception) in brackets."""
+    text = str(reason).strip().rstrip(".") or repr(reason)
+    return InputError(f"{path}: is damaged ({text}); copy it again.")

@@ -7,35 +7,25 @@ from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Slide
 from uhrtranslate.io.view import SlideView, open_view, resized
 
-# Side in px of what is read at once for the bilinear thumbnail.
+# Side in px of the pieces that are read for the bilinear thumbnail.
 PIECE = 2048
 # OpenCV's weights for 8-bit images are whole numbers of 1 / 2**11.
 WEIGHT = 1 << 11
 
 
 def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
-    """An antialiased thumbnail of a view, from the coarsest level that suffices.
+    """An antialiased thumbnail of a view, RGB [height, width, 3] uint8; sides at least 1 px.
 
-    Args:
-        view: what is shown.
-        width, height: in px, at least 1.
-
-    Returns:
-        RGB, [height, width, 3] uint8.
+    It is made from the coarsest level that suffices.
     """
     pixels = resized(view, width, height).read(0, 0, width, height)
     return to_bits(pixels, view.info.bits)
 
 
 def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
-    """A thumbnail of a whole slide, antialiased and never enlarged.
+    """An antialiased thumbnail of a whole slide, RGB [h, w, 3] uint8.
 
-    Args:
-        slide: what is shown.
-        max_side: longer side in px, at least 1.
-
-    Returns:
-        RGB, [h, w, 3] uint8.
+    Its longer side has at most `max_side` px (at least 1); it is never enlarged.
     """
     info = slide.info
     shrink = min(max_side / max(info.width, info.height), 1)
@@ -44,16 +34,10 @@ def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
 
 
 def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
-    """A thumbnail of a view without antialiasing, as cv2.resize with INTER_LINEAR makes it.
+    """A thumbnail of a view without antialiasing, like cv2.resize with INTER_LINEAR.
 
-    The public code of KIN and DN makes its thumbnails this way.
-
-    Args:
-        view: whose own pixels are sampled.
-        width, height: in px, at least 1.
-
-    Returns:
-        RGB, [height, width, 3] uint8.
+    The public code of KIN and DN makes its thumbnails this way. Unlike `thumbnail`, it samples the
+    view's own pixels. Returns RGB, [height, width, 3] uint8; sides at least 1 px.
     """
     columns, x_weights = _samples(width, view.width)
     rows, y_weights = _samples(height, view.height)
@@ -74,7 +58,7 @@ def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
 
 
 def _samples(size: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """For each pixel, the source pixel before its centre and the weight of the one after."""
+    """For each pixel, the source pixel before its centre and the weight of the next one."""
     position = ((np.arange(size) + 0.5) * (source / size) - 0.5).astype(np.float32)
     first = np.floor(position).astype(np.intp)
     weight = np.rint((position - first) * np.float32(WEIGHT)).astype(np.int64)
@@ -83,7 +67,7 @@ def _samples(size: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.int64
 
 
 def _groups(positions: NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Consecutive samples that lie in the same piece of the source."""
+    """Ranges of consecutive samples that lie in the same piece of the source."""
     starts = np.flatnonzero(np.diff(positions // PIECE, prepend=-1))
     return list(zip(starts.tolist(), [*starts[1:].tolist(), len(positions)], strict=True))
 
@@ -104,7 +88,7 @@ def _interpolate(
         taken = pixels[lines]
         return taken[:, columns] * (WEIGHT - u) + taken[:, right] * u
 
-    # Two shifts, not one: OpenCV truncates like this to stay within 16-bit registers.
+    # Shifted twice because OpenCV truncates this way, to stay within 16-bit registers.
     upper = ((along_x(rows) >> 4) * (WEIGHT - v)) >> 16
     lower = ((along_x(below) >> 4) * v) >> 16
     return ((upper + lower + 2) >> 2).astype(np.uint8)

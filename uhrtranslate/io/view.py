@@ -1,4 +1,4 @@
-"""What an engine works on: a slide, or a region of it, at one resolution."""
+"""Views: what an engine works on, a slide or a region of it at one resolution."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,19 +7,14 @@ from typing import Any
 import numpy as np
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.geometry.levels import (
-    level_for_mpp,
-    level_for_size,
-    same_mpp,
-    to_level,
-)
+from uhrtranslate.geometry.levels import level_for_mpp, level_for_size, same_mpp, to_level
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.resample import BLOCK, Resampled
 from uhrtranslate.io.slide import Slide, SlideInfo
 
 Region = tuple[int, int, int, int]
 
-# Rows that are read together: enough to be efficient, few enough for memory at any width.
+# Rows that are read together: enough to be efficient, few enough to fit in memory at any width.
 MIN_STRIP = 256
 MAX_STRIP = 2048
 
@@ -32,7 +27,7 @@ class SlideView:
         slide: where pixels come from.
         level: the level that is read.
         region: x, y, w, h in level-0 px.
-        width, height: of the view in px.
+        width, height: size of the view in px.
         mpp: micrometres per pixel of the view, x and y.
         strip_height: rows to read together for speed.
         pixels: reads x, y, w, h inside the view; used by `read`.
@@ -54,16 +49,13 @@ class SlideView:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the pixels, as of the slide."""
+        """Type of the pixels, which is the slide's."""
         return self.info.dtype
 
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Read a rectangle of the view; safe from several threads.
+        """Read a rectangle inside the view, in px of the view; safe from several threads.
 
-        A pixel has the same value in whatever rectangle it is read.
-
-        Args:
-            x, y, w, h: in px of the view, inside it.
+        A pixel's value does not depend on the rectangle it is read in.
 
         Returns:
             RGB, [h, w, 3] of `dtype`; a copy.
@@ -90,26 +82,24 @@ def open_view(
         level: the level to read; None for 0.
         mpp: micrometres per pixel of both axes. A level within one percent of it is used as it is;
             otherwise the next finer level is resampled.
-        region: x, y, w, h in level-0 px, inside the image; None for all of it.
+        region: x, y, w, h in level-0 px, inside the image; None for the whole image.
 
     Raises:
         OptionError: there is no such level; the region is not inside the image; both level and mpp
-            are given; the slide has no mpp, or is coarser than the mpp asked for.
+            are given; the slide has no mpp, or is coarser than the requested mpp.
     """
     box = _checked(slide.info, region)
     if mpp is None:
         return _level_view(slide, _checked_level(slide.info, level or 0), box)
     if level is not None:
-        raise OptionError("level and mpp exclude each other; give one of them.")
+        raise OptionError("level and mpp exclude each other; give only one of them.")
     return _mpp_view(slide, mpp, box)
 
 
 def resized(view: SlideView, width: int, height: int) -> SlideView:
-    """The same region at another size, antialiased, from the coarsest level that suffices.
+    """A view's region at another size in px (at least 1), whatever the view's own resolution.
 
-    Args:
-        view: its region is taken; its resolution does not matter.
-        width, height: in px, at least 1.
+    It is antialiased, and made from the coarsest level that suffices.
     """
     info = view.info
     downsamples = [level.downsample for level in info.levels]
@@ -138,31 +128,25 @@ def _checked_level(info: SlideInfo, level: int) -> int:
     raise OptionError(f"level {level} is not in {info.path}, which has {has}; give one of these.")
 
 
-def _level_mpp(info: SlideInfo, level: int) -> tuple[float, float] | None:
-    if info.mpp is None:
-        return None
-    downsample = info.levels[level].downsample
-    return info.mpp[0] * downsample, info.mpp[1] * downsample
-
-
 def _level_view(slide: Slide, level: int, region: Region) -> SlideView:
     size = slide.info.levels[level]
     x0, width = to_level(region[0], region[2], size.downsample, size.width)
     y0, height = to_level(region[1], region[3], size.downsample, size.height)
+    mpp = slide.info.mpp
     return SlideView(
         slide,
         level,
         region,
         width,
         height,
-        _level_mpp(slide.info, level),
+        mpp and (mpp[0] * size.downsample, mpp[1] * size.downsample),
         _strip_height(slide.tile_size(level)[1]),
         lambda x, y, w, h: slide.read(x0 + x, y0 + y, w, h, level),
     )
 
 
 def _strip_height(tile_height: int) -> int:
-    """A multiple of the tile height, except where tiles are as high as the image."""
+    """A multiple of the tile height, unless tiles are very high."""
     strip = -(-MIN_STRIP // tile_height) * tile_height
     return strip if strip <= MAX_STRIP else MIN_STRIP
 

@@ -1,7 +1,8 @@
 """What other programs see in a file.
 
-OpenSlide and tifffile are asked. Others are judged by rules that were measured with Bio-Formats
-7.3.1 and libvips 8.18 on files of every layout that uhrt writes (docs/outputs.md).
+OpenSlide and tifffile open the file. For other programs, rules are applied that were found by
+opening files of every layout that uhrt writes in Bio-Formats 7.3.1 and libvips 8.18
+(docs/outputs.md).
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import openslide
 import tifffile
 
-# Compressions of TIFF that OpenSlide's generic driver reads; it refuses others without a reason.
+# TIFF compressions that OpenSlide's generic driver reads. It refuses others without a reason.
 OPENSLIDE_COMPRESSIONS = {"JPEG", "ADOBE_DEFLATE", "DEFLATE", "LZW", "ZSTD", "NONE"}
 # The libvips in pyvips' binary wheel reads these as zeros, without an error.
 LIBVIPS_BLIND = {"ZSTD", "JPEG2000", "JPEGXL", "APERIO_JP2000_RGB", "APERIO_JP2000_YCBC"}
@@ -21,11 +22,11 @@ class Viewer:
     """What a program sees in a file.
 
     Attributes:
-        name: of the program, or family of programs.
+        name: the program, or family of programs.
         levels: how many it sees; 0 if it refuses the file.
         mpp: micrometres per pixel that it reports.
-        note: what it misses, or why it refuses; empty if it sees everything.
-        tried: whether the program was asked, not just its rules.
+        note: what it misses, or why it refuses the file; empty if it sees everything.
+        tried: whether the program itself opened the file, rather than a rule being applied.
     """
 
     name: str
@@ -41,11 +42,11 @@ class Layout:
 
     Attributes:
         levels: width and height of each in px.
-        compression: of the largest level, by tifffile's names.
+        compression: tifffile's name for that of the largest level.
         tiled: whether the largest level is tiled.
-        main, below: levels in the main chain, and below its first page.
+        main, below: number of levels in the main chain, and below its first page.
         ome, aperio: whether it describes itself as such a file.
-        mpp: of the largest level.
+        mpp: micrometres per pixel of the largest level.
         big: whether it is a BigTIFF.
     """
 
@@ -62,12 +63,7 @@ class Layout:
 
 def viewers_of_tiff(path: Path, layout: Layout) -> list[Viewer]:
     """What programs see in a TIFF."""
-    return [
-        _openslide(path),
-        _tifffile(path, layout),
-        _bioformats(layout),
-        _libvips(layout),
-    ]
+    return [_openslide(path), _tifffile(path, layout), _bioformats(layout), _libvips(layout)]
 
 
 def viewers_of_zarr(levels: int, mpp: tuple[float, float] | None) -> list[Viewer]:
@@ -81,7 +77,7 @@ def viewers_of_zarr(levels: int, mpp: tuple[float, float] | None) -> list[Viewer
 
 def viewers_of_photo() -> list[Viewer]:
     """What programs see in a photo."""
-    photo = "a photo: one level, no tiles, so the whole of it is decoded at once"
+    photo = "a photo: one level, no tiles, so all of it is decoded at once"
     return [
         Viewer("OpenSlide", 0, None, "does not read photos", False),
         Viewer("Bio-Formats, QuPath, libvips", 1, None, photo, False),
@@ -89,12 +85,7 @@ def viewers_of_photo() -> list[Viewer]:
 
 
 def layout_of(tiff: tifffile.TiffFile, mpp: tuple[float, float] | None) -> Layout:
-    """The layout of an open TIFF.
-
-    Args:
-        tiff: an open file.
-        mpp: as our own reader reports it.
-    """
+    """The layout of an open TIFF, whose mpp our own reader has found."""
     first = tiff.pages.first
     below = [page.aspage() for page in first.pages or ()]
     main = [page.aspage() for page in tiff.pages]
@@ -137,7 +128,7 @@ def _bioformats(layout: Layout) -> Viewer:
     if layout.ome:
         return Viewer(name, 1 + layout.below, layout.mpp, "", False)
     if layout.aperio:
-        note = "takes the smallest level for another image"
+        note = "shows the smallest level as a separate image"
         return Viewer(name, max(everything - 1, 1), layout.mpp, note, False)
     note = "sees the largest level only" if everything > 1 else ""
     return Viewer(name, 1, layout.mpp, note, False)

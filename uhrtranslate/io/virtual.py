@@ -1,4 +1,4 @@
-"""Slides without a file, whose pixels are computed: any size, for tests and benchmarks."""
+"""Slides of any size without a file: their pixels are computed, for tests and benchmarks."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,18 @@ from PIL import Image
 
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.slide import Level, Slide, SlideInfo, no_such_image, read_padded
+from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
 
 
 class VirtualSlide(Slide):
-    """A slide whose level 0 is a function; further levels are its exact averages.
+    """A slide whose level 0 is computed by a function; the other levels are its exact averages.
 
     Args:
-        width, height: of level 0 in px.
-        pixels: computes x, y, w, h (level-0 px, inside the image) as [h, w, 3] uint8; must be
-            thread-safe.
+        width, height: size of level 0 in px.
+        pixels: computes a rectangle x, y, w, h (level-0 px, inside the image) as [h, w, 3] uint8;
+            must be thread-safe.
         mpp: micrometres per pixel of level 0.
-        levels: how many; each is half as large as the one before.
+        levels: number of levels; each is half as large as the one before.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class VirtualSlide(Slide):
         self._pixels = pixels
 
     def tile_size(self, level: int) -> tuple[int, int]:
-        """A usual size; any would do."""
+        """A common size; any other would do."""
         return 256, 256
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
@@ -57,10 +57,3 @@ class VirtualSlide(Slide):
             return np.array(Image.fromarray(pixels).reduce(factor))
 
         return read_padded(self.info, (x, y, w, h), level, inside)
-
-    def associated_image(self, name: str) -> Pixels:
-        """There are none."""
-        raise no_such_image(self.info, name)
-
-    def close(self) -> None:
-        """Nothing is open."""

@@ -39,13 +39,9 @@ class StatisticsTable:
         """The same with its statistics on a device."""
         if self.mean.device == device:
             return self
-        fallback_mean, fallback_std = (
-            None if part is None else part.to(device)
-            for part in (self.fallback_mean, self.fallback_std)
-        )
-        return StatisticsTable(
-            self.mean.to(device), self.std.to(device), self.valid, fallback_mean, fallback_std
-        )
+        parts = (self.fallback_mean, self.fallback_std)
+        fallback = (None if part is None else part.to(device) for part in parts)
+        return StatisticsTable(self.mean.to(device), self.std.to(device), self.valid, *fallback)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +144,16 @@ class Field:
         )
         return replace(self, mean=self.mean[:, rows], scale=self.scale[:, rows], gaps=gaps)
 
-    def mean_map(self) -> Tensor:
-        """The mean of every pixel, [c, h, w]."""
-        return self._mean_map(channels_last=False)
+    def mean_map(self, channels_last: bool = False) -> Tensor:
+        """The mean of every pixel, [c, h, w]; with channels last [h, w, c]."""
+        fallback = None if self.gaps is None else self.gaps.fallback_mean
+        return self._map(self.mean, fallback, channels_last)
 
-    def rstd_map(self) -> Tensor:
-        """1/std of every pixel, [c, h, w]."""
-        return self._rstd_map(channels_last=False)
+    def rstd_map(self, channels_last: bool = False) -> Tensor:
+        """1/std of every pixel, [c, h, w]; with channels last [h, w, c]."""
+        fallback = None if self.gaps is None else self.gaps.fallback_scale
+        scale = self._map(self.scale, fallback, channels_last)
+        return scale if self.inverse else scale.reciprocal_()
 
     def apply(self, x: Tensor) -> Tensor:
         """(x - mean) * rstd, for x [c, h, w] float32; a new tensor, laid out in memory as x."""
@@ -164,20 +163,9 @@ class Field:
             # baddbmm subtracts the interpolated mean in the pass that makes the new tensor.
             y = torch.baddbmm(y, *self._factors(self.mean, last), alpha=-1)
         else:
-            y = y - self._mean_map(last)
-        y.mul_(self._rstd_map(last))
+            y = y - self.mean_map(last)
+        y.mul_(self.rstd_map(last))
         return y.permute(2, 0, 1) if last else y
-
-    # Maps of all pixels: [h, w, c] with channels last, else [c, h, w].
-
-    def _mean_map(self, channels_last: bool) -> Tensor:
-        fallback = None if self.gaps is None else self.gaps.fallback_mean
-        return self._map(self.mean, fallback, channels_last)
-
-    def _rstd_map(self, channels_last: bool) -> Tensor:
-        fallback = None if self.gaps is None else self.gaps.fallback_scale
-        scale = self._map(self.scale, fallback, channels_last)
-        return scale if self.inverse else scale.reciprocal_()
 
     def _map(self, table: Tensor, fallback: Tensor | None, channels_last: bool) -> Tensor:
         values = torch.bmm(*self._factors(table, channels_last))
@@ -228,13 +216,8 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
             (normalizer.fade - coverage).clamp_(min=0),
             coverage.clamp(min=normalizer.fade).reciprocal_(),
         )
-    return Field(
-        _along_rows(rows, mean),
-        _along_rows(rows, scale),
-        cols,
-        normalizer.averages_rstd,
-        gaps,
-    )
+    mean, scale = _along_rows(rows, mean), _along_rows(rows, scale)
+    return Field(mean, scale, cols, normalizer.averages_rstd, gaps)
 
 
 def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTable:

@@ -328,10 +328,6 @@ def test_a_folder_that_cannot_be_emptied_is_an_output_error(tmp_path, monkeypatc
         pass
 
 
-def test_free_bytes_of_a_path_that_does_not_exist_yet(tmp_path):
-    assert disk.free_bytes(tmp_path / "not" / "yet.tif") > 0
-
-
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 bytes"), (1500, "1.5 kB"), (2e6, "2.0 MB"), (4.2e12, "4,200.0 GB")]
 )

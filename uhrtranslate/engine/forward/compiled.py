@@ -109,20 +109,16 @@ class CompiledRunner(GeneratorRunner):
         key = tuple(x.shape)
         if key not in self._sizes:
             ghost = copy.deepcopy(self.module).to("meta")
-            noted = _Note()
-            with torch.inference_mode(), replace_norms(ghost).doing(noted):
+            sizes: list[tuple[int, int]] = []
+
+            def note(call: int, x: Tensor, eps: float) -> Tensor:
+                sizes.append((x.shape[-2], x.shape[-1]))
+                return x
+
+            with torch.inference_mode(), replace_norms(ghost).doing(note):
                 ghost(torch.empty(key, device="meta"))
-            self._sizes[key] = noted.sizes
+            self._sizes[key] = sizes
         return self._sizes[key]
-
-
-class _Note:
-    def __init__(self) -> None:
-        self.sizes: list[tuple[int, int]] = []
-
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        self.sizes.append((x.shape[-2], x.shape[-1]))
-        return x
 
 
 class _Normalize:

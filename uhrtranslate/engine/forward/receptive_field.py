@@ -57,8 +57,15 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     x = noise.mul(high - low).add(low).to(runner.device)
     recorder = Recorder()
     runner.forward(x, recorder)
+    # Copies made outside inference mode may take part in a graph.
+    mean, std = ([part.clone() for part in parts] for parts in (recorder.mean, recorder.std))
+
+    def frozen(call: int, x: Tensor, eps: float) -> Tensor:
+        """Normalize with the recorded statistics, as constants; gradients pass through."""
+        return (x - mean[call][..., None, None]) / std[call][..., None, None]
+
     x.requires_grad_()
-    with torch.enable_grad(), runner.switch.doing(_Frozen(recorder)):
+    with torch.enable_grad(), runner.switch.doing(frozen):
         y = runner.module(x)
         # The outputs of one stride step differ in what they see; random signs keep the sum of
         # their gradients from cancelling. [n, c, stride, stride]
@@ -74,15 +81,3 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     return torch.zeros(radius + 1).index_add_(
         0, distance.flatten().clamp(max=radius), power.flatten()
     )
-
-
-class _Frozen:
-    """Normalizes with recorded statistics, as constants: an `Action` that gradients pass."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        # Copies made outside inference mode may take part in a graph.
-        self._mean = [mean.clone() for mean in recorder.mean]
-        self._std = [std.clone() for std in recorder.std]
-
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        return (x - self._mean[call][..., None, None]) / self._std[call][..., None, None]

@@ -1,1 +1,1 @@
-"""Files, whatever is in them: complete outputs, locks, resuming, fingerprints, finding inputs."""
+"""Files, whatever they contain: finished outputs, locks, resuming, fingerprints, finding inputs."""

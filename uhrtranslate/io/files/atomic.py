@@ -1,8 +1,8 @@
 """Outputs that appear complete or not at all, and runs that can be resumed.
 
 An output is made in a folder beside it, `<target name>.uhrt-partial`, and renamed at the end. The
-folder has a lock file, which the system releases however a process ends: so a live run is told from
-a dead one. If a run has saved its state there (see `journal`), the folder outlives it.
+folder holds a lock file, whose lock the system releases however a process ends; this tells a live
+run from a dead one. If a run has saved its state there (see `journal`), the folder stays.
 """
 
 import hashlib
@@ -11,7 +11,6 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from uhrtranslate.errors import OutputError
@@ -20,7 +19,7 @@ from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
-# Bytes that a file's name may have, on all common file systems.
+# The longest file name, in bytes, that all common file systems allow.
 LONGEST = 255
 
 
@@ -28,21 +27,21 @@ class PartialOutput:
     """An unfinished output: a locked folder beside the target, from which `publish` moves one file.
 
     A context manager that makes the folder and removes it at the end. After an exception, a folder
-    with a saved state stays.
+    with a saved state is kept.
 
     Args:
-        target: the final name. A symbolic link is followed, and the file it points to replaced.
-        overwrite: replace an existing target, and what an unfinished run has left.
+        target: the final name. A symbolic link is followed, and the file it points to is replaced.
+        overwrite: replace an existing target, and whatever an unfinished run has left.
         job: what is being made, if it can be resumed; see `journal.State`.
-        resume: go on from the state that an unfinished run of the same job has left.
-        is_folder: the target is a folder of files, so one in its place may be replaced.
+        resume: continue from the state that an unfinished run of the same job has left.
+        is_folder: the target is a folder of files, so an existing folder may be replaced.
 
     Attributes:
-        state: the state to go on from; None for a fresh start. Set inside the block.
+        state: the state to continue from; None for a fresh start. Set inside the block.
 
     Raises:
-        OutputError: the target exists, or is a folder; an unfinished run is in the way, or was
-            another job.
+        OutputError: the target exists, or is a folder; an unfinished run has left its state, or was
+            a different job.
     """
 
     state: State | None = None
@@ -82,19 +81,14 @@ class PartialOutput:
                 raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._published:
             self._remove()
         else:
             self._leave()
 
     def publish(self, file: Path) -> None:
-        """Give a finished file or folder its final name, once its bytes are on the disk.
+        """Write a finished file or folder through to the disk and give it its final name.
 
         Raises:
             OutputError: the target has appeared since the start, or cannot be replaced.
@@ -110,7 +104,7 @@ class PartialOutput:
             _sync_entries(self.target.parent)
 
     def _replace_folder(self, folder: Path) -> None:
-        """Give a finished folder its name; an old one is moved into our folder, to be removed."""
+        """Give a finished folder its name; an old one moves into our folder, to be removed."""
         self._check_target()
         if self.target.exists():
             os.replace(self.target, self.folder / "replaced")
@@ -125,7 +119,7 @@ class PartialOutput:
             )
 
     def _found_state(self) -> State | None:
-        """The state of an unfinished run, if this run goes on from it."""
+        """The state of an unfinished run, if this run continues it."""
         if self._overwrite and not self._resume:
             return None
         state = load_state(self.folder)
@@ -133,14 +127,14 @@ class PartialOutput:
             return None
         if self._job is None or not self._resume:
             raise OutputError(
-                f"{self.target}: {state.rows / state.height:.0%} of it were done by a run that was "
-                "cut off; use --resume to go on with it, or --overwrite to start afresh"
+                f"{self.target}: an interrupted run has finished {state.rows / state.height:.0%} "
+                "of it; use --resume to continue, or --overwrite to start afresh"
             )
         check_same_job(self.target, state, self._job)
         return state
 
     def _lock(self) -> None:
-        """Make the folder and lock it; if another process holds the lock, that run is alive."""
+        """Make the folder and lock it; a lock held by another process means a live run."""
         path = self.folder / LOCK
         while True:
             if self.folder.is_symlink():
@@ -151,7 +145,7 @@ class PartialOutput:
                     path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666
                 )
             except FileNotFoundError:
-                continue  # a run that ended has just removed the folder
+                continue  # a run that just ended has removed the folder
             if not _try_lock(descriptor):
                 os.close(descriptor)
                 raise OutputError(f"{self.target}: another run is writing it; wait until it ends")
@@ -159,7 +153,7 @@ class PartialOutput:
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     self._descriptor = descriptor
                     return
-            os.close(descriptor)  # the lock of a run that has just ended, already removed
+            os.close(descriptor)  # this lock file belonged to a run that just ended and removed it
 
     def _empty(self) -> None:
         for entry in self.folder.iterdir():
@@ -171,7 +165,7 @@ class PartialOutput:
                 entry.unlink()
 
     def _leave(self) -> None:
-        """Keep a saved state for the next run; else remove the folder."""
+        """Keep the folder if it has a saved state for the next run; otherwise remove it."""
         if not (self.folder / NAME).exists():
             self._remove()
         else:
@@ -191,7 +185,7 @@ class PartialOutput:
 
 
 def partial_folder(target: Path) -> Path:
-    """Where a target is made; of a long name only the start, and a digest in place of the rest."""
+    """Where a target is made. In a name that is too long, a digest replaces the end."""
     name = os.fsencode(target.name)
     if len(name) + len(SUFFIX) <= LONGEST:
         return target.with_name(target.name + SUFFIX)
@@ -206,10 +200,10 @@ def can_resume(target: Path) -> bool:
 
 
 def discard_state(target: Path) -> None:
-    """Remove what a run that died at its very end has left beside its finished target.
+    """Remove the state that a run has left beside its finished target by dying at the very end.
 
     Raises:
-        OutputError: another run is writing it again.
+        OutputError: another run is writing the target again.
     """
     if can_resume(target):
         with PartialOutput(target, overwrite=True, is_folder=target.is_dir()) as output:
@@ -217,18 +211,18 @@ def discard_state(target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Put a file on the disk, or a folder with all that is in it."""
+    """Write a file through to the disk, or a folder with everything in it."""
     if path.is_dir():
         for entry in path.iterdir():
             _sync(entry)
         _sync_entries(path)
     else:
-        with path.open("rb+") as stream:  # Windows syncs only what may be written
+        with path.open("rb+") as stream:  # Windows syncs only files that are open for writing
             os.fsync(stream.fileno())
 
 
 def _sync_entries(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system can: Windows opens no folders."""
+    """Write a folder's entries through to the disk where possible: Windows cannot open folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -254,6 +248,6 @@ else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # file systems without locks (some Lustre mounts): go on without
+        except OSError:  # file systems without locks (some Lustre mounts): do without
             return True
         return True

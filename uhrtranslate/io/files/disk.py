@@ -1,7 +1,6 @@
-"""Disks: free space, and their errors as sentences."""
+"""Disks: their errors as sentences, and sizes in readable form."""
 
 import errno
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +11,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def free_bytes(path: Path) -> int:
-    """Free bytes on the disk where `path` is or would be."""
-    path = path.absolute()
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
-
-
 def human_size(size: float) -> str:
-    """A number of bytes as people write it: `3.4 GB`."""
+    """A number of bytes in readable form, such as `3.4 GB`."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -34,11 +25,11 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
     """Turn an OSError in the block into one sentence about the target.
 
     Args:
-        target: the output that the user asked for, even if a temporary file is what failed.
-        needed: gives the missing bytes, as far as known; called only when the disk is full.
+        target: the output that the user asked for, even if it was a temporary file that failed.
+        needed: returns how many bytes are missing, if known; called only when the disk is full.
 
     Raises:
-        OutputError: instead of any OSError.
+        OutputError: in place of any OSError.
     """
     try:
         yield
@@ -60,10 +51,10 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file; its folder is made.
+    """Write a small text file, making its folder if needed.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whether an input is still the one it was, without reading all of it."""
+"""Telling whether an input has changed, without reading all of it."""
 
 import hashlib
 import os
@@ -11,13 +11,13 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What identifies an input that may have gigabytes.
+    """What identifies an input that may have many gigabytes.
 
     Attributes:
         size: bytes.
         mtime_ns: time of the last change, nanoseconds since 1970.
-        quickhash: SHA-256. Of a file: its size, three blocks of it, and names and sizes of the
-            files that are parts of the same slide. Of a folder: name, size and time of each file.
+        quickhash: SHA-256. For a file, of its size, three blocks of it, and the names and sizes of
+            the other files of the same slide. For a folder, of each file's name, size and time.
     """
 
     size: int
@@ -29,7 +29,7 @@ def fingerprint(path: Path) -> Fingerprint:
     """The fingerprint of a file, or of a folder that is one image, such as an OME-Zarr.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the input cannot be read.
     """
     if path.is_dir():
         return _folder_fingerprint(path)
@@ -63,7 +63,7 @@ def _raise(error: OSError) -> None:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Other files of the same slide, where the ending says that there are some."""
+    """Other files of the same slide, if its ending means that there are any."""
     match path.suffix.lower():
         case ".mrxs":
             return sorted(part for part in path.with_suffix("").glob("*") if part.is_file())

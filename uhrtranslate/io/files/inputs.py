@@ -16,13 +16,13 @@ PHOTO_ENDINGS = (
     ".ppm", ".tga", ".webp",
 )  # fmt: skip
 ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
-# In the names of outputs that are not finished.
+# Part of the name of unfinished outputs.
 PARTIAL = ".uhrt-partial"
-# Of pictures of a result beside its source; never inputs.
+# Ending of pictures that show a result beside its source; they are never inputs.
 PREVIEW = ".preview.png"
-# Of results: their names are NAME.SUFFIX and one of these.
+# Results are named NAME.SUFFIX plus one of these.
 RESULT_ENDINGS = ("tif", "ome.tif", "svs")
-# Bytes of a DICOM file in which its series is named.
+# The series is named within this many first bytes of a DICOM file.
 DICOM_HEAD = 1 << 16
 
 
@@ -31,8 +31,8 @@ class Found:
     """An input.
 
     Attributes:
-        path: of the file.
-        root: the folder below which it was found: outputs keep the folders between.
+        path: the file.
+        root: the folder below which it was found; outputs keep the folders in between.
     """
 
     path: Path
@@ -41,10 +41,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Missing:
-    """Something the user named that is no input.
+    """Something that the user named but that is not an input.
 
     Attributes:
-        item: as it was given.
+        item: as the user gave it.
         error: what is wrong with it.
     """
 
@@ -58,18 +58,18 @@ def expand_inputs(
     """Find the images that items stand for.
 
     An item is a file, a folder, a pattern such as `slides/*.svs` (`**` is any number of folders),
-    or `-` for a list on stdin. Folders are searched with their subfolders for known endings. Files
+    or `-` for a list on stdin. Folders and their subfolders are searched for known endings; files
     in them that are hidden, unfinished, part of another slide, or results are left out.
 
     Args:
         items: as on a command line.
-        stdin: lines, each an item; read only if `-` is among the items. None: there is no list,
-            and `-` is the name of a file.
-        results: suffixes of results, such as `dn` of `slide.dn.tif`.
+        stdin: lines, one item each; read only if `-` is among the items. If it is None, there is
+            no list, and `-` is the name of a file.
+        results: suffixes of results, such as `dn` in `slide.dn.tif`.
 
     Returns:
-        In the order of the items, folders and patterns sorted by path, each file once. An item
-        that is missing or without images has a `Missing` in its place.
+        Each file once, in the order of the items; the files of a folder or pattern are sorted by
+        path. An item that is missing or has no images gets a `Missing` in its place.
     """
     expanded: list[Found | Missing] = []
     seen: set[Path] = set()
@@ -99,7 +99,7 @@ def _with_stdin(items: Iterable[str], stdin: Iterable[str] | None) -> Iterator[s
 
 
 def _expand(item: str, results: Collection[str]) -> Sequence[Found | Missing]:
-    if not item.strip():  # else the current folder
+    if not item.strip():  # would mean the current folder
         raise InputError("'': is no path; name a file or folder.")
     try:
         path = Path(item).expanduser()
@@ -149,7 +149,7 @@ def _matching(pattern: str, results: Collection[str]) -> list[Found]:
 
 
 def result_stem(name: str, suffixes: Collection[str]) -> str:
-    """A file's name without its ending, and without what results add to their inputs' names.
+    """A file's name without its ending, and without what results add to the names of inputs.
 
     Example:
         >>> result_stem("slide.dn.ome.tif", ["dn"]), result_stem("slide.svs", ["dn"])
@@ -160,7 +160,7 @@ def result_stem(name: str, suffixes: Collection[str]) -> str:
 
 
 def _added(name: str, suffixes: Collection[str]) -> str:
-    """What a result's name has after its input's; empty if the name is not that of a result."""
+    """What a result's name adds to its input's; empty if the name is not that of a result."""
     endings = (f".{suffix}.{ending}" for suffix in suffixes for ending in RESULT_ENDINGS)
     return next((ending for ending in endings if name.endswith(ending)), "")
 
@@ -171,7 +171,7 @@ def _is_image(name: str, results: Collection[str]) -> bool:
 
 
 def _without_parts(paths: list[Path]) -> list[Path]:
-    """Sorted, without the files that belong to another slide of the list."""
+    """The paths in order, without files that belong to another slide of the list."""
     parts = {part for path in paths for part in _parts(path)}
     kept = []
     series = set()
@@ -188,7 +188,7 @@ def _without_parts(paths: list[Path]) -> list[Path]:
 
 
 def _parts(path: Path) -> set[Path]:
-    """The pictures that a Hamamatsu VMS or VMU slide names as its parts."""
+    """The pictures that the index of a Hamamatsu VMS or VMU slide lists as its parts."""
     if path.suffix.lower() not in (".vms", ".vmu"):
         return set()
     index = configparser.RawConfigParser(strict=False)
@@ -200,7 +200,7 @@ def _parts(path: Path) -> set[Path]:
 
 
 def _dicom_series(path: Path) -> bytes:
-    """The series (0020,000E) of a DICOM file, of which a slide's levels are files; or nothing."""
+    """A DICOM file's series (0020,000E), which all levels of a slide share; empty if unknown."""
     with path.open("rb") as file:
         head = file.read(DICOM_HEAD)
     _, tag, rest = head.partition(b"\x20\x00\x0e\x00UI")

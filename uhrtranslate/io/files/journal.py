@@ -1,8 +1,8 @@
 """The saved state from which an unfinished output can be resumed.
 
-It is one file, `state`, in the partial output's folder: a line of JSON, then numpy arrays. Spilled
-tiles that it refers to are forced to the disk first, and a run that dies while saving leaves the
-state before.
+It is one file, `state`, in the partial output's folder: a line of JSON, then numpy arrays. The
+spilled tiles that it refers to are written through to the disk first. A run that dies while saving
+leaves the previous state in place.
 """
 
 import json
@@ -20,7 +20,7 @@ from uhrtranslate.replace import replacing, to_disk
 
 VERSION = 1
 NAME = "state"
-# Share of the run's time that saving may take; a save that would cost more waits.
+# Share of the run's time that saving may take; a save that would take more is put off.
 SHARE = 0.02
 
 Job = Mapping[str, Any]
@@ -31,8 +31,8 @@ class State:
     """A saved state.
 
     Attributes:
-        job: input, model and options that the output is made from, as JSON returns them.
-        rows: px from the top that are done.
+        job: the input, model and options that the output is made from, as JSON returns them.
+        rows: finished rows of pixels, counted from the top.
         height: px of the image.
         arrays: what the writer needs, by name.
     """
@@ -44,12 +44,9 @@ class State:
 
 
 class Journal:
-    """Saves the state of a writer.
+    """Saves the state of a writer in the folder of its partial output.
 
-    Args:
-        folder: of the partial output.
-        job: see `State`; values must fit JSON.
-        height: px of the image.
+    The job must consist of values that JSON can hold; for it and the height see `State`.
     """
 
     def __init__(self, folder: Path, job: Job, height: int) -> None:
@@ -65,12 +62,7 @@ class Journal:
         return time.monotonic() - self._last >= self._cost / SHARE
 
     def save(self, rows: int, spills: Iterable[BinaryIO], arrays: Mapping[str, Any]) -> None:
-        """Save a state to the disk.
-
-        Args:
-            rows: px from the top that are done.
-            spills: open files that the state refers to; they are forced to the disk first.
-            arrays: see `State`.
+        """Save a state to the disk, after the open spill files that it refers to; see `State`.
 
         Raises:
             OSError: it cannot be written; the previous state stays.
@@ -95,10 +87,10 @@ class Journal:
 
 
 def load_state(folder: Path) -> State | None:
-    """The state that a run left in a folder; None without one.
+    """The state that a run has left in a folder; None if there is none.
 
     Raises:
-        OutputError: it is damaged, or of another version.
+        OutputError: the state is damaged, or of another version.
     """
     path = folder / NAME
     try:
@@ -106,7 +98,7 @@ def load_state(folder: Path) -> State | None:
             head = json.loads(file.readline())
             if head["version"] != VERSION:
                 raise OutputError(
-                    f"{folder}: was left by another version of uhrt, and only that can resume it; "
+                    f"{folder}: was left by another version of uhrt, which alone can resume it; "
                     "use --overwrite without --resume to start afresh"
                 )
             arrays = {
@@ -123,7 +115,7 @@ def load_state(folder: Path) -> State | None:
 
 
 def check_same_job(target: Path, state: State, job: Job) -> None:
-    """Refuse to resume a different job than the one that was started.
+    """Refuse to resume a job other than the one that was started.
 
     Raises:
         OutputError: names the first difference.

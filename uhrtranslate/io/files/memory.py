@@ -1,10 +1,10 @@
-"""How much memory is free."""
+"""How much memory is available."""
 
 from pathlib import Path
 
 
 def available_memory() -> int | None:
-    """Bytes of memory available without swapping; None where the system does not say."""
+    """Bytes of memory available without swapping; None if the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""Slides of all formats, a file per format behind `Slide`; nothing is written here."""
+"""Reading slides of all formats: one file per library or format, each a `Slide`."""

@@ -1,4 +1,4 @@
-"""Decoded blocks, kept while there is room, so that overlapping reads decode each about once."""
+"""A cache of decoded blocks, so that overlapping reads decode each block about once."""
 
 import threading
 from collections import OrderedDict
@@ -9,12 +9,12 @@ from uhrtranslate.io.pixels import Pixels
 
 
 class BlockCache:
-    """Blocks of pixels, least recently used dropped first; safe from several threads.
+    """Blocks of pixels; the least recently used are dropped first. Safe from several threads.
 
-    A block that several threads want at once is made by one of them, and the others wait.
+    If several threads want the same block at once, one of them makes it and the others wait.
 
     Args:
-        limit: bytes to keep; the block made last stays even if it is larger.
+        limit: bytes to keep; the most recent block is kept even if it is larger.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class BlockCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Pixels]) -> Pixels:
-        """The block of a key, made if it is not there; not to be written to."""
+        """The block of a key, made if it is missing; it must not be written to."""
         with self._lock:
             block = self._blocks.get(key)
             if block is None:
@@ -47,7 +47,7 @@ class BlockCache:
         return pixels
 
     def clear(self) -> None:
-        """Forget all blocks; none may be in the making."""
+        """Forget all blocks; none may be being made."""
         with self._lock:
             self._blocks.clear()
             self._size = 0

@@ -1,18 +1,18 @@
-"""How large an encoded tile says it is: codecs take memory for that before they decode.
+"""The size that an encoded tile claims to have, for which codecs take memory before they decode.
 
-A tile of 64 px may hold a picture that claims 65,500 px; a few kilobytes would take 12 GB.
+A 64 px tile of a few kilobytes may hold a picture that claims 65,500 px and would take 12 GB.
 """
 
 import struct
 
-# Compressions of TIFF whose tiles are picture files of their own.
+# TIFF compressions whose tiles are complete picture files.
 JPEGS = (7, 33007, 34892)
 JPEG_2000S = (33003, 33004, 33005, 34712)
 WEBP, JPEG_XLS = 50001, (50002, 52546)
 PICTURES = (*JPEGS, *JPEG_2000S, WEBP, *JPEG_XLS)
 # Frame headers of JPEG: SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Pictures of JPEG 2000 may come in tiles and in components of their own, each of which costs.
+# A JPEG 2000 picture may itself have tiles and components, each of which takes memory.
 _JPEG_2000_TILES = 4096
 _JPEG_2000_COMPONENTS = 8
 
@@ -25,7 +25,7 @@ def encoded_size(compression: int, data: bytes) -> tuple[int, int]:
         data: the tile as it is in the file.
 
     Raises:
-        ValueError: no such header is found, or it is one that only a damaged file has.
+        ValueError: there is no such header, or only a damaged file could have it.
     """
     try:
         if compression in JPEGS:
@@ -57,7 +57,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_2000(data: bytes) -> tuple[int, int]:
-    # The code stream may lie in boxes; all that could be taken for its beginning is looked at.
+    # The code stream may lie in boxes, so everything that looks like its beginning is checked.
     place, found = data.find(b"\xff\x4f\xff\x51"), (0, 0)
     while place >= 0:
         right, bottom, left, top, tile_width, tile_height = struct.unpack_from(
@@ -67,7 +67,7 @@ def _jpeg_2000(data: bytes) -> tuple[int, int]:
         width, height = right - left, bottom - top
         tiles = -(-right // max(tile_width, 1)) * -(-bottom // max(tile_height, 1))
         if tiles > _JPEG_2000_TILES or components > _JPEG_2000_COMPONENTS:
-            raise ValueError(f"a tile is itself of {tiles} tiles and {components} components")
+            raise ValueError(f"a tile itself has {tiles} tiles and {components} components")
         found = max(found, (width, height), key=lambda size: size[0] * size[1])
         place = data.find(b"\xff\x4f\xff\x51", place + 4)
     if found == (0, 0):
@@ -87,12 +87,12 @@ def _webp(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_xl(data: bytes) -> tuple[int, int]:
-    if data[:2] != b"\xff\x0a":  # in boxes, of which jxlc, or the first jxlp, has the beginning
+    if data[:2] != b"\xff\x0a":  # in boxes: jxlc, or the first jxlp, holds the beginning
         places = [data.find(name) + skip for name, skip in ((b"jxlc", 4), (b"jxlp", 8))]
         data = next((data[p:] for p in places if p > 8 and data[p : p + 2] == b"\xff\x0a"), b"")
     if not data:
         raise ValueError("a tile is no JPEG XL")
-    # ISO/IEC 18181-1, SizeHeader: bits, the lowest of each byte first.
+    # ISO/IEC 18181-1, SizeHeader: a stream of bits, the lowest of each byte first.
     bits, place = int.from_bytes(data[2:16], "little"), 0
 
     def take(count: int) -> int:

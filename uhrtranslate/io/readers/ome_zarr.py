@@ -1,4 +1,4 @@
-"""OME-Zarr images, as uhrt and others write them: a folder with levels of RGB planes."""
+"""OME-Zarr images, written by uhrt or other programs: a folder with levels of RGB planes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 
 from uhrtranslate.errors import InputError, require
 from uhrtranslate.io.pixels import Pixels, to_bits
-from uhrtranslate.io.slide import Level, Slide, SlideInfo, no_such_image, read_padded
+from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
 
-# In micrometres; other units of NGFF are not those of slides.
+# In micrometres. Slides do not use the other units of NGFF.
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
-# Sides beyond this are no image.
+# No real image has a longer side.
 _LARGEST = 2**31
 
 
@@ -19,11 +19,11 @@ class ZarrSlide(Slide):
     """An OME-Zarr image (NGFF 0.4 or 0.5) with three channels of 8 or 16 bits.
 
     Args:
-        path: of the folder.
-        deep: give 16 bits where it has them.
+        path: the folder.
+        deep: return 16 bits where the image has them.
 
     Raises:
-        InputError: it is no such image, or damaged.
+        InputError: it is not such an image, or is damaged.
         MissingExtraError: zarr is not installed.
     """
 
@@ -41,7 +41,7 @@ class ZarrSlide(Slide):
             mpp = _mpp(image["axes"], scale)
         except InputError:
             raise
-        except Exception as error:  # zarr raises what its stores and codecs raise
+        except Exception as error:  # zarr passes on whatever its stores and codecs raise
             raise InputError(
                 f"{path}: is no OME-Zarr image, or damaged ({error}); name the folder that holds "
                 "its .zattrs or zarr.json."
@@ -75,13 +75,6 @@ class ZarrSlide(Slide):
             return to_bits(pixels, 8 * pixels.itemsize, self.info.bits)
 
         return read_padded(self.info, (x, y, w, h), level, inside)
-
-    def associated_image(self, name: str) -> Pixels:
-        """See `Slide`; there are none."""
-        raise no_such_image(self.info, name)
-
-    def close(self) -> None:
-        """See `Slide`."""
 
 
 def _levels_of(path: Path, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:

@@ -1,4 +1,4 @@
-"""Slides through OpenSlide: every vendor format, and the judge of levels, mpp and properties."""
+"""Slides through OpenSlide: all vendor formats, and the authority on levels, mpp and properties."""
 
 import math
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ from uhrtranslate.io.slide import (
     NotForThisReaderError,
     Slide,
     SlideInfo,
-    no_such_image,
+    damaged,
     read_padded,
 )
 
-# OpenSlide gives four bytes per pixel through two copies; this bounds both to 16 MB.
+# OpenSlide returns four bytes per pixel through two copies; this limits each to 16 MB.
 PIECE = 2048
 BLOCK = 1024
 CACHE_BYTES = 96 << 20
@@ -40,16 +40,16 @@ CACHE_BYTES = 96 << 20
 class OpenSlideSlide(Slide):
     """A slide read by OpenSlide.
 
-    OpenSlide addresses every level in level-0 pixels. Where a level's downsample is no whole
-    number, a pixel of the level need not lie on a level-0 pixel, and OpenSlide then resamples by a
-    fraction of a pixel that depends on where the read begins. Such levels are read in fixed
-    blocks, so that a pixel's value does not depend on the read.
+    OpenSlide addresses every level in level-0 pixels. If a level's downsample is not a whole
+    number, its pixels need not coincide with level-0 pixels, and OpenSlide resamples by a fraction
+    of a pixel that depends on where the read begins. Such levels are read in fixed blocks, so that
+    a pixel's value does not depend on the read.
 
     Args:
-        path: of the file, or of the one that OpenSlide takes.
+        path: the file; for formats of several files, the one that OpenSlide expects.
 
     Raises:
-        NotForThisReaderError: OpenSlide does not take it.
+        NotForThisReaderError: OpenSlide cannot read the file.
         InputError: OpenSlide would end the process.
     """
 
@@ -58,7 +58,7 @@ class OpenSlideSlide(Slide):
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError:
-            raise NotForThisReaderError("no format that it knows") from None
+            raise NotForThisReaderError("not a format that it knows") from None
         except (openslide.OpenSlideError, UnicodeEncodeError) as error:
             raise NotForThisReaderError(str(error).strip().rstrip(".")) from error
         try:
@@ -71,7 +71,7 @@ class OpenSlideSlide(Slide):
         self._cache = BlockCache(CACHE_BYTES)
 
     def tile_size(self, level: int) -> tuple[int, int]:
-        """As OpenSlide states it, or a usual size."""
+        """The size that OpenSlide states, or a common one."""
         return tile_size(self.info.properties, level)
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
@@ -79,9 +79,9 @@ class OpenSlideSlide(Slide):
         whole = float(self._slide.level_downsamples[level]).is_integer() if level else True
 
         def inside(x: int, y: int, w: int, h: int) -> Pixels:
-            step = PIECE if whole else BLOCK
             if whole and max(w, h) <= PIECE:
                 return self._read(x, y, w, h, level)
+            step = PIECE if whole else BLOCK
             pixels = np.empty((h, w, 3), np.uint8)
             for top, bottom in _cuts(y, h, step, aligned=not whole):
                 for left, right in _cuts(x, w, step, aligned=not whole):
@@ -97,13 +97,13 @@ class OpenSlideSlide(Slide):
     def associated_image(self, name: str) -> Pixels:
         """See `Slide.associated_image`."""
         if name not in self.info.associated:
-            raise no_such_image(self.info, name)
+            return super().associated_image(name)
         if math.prod(associated_size(self.info.properties, name)) > LARGEST_ASSOCIATED:
-            raise self._damaged(ValueError(f"its {name} image claims to be larger than a slide"))
+            raise damaged(self.info.path, f"its {name} image claims to be larger than a slide")
         try:
             image = self._slide.associated_images[name]
         except openslide.OpenSlideError as error:
-            raise self._damaged(error) from error
+            raise damaged(self.info.path, error) from error
         return self._opaque(image)
 
     def close(self) -> None:
@@ -125,28 +125,24 @@ class OpenSlideSlide(Slide):
         try:
             return self._opaque(self._slide.read_region(location, level, (w, h)))
         except openslide.OpenSlideError as error:
-            raise self._damaged(error) from error
+            raise damaged(self.info.path, error) from error
 
     def _opaque(self, image: Image.Image) -> Pixels:
-        if image.getchannel("A").getextrema() == (255, 255):  # nearly always, so made fast
+        if image.getchannel("A").getextrema() == (255, 255):  # the usual case, so the fast way
             return np.array(image.convert("RGB"))
         pixels = np.asarray(image)
         return composite(pixels[..., :3], pixels[..., 3], self.info.background)
 
-    def _damaged(self, error: Exception) -> InputError:
-        reason = str(error).strip().rstrip(".")
-        return InputError(f"{self.info.path}: is damaged ({reason}); copy it again.")
-
 
 def _cuts(start: int, size: int, step: int, aligned: bool) -> list[tuple[int, int]]:
-    """Pieces of a span, cut at multiples of `step` or every `step` pixels."""
+    """Pieces of a span, cut at multiples of `step` (aligned) or every `step` pixels."""
     offset = start % step if aligned else 0
     pieces = spans(size + offset, step)
     return [(max(start, start - offset + a), start - offset + b) for a, b in pieces]
 
 
 def _check_tiles(slide: openslide.OpenSlide, properties: Mapping[str, str], path: Path) -> None:
-    """Refuse tiles so large that OpenSlide, which takes memory for a whole one, would abort."""
+    """Refuse tiles so large that OpenSlide, which takes memory for a whole tile, would abort."""
     for level in range(slide.level_count):
         width, height = tile_size(properties, level)
         if width * height > LARGEST_TILE:
@@ -160,7 +156,7 @@ def _describe(slide: openslide.OpenSlide, path: Path) -> SlideInfo:
     base = slide.dimensions
     properties = properties_of(slide)
     _check_tiles(slide, properties, path)
-    # No pixel is read, but what comes back carries the profile as it is in the file.
+    # No pixel is read, but the empty image returned carries the file's profile unchanged.
     profile = slide.read_region((0, 0), 0, (0, 0)).info.get("icc_profile")
     return SlideInfo(
         path=str(path),

@@ -1,9 +1,9 @@
 """What OpenSlide is trusted with, and a program that tries files out.
 
-OpenSlide takes memory for a whole tile or associated image at once. As a program, this reads paths
-from stdin, one JSON string a line, reads a little of each slide, and answers with an empty line;
-a file that ends the process ends this one. It imports nothing else of the package, so that it
-starts in a few hundredths of a second.
+OpenSlide takes memory for a whole tile or associated image at once. Run as a program, this module
+reads paths from stdin, one JSON string a line, reads a little of each slide, and answers with an
+empty line; a file that makes OpenSlide end the process ends this one. It imports nothing else of
+the package, so that it starts in a few hundredths of a second.
 """
 
 import json
@@ -14,16 +14,16 @@ from contextlib import suppress
 
 import openslide
 
-# Px of a tile; those of real slides have a million at most.
+# In px; tiles of real slides have a million at most.
 LARGEST_TILE = 1 << 26
-# Px of an associated image, which is read as a whole.
+# In px; associated images are read whole.
 LARGEST_ASSOCIATED = 1 << 26
-# Side of what is read on trial, in px.
+# Side in px of the squares that are read on trial.
 _SIDE = 64
 
 
 def properties_of(slide: openslide.OpenSlide) -> dict[str, str]:
-    """The properties; of a damaged file, OpenSlide names some that it then does not have."""
+    """A slide's properties. For damaged files OpenSlide lists names for which it has no value."""
     properties = {}
     for name in slide.properties:
         with suppress(KeyError):
@@ -32,13 +32,13 @@ def properties_of(slide: openslide.OpenSlide) -> dict[str, str]:
 
 
 def tile_size(properties: Mapping[str, str], level: int) -> tuple[int, int]:
-    """Width and height in px of a level's tiles, as OpenSlide states them, or a usual size."""
+    """Width and height in px of a level's tiles, as OpenSlide states them, or a common size."""
     key = f"openslide.level[{level}].tile-"
     return int(properties.get(key + "width", 256)), int(properties.get(key + "height", 256))
 
 
 def associated_size(properties: Mapping[str, str], name: str) -> tuple[int, int]:
-    """Width and height in px of an associated image; 0 where OpenSlide does not state them."""
+    """Width and height in px of an associated image; 0 if OpenSlide does not state them."""
     key = f"openslide.associated.{name}."
     return int(properties.get(key + "width", 0)), int(properties.get(key + "height", 0))
 
@@ -62,9 +62,9 @@ def _try_out(path: str) -> None:
 
 
 def _main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the parent
     for line in sys.stdin:
-        with suppress(Exception):  # what is raised here is raised there, too, and told
+        with suppress(Exception):  # the parent will run into the same exception, and report it
             _try_out(json.loads(line))
         sys.stdout.write("\n")
         sys.stdout.flush()

@@ -1,7 +1,8 @@
-"""Files are tried out in another process before OpenSlide gets them in this one.
+"""Files are tried out in another process before OpenSlide opens them in this one.
 
-OpenSlide and the C libraries below it end the whole process where they find no memory for what a
-damaged file asks for, or worse. The other process then ends instead, and the file is refused.
+OpenSlide and the C libraries below it end the whole process if there is not enough memory for what
+a damaged file asks for, or if they crash. Then only the other process ends, and the file is
+refused.
 """
 
 import atexit
@@ -18,14 +19,14 @@ from pathlib import Path
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.readers import openslide_limits
 
-# Slow disks and networks are given time; what hangs is found all the same.
+# Long enough for slow disks and networks, short enough to notice a process that hangs.
 SECONDS = 120
-# Python ends with these where the program cannot run at all; files are trusted then.
+# Python's exit codes if the program cannot run at all; files are then trusted.
 _NOT_STARTED = (1, 2)
 
 
 def try_out(path: Path) -> None:
-    """Find out whether OpenSlide survives a file; one that it did is not tried again.
+    """Find out whether OpenSlide survives a file; a file that it survived is not tried again.
 
     Raises:
         InputError: it does not, or takes minutes for a few pixels.
@@ -41,7 +42,7 @@ def _survives(path: str, size: int, changed: int) -> None:
 
 
 class _Process:
-    """The other process; where it ended, or this one was forked, a new one is started."""
+    """The other process. If it has ended, or this process was forked, a new one is started."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class _Process:
         with self._lock:
             try:
                 child = self._started()
-            except OSError:  # where no process may be started, files are trusted
+            except OSError:  # if no process can be started, files are trusted
                 return
             late = threading.Timer(SECONDS, child.kill)
             late.start()
@@ -60,7 +61,7 @@ class _Process:
             try:
                 assert child.stdin is not None
                 assert child.stdout is not None
-                with suppress(OSError):  # it ended before it was asked
+                with suppress(OSError):  # it ended before the request
                     child.stdin.write(json.dumps(os.path.abspath(path)) + "\n")
                     child.stdin.flush()
                     answer = child.stdout.readline()
@@ -101,9 +102,8 @@ class _Process:
 def _fate(code: int, hung: bool) -> str:
     if hung:
         return f"found nothing in it within {SECONDS} s"
-    if code < 0:
-        return f"crashes on it ({signal.Signals(-code).name})"
-    return f"crashes on it (exit code {code})"
+    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"crashes on it ({cause})"
 
 
 _process = _Process()

@@ -23,27 +23,28 @@ from uhrtranslate.io.slide import (
     NotForThisReaderError,
     Slide,
     SlideInfo,
-    no_such_image,
+    damaged,
     read_padded,
 )
 
-# Bytes per pixel while decoding, measured; beyond this a photo should be a tiled TIFF.
+# An image with more pixels should be a tiled TIFF.
 MAX_PIXELS = 2_000_000_000
+# Bytes per pixel while decoding, measured.
 PEAK_BYTES = {"JPEG2000": 19, "WEBP": 16, "AVIF": 16}
 USUAL_PEAK_BYTES = 8
-# Photos beyond this many px must have at least so many bytes per px: a blank JPEG has more than a
-# hundredth. What has fewer is cut off, or made to fill the memory.
+# Photos with more px than this must have at least so many bytes per px. Even a blank JPEG has more
+# than a hundredth; a file with fewer is cut off, or was made to fill the memory.
 FREE_PIXELS = 40_000_000
 LEAST_BYTES = 0.01
-# Rows that are converted together.
+# Rows that are converted at a time.
 ROWS = 256
-# TIFF compressions that every Pillow has: of others, its libtiff complains on stderr.
+# TIFF compressions that every Pillow supports; its libtiff complains on stderr about others.
 COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
 _COMPRESSION = 259
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 DECODED = {"1", "CMYK", "I", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr"}
 ORIENTATION = 0x0112
-# An upright picture as its file has it, for each EXIF orientation.
+# For each EXIF orientation, how an upright picture is turned in its file.
 STORED: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -56,7 +57,7 @@ STORED: dict[int, Callable[[Pixels], Pixels]] = {
 }
 SIDEWAYS = {5, 6, 7, 8}
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
-# Px of a tile that is decoded without a second thought.
+# In px; tiles up to this size are decoded in any case.
 LARGEST_BLOCK = 1 << 24
 
 
@@ -64,12 +65,12 @@ class PhotoSlide(Slide):
     """A photo: one level, upright as its EXIF orientation says, transparency laid on white.
 
     Args:
-        path: of the file.
-        deep: give 16 bits where Pillow has them: of grey images.
+        path: the file.
+        deep: return 16 bits where Pillow has them, which is for grey images.
 
     Raises:
-        NotForThisReaderError: Pillow does not take it.
-        InputError: it has more pixels than are held in memory, or pixels that are no colours.
+        NotForThisReaderError: Pillow cannot read the file.
+        InputError: the photo is too large to be held in memory, or its pixels are not colours.
     """
 
     def __init__(self, path: Path, deep: bool = False) -> None:
@@ -82,7 +83,7 @@ class PhotoSlide(Slide):
             try:
                 _check_blocks(image, path)
                 self._orientation, self.info = _describe(image, path)
-                # Of a TIFF they say that tags were left out, of a photo that its EXIF block is odd.
+                # Pillow warns of ignored tags in a TIFF, and of an odd EXIF block in a photo.
                 said = [one for one in warned if _PILLOW in Path(one.filename).parents]
                 if said and image.format == "TIFF":
                     raise NotForThisReaderError(str(said[0].message).strip().rstrip("."))
@@ -104,10 +105,6 @@ class PhotoSlide(Slide):
             self.info, (x, y, w, h), level, lambda x, y, w, h: pixels[y : y + h, x : x + w].copy()
         )
 
-    def associated_image(self, name: str) -> Pixels:
-        """There are none."""
-        raise no_such_image(self.info, name)
-
     def close(self) -> None:
         """See `Slide.close`."""
         with self._lock:
@@ -128,7 +125,7 @@ class PhotoSlide(Slide):
             return self._pixels
 
 
-# What it logs of damaged files, our errors say; a program that configures logging still gets it.
+# Our errors say what Pillow logs about damaged files; a program can still configure its logger.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _PILLOW = Path(PIL.__file__).parent
@@ -138,7 +135,7 @@ _lifted: list[int | None] = []
 
 @contextmanager
 def _no_pillow_limit() -> Iterator[None]:
-    """Lift Pillow's own limit of pixels, which is global; sizes are checked here instead."""
+    """Lift Pillow's own limit of pixels, which is global; this module checks sizes instead."""
     with _limit_lock:
         _lifted.append(Image.MAX_IMAGE_PIXELS)
         Image.MAX_IMAGE_PIXELS = None
@@ -154,7 +151,7 @@ def _no_pillow_limit() -> Iterator[None]:
 
 @cache
 def _quiet_libtiff() -> None:
-    """Let Pillow's libtiff not write to stderr what Pillow raises anyway; where it can be found."""
+    """Stop Pillow's libtiff, if it is found, from writing errors to stderr; Pillow raises them."""
     places = _PILLOW, _PILLOW.parent / "pillow.libs"
     for library in (found for place in places for found in place.glob("**/libtiff*")):
         with suppress(OSError, AttributeError):
@@ -162,17 +159,17 @@ def _quiet_libtiff() -> None:
 
 
 def _open(path: Path) -> Image.Image:
-    Image.init()  # else formats of plugins that were not needed yet are unknown
+    Image.init()  # otherwise formats whose plugins are not loaded yet are unknown
     try:
         return Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
-        raise NotForThisReaderError("no photo format that it knows") from None
-    except Exception as error:  # what Pillow raises of damaged files is no closed set
+        raise NotForThisReaderError("not a photo format that it knows") from None
+    except Exception as error:  # Pillow raises all kinds of exceptions for damaged files
         raise NotForThisReaderError(str(error).rstrip(".")) from error
 
 
 def _check_blocks(image: Image.Image, path: Path) -> None:
-    """Refuse a TIFF with tiles or strips far larger than it is: libtiff takes memory for one."""
+    """Refuse a TIFF whose tiles are far larger than the image: libtiff takes memory for a tile."""
     tags = getattr(image, "tag_v2", {})
     if tags.get(_COMPRESSION, 1) not in COMPRESSIONS:
         raise NotForThisReaderError(f"an unsupported compression ({tags[_COMPRESSION]})")
@@ -189,7 +186,7 @@ def _check_blocks(image: Image.Image, path: Path) -> None:
 
 
 def _describe(image: Image.Image, path: Path) -> tuple[int, SlideInfo]:
-    """The EXIF orientation, and what is known without decoding."""
+    """The EXIF orientation, and everything that is known without decoding."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise InputError(
@@ -227,12 +224,12 @@ def _describe(image: Image.Image, path: Path) -> tuple[int, SlideInfo]:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Pillow decodes a whole PNG to look for EXIF data behind its pixels, and turns a TIFF itself.
+    # Pillow turns a TIFF itself, and decodes a whole PNG to look for EXIF data behind its pixels.
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError):  # a damaged block says nothing
+    except (OSError, SyntaxError, ValueError):  # a damaged block tells nothing
         return 1
     return value if value in STORED else 1
 
@@ -241,7 +238,7 @@ def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
     try:
         image.load()
         pixels = np.empty((info.height, info.width, 3), info.dtype)
-        # Seen as the file has it, so that what is decoded is turned on its way.
+        # A view with the file's orientation, so that pixels are turned as they are copied.
         stored = STORED[orientation](pixels)
         for top in range(0, image.height, ROWS):
             bottom = min(top + ROWS, image.height)
@@ -253,9 +250,8 @@ def _decode(image: Image.Image, orientation: int, info: SlideInfo) -> Pixels:
         raise InputError(
             f"{info.path}: does not fit in memory; convert it to a tiled TIFF."
         ) from None
-    except Exception as error:  # what Pillow raises of damaged files is no closed set
-        reason = str(error).rstrip(".")
-        raise InputError(f"{info.path}: is damaged ({reason}); copy it again.") from error
+    except Exception as error:  # Pillow raises all kinds of exceptions for damaged files
+        raise damaged(info.path, error) from error
 
 
 def _to_rgb(image: Image.Image, info: SlideInfo) -> Pixels:

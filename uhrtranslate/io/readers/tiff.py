@@ -1,8 +1,8 @@
 """TIFFs through tifffile and imagecodecs: tiles are decoded directly.
 
-Two uses: files that OpenSlide refuses (strips, OME-TIFF with sub-images, 16 bit, many
-compressions), and a fast path for those it takes, several times as fast, where OpenSlide stays the
-judge of levels, mpp and properties.
+This has two uses: files that OpenSlide refuses (strips, OME-TIFF with sub-images, 16 bit, many
+compressions), and a path several times as fast for those it reads. There OpenSlide remains the
+judge: the authority on levels, mpp and properties.
 """
 
 import logging
@@ -37,21 +37,21 @@ from uhrtranslate.io.slide import (
     NotForThisReaderError,
     Slide,
     SlideInfo,
-    no_such_image,
+    damaged,
     read_padded,
 )
 
 CACHE_BYTES = 128 << 20
-# A strip or tile that is larger than this in memory cannot be streamed: codecs, predictors and
+# Strips or tiles that take more memory than this cannot be streamed: codecs, predictors and
 # conversions hold up to three copies of one.
 MAX_TILE_BYTES = 256 << 20
-# Px; labels and macro images have some millions.
+# In px; labels and macro images have a few million.
 LARGEST_ASSOCIATED = 1 << 26
 ASSOCIATED = ("label", "macro", "thumbnail", "overview")
-# OpenSlide's names of formats whose levels are pages of tiles, one beside the other.
+# OpenSlide's names for formats whose levels are tiled pages of the main chain.
 DIRECT_FORMATS = ("aperio", "generic-tiff")
 
-# What it logs of damaged files, our errors say; a program that configures logging still gets it.
+# Our errors say what tifffile logs about damaged files; a program can still configure its logger.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -59,13 +59,13 @@ class TiffSlide(Slide):
     """A TIFF whose tiles or strips are decoded here.
 
     Args:
-        path: of the file.
-        judge: the same file in OpenSlide; this slide closes it.
-        deep: give 16 bits where the file has more than 8; OpenSlide does not.
+        path: the file.
+        judge: the same file opened by OpenSlide; this slide closes it.
+        deep: return 16 bits where the file has more than 8; OpenSlide never does.
 
     Raises:
-        NotForThisReaderError: it is no TIFF, or the judge's pixels would not be met.
-        InputError: it is damaged, or its pixels are no colours.
+        NotForThisReaderError: it is not a TIFF, or pixels would differ from the judge's.
+        InputError: it is damaged, or its pixels are not colours.
     """
 
     def __init__(self, path: Path, judge: OpenSlideSlide | None = None, deep: bool = False) -> None:
@@ -76,10 +76,10 @@ class TiffSlide(Slide):
         self._cache = BlockCache(CACHE_BYTES)
         _check_header(path)
         with ExitStack() as stack:
-            # Overflows in damaged tags are no concern of the user.
+            # Overflows in damaged tags do not concern the user.
             stack.enter_context(np.errstate(all="ignore"))
-            # tifffile raises all kinds of exceptions for damaged files. Files that this one names
-            # are not opened: they may be pipes, or anything.
+            # tifffile raises all kinds of exceptions for damaged files. Other files that this one
+            # names are not opened, since they may be anything, such as pipes.
             try:
                 tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
                 if tif.is_ome and (reason := exaggerates(tif.ome_metadata)):
@@ -97,7 +97,7 @@ class TiffSlide(Slide):
             raise
 
     def tile_size(self, level: int) -> tuple[int, int]:
-        """Of the TIFF's tiles; strips are as wide as the image."""
+        """The size of the TIFF's tiles, or strips, which are as wide as the image."""
         return self._levels[level].tile_width, self._levels[level].tile_height
 
     def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
@@ -113,7 +113,7 @@ class TiffSlide(Slide):
         if self._judge is not None and name in self._judge.info.associated:
             return self._judge.associated_image(name)
         if name not in self._associated:
-            raise no_such_image(self.info, name)
+            return super().associated_image(name)
         image = self._associated[name]
         return self._read(image, name, 0, 0, image.width, image.height)
 
@@ -144,23 +144,22 @@ class TiffSlide(Slide):
 
     def _tile(self, level: TiffLevel, key: int | str, number: int) -> Pixels:
         def decode() -> Pixels:
-            # Codecs have exceptions of their own, without a common base.
+            # The exceptions of codecs have no common base.
             try:
                 return level.tile(self._file, number)
             except Exception as error:
-                reason = str(error).rstrip(".") or repr(error)
-                raise InputError(f"{self._path}: is damaged ({reason}); copy it again.") from error
+                raise damaged(self._path, error) from error
 
         return self._cache.get((key, number), decode)
 
     def _not_read(self, error: BaseException) -> Exception:
-        """OpenSlide may take what fails here; to others, a damaged TIFF is not handed on."""
+        """The error for what fails here: OpenSlide may still read it, other readers should not."""
         reason = str(error).strip().rstrip(".") or repr(error)
         if self._judge is not None:
             return NotForThisReaderError(reason)
         return InputError(
-            f"{self._path}: is damaged, or of a kind of TIFF that is not read ({reason}); copy it "
-            f"again, or convert it to a tiled TIFF."
+            f"{self._path}: is damaged, or a kind of TIFF that is not supported ({reason}); copy "
+            f"it again, or convert it to a tiled TIFF."
         )
 
     def _describe(self, tif: tifffile.TiffFile) -> tuple[list[TiffLevel], SlideInfo]:
@@ -187,7 +186,7 @@ class TiffSlide(Slide):
     def _make_levels(
         self, tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
     ) -> list[TiffLevel]:
-        """Levels, once it is sure that reading them takes no more memory than is decent."""
+        """Make levels, after checking that reading them takes a reasonable amount of memory."""
         size = tif.filehandle.size
         for page in pages:
             if uncompressed_end(page) > size:
@@ -245,7 +244,7 @@ class TiffSlide(Slide):
             raise InputError(f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image.")
 
     def _check_levels(self) -> None:
-        """Find out now what would else fail in the middle of a run."""
+        """Find errors now that would otherwise occur in the middle of a run."""
         needed = max(level.end for level in self._levels)
         if needed > self._file.size:
             raise cut_off(self._path, self._file.size, needed)
@@ -258,10 +257,10 @@ class TiffSlide(Slide):
 
 
 def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
-    """The fast path where it gives OpenSlide's pixels, else OpenSlide's slide.
+    """A `TiffSlide`, which is faster, if it gives OpenSlide's pixels; otherwise OpenSlide's slide.
 
     Raises:
-        InputError: the file is damaged, or its pixels are no colours.
+        InputError: the file is damaged, or its pixels are not colours.
     """
     if judge.info.format not in DIRECT_FORMATS:
         return judge
@@ -275,7 +274,7 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
 
 
 class _SharedFile:
-    """A file that several threads read from, without a common position."""
+    """A file that several threads read from; it has no shared position."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -283,7 +282,7 @@ class _SharedFile:
         self.size = os.fstat(self._fd).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes from a position on; fewer at the end of the file."""
+        """Read bytes from a position on; fewer at the end of the file."""
         if hasattr(os, "pread"):
             return os.pread(self._fd, size, offset)
         with self._lock:  # Windows has no pread
@@ -297,7 +296,7 @@ class _SharedFile:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse what is no TIFF, and what ends before its first directory."""
+    """Refuse files that are not TIFFs, or that end before their first directory."""
     with path.open("rb") as file:
         head = file.read(16)
         size = os.fstat(file.fileno()).st_size
@@ -320,7 +319,7 @@ def _pixels(series: tifffile.TiffPageSeries) -> int:
 
 
 def _judged_pages(tif: tifffile.TiffFile, judged: SlideInfo) -> list[tifffile.TiffPage]:
-    """The pages that are OpenSlide's levels."""
+    """The pages that OpenSlide's levels are made from."""
     pages: dict[tuple[int, int], tifffile.TiffPage] = {}
     for page in tif.pages:
         full = page.aspage()
@@ -336,7 +335,7 @@ def _judged_pages(tif: tifffile.TiffFile, judged: SlideInfo) -> list[tifffile.Ti
 
 
 def _other_images(tif: tifffile.TiffFile, main: int) -> dict[str, TiffLevel]:
-    """Label, macro and the like of an OME-TIFF, by their names."""
+    """The associated images of an OME-TIFF, such as label and macro, by their names."""
     found = {}
     for number, series in enumerate(tif.series):
         name = next((known for known in ASSOCIATED if known in series.name.lower()), None)

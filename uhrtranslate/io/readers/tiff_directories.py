@@ -1,9 +1,9 @@
 """A TIFF's directories, checked before a library reads them.
 
-Libraries follow a circle of directories for ever, and OpenSlide takes as much memory as a damaged
-size asks for and aborts when there is none. So every directory is read here first, those below
-others included: each tile and strip must lie in the file, and there must be as many of them as the
-size of the image asks for.
+Libraries follow a circle of directories for ever. OpenSlide takes as much memory as a damaged size
+asks for, and aborts if there is too little. So every directory is read here first, including those
+below others: each tile and strip must lie in the file, and there must be as many of them as the
+image's size requires.
 """
 
 import math
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
 
-# Slides with all their levels and channels have some hundreds; tifffile takes seconds for more, as
-# it compares sizes with each other.
+# Slides with all their levels and channels have some hundreds. For more, tifffile takes seconds
+# because it compares all sizes with each other.
 MOST = 2_000
-# Directories below others: the levels of each page of an OME-TIFF.
+# Directories below others, such as the levels of each page of an OME-TIFF.
 MOST_BELOW = 10 * MOST
-# Tiles of one image: those of 256 px fill a square of a million px.
+# Tiles of one image; at 256 px they fill a square with sides of a million px.
 MOST_TILES = 1 << 24
-# Scanners leave out the tiles where they found no tissue, and a biopsy fills little of a slide.
-# Below this share of tiles, the size of the image is more likely wrong.
+# Scanners leave out tiles without tissue, and a biopsy fills little of a slide. But if the share of
+# tiles present is below this, the size of the image is more likely to be wrong.
 LEAST_FILLED = 1 / 50
-# Tags of a directory; libtiff and tifffile refuse more.
+# Tags of a directory; libtiff and tifffile refuse to read more.
 MOST_TAGS = 4096
 _SLACK = 1 << 22
 
@@ -45,16 +45,16 @@ _INTEGERS = {
 def check_directories(path: Path, sparse: bool = False) -> None:
     """Refuse a TIFF that would lead a library astray.
 
-    Files that are no TIFF, or whose chain of directories leads out of the file, are left to the
+    Files that are not TIFFs, or whose chain of directories leads out of the file, are left to the
     readers, which refuse them.
 
     Args:
-        path: of the file.
-        sparse: allow images nearly all of whose tiles are missing.
+        path: the file.
+        sparse: allow images whose tiles are nearly all missing.
 
     Raises:
-        InputError: the directories form a circle or are too many, or tiles lie beyond the end of
-            the file, are fewer than the image needs, or nearly all missing.
+        InputError: the directories form a circle or there are too many; or tiles lie beyond the end
+            of the file, are fewer than the image needs, or are nearly all missing.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
@@ -82,17 +82,14 @@ def check_directories(path: Path, sparse: bool = False) -> None:
 
 @dataclass
 class _Tiff:
-    """A TIFF file's layout.
+    """An open TIFF file.
 
     Attributes:
-        file: open.
-        path: of it.
-        size: in bytes.
+        size: of the file in bytes.
         order: "<" or ">".
-        big: whether this is a BigTIFF.
-        ndpi: whether this is a classic TIFF with pointers to directories of 64 bits.
-        first: place of the first directory.
-        taken: bytes that were read so far.
+        ndpi: whether this is a classic TIFF with 64-bit pointers to directories.
+        first: position of the first directory.
+        taken: bytes that have been read so far.
     """
 
     file: BinaryIO
@@ -106,7 +103,7 @@ class _Tiff:
 
     @classmethod
     def open(cls, file: BinaryIO, path: Path) -> "_Tiff | None":
-        """None if the file is no TIFF."""
+        """Read the header; None if the file is not a TIFF."""
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
         if order is None or len(head) < 16:
@@ -120,7 +117,7 @@ class _Tiff:
         return cls(file, path, file.seek(0, 2), order, big, ndpi, first)
 
     def chain(self, place: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """The directories from a place on, with their places, until one lies outside the file."""
+        """The directories from a position on, with theirs, until one lies outside the file."""
         count = "Q" if self.big else "H"
         pointer = "Q" if self.big or self.ndpi else "I"
         value = "V8" if self.big else "V4"
@@ -147,12 +144,12 @@ class _Tiff:
             place = following
 
     def read(self, place: int, size: int) -> bytes:
-        """Bytes of the file.
+        """Read bytes of the file.
 
         Raises:
-            EOFError: it does not have them.
-            InputError: so much was read that directories or tables must lie over each other: a
-                small file could keep us busy for hours.
+            EOFError: the file ends before them.
+            InputError: so much was read that directories or tables must overlap, by which a small
+                file could keep us busy for hours.
         """
         if place + size > self.size:
             raise EOFError
@@ -163,9 +160,9 @@ class _Tiff:
         return self.file.read(size)
 
     def check(self, directory: NDArray[Any], sparse: bool) -> list[int]:
-        """Check one image's tables of tiles or strips; gives the places of directories below."""
+        """Check one image's tables of tiles or strips; return the positions of directories below."""
         entries = {int(entry["code"]): entry for entry in reversed(directory)}
-        # In NDPI of 4 GB and more, the upper halves of offsets stand elsewhere, or nowhere.
+        # In NDPI files of 4 GB or more, the upper halves of offsets are stored elsewhere, or lost.
         if not (self.ndpi and self.size >= 1 << 32):
             for tables in (_STRIPS, _TILES):
                 if tables[0] in entries:
@@ -181,8 +178,7 @@ class _Tiff:
             raise self.damaged(f"says that it has an image of {needed:,} tiles")
         offsets = self.numbers(entries[tables[0]], needed or MOST_TILES)
         counts = np.zeros_like(offsets)
-        # Rows that lie there as they are can be found without the sizes of strips, which some
-        # writers get wrong.
+        # Uncompressed rows can be found without the sizes of strips, which some writers get wrong.
         if tables[1] in entries and (tiled or compression != _UNCOMPRESSED):
             counts = self.numbers(entries[tables[1]], needed or MOST_TILES)
             have = min(len(offsets), len(counts))
@@ -197,7 +193,7 @@ class _Tiff:
                 )
         beyond = (offsets > self.size) | (counts > self.size - offsets)
         if tiled:
-            beyond &= counts > 0  # a missing tile may be said to be anywhere
+            beyond &= counts > 0  # the offset of a missing tile means nothing
             largest = self._largest(entries)
             if int(counts.max(initial=0)) > largest and not beyond.any():
                 raise self.damaged(f"a tile takes more than {largest / 1e6:,.1f} MB in it")
@@ -206,7 +202,7 @@ class _Tiff:
             raise cut_off(self.path, self.size, int(offsets[index]) + int(counts[index]))
 
     def _needed(self, entries: dict[int, Any]) -> int:
-        """Tiles or strips that an image's size asks for; 0 if that is not for us to say."""
+        """Number of tiles or strips that an image's size requires; 0 if it cannot be told."""
         width, length = (self.number(entries, code, 0) for code in (_WIDTH, _LENGTH))
         if _TILE_WIDTH in entries:
             across, down = (self.number(entries, code, 0) for code in (_TILE_WIDTH, _TILE_LENGTH))
@@ -220,7 +216,7 @@ class _Tiff:
         return -(-width // across) * -(-length // down) * planes
 
     def _largest(self, entries: dict[int, Any]) -> int:
-        """Bytes that no tile needs, however badly it is compressed."""
+        """More bytes than any tile needs, however badly it is compressed."""
         tags = (_TILE_WIDTH, _TILE_LENGTH, _SAMPLES, _BITS)
         return 2 * math.prod(self.number(entries, tag, 1) for tag in tags) // 8 + _SLACK
 
@@ -232,7 +228,7 @@ class _Tiff:
         return int(values[0]) if len(values) else default
 
     def numbers(self, entry: Any, most: int) -> NDArray[Any]:
-        """The values of a tag of integers, at most so many; uint64, negative ones as huge ones.
+        """The first `most` values of an integer tag, as uint64; negative ones become huge.
 
         Raises:
             InputError: they lie beyond the end of the file.
@@ -252,7 +248,7 @@ class _Tiff:
         return np.frombuffer(data, dtype, min(count, most)).astype(np.int64).astype(np.uint64)
 
     def damaged(self, reason: str) -> InputError:
-        """The error for a file that cannot be as its writer made it."""
+        """The error for a file that no writer can have made like this."""
         return InputError(f"{self.path}: is damaged: {reason}; copy it again.")
 
     def too_many(self) -> InputError:
@@ -263,7 +259,7 @@ class _Tiff:
 
 
 def cut_off(path: Path, size: int, needed: int) -> InputError:
-    """The error for a file of fewer bytes than its parts need."""
+    """The error for a file with fewer bytes than its parts need."""
     return InputError(
         f"{path}: the file ends after {size / 1e6:,.1f} of at least {needed / 1e6:,.1f} MB; "
         f"copy it again."

@@ -1,4 +1,4 @@
-"""One level of a TIFF: where its tiles or strips lie in the file, and how they become RGB."""
+"""One level of a TIFF: where its tiles or strips lie in the file, and how to turn them into RGB."""
 
 import math
 from collections.abc import Callable
@@ -18,13 +18,14 @@ UNCOMPRESSED, JPEG_OLD, JPEG = 1, 6, 7
 APERIO_YCBCR = 33003
 LZW, DEFLATE, DEFLATE_OLD, ZSTD = 5, 8, 32946, 50000
 PLAIN_COMPRESSIONS = (UNCOMPRESSED, LZW, JPEG, DEFLATE, DEFLATE_OLD, ZSTD)
-# These and pictures are decoded into memory of known size; other codecs take what a file asks for.
+# These and pictures are decoded into memory of a known size. Other codecs take as much memory as
+# the file asks for.
 CCITT, PACKBITS, LZMA = (2, 3, 4), 32773, 34925
 BOUNDED = (UNCOMPRESSED, *CCITT, LZW, DEFLATE, DEFLATE_OLD, PACKBITS, LZMA, ZSTD, *PICTURES)
 COLOURS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, SEPARATED: 4, YCBCR: 3}
 ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 
-# Rows of an uncompressed image without tiles that are read together.
+# Rows that are read together from an uncompressed image without tiles.
 ROWS = 64
 
 
@@ -41,13 +42,13 @@ class TiffLevel:
     """Storage of a level. Strips are tiles as wide as the image.
 
     Attributes:
-        width, height: of the level in px.
-        tile_width, tile_height: in px; the last ones of a row or column are cut off.
+        width, height: size of the level in px.
+        tile_width, tile_height: in px; the last tiles of a row or column are cut off.
         cols: tiles in a row.
         offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
-        decode: the bytes of a tile, and its number, as [h, w, samples of the plane].
-        to_rgb: all samples of a tile as RGB.
-        bits: of the RGB, 8 or 16.
+        decode: turns the bytes of a tile, and its number, into [h, w, samples of the plane].
+        to_rgb: turns all samples of a tile into RGB.
+        bits: depth of the RGB, 8 or 16.
     """
 
     width: int
@@ -63,20 +64,20 @@ class TiffLevel:
 
     @property
     def end(self) -> int:
-        """Bytes that the file must have."""
+        """Bytes that the file must have at least."""
         return int((self.offsets + self.sizes).max(initial=0))
 
     @property
     def incomplete(self) -> bool:
-        """Whether tiles are missing, which shows the background."""
+        """Whether tiles are missing, where the background shows."""
         return bool((self.sizes == 0).any())
 
     def has(self, number: int) -> bool:
-        """Whether a tile is there."""
+        """Whether a tile is present."""
         return bool(self.sizes[:, number].all())
 
     def tile(self, file: File, number: int) -> Pixels:
-        """Decode a tile that is there.
+        """Decode a tile that is present.
 
         Returns:
             RGB, [h, w, 3]; at least the part of the tile that lies in the image.
@@ -96,12 +97,12 @@ class TiffLevel:
         rows = min(self.tile_height, self.height - row * self.tile_height)
         cols = min(self.tile_width, self.width - col * self.tile_width)
         if rgb.shape[0] < rows or rgb.shape[1] < cols:
-            raise ValueError("a tile is short")
+            raise ValueError("a tile is too short")
         return rgb
 
 
 def no_colours(page: tifffile.TiffPage) -> str | None:
-    """Why a page's pixels are no colours, in a few words; None if they are."""
+    """Why a page's pixels are not colours, in a few words; None if they are."""
     if page.dtype is None or page.dtype.kind not in "ub" or page.bitspersample > 16:
         return "has pixels of an unknown type" if page.dtype is None else f"has {page.dtype} pixels"
     if page.photometric in COLOURS and page.samplesperpixel not in _channels(page):
@@ -127,10 +128,10 @@ def not_decoded(page: tifffile.TiffPage) -> str | None:
 
 
 def _channels(page: tifffile.TiffPage) -> tuple[int, ...]:
-    """Numbers of samples that are colours and nothing else, or alpha."""
+    """Numbers of samples that a pixel may have: the colours alone, or with alpha."""
     colours = COLOURS[page.photometric]
     extra = page.extrasamples[0] if page.extrasamples else 0
-    # Writers often leave the meaning of a fourth sample beside RGB open: padding, then.
+    # Writers often leave the meaning of a fourth sample beside RGB open; it is then padding.
     if extra in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA) or page.photometric == RGB:
         return colours, colours + 1
     return (colours,)
@@ -145,13 +146,12 @@ def is_plain(page: tifffile.TiffPage) -> bool:
         and page.samplesperpixel in (1, 3)
         and page.compression in PLAIN_COMPRESSIONS
         and no_colours(page) is None
-        # OpenSlide does not turn pixels, and is the judge.
         and not (page.photometric == YCBCR and page.compression != JPEG)
     )
 
 
 def piece_size(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Width and height in px of what is decoded at once."""
+    """Width and height in px of the piece that is decoded at once."""
     if page.is_tiled:
         return page.tilewidth, page.tilelength
     if _is_uncompressed(page):
@@ -160,12 +160,12 @@ def piece_size(page: tifffile.TiffPage) -> tuple[int, int]:
 
 
 def piece_bytes(page: tifffile.TiffPage) -> int:
-    """Bytes of what is decoded at once, with all its samples."""
+    """Bytes of the piece that is decoded at once, with all its samples."""
     return math.prod(piece_size(page)) * int(page.samplesperpixel) * np.dtype(page.dtype).itemsize
 
 
 def uncompressed_end(page: tifffile.TiffPage) -> int:
-    """Bytes that the file must have for pixels that lie there as they are; 0 for other pages."""
+    """Bytes that the file must have for a page of uncompressed pixels; 0 for other pages."""
     return int(page.dataoffsets[0] + page.nbytes) if _is_uncompressed(page) else 0
 
 
@@ -174,11 +174,9 @@ def _is_uncompressed(page: tifffile.TiffPage) -> bool:
 
 
 def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
-    """Take from a page all that reading its pixels needs; the page's file may then be closed.
+    """Take from a page everything needed to read its pixels as 8 or 16 bits.
 
-    Args:
-        page: of the file.
-        bits: of the pixels that reading gives, 8 or 16.
+    The page's file may then be closed.
     """
     if min(page.imagewidth, page.imagelength, *piece_size(page)) < 1:  # tags may be signed
         raise ValueError("its size is not positive")
@@ -186,18 +184,18 @@ def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
     to_rgb = _converter(page, bits)
     if _is_uncompressed(page):
         return _uncompressed(page, planes, to_rgb, bits)
-    # Resolved now: lazy tags move the file's position.
+    # Read now, as tifffile loads tags lazily, which moves the file's position.
     offsets = np.array(page.dataoffsets, np.int64)
     sizes = np.array(page.databytecounts, np.int64)
     tables: bytes | None = page.jpegtables
     decode_segment = page.decode
     arguments = {"jpegtables": tables} if tables is not None else {}
     compression = int(page.compression)
-    most = 2 * math.prod(piece_size(page))  # strips of JPEG may have rows to spare
+    most = 2 * math.prod(piece_size(page))  # JPEG strips may have extra rows
 
     def decode(data: bytes, index: int) -> NDArray[Any]:
         if compression in PICTURES and math.prod(encoded_size(compression, data)) > most:
-            raise ValueError("a tile holds a picture that is larger than it")
+            raise ValueError("a tile holds a picture that is larger than the tile")
         segment, _, _ = decode_segment(data, index, **arguments)
         if segment is None:
             raise ValueError("no pixels in a tile")
@@ -227,7 +225,7 @@ def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
 def _uncompressed(
     page: tifffile.TiffPage, planes: int, to_rgb: Callable[[NDArray[Any]], Pixels], bits: int
 ) -> TiffLevel:
-    """Strips of our own choice, as the file may hold all rows in one."""
+    """A level of strips of our own height, as the file may hold all rows in one strip."""
     samples = page.samplesperpixel // planes
     dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
     row_bytes = page.imagewidth * samples * dtype.itemsize
@@ -259,7 +257,7 @@ def _converter(page: tifffile.TiffPage, wanted: int) -> Callable[[NDArray[Any]],
     if photometric == PALETTE:
         colormap = np.asarray(page.colormap)
         if colormap.shape != (3, 2**bits):
-            raise ValueError("its colour map has another number of colours than its pixels")
+            raise ValueError("its colour map does not have as many colours as its pixels need")
         palette = to_bits(np.moveaxis(colormap, 0, -1), 16, wanted)
     top = 2**wanted - 1
 
@@ -287,7 +285,7 @@ def _converter(page: tifffile.TiffPage, wanted: int) -> Callable[[NDArray[Any]],
 
 
 def _from_cmyk(cmyk: Pixels) -> Pixels:
-    """Ink on white paper, without a colour profile; 0 is no ink."""
+    """Convert ink on white paper, where 0 is no ink, without a colour profile."""
     top = np.iinfo(cmyk.dtype).max
     paper = top - cmyk.astype(np.uint32)
     rgb: Pixels = ((paper[..., :3] * paper[..., 3:] + top // 2) // top).astype(cmyk.dtype)

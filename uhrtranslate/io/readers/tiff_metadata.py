@@ -1,4 +1,4 @@
-"""What a TIFF says about its pixels beside them: mpp, objective power, properties."""
+"""What a TIFF says about its pixels: mpp, objective power, properties."""
 
 import math
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ import tifffile
 
 Mpp = tuple[float, float]
 
-# Coarser resolutions are those of paper and screens (1200 dpi is 21 um), not of microscopes.
+# Coarser resolutions belong to paper and screens (1200 dpi is 21 um), not to microscopes.
 COARSEST_MPP = 20.0
-# Of the OME schema's UnitsLength, those that appear in files.
+# Those of the OME schema's UnitsLength that occur in files.
 MICROMETRES = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 PER_UNIT = {2: 25400.0, 3: 10000.0}  # TIFF ResolutionUnit: inch, centimetre
-# Planes of an OME image; tifffile makes a list of as many as the text says.
+# Planes of an OME image; tifffile makes a list as long as the metadata says.
 MOST_PLANES = 1_000_000
 PROPERTY_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
 
@@ -32,12 +32,7 @@ class TiffMetadata:
 
 
 def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:
-    """Read what a TIFF says about one of its series.
-
-    Args:
-        tif: open.
-        series: index of the series, which is also the index of the OME image.
-    """
+    """Read what an open TIFF says about a series, whose index is also that of the OME image."""
     page = tif.series[series].keyframe
     mpp = power = None
     if tif.is_ome:
@@ -52,7 +47,7 @@ def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:
 
 
 def exaggerates(xml: str | None) -> str | None:
-    """Which number in OME-XML no image can have, in a few words; None if all are possible."""
+    """Which number in OME-XML is impossible, in a few words; None if all are possible."""
     try:
         root = ElementTree.fromstring(xml or "")
     except ElementTree.ParseError:
@@ -89,7 +84,7 @@ def _real(text: str | None) -> float:
 
 
 def plausible(mpp: Mpp | None) -> Mpp | None:
-    """The mpp if it is one of a microscope; resolution tags are often of a printer."""
+    """The mpp if a microscope can have it; resolution tags often describe a printer's."""
     return mpp if mpp is not None and max(mpp) <= COARSEST_MPP else None
 
 

@@ -1,7 +1,7 @@
 """Pyramids in the layout of Aperio's SVS, for programs that read nothing else.
 
-Every tiled page is a level, the second page is the thumbnail, label and macro image come last, and
-each page describes itself, with the objective's power.
+Every tiled page is a level, the second page is the thumbnail, and the label and macro image come
+last. Each page has its own description, which includes the objective's power.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
 from uhrtranslate.io.writers.tiff_pages import image_tags, open_tiff, write_level, write_picture
 
-# NewSubfileType of label and macro image in Aperio's files.
+# NewSubfileType of the label and macro image in Aperio's files.
 _KINDS = {"label": 1, "macro": 9}
 _HEAD = f"Aperio Image Library (layout by {SOFTWARE})"
 
@@ -35,7 +35,7 @@ def write_aperio(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> No
 
 
 def _level_text(spec: OutputSpec, level: EncodedLevel, first: bool) -> str:
-    """A level's description: what OpenSlide and others parse, and ours in a field of its own."""
+    """A level's description: what OpenSlide and others parse, and ours in a separate field."""
     whole = f"{spec.width}x{spec.height}"
     reduced = "" if first else f" -> {level.width}x{level.height}"
     fields = [f"{_HEAD}\n{whole} [0,0 {whole}] ({spec.tile}x{spec.tile}){reduced} RGB"]

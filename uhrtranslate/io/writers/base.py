@@ -1,4 +1,4 @@
-"""What a format of outputs is: each one fills in one of these, and is a line in `tables`."""
+"""What defines an output format: each is one of these records, and one line in `tables`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,16 +14,16 @@ Encode = Callable[[Pixels, int], bytes]
 
 
 class Sink(Protocol):
-    """What takes the pixels of an image."""
+    """Receives the pixels of an image."""
 
     def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take the rectangle [h, w, 3] whose left top corner is `x, y`.
+        """Take the rectangle [h, w, 3] whose top left corner is `x, y`.
 
-        Every pixel of the image comes exactly once, in any order, from one thread.
+        Every pixel of the image arrives exactly once, in any order, from one thread.
         """
 
     def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below."""
+        """Note that every pixel above row `y` has arrived, and none below."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class EncodedLevel:
 
 
 def tiff_encoder(compression: str) -> Encode:
-    """What encodes the tiles of a TIFF, by the name of the compression."""
+    """The encoder of TIFF tiles for a compression, by its name."""
     encode: Encode = COMPRESSIONS[compression].encode
     return encode
 
@@ -46,13 +46,13 @@ class SlideFormat:
     """How pyramids of one format are written.
 
     Attributes:
-        endings: of file names, the usual one first. A name means the format with the longest ending
-            that fits, and of equals the first in the table.
-        assemble: writes the file, or folder, from tiles that are encoded already, the largest level
-            first. It raises OSError, and takes one tile at a time from each level.
-        encoder: from the name of a compression to what encodes one tile.
-        holds_associated: whether label, macro image and thumbnail have a place in it.
-        bits: of the pixels that it can hold.
+        endings: of file names, the usual one first. A name means the format with the longest
+            matching ending; among equals, the first in the table.
+        assemble: writes the file or folder from encoded tiles, the largest level first. It takes
+            one tile at a time from each level, and may raise OSError.
+        encoder: returns the encoder of a tile for the name of a compression.
+        holds_associated: whether it can store a label, macro image and thumbnail.
+        bits: pixel depths that it can hold.
         is_folder: whether an output is a folder of files.
     """
 
@@ -66,14 +66,14 @@ class SlideFormat:
 
 @dataclass(frozen=True)
 class PhotoFormat:
-    """What one format of photos can hold.
+    """What one photo format can hold.
 
     Attributes:
-        name: Pillow's name.
+        name: Pillow's name for it.
         endings: of file names.
-        side: px that width and height may have.
-        exif: bytes that its EXIF block may have.
-        memory: bytes per pixel at the peak, the encoder's included.
+        side: largest width and height in px.
+        exif: largest size of an EXIF block in bytes.
+        memory: peak memory in bytes per pixel, including the encoder's.
         options: for Pillow's `save`.
     """
 

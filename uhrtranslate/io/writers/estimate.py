@@ -1,4 +1,4 @@
-"""How large an output will be."""
+"""Estimating the size of an output."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,15 +12,15 @@ from uhrtranslate.io.writers.pyramid import halve
 
 
 def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:
-    """Bytes of an output per pixel of its largest level, the smaller levels included.
+    """Bytes of an output per pixel of its largest level, including the smaller levels.
 
     Args:
-        sample: pixels that are like the image, [h, w, 3] uint8.
-        target: its ending says whether a photo or a pyramid is written, and which encoder is asked.
+        sample: pixels similar to the image's, [h, w, 3] uint8.
+        target: its ending decides between photo and pyramid, and chooses the encoder.
         compression, quality: as in `OutputSpec`.
 
     Raises:
-        OutputError: the ending names no format.
+        OutputError: the ending is not that of a format.
         MissingExtraError: the format needs a package that is not installed.
     """
     h, w = sample.shape[:2]
@@ -35,5 +35,5 @@ def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quali
         return 3 * len(encode(pixels, quality)) / pixels.size
 
     half = halve(np.pad(sample, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
-    # The smaller levels have 1/4 + 1/16 + ... = 1/3 of the pixels, and more detail in each.
+    # The smaller levels have 1/4 + 1/16 + ... = 1/3 of the pixels, with more detail in each pixel.
     return rate(sample) + rate(half) / 3

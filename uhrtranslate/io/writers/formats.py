@@ -1,4 +1,4 @@
-"""Which format a name asks for."""
+"""The format that the name of an output asks for."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _PHOTOS: dict[str, PhotoFormat] = {
 
 
 def _suffixes(*formats: SlideFormat) -> tuple[str, ...]:
-    """What `Path.suffix` gives of their endings, each once."""
+    """The `Path.suffix` of their endings, each once."""
     endings = [ending for format in formats for ending in format.endings]
     return tuple(dict.fromkeys(Path(f"a{ending}").suffix for ending in endings))
 
@@ -21,29 +21,27 @@ def _suffixes(*formats: SlideFormat) -> tuple[str, ...]:
 SLIDE_SUFFIXES = _suffixes(*_SLIDES.values())
 FOLDER_SUFFIXES = _suffixes(*(format for format in _SLIDES.values() if format.is_folder))
 OUTPUT_SUFFIXES = (*SLIDE_SUFFIXES, *_PHOTOS)
-# Formats that have a place for label, macro image and thumbnail.
+# Formats that can store a label, macro image and thumbnail.
 ASSOCIATING = tuple(name for name, format in _SLIDES.items() if format.holds_associated)
 
 
 def suffix_of(format: str | None) -> str:
-    """What the name of an output ends with by default; None stands for the default format."""
+    """The default ending of outputs in a format; None stands for the default format."""
     return _SLIDES[format or next(iter(_SLIDES))].endings[0]
 
 
 def photo_format(path: Path) -> PhotoFormat | None:
-    """The format of photos that a name ends with; None where it is no photo's."""
+    """The photo format that a name's ending stands for; None if it is not that of a photo."""
     return _PHOTOS.get(path.suffix.lower())
 
 
 def slide_format(target: Path, asked: str | None = None) -> SlideFormat:
-    """The format in which a slide is to be written.
+    """The format that a slide named `target` is written in.
 
-    Args:
-        target: its name.
-        asked: name of the format that the user chose; None: by the ending.
+    It is the one that the user has asked for by its name, or else the one that the ending means.
 
     Raises:
-        OutputError: the name has no ending of the format, or of any.
+        OutputError: the ending does not fit the requested format, or any format.
     """
     name = target.name.lower()
     if asked is None:
@@ -62,7 +60,7 @@ def slide_format(target: Path, asked: str | None = None) -> SlideFormat:
     format = _SLIDES[asked]
     if not name.endswith(format.endings):
         raise OutputError(
-            f"{target}: the format {asked} is not written to such a name; let it end with "
+            f"{target}: the ending does not fit the format {asked}; use "
             f"{' or '.join(format.endings)}"
         )
     return format

@@ -1,4 +1,4 @@
-"""Pyramids as OME-TIFF: smaller levels below the first page, metadata as OME-XML.
+"""Pyramids as OME-TIFF: the smaller levels below the first page, metadata as OME-XML.
 
 For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016-06.
 """
@@ -15,7 +15,7 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
-    """Write a pyramid, and its associated images as images of their own; see `SlideFormat`."""
+    """Write a pyramid, and its associated images as separate images; see `SlideFormat`."""
     first = {**image_tags(spec, ome_xml(spec)), "subifds": len(levels) - 1}
     with open_tiff(path) as tiff:
         for level in levels:
@@ -25,16 +25,11 @@ def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
 
 
 def ome_xml(spec: OutputSpec) -> str:
-    """The OME-XML of an output, valid by the schema; it names no patients or machines."""
+    """The OME-XML of an output, valid by the schema; it does not name patients or machines."""
     ElementTree.register_namespace("", _SCHEMA)
     ElementTree.register_namespace("xsi", _XSI)
-    root = ElementTree.Element(
-        f"{{{_SCHEMA}}}OME",
-        {
-            "Creator": SOFTWARE,
-            f"{{{_XSI}}}schemaLocation": f"{_SCHEMA} {_SCHEMA}/ome.xsd",
-        },
-    )
+    location = {f"{{{_XSI}}}schemaLocation": f"{_SCHEMA} {_SCHEMA}/ome.xsd"}
+    root = ElementTree.Element(f"{{{_SCHEMA}}}OME", {"Creator": SOFTWARE, **location})
     _image(root, 0, "image", spec.width, spec.height, spec)
     for number, (name, image) in enumerate(spec.associated.items(), start=1):
         _image(root, number, name, image.shape[1], image.shape[0], None)

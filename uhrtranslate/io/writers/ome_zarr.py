@@ -1,6 +1,7 @@
 """Pyramids as OME-Zarr: a folder of chunks that can be read over the network.
 
-NGFF 0.4 (zarr format 2), axes c, y, x, one chunk per tile. Chunks are lossless: zstd, or plain.
+NGFF 0.4 (zarr format 2), axes c, y, x, one chunk per tile. Chunks are lossless: zstd or
+uncompressed.
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ def encode_chunk(compression: str) -> Encode:
     """The encoder of a tile [tile, tile, 3] as a chunk [3, tile, tile].
 
     Raises:
-        MissingExtraError: zarr, needed at the end, is not installed.
+        MissingExtraError: zarr, which is needed at the end, is not installed.
     """
     require("zarr", "zarr")
 
@@ -65,11 +66,9 @@ def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
 
 
 def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, Any]:
-    """The attributes of the group: scales, position and colours, by NGFF 0.4.
+    """The group's attributes by NGFF 0.4: scales, position and colours.
 
-    Args:
-        spec: of the image.
-        sizes: width and height of each level, the largest first.
+    The sizes are the width and height of each level, the largest first.
     """
     unit = {"unit": "micrometer"} if spec.mpp else {}
     mpp = spec.mpp or (1.0, 1.0)
@@ -77,7 +76,7 @@ def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, A
     datasets = []
     for number, (width, height) in enumerate(sizes):
         scale = mpp[0] * spec.width / width, mpp[1] * spec.height / height
-        # The centre of the first pixel moves as pixels grow.
+        # As pixels grow, the centre of the first one moves.
         shift = [origin[i] + (scale[i] - mpp[i]) / 2 for i in (0, 1)]
         datasets.append(
             {

@@ -14,27 +14,27 @@ from uhrtranslate.version import __version__
 
 SOFTWARE = f"uhrtranslate {__version__}"
 
-# Beyond these a resolution does not fit the 32-bit fractions of TIFF and EXIF.
+# Resolutions outside this range do not fit the 32-bit fractions of TIFF and EXIF.
 _MPP_RANGE = (1e-4, 1e6)
 
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """Everything about an output but its pixels and its name.
+    """Everything about an output except its pixels and its name.
 
     Attributes:
         width, height: px of the largest level.
         mpp: micrometres per pixel of the largest level, along x and y.
         icc_profile: the colour profile of the pixels.
         description: how the image was made; JSON, or other text.
-        compression: of TIFF tiles; a name of `COMPRESSIONS`.
-        quality: of JPEG and WebP, 1 to 100.
-        bits: of the pixels, 8 or 16; JPEG, WebP and Aperio's layout hold 8.
+        compression: for TIFF tiles; a name in `COMPRESSIONS`.
+        quality: for JPEG and WebP, 1 to 100.
+        bits: depth of the pixels, 8 or 16; JPEG, WebP and Aperio's layout can only hold 8.
         tile: side of the TIFF tiles in px; a multiple of 16.
-        smallest: the levels of a pyramid end where the longer side is at most this many px.
-        exif: EXIF block of the input, for photos; its orientation is dropped, as the pixels are
+        smallest: the last level of a pyramid is the first whose longer side is at most this, in px.
+        exif: EXIF block of the input, for photos; its orientation is dropped because the pixels are
             upright.
-        format: of a slide, a name of `FORMATS`; None: by the output's name.
+        format: for slides, a name in `FORMATS`; None chooses it by the output's name.
         objective_power: nominal magnification of the largest level.
         position: x and y of the top left corner in the source, in px of the largest level.
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
@@ -89,13 +89,13 @@ class OutputSpec:
 
     @property
     def position_um(self) -> tuple[float, float] | None:
-        """Position in micrometres; None without one, or without mpp."""
+        """The position in micrometres; None without a position or an mpp."""
         if self.mpp is None or self.position == (0, 0):
             return None
         return self.position[0] * self.mpp[0], self.position[1] * self.mpp[1]
 
     def position_tags(self) -> tuple[tuple[int, int, int, tuple[int, int], bool], ...]:
-        """XPosition and YPosition of TIFF, in cm, as tifffile takes them; none without position."""
+        """TIFF's XPosition and YPosition in cm, as tifffile expects them; empty if unknown."""
         if self.position_um is None:
             return ()
         rational, denominator = 5, 10**8  # a tenth of a nanometre, up to 42 cm
@@ -106,5 +106,5 @@ class OutputSpec:
 
 
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:
-    """X- and YResolution of a level, as TIFF and EXIF call them."""
+    """The XResolution and YResolution of a level, for TIFF and EXIF."""
     return 1e4 / (mpp[0] * downsample[0]), 1e4 / (mpp[1] * downsample[1])

@@ -73,7 +73,7 @@ class PhotoWriter(ImageWriter):
         self._saved = y
 
     def _restore(self, rows: int) -> None:
-        """Read the rows that the run before has saved."""
+        """Read the rows that the previous run has saved."""
         for y in range(0, rows, _STRIP):
             size = self._spec.width, min(_STRIP, rows - y)
             self._image.paste(
@@ -97,11 +97,11 @@ class PhotoWriter(ImageWriter):
 
 
 def _exif(spec: OutputSpec, limit: int) -> bytes:
-    """The EXIF block: the input's, if it is valid and fits, and our own facts."""
+    """The EXIF block: the input's, if it is valid and fits, with our own facts added."""
     try:
         block = _exif_with(spec, spec.exif)
     except (SyntaxError, struct.error, ValueError, TypeError, LookupError, OSError):
-        block = b""  # all that Pillow raises for damaged blocks
+        block = b""  # everything that Pillow raises for damaged blocks
     return block if 0 < len(block) <= limit else _exif_with(spec, None)
 
 
@@ -109,7 +109,7 @@ def _exif_with(spec: OutputSpec, block: bytes | None) -> bytes:
     exif = Image.Exif()
     if block:
         exif.load(block)
-    # The pixels are upright already, and the file's header has their number.
+    # The pixels are upright already, and the file's header states the size.
     for tag in (ExifTags.Base.Orientation, ExifTags.Base.ImageWidth, ExifTags.Base.ImageLength):
         exif.pop(tag, None)
     exif[ExifTags.Base.Software] = SOFTWARE

@@ -1,8 +1,8 @@
 """Pyramids from a stream of pixels, in memory that does not grow with the image's height.
 
 When the last pixel of a tile arrives, the tile is encoded and appended to its level's spill file,
-and its half-sized copy becomes a quarter of a tile one level up, and so on. Only tiles that are not
-full yet stay in memory: one row per level if the image comes from top to bottom.
+and its half-sized copy becomes a quarter of a tile one level up, and so on. Only unfinished tiles
+stay in memory: one row per level if the image arrives from top to bottom.
 """
 
 import os
@@ -25,14 +25,14 @@ from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
 from uhrtranslate.io.writers.writer import ImageWriter
 
-# Tiles on their way through the encoders, per worker; bounds memory, hides uneven encoding times.
+# Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.
 _IN_FLIGHT = 4
 
 
 class PyramidWriter(ImageWriter):
     """Writes a slide of any format in `FORMATS`; see `ImageWriter`.
 
-    The result depends on the pixels and the spec alone.
+    The result depends only on the pixels and the spec.
     """
 
     def _choose_format(self, target: Path) -> bool:
@@ -85,11 +85,11 @@ class PyramidWriter(ImageWriter):
         self._pending.append((number, row, col, future))
 
     def _encode_and_halve(self, tile: Pixels, last: bool) -> tuple[bytes, Pixels | None]:
-        """What the threads do."""
+        """The work of the threads."""
         return self._encode(tile, self._spec.quality), None if last else halve(tile)
 
     def _collect(self) -> None:
-        """Take the oldest result: keep its bytes, pass its half to the next level."""
+        """Take the oldest result: keep its bytes, and pass its half to the next level."""
         number, row, col, future = self._pending.popleft()
         encoded, half = future.result()
         self._levels[number].keep(row, col, encoded)
@@ -106,7 +106,7 @@ class PyramidWriter(ImageWriter):
             self._collect()
         if not all(level.complete for level in self._levels):
             raise OutputError(
-                f"{self._output.target}: the run before has left it without some tiles; use "
+                f"{self._output.target}: some tiles of the previous run are missing; use "
                 "--overwrite without --resume to start afresh"
             )
         path = folder / f"complete{self._format.endings[0]}"
@@ -115,7 +115,7 @@ class PyramidWriter(ImageWriter):
         return path
 
     def _missing_bytes(self) -> int:
-        """What a full disk lacks, from the size so far: every tile is spilled, then copied."""
+        """How many bytes a full disk lacks. Every tile is spilled, then copied: hence twice."""
         spilled = sum(level.size for level in self._levels)
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
@@ -123,7 +123,7 @@ class PyramidWriter(ImageWriter):
 
 
 def halve(pixels: Pixels) -> Pixels:
-    """Average squares of 2 x 2 pixels, rounding .5 up; sides must be even."""
+    """Average squares of 2 x 2 pixels, rounding .5 up; both sides must be even."""
     half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
     wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
     rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
@@ -141,7 +141,7 @@ class _OpenTile:
 
     Attributes:
         pixels: [tile, tile, 3].
-        came: which pixels inside the image have come, [h, w].
+        came: which pixels inside the image have arrived, [h, w].
         missing: how many have not.
     """
 
@@ -161,16 +161,7 @@ def _arrays_of(number: int, state: State) -> dict[str, NDArray[Any]]:
 
 
 class _Level:
-    """One level of the pyramid: tiles that are not full yet, and a spill file of those that are.
-
-    Args:
-        path: the spill file, for `open`.
-        width, height: px of the level.
-        tile: side of the TIFF tiles in px.
-
-    Attributes:
-        spill: the open spill file.
-    """
+    """One level of the pyramid: tiles that are not full yet, and an open spill file of the rest."""
 
     spill: BinaryIO
 
@@ -185,10 +176,7 @@ class _Level:
         self._path = path
 
     def open(self, arrays: Mapping[str, NDArray[Any]] | None) -> None:
-        """Open the spill: a new one, or that of a run to go on from.
-
-        Args:
-            arrays: as `arrays` of that run returned them; None for a new spill.
+        """Open a new spill, or that of the run whose `arrays` are given.
 
         Raises:
             OutputError: the spill is shorter than it was.
@@ -215,7 +203,7 @@ class _Level:
                 self._open[row, col] = _OpenTile(tile, came, h * w - int(np.count_nonzero(came)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All but the spill: where tiles are in it, and the tiles that are not full."""
+        """The state apart from the spill: where tiles lie in it, and the tiles not full yet."""
         arrays: dict[str, NDArray[Any]] = {"index": self._index}
         for (row, col), tile in self._open.items():
             arrays[f"came/{row}/{col}"] = np.packbits(tile.came, axis=1)
@@ -227,7 +215,7 @@ class _Level:
         return bool((self._index[..., 0] >= 0).all())
 
     def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
-        """Copy a rectangle into its tiles; yield row, col and pixels of those now full.
+        """Copy a rectangle into its tiles; yield row, col and pixels of those that are now full.
 
         Tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
         """
@@ -250,7 +238,10 @@ class _Level:
         tile = self._open.get(key)
         if self._full[key] or (tile and tile.came[place].any()):
             raise ValueError(f"pixels of tile ({row}, {col}) came twice")
-        if tile is None and part.shape[:2] == (h, w):  # whole at once: nothing to keep track of
+        if tile is None and part.shape[:2] == (
+            h,
+            w,
+        ):  # arrived all at once: nothing to keep track of
             full = np.empty((size, size, 3), pixels.dtype)
             full[:h, :w] = part
         else:
@@ -274,18 +265,16 @@ class _Level:
         return min(size, self.height - row * size), min(size, self.width - col * size)
 
     def keep(self, row: int, col: int, encoded: bytes) -> None:
-        """Append an encoded tile to the spill."""
         self.spill.write(encoded)
         self._index[row, col] = self.size, len(encoded)
         self.size += len(encoded)
 
     def tiles(self) -> Iterator[bytes]:
-        """The encoded tiles, row by row, from left to right."""
         for offset, length in self._index.reshape(-1, 2):
             self.spill.seek(offset)
             yield self.spill.read(length)
 
     def close(self) -> None:
         if hasattr(self, "spill"):
-            with suppress(OSError):  # of a full disk, reported already
+            with suppress(OSError):  # the disk is full, which was reported already
                 self.spill.close()

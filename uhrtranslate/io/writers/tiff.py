@@ -1,6 +1,6 @@
-"""Pyramids as plain BigTIFF: one page per level in the main chain, the smaller ones marked so.
+"""Pyramids as plain BigTIFF: one page per level in the main chain, smaller levels marked as such.
 
-OpenSlide, QuPath, libvips and tifffile see levels and mpp of this layout.
+OpenSlide, QuPath, libvips and tifffile recognise the levels and mpp of this layout.
 """
 
 from pathlib import Path

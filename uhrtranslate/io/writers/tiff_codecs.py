@@ -1,6 +1,6 @@
 """How TIFF tiles are encoded.
 
-OpenSlide, QuPath and libvips read all of these. WebP, JPEG XL and JPEG 2000 are left out, as
+OpenSlide, QuPath and libvips read all of these. WebP, JPEG XL and JPEG 2000 are left out because
 OpenSlide's generic TIFF driver refuses them.
 """
 
@@ -18,9 +18,9 @@ class TiffCodec:
     """One way to encode tiles.
 
     Attributes:
-        encode: a tile.
-        tags: how the page says so, as tifffile's `write` takes it.
-        bits: of the pixels that it can hold.
+        encode: encodes a tile.
+        tags: arguments of tifffile's `write` by which the page names the encoding.
+        bits: pixel depths that it can hold.
     """
 
     encode: Encode
@@ -54,7 +54,7 @@ def _none(pixels: Pixels, quality: int) -> bytes:
 
 
 def _differences(pixels: Pixels) -> bytes:
-    """Horizontal differences (TIFF predictor 2): 28% (deflate) to 36% (LZW) smaller on tissue."""
+    """Horizontal differences (TIFF predictor 2), saving 28% (deflate) to 36% (LZW) on tissue."""
     differences: Pixels = imagecodecs.delta_encode(pixels, axis=-2)
     return differences.tobytes()
 
@@ -62,7 +62,7 @@ def _differences(pixels: Pixels) -> bytes:
 _RGB: dict[str, Any] = {"photometric": "rgb"}
 _PREDICTED = {**_RGB, "predictor": True}
 
-# The tiles are YCbCr already when tifffile gets them, so the tags must say so.
+# Tiles are already YCbCr when tifffile receives them, so the tags must say so.
 JPEG = TiffCodec(
     _jpeg, {"photometric": "ycbcr", "subsampling": (2, 2), "compression": "jpeg"}, bits=(8,)
 )

@@ -1,4 +1,4 @@
-"""What the pages of all our TIFFs have in common; nothing in them depends on machine or time."""
+"""What the pages of all our TIFFs have in common. None of it depends on the machine or the time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.tables import COMPRESSIONS
 
-# No description of tifffile's own, and no page that goes on in the next one.
+# No description by tifffile, and no page that continues in the next one.
 _PLAIN: dict[str, Any] = {"metadata": None, "contiguous": False}
 
 
@@ -26,13 +26,9 @@ def open_tiff(path: Path) -> Iterator[tifffile.TiffWriter]:
 def write_level(
     tiff: tifffile.TiffWriter, spec: OutputSpec, level: EncodedLevel, **tags: Any
 ) -> None:
-    """Write a level as a page, holding one tile at a time.
+    """Write a level as a page, holding one encoded tile at a time.
 
-    Args:
-        tiff: as `open_tiff` gave it.
-        spec: as the tiles were encoded.
-        level: its encoded tiles are used up.
-        tags: what only this page says, as tifffile's `write` takes it.
+    The tags are those of this page only, as arguments of tifffile's `write`.
     """
     downsample = spec.width / level.width, spec.height / level.height
     tiff.write(
@@ -48,7 +44,7 @@ def write_level(
 
 
 def image_tags(spec: OutputSpec, description: str) -> dict[str, Any]:
-    """What the page of the largest level says about the image, for `write_level`."""
+    """What the page of the largest level says about the image; tags for `write_level`."""
     return {
         "subfiletype": 0,
         "iccprofile": spec.icc_profile,
@@ -59,7 +55,7 @@ def image_tags(spec: OutputSpec, description: str) -> dict[str, Any]:
 
 
 def write_picture(tiff: tifffile.TiffWriter, image: Pixels, **tags: Any) -> None:
-    """Write a label, macro image or thumbnail, [h, w, 3] uint8, as a page that is not tiled."""
+    """Write a label, macro image or thumbnail, [h, w, 3] uint8, as a page without tiles."""
     tiff.write(
         image,
         photometric="rgb",

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from uhrtranslate.errors import OutputError
@@ -14,25 +13,25 @@ from uhrtranslate.io.writers.output_spec import OutputSpec
 
 
 class ImageWriter:
-    """Writes an image from rectangles that come in any order; a context manager.
+    """Writes an image from rectangles that arrive in any order; a context manager.
 
     Leaving the block writes the result and gives it its name. After an exception nothing is left
-    but, for a job, the state to go on with.
+    except, for a job, the state to continue from.
 
     Args:
-        target: the file, or folder, to write; its ending says the format.
-        spec: everything about it but the pixels.
-        overwrite: replace an existing one.
+        target: the file or folder to write; its ending determines the format.
+        spec: everything about the output except its pixels.
+        overwrite: replace an existing target.
         workers: threads that encode the tiles of a slide.
-        job: what is written, if it can be resumed; see `journal.State`.
-        resume: go on where an unfinished run of the same job was cut off.
+        job: what is being written, if it can be resumed; see `journal.State`.
+        resume: continue where an unfinished run of the same job was interrupted.
 
     Attributes:
-        start: px from the top that such a run has done; known inside the block.
+        start: rows from the top that such a run has finished, in px; known inside the block.
 
     Raises:
         OutputError: the target exists, cannot be written, is being written by another run, or
-            cannot hold the image; an unfinished run is in the way, or was another job.
+            cannot hold the image; an unfinished run has left its state, or was a different job.
     """
 
     def __init__(
@@ -67,12 +66,7 @@ class ImageWriter:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._stack:
             if kind is not None:
                 return
@@ -88,12 +82,12 @@ class ImageWriter:
         """Take a rectangle of pixels; it is copied.
 
         Args:
-            x, y: its left top corner, in px of the image.
-            pixels: [h, w, 3] RGB of the spec's type; every pixel must come exactly once.
+            x, y: its top left corner, in px of the image.
+            pixels: [h, w, 3] RGB of the spec's type; every pixel must arrive exactly once.
 
         Raises:
-            OutputError: the disk is full, or refuses.
-            ValueError: the rectangle leaves the image, or covers a pixel that came before.
+            OutputError: the disk is full, or cannot be written.
+            ValueError: the rectangle leaves the image, or covers a pixel that has arrived before.
         """
         spec = self._spec
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
@@ -111,10 +105,10 @@ class ImageWriter:
         self._written += h * w
 
     def reached(self, y: int) -> None:
-        """Every pixel above row `y` has come, and none below: a moment to save the state.
+        """Save the state if it is time: every pixel above row `y` has arrived, and none below.
 
         Raises:
-            OutputError: the disk is full, or refuses.
+            OutputError: the disk is full, or cannot be written.
         """
         if self._journal is not None and self._journal.due:
             with output_errors(self._output.target, self._missing_bytes):
@@ -123,27 +117,26 @@ class ImageWriter:
     def _choose_format(self, target: Path) -> bool:
         """Choose the format by the name, and check that it can hold the image.
 
-        Returns:
-            Whether the target is a folder of files.
+        Returns whether the target is a folder of files.
         """
         raise NotImplementedError
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
-        """Make ready, from the state of the run before if there is one; `stack` cleans up."""
+        """Prepare, from the state of a previous run if there is one; `stack` cleans up."""
         raise NotImplementedError
 
     def _take(self, x: int, y: int, pixels: Pixels) -> None:
-        """Copy pixels that fit the image."""
+        """Copy pixels, which have been checked to lie in the image."""
         raise NotImplementedError
 
     def _save(self, journal: Journal, y: int) -> None:
-        """Save all that the rows above `y` have come to."""
+        """Save what the rows above `y` have become."""
         raise NotImplementedError
 
     def _finish(self, folder: Path) -> Path:
-        """Write the result into a folder, now that all pixels are there; gives its path."""
+        """Write the result into a folder once all pixels have arrived; returns its path."""
         raise NotImplementedError
 
     def _missing_bytes(self) -> int:
-        """What a full disk lacks, as far as known."""
+        """How many bytes a full disk lacks, if known."""
         return 0
