@@ -1,4 +1,4 @@
-"""The streaming engine: the only place where normalizers, generators and images meet."""
+"""The streaming engine, the only place where normalizers, generators and images meet."""
 
 from uhrtranslate.engine.forward.compiled import CompiledRunner
 from uhrtranslate.engine.forward.devices import (

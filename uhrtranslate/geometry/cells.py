@@ -1,8 +1,8 @@
 """The statistics grid: square cells over an image that is continued by reflection.
 
-All coordinates are pixels of the translated level, origin at the top left. The image has pixels
-0 <= x < width; beyond its ends it is thought to go on as its own mirror image, so that the last
-cell of a row is as large as any other whatever the image's size.
+All coordinates are pixels of the translated level, with the origin at the top left. The image has
+pixels 0 <= x < width. Beyond its ends it continues as its own mirror image, so that the last cell
+of a row is as large as any other, whatever the image's size.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels; `x, y` its first pixel, which may lie outside the image."""
+    """A rectangle in pixels; `x, y` is its first pixel, which may lie outside the image."""
 
     x: int
     y: int
@@ -45,15 +45,15 @@ class CellGrid:
         return -(-self.width // self.cell)
 
     def box(self, row: int, col: int) -> Box:
-        """The whole cell, the part beyond the image included."""
+        """The whole cell, including any part beyond the image."""
         return Box(col * self.cell, row * self.cell, self.cell, self.cell)
 
     def rows_within(self, y0: int, y1: int, reach: int) -> tuple[int, int]:
-        """First row and end of the rows within `reach` cells of pixel rows `y0 <= y < y1`."""
+        """First and end of the rows of cells within `reach` cells of pixels `y0 <= y < y1`."""
         return _within(y0, y1, self.cell, self.rows, reach)
 
     def cols_within(self, x0: int, x1: int, reach: int) -> tuple[int, int]:
-        """First column and end of the columns within `reach` cells of columns `x0 <= x < x1`."""
+        """First and end of the columns of cells within `reach` cells of pixels `x0 <= x < x1`."""
         return _within(x0, x1, self.cell, self.cols, reach)
 
 
@@ -65,10 +65,10 @@ def _within(start: int, stop: int, cell: int, cells: int, reach: int) -> tuple[i
 
 
 def reflect(start: int, stop: int, size: int) -> NDArray[np.intp]:
-    """Pixels that stand at positions `start <= p < stop` of a line continued by reflection.
+    """The pixels at positions `start <= p < stop` of a line that is continued by reflection.
 
-    The end pixels are not repeated (numpy's and torch's "reflect"); a line shorter than the
-    padding is reflected again and again, and a line of one pixel is repeated.
+    The end pixels are not repeated (numpy's and torch's "reflect"). A line shorter than the padding
+    is reflected several times, and a line of one pixel is repeated.
 
     Args:
         start, stop: positions, which may lie outside `0 <= p < size`.

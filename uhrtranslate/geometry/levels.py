@@ -1,26 +1,20 @@
-"""Pyramid levels: their sizes, their downsample, and which of them to read from."""
+"""Pyramid levels: their sizes, their downsamples, and which level to read from."""
 
 import math
 from collections.abc import Sequence
 
 Size = tuple[int, int]
 
-# A level this close to the wanted mpp is taken as it is: scanners state mpp to about two digits,
-# and resampling by less than a percent costs sharpness for nothing.
+# A level this close to the requested mpp is used as it is: scanners state mpp to about two digits,
+# and resampling by less than a percent loses sharpness for nothing.
 MPP_TOLERANCE = 0.01
 
 
 def pyramid_sizes(width: int, height: int, smallest: int) -> list[Size]:
-    """Sizes of a pyramid that halves until its larger side is at most `smallest` px.
+    """(width, height) of each level in px, level 0 first.
 
-    Halving rounds up, so that every pixel of a level lies in the next one.
-
-    Args:
-        width, height: level 0 in px, at least 1.
-        smallest: larger side of the last level in px, at least 1; level 0 is always there.
-
-    Returns:
-        (width, height) of each level, level 0 first.
+    Sides are halved until the larger one is at most `smallest` px. Halving rounds up, so that every
+    pixel of a level lies in the next one.
     """
     sizes = [(width, height)]
     while max(sizes[-1]) > smallest:
@@ -30,18 +24,11 @@ def pyramid_sizes(width: int, height: int, smallest: int) -> list[Size]:
 
 
 def level_downsample(base: Size, size: Size) -> float:
-    """Factor by which a level is smaller than level 0.
+    """Factor, at least 1, by which a level of (width, height) `size` is smaller than level 0.
 
-    Sizes are rounded to whole pixels, so their ratio is a little off: 2967 px halved twice are 742
-    px, a ratio of 3.9987. Where a power of two, or else a whole number, explains the sizes within
-    a pixel, it is taken; else the mean ratio of both axes.
-
-    Args:
-        base: (width, height) of level 0.
-        size: (width, height) of the level.
-
-    Returns:
-        The factor, at least 1.
+    Sizes are rounded to whole pixels, so their ratio is slightly off: 2967 px halved twice is 742
+    px, a ratio of 3.9987. If a power of two, or otherwise a whole number, explains the sizes to
+    within a pixel, it is the result; otherwise the mean ratio of both axes is.
     """
     ratio = (base[0] / size[0] + base[1] / size[1]) / 2
     if ratio <= 1:
@@ -55,15 +42,15 @@ def level_downsample(base: Size, size: Size) -> float:
 def level_for_mpp(
     mpp: tuple[float, float], downsamples: Sequence[float], wanted: float
 ) -> int | None:
-    """The coarsest level that is at least as fine as the wanted mpp, within `MPP_TOLERANCE`.
+    """Index of the coarsest level that is at least as fine as the wanted mpp.
 
     Args:
         mpp: micrometres per pixel of level 0, x and y.
         downsamples: of each level, level 0 first.
-        wanted: micrometres per pixel, for both axes.
+        wanted: micrometres per pixel of both axes, within `MPP_TOLERANCE`.
 
     Returns:
-        Its index; None if even level 0 is coarser.
+        The index; None if even level 0 is coarser.
     """
     limit = wanted * (1 + MPP_TOLERANCE)
     fine = [i for i, factor in enumerate(downsamples) if max(mpp) * factor <= limit]
@@ -76,16 +63,16 @@ def same_mpp(mpp: tuple[float, float], wanted: float) -> bool:
 
 
 def level_for_size(base: Size, downsamples: Sequence[float], region: Size, wanted: Size) -> int:
-    """The coarsest level at which a region still has the wanted number of pixels on both axes.
+    """Index of the coarsest level at which a region still has the wanted size on both axes.
 
     Args:
-        base: (width, height) of level 0; a region never has more.
+        base: (width, height) of level 0; a region is never larger.
         downsamples: of each level, level 0 first.
         region: (width, height) in level-0 px.
         wanted: (width, height) in px.
 
     Returns:
-        Its index; 0 if even level 0 has fewer.
+        The index; 0 if even level 0 is too small.
     """
     shrink = min(min(r, b) / w for r, b, w in zip(region, base, wanted, strict=True))
     enough = [i for i, factor in enumerate(downsamples) if factor <= shrink]
@@ -93,15 +80,10 @@ def level_for_size(base: Size, downsamples: Sequence[float], region: Size, wante
 
 
 def to_level(start: float, size: float, downsample: float, limit: int) -> tuple[int, int]:
-    """A span of level-0 pixels in whole pixels of a level.
-
-    Args:
-        start, size: in level-0 px, inside the image.
-        downsample: of the level.
-        limit: pixels that the level has on this axis.
+    """A span of level-0 px inside the image, in whole pixels of a level with `limit` px.
 
     Returns:
-        First pixel and number of pixels, at least 1, inside the level.
+        First pixel and number of pixels (at least 1), inside the level.
     """
     first = min(round(start / downsample), limit - 1)
     end = min(max(round((start + size) / downsample), first + 1), limit)

@@ -1,8 +1,8 @@
-"""Masks of cells: which cells are computed, what is computed for them, and how the rest joins.
+"""Masks of cells: which cells are computed, and how they blend into the background.
 
-A cell that is kept is computed whole. Outside, the result runs smoothly from the generator's
-output into the background within a **ramp** of some pixels, so those pixels are computed too. All
-of it depends on the kept cells and on pixel coordinates alone, never on tiles.
+A cell that is kept is computed whole. Around it, the result changes smoothly from the generator's
+output into the background within a **ramp** of some pixels, so those pixels are computed, too. All
+of this depends only on the kept cells and on pixel coordinates, never on tiles.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ class CellMask:
 
     @property
     def share(self) -> float:
-        """Kept cells among all."""
+        """Share of the cells that are kept."""
         return float(self.kept.mean())
 
     @cached_property
     def digest(self) -> str:
-        """A name for the mask: equal for equal cells of equal grids (hexadecimal)."""
+        """A hexadecimal digest, equal for equal cells of equal grids."""
         facts = repr((self.grid, self.kept.shape)).encode()
         return hashlib.sha256(facts + np.packbits(self.kept).tobytes()).hexdigest()
 
@@ -61,7 +61,7 @@ class CellMask:
 
         Args:
             ys, xs: increasing, [n + 1] and [m + 1] px.
-            reach: in px; cells are thought to end where the image ends.
+            reach: in px.
 
         Returns:
             [n, m] bool.
@@ -74,7 +74,7 @@ class CellMask:
     def ramps(
         self, box: Box, width: int, inside: bool = False
     ) -> Iterator[tuple[Box, NDArray[np.float32]]]:
-        """The generator's share of those pixels of a box where it is not all of them.
+        """The generator's share of the result at each pixel of a box, where it is less than 1.
 
         It is a smooth step (3t^2 - 2t^3) of the pixel centre's distance from the border between
         kept and skipped cells.
@@ -82,7 +82,7 @@ class CellMask:
         Args:
             box: inside the image.
             width: of the ramp in px, at most half the side of a cell.
-            inside: the ramp lies within kept cells, else within skipped ones.
+            inside: whether the ramp lies within kept cells or within skipped ones.
 
         Yields:
             Disjoint rectangles of the box with their shares, [h, w] in 0..1; elsewhere it is 1.
@@ -92,7 +92,7 @@ class CellMask:
             _edges(start, size, cell, (-width, 0, width))
             for start, size in ((box.y, box.h), (box.x, box.w))
         )
-        # Cells beyond the image are no border.
+        # Cells beyond the image do not count as a border.
         others = np.pad(~self.kept if inside else self.kept, 1)
         for y0, y1 in pairwise(ys.tolist()):
             for x0, x1 in pairwise(xs.tolist()):
@@ -117,12 +117,12 @@ class CellMask:
 
 
 def _summed(mask: Mask) -> NDArray[np.int64]:
-    """How many are true above and to the left of each corner, [rows + 1, cols + 1]."""
+    """How many values are true above and to the left of each corner, [rows + 1, cols + 1]."""
     return np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
 
 
 def _any_within(total: NDArray[np.int64], rows: Ranges, cols: Ranges) -> Mask:
-    """For each range of rows and of columns, whether any is true there; total is of `_summed`."""
+    """Whether any value is true in each range of rows and columns; total is that of `_summed`."""
     (r0, r1), (c0, c1) = rows, cols
     inside = total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0]
     return np.asarray(inside > 0)
@@ -136,11 +136,9 @@ def _cells(edges: NDArray[np.intp], reach: int, cell: int, cells: int) -> Ranges
 
 
 def _distances(start: int, stop: int, cell: int) -> list[NDArray[np.float32]]:
-    """Squared distances of pixel centres in a cell from the cell before, their own, and the next.
+    """Squared distances of a cell's pixel centres from the previous, their own and the next cell.
 
-    Args:
-        start, stop: the pixels, counted from the first of their cell.
-        cell: side of a cell in px.
+    The pixels `start <= p < stop` are counted from the first of their cell.
     """
     within = np.arange(start, stop, dtype=np.float32) + np.float32(0.5)
     return [within**2, np.zeros_like(within), (cell - within) ** 2]
@@ -149,14 +147,14 @@ def _distances(start: int, stop: int, cell: int) -> list[NDArray[np.float32]]:
 def cells_with_tissue(
     mask: Mask, grid: CellGrid, window: tuple[float, float, float, float], margin: float
 ) -> CellMask:
-    """The cells of a grid that have tissue by a mask of lower resolution.
+    """The cells of a grid that have tissue according to a mask of lower resolution.
 
     Args:
         mask: [h, w] bool.
-        grid: of the image.
-        window: x, y, w, h of the image in pixels of the mask; not whole, as a rule.
-        margin: px of the mask by which cells are widened on all sides, so that tissue at their
-            border is seen from both of them.
+        grid: the image and its cells.
+        window: x, y, w, h of the image in pixels of the mask; usually not whole numbers.
+        margin: px of the mask by which each cell is widened on all sides, so that tissue on the
+            border of two cells counts for both.
     """
     x, y, w, h = window
     rows = _span(grid.rows, grid.cell, grid.height, y, h, margin, mask.shape[0])
@@ -180,32 +178,32 @@ class Part:
     """A rectangle of a band.
 
     Attributes:
-        box: where.
-        computed: some of it is the generator's; else all of it is background.
+        box: the rectangle.
+        computed: whether any of it comes from the generator; otherwise all of it is background.
     """
 
     box: Box
     computed: bool
 
 
-# Cells smaller than this are taken together before a band is cut: finer cuts save nothing.
+# In px; smaller cells are grouped before a band is cut, since finer cuts save nothing.
 FINEST_CUT = 64
-# What a forward costs besides its pixels, in pixels: starting layers, fields, allocation.
+# The fixed cost of a forward (starting layers, fields, allocation), expressed in pixels.
 FORWARD_COST = 128 * 128
 
 
 def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
     """Cut a band into rectangles that are computed and rectangles of background.
 
-    Together they cover the band once. What is computed holds every pixel within `ramp` px of a
-    kept cell, in as few pixels (the halo around each rectangle included) as straight cuts through
-    and through can find.
+    Together they cover the band once. The computed ones contain every pixel within `ramp` px of a
+    kept cell, and have as few pixels (including the halo around each) as straight cuts from edge to
+    edge can achieve.
 
     Args:
         mask: kept cells.
         band: inside the image.
         ramp: px around kept cells that are computed; 0 for none.
-        halo: px that are computed around each rectangle for nothing.
+        halo: px that must be computed in addition around each rectangle.
     """
     cell = mask.grid.cell
     step = cell * -(-FINEST_CUT // cell)
@@ -232,7 +230,7 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
             continue
         top, bottom = y0 + int(rows[0]), y0 + int(rows[-1]) + 1
         left, right = x0 + int(cols[0]), x0 + int(cols[-1]) + 1
-        # The frame of background around what is needed.
+        # The background that frames the needed part.
         todo += [(y0, top, x0, x1), (bottom, y1, x0, x1)]
         todo += [(top, bottom, x0, left), (top, bottom, right, x1)]
         inner = needed[top:bottom, left:right]
@@ -247,7 +245,7 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
 
 
 def _edges(start: int, size: int, step: int, offsets: tuple[int, ...]) -> NDArray[np.intp]:
-    """A span's ends, and between them all multiples of a step, moved by each offset."""
+    """A span's ends, and between them all multiples of a step, shifted by each offset."""
     stop = start + size
     multiples = np.arange(start // step, stop // step + 2) * step
     edges = np.concatenate([multiples + offset for offset in offsets])
@@ -255,14 +253,14 @@ def _edges(start: int, size: int, step: int, offsets: tuple[int, ...]) -> NDArra
 
 
 def _cost(h: NDArray[np.intp], w: NDArray[np.intp], halo: int) -> NDArray[np.float64]:
-    """What computing rectangles costs, in pixels."""
+    """The cost of computing rectangles, in pixels."""
     return (h + 2.0 * halo) * (w + 2.0 * halo) + FORWARD_COST
 
 
 def _best_cut(
     needed: Mask, ys: NDArray[np.intp], xs: NDArray[np.intp], halo: int
 ) -> tuple[float, int]:
-    """The cheapest cut across the first axis: cost of both sides, trimmed, and where it is."""
+    """The cheapest cut across the first axis: the cost of both sides, trimmed, and its place."""
     if len(needed) < 2:
         return np.inf, 0
     before = _trimmed(needed, ys, xs, halo)[:-1]
@@ -276,7 +274,7 @@ def _best_cut(
 def _trimmed(
     needed: Mask, ys: NDArray[np.intp], xs: NDArray[np.intp], halo: int
 ) -> NDArray[np.float64]:
-    """Cost of the first 1, 2, ... rows, without the columns and last rows that are not needed."""
+    """Cost of the first 1, 2, ... rows, without columns and last rows that are not needed."""
     rows = needed.any(axis=1)
     last = np.maximum.accumulate(np.where(rows, np.arange(len(needed)), 0))
     cols = np.logical_or.accumulate(needed, axis=0)

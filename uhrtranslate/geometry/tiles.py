@@ -1,9 +1,9 @@
-"""Tiles: what the device computes at once. They belong to the memory, not to the method.
+"""Tiles: what the device computes at once. Their size is a matter of memory, not of the method.
 
-Two geometries. **Context** (the default): a tile is computed with a halo of its true neighbours,
-and the field of statistics is evaluated at the true coordinates of every feature pixel, so the
-result does not depend on the tiles. **Mirrored** (the published one): every tile is one cell,
-padded by its own mirror image, and the field of the cell is spread over the padded cell.
+There are two geometries. **Context** (the default): a tile is computed with a halo of its true
+neighbours, and the field of statistics is evaluated at the true coordinates of every feature pixel,
+so the result does not depend on the tiles. **Mirrored** (the published one): every tile is one
+cell, padded by its own mirror image, and the cell's field is stretched over the padded cell.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from uhrtranslate.geometry.cells import Box, CellGrid
 
-# Below this many stride steps a side, the reflection padding inside a generator (3 px at the full
-# size, 1 px after all downsampling) is wider than what it pads.
+# With fewer stride steps per side, the reflection padding inside a generator (3 px at full size,
+# 1 px after all downsampling) would be wider than what it pads.
 MIN_STEPS = 4
 
 
@@ -21,11 +21,11 @@ class Tile:
     """One tile.
 
     Attributes:
-        core: what it contributes to the result; inside the image.
+        core: the part of the result that it contributes; inside the image.
         source: the pixels it is computed from, before mirroring; may reach beyond the image.
         mirror: px by which the source is padded with its own mirror image.
-        field: where its features lie for the field of statistics; the source in the context
-            geometry, the bare cell in the mirrored one.
+        field: where the field of statistics is evaluated: the source in the context geometry, the
+            cell without padding in the mirrored one.
     """
 
     core: Box
@@ -35,14 +35,14 @@ class Tile:
 
     @property
     def crop(self) -> tuple[slice, slice]:
-        """Rows and columns of the computed tile that are its core."""
+        """Rows and columns of the core within the computed tile."""
         top = self.core.y - self.source.y + self.mirror
         left = self.core.x - self.source.x + self.mirror
         return slice(top, top + self.core.h), slice(left, left + self.core.w)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width in px of what is computed."""
+        """Height and width in px of the computed tile."""
         return self.source.h + 2 * self.mirror, self.source.w + 2 * self.mirror
 
 
@@ -53,9 +53,9 @@ class TilePlan:
     Attributes:
         grid: the image and its cells.
         tile: side of a tile's core in px; a multiple of `stride`.
-        halo: px of true neighbours (context), or of mirroring (mirrored); multiple of `stride`.
+        halo: px of true neighbours (context) or of mirroring (mirrored); a multiple of `stride`.
         stride: total downsampling inside the generator.
-        mirrored: the published geometry; then `tile` equals the grid's cell.
+        mirrored: whether the geometry is the published one; then `tile` is the side of a cell.
     """
 
     grid: CellGrid
@@ -86,7 +86,7 @@ class TilePlan:
             return Tile(core, cell, self.halo, cell)
         left, right = with_halo(core.x, core.x + core.w, self.halo, self.stride)
         top, bottom = with_halo(core.y, core.y + core.h, self.halo, self.stride)
-        # A core too low to be a tile by itself must not look further down than its band does.
+        # A core too low to be a tile by itself must not reach further down than its band does.
         beyond = max(bottom - self.rows_read(y0, y1)[1], 0)
         source = Box(left, top - beyond, right - left, bottom - top)
         return Tile(core, source, 0, source)
@@ -107,8 +107,8 @@ def spans(size: int, step: int) -> Iterator[tuple[int, int]]:
 def with_halo(start: int, stop: int, halo: int, stride: int) -> tuple[int, int]:
     """Widen `start <= p < stop` by the halo, to multiples of the stride on both sides.
 
-    The start keeps its phase: a generator that downsamples by `stride` sees the same grid in every
-    tile. The result has at least `MIN_STEPS * stride` pixels.
+    Thus a generator that downsamples by `stride` sees the same grid in every tile. The result has
+    at least `MIN_STEPS * stride` pixels.
     """
     first = (start - halo) // stride * stride
     last = -(-(stop + halo) // stride) * stride

@@ -1,4 +1,4 @@
-"""From a table of statistics to a field, a file per normalizer; no tiles, devices or files."""
+"""Turning tables of statistics into fields, one file per normalizer; no tiles, no files."""
 
 from uhrtranslate.normalizers.base import (
     Field,

@@ -1,9 +1,9 @@
 """From a table of statistics to a field: which mean and which rstd does each pixel get?
 
 Every normalizer of this package is **separable**: the value at a pixel is a weighted sum over the
-cells of the table, and the weights are a product of one factor for the row and one for the column
-of the cell. So a field is two small matrices and a small table, and applying it is two small
-matrix products per channel. Missing cells (no tissue, flat colour) leave the sum, and the
+cells of the table, and each weight is the product of a factor for the cell's row and one for its
+column. So a field is two small matrices and a small table, and applying it takes two small matrix
+products per channel. Missing cells (no tissue, flat colour) are left out of the sum, and the
 weights of the others are scaled up.
 """
 
@@ -23,10 +23,10 @@ class StatisticsTable:
 
     Attributes:
         mean, std: [rows, cols, c] float32; values of missing cells are not read.
-        valid: [rows, cols] bool; False marks a missing cell. On the CPU whatever the device, so
-            that asking whether cells are missing does not wait for a GPU.
-        fallback_mean, fallback_std: [c] float32, what a pixel gets that no valid cell reaches;
-            may be None as long as every cell is valid.
+        valid: [rows, cols] bool; False marks a missing cell. Always on the CPU, so that checking
+            for missing cells does not wait for a GPU.
+        fallback_mean, fallback_std: [c] float32, for pixels that no valid cell reaches; may be None
+            if every cell is valid.
     """
 
     mean: Tensor
@@ -36,7 +36,7 @@ class StatisticsTable:
     fallback_std: Tensor | None = None
 
     def to(self, device: torch.device) -> "StatisticsTable":
-        """The same with its statistics on a device."""
+        """The same table, with its statistics on a device."""
         if self.mean.device == device:
             return self
         parts = (self.fallback_mean, self.fallback_std)
@@ -49,16 +49,17 @@ class Normalizer(ABC):
     """How a field is made from a table; each member of `tables.NORMALIZERS` is one.
 
     Attributes:
-        source: whose statistics the table holds: those of all cells, or of one thumbnail of the
-            whole image, which is then a table of one entry.
-        reach: cells beyond a pixel's own cell that its field may read, in every direction; so
+        source: where the table's statistics come from: all cells, or one thumbnail of the whole
+            image, which gives a table of one entry.
+        reach: cells beyond a pixel's own cell that its field may read, in every direction; hence
             also the look-ahead, in rows of cells.
-        fade: below this sum of the weights of valid cells, the field fades into the fallback.
-        averages_rstd: the field interpolates 1/std; else std, which is then inverted.
-        own_cell: every pixel has the statistics of its own cell.
+        fade: if the weights of valid cells add up to less than this, the field fades into the
+            fallback.
+        averages_rstd: whether the field interpolates 1/std, or std and then inverts it.
+        own_cell: whether every pixel has the statistics of its own cell.
         published_halo: px of mirroring around a cell in the method's public code.
         published_eps: what that code adds to std before it takes 1/std.
-        published_fill: that code gives missing cells the statistics of the cell that asks.
+        published_fill: whether that code replaces missing cells by the cell being computed.
         reciprocal_eps: added to std before 1/std is taken.
     """
 
@@ -73,7 +74,7 @@ class Normalizer(ABC):
 
     @classmethod
     def chosen(cls, options: TranslateOptions) -> Self:
-        """The normalizer as a user wants it."""
+        """The normalizer that a user's options describe."""
         return cls(reciprocal_eps=cls.published_eps if options.pad == "reflect" else 0.0)
 
     def facts(self) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Normalizer(ABC):
 
     @property
     def reach(self) -> int:
-        """Cells beyond a pixel's own one that its field may read."""
+        """Cells beyond a pixel's own cell that its field may read."""
         return 0
 
     @abstractmethod
@@ -92,7 +93,7 @@ class Normalizer(ABC):
         Args:
             position: [n] float64, pixel centres in units of cells: cell i has i <= p < i + 1.
                 Positions outside 0..cells belong to the continued image.
-            cells: number of cells of the axis.
+            cells: number of cells along the axis.
 
         Returns:
             [n, cells] float64, non-negative; every row sums to 1.
@@ -107,8 +108,8 @@ class Gaps:
 
     Attributes:
         fallback_mean, fallback_scale: [c].
-        deficit: [h, w], how far the weights of the valid cells fall short of the normalizer's fade.
-        gain: [h, w], what scales the weights up to 1.
+        deficit: [h, w], how much the weights of the valid cells lack to the normalizer's fade.
+        gain: [h, w], the factor that scales the weights up to 1.
     """
 
     fallback_mean: Tensor
@@ -121,13 +122,13 @@ class Gaps:
 class Field:
     """mean and rstd for every pixel of a feature map, in factored form.
 
-    mean(y, x) = sum over q of mean[y, q] * cols[x, q]; rstd likewise from `scale`, inverted at the
-    end where `scale` holds standard deviations.
+    mean(y, x) = sum over q of mean[y, q] * cols[x, q]. The same applies to rstd and `scale`, except
+    that the result is inverted if `scale` holds standard deviations.
 
     Attributes:
-        mean, scale: [c, h, q] float32, summed along the columns of cells already.
+        mean, scale: [c, h, q] float32, already summed along the columns of cells.
         cols: [w, q] float32, weights of the q columns of cells.
-        inverse: `scale` is rstd (True) or std (False).
+        inverse: whether `scale` is rstd (True) or std (False).
         gaps: None if all cells are valid.
     """
 
@@ -138,7 +139,7 @@ class Field:
     gaps: Gaps | None = None
 
     def of_rows(self, rows: slice) -> "Field":
-        """The field of some rows of the feature map."""
+        """The part of the field that belongs to some rows of the feature map."""
         gaps = self.gaps and replace(
             self.gaps, deficit=self.gaps.deficit[rows], gain=self.gaps.gain[rows]
         )
@@ -156,11 +157,11 @@ class Field:
         return scale if self.inverse else scale.reciprocal_()
 
     def apply(self, x: Tensor) -> Tensor:
-        """(x - mean) * rstd, for x [c, h, w] float32; a new tensor, laid out in memory as x."""
+        """(x - mean) * rstd, for x [c, h, w] float32; a new tensor with the memory layout of x."""
         last = x.stride(0) == 1
         y = x.permute(1, 2, 0) if last else x
         if self.gaps is None:
-            # baddbmm subtracts the interpolated mean in the pass that makes the new tensor.
+            # baddbmm makes the new tensor and subtracts the interpolated mean in one pass.
             y = torch.baddbmm(y, *self._factors(self.mean, last), alpha=-1)
         else:
             y = y - self.mean_map(last)
@@ -177,7 +178,7 @@ class Field:
         return values
 
     def _factors(self, table: Tensor, channels_last: bool) -> tuple[Tensor, Tensor]:
-        """What is multiplied: a matrix for each row of pixels, or for each channel."""
+        """The matrices to multiply: one pair for each row of pixels, or for each channel."""
         if channels_last:
             return self.cols.expand(table.shape[1], -1, -1), table.permute(1, 2, 0)
         return table, self.cols.T.expand(len(table), -1, -1)
@@ -187,7 +188,7 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
     """Turn a window of a table into the field of a feature map.
 
     Args:
-        normalizer: says what is averaged, and how missing cells fade.
+        normalizer: determines what is averaged, and how missing cells fade.
         table: the window, r x q cells.
         rows, cols: the normalizer's weights for the window's cells, [h, r] and [w, q].
 
@@ -221,14 +222,11 @@ def make_field(normalizer: Normalizer, table: StatisticsTable, rows: Tensor, col
 
 
 def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTable:
-    """Give missing cells of a window the values of one of its cells, as the public code does.
+    """Give the missing cells of a window the values of its cell at `row, col`.
 
-    The result depends on the cell that asks, so a field made of it is not continuous: for the
-    mirrored geometry only, where fields are not continuous anyway.
-
-    Args:
-        table: the window.
-        row, col: the asking cell within the window; if it is missing itself, nothing changes.
+    This is what the public code does. The result depends on the cell that is being computed, so the
+    field is not continuous; it is only meant for the mirrored geometry, whose fields never are. If
+    the cell is missing itself, nothing changes.
     """
     if bool(table.valid.all()) or not bool(table.valid[row, col]):
         return table
@@ -242,11 +240,11 @@ def fill_from_centre(table: StatisticsTable, row: int, col: int) -> StatisticsTa
 
 
 def _along_rows(rows: Tensor, table: Tensor) -> Tensor:
-    """Sums over the rows of cells: [h, r] and [r, q, c] to [c, h, q], as one matrix product."""
+    """Sum over the rows of cells: [h, r] and [r, q, c] to [c, h, q], in one matrix product."""
     return (rows @ table.flatten(1)).reshape(len(rows), *table.shape[1:]).permute(2, 0, 1)
 
 
 def one_hot(index: Tensor, cells: int) -> Tensor:
-    """[n] integers, clamped to the grid, as [n, cells] float64 weights."""
+    """Turn integers [n], clamped to the grid, into weights [n, cells] float64."""
     clamped = index.clamp(0, cells - 1)
     return torch.nn.functional.one_hot(clamped, cells).to(torch.float64)

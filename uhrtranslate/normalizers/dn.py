@@ -15,9 +15,9 @@ class DN(Normalizer):
     Pixel centres are at half coordinates, as in the authors' code, so the field is symmetric and
     continuous; beyond the outermost centres it is constant.
 
-    Where a neighbour is missing the remaining weights are scaled up, which is exact for every
-    pixel of a valid cell (its own weight is never below 1/4); in missing cells the field fades
-    into the fallback, continuously.
+    If a neighbour is missing, the remaining weights are scaled up. This is exact for every pixel of
+    a valid cell, whose own weight is never below 1/4. In missing cells the field fades continuously
+    into the fallback.
     """
 
     fade: ClassVar[float] = 0.25
@@ -27,7 +27,7 @@ class DN(Normalizer):
 
     @property
     def reach(self) -> int:
-        """The cells whose centres are around a pixel."""
+        """One cell: a pixel lies between the centres of adjacent cells."""
         return 1
 
     def weights(self, position: Tensor, cells: int) -> Tensor:

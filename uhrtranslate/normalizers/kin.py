@@ -18,11 +18,11 @@ GAUSSIAN_STD = 3.0
 class KIN(Normalizer):
     """Weighted mean of the neighbouring cells' mean and std, constant within a cell.
 
-    The table is continued by its border values, as the authors do, so border cells weigh more.
+    As in the authors' code, the table is continued by its border values: border cells weigh more.
 
     Attributes:
         kernel: side of the kernel in cells, odd.
-        kernel_type: equal weights, or a Gaussian of 3 cells.
+        kernel_type: equal weights, or a Gaussian with a std of 3 cells.
     """
 
     averages_rstd: ClassVar[bool] = False
@@ -40,7 +40,9 @@ class KIN(Normalizer):
 
     def __post_init__(self) -> None:
         if self.kernel < 1 or self.kernel % 2 == 0:
-            raise OptionError(f"--kernel {self.kernel}: the kernel's side must be odd, as 3 or 5.")
+            raise OptionError(
+                f"--kernel {self.kernel}: the kernel's side must be odd, such as 3 or 5."
+            )
 
     @property
     def reach(self) -> int:
@@ -48,7 +50,7 @@ class KIN(Normalizer):
         return self.kernel // 2
 
     def profile(self) -> Tensor:
-        """The kernel's factor for one axis, [kernel] float64, of sum 1."""
+        """The kernel's factor for one axis, [kernel] float64; it adds up to 1."""
         offset = torch.arange(self.kernel, dtype=torch.float64) - self.reach
         if self.kernel_type == "gaussian":
             factor = torch.exp(-0.5 * (offset / GAUSSIAN_STD) ** 2)

@@ -1,4 +1,4 @@
-"""Patch-wise instance normalization: every cell gets its own statistics, and the seams show."""
+"""Patch-wise instance normalization: each cell has its own statistics, so seams are visible."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,1 +1,1 @@
-"""Forwards of a generator: norm layers, devices, precisions, memory; no image and no file."""
+"""Forwards of a generator: norm layers, devices, precisions, memory; no images, no files."""

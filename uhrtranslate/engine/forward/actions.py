@@ -15,8 +15,8 @@ class MomentRule:
 
     Attributes:
         unbiased: divide by n - 1 instead of n.
-        eps: added to the variance; None takes each layer's own.
-        floor: variances are raised to this, so that a flat map gives no NaN.
+        eps: added to the variance; None stands for each layer's own.
+        floor: smaller variances are raised to this, so that a flat map does not give NaN.
     """
 
     unbiased: bool = False
@@ -26,27 +26,27 @@ class MomentRule:
 
 # Plain instance normalization, as the generator was trained.
 AS_TRAINED = MomentRule()
-# What the public KIN and DN code does, but for the floor: there, a flat cell gives NaN.
+# As in the public KIN and DN code, except for the floor: there, a flat cell gives NaN.
 PUBLISHED_CELL = MomentRule(unbiased=True, eps=0.0, floor=1e-10)
-# What the public TIN code does with its thumbnail.
+# As the public TIN code treats its thumbnail.
 PUBLISHED_THUMBNAIL = MomentRule(unbiased=True, eps=1e-5)
-# Torch's batch norm sums up in float32, but maps in float32 whose channels are first in float64; of
-# more values than these the former costs accuracy (3e-4 of the std at 2 million).
+# Torch's batch norm sums up in float32, except for float32 maps with channels first, which it sums
+# up in float64. With more values than this, float32 costs accuracy (3e-4 of the std at 2 million).
 MOST_SUMMED = 1 << 20
-# What fields are applied to at once on a CPU, in float32: passes that stay in the caches take half
-# as long as passes over memory.
+# Size in float32 of the parts that fields are applied to on a CPU: passes that stay in the caches
+# take half as long as passes over memory.
 CACHE_BYTES = 4 << 20
 
 
 class StatisticsComplete(Exception):
-    """Ends a recording forward at its last norm layer: what follows changes no statistics."""
+    """Ends a recording forward at its last norm layer; the rest does not affect statistics."""
 
 
 class Action(Protocol):
     """What the norm layers do with their input, [n, c, h, w] -> the same shape and dtype."""
 
     def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        """Normalize the input of the `call`-th norm call of this forward, without affine."""
+        """Normalize the input of this forward's norm call number `call`, without affine."""
         ...
 
 
@@ -56,13 +56,7 @@ def plain_instance_norm(call: int, x: Tensor, eps: float) -> Tensor:
 
 
 def moments(x: Tensor, rule: MomentRule, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each.
-
-    Args:
-        x: feature maps.
-        rule: how std is defined.
-        eps: of the layer.
-    """
+    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each; eps is the layer's."""
     correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
     var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
     return mean, (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
@@ -70,12 +64,12 @@ def moments(x: Tensor, rule: MomentRule, eps: float) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class Recorder:
-    """Normalizes as plain IN does and keeps the statistics.
+    """Normalizes like plain instance normalization and keeps the statistics.
 
     Attributes:
         rule: definition of std.
-        stop_after: number of norm calls after which the forward is ended by `StatisticsComplete`;
-            None to run it all.
+        stop_after: number of norm calls after which `StatisticsComplete` ends the forward; None to
+            complete it.
         mean, std: one [n, c] float32 tensor per norm call.
     """
 
@@ -87,14 +81,14 @@ class Recorder:
     def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
         """See `Action`; statistics and arithmetic in float32."""
         n, c, h, w = x.shape
-        # A single sample as it is: a reshape blurs that its channels are last.
+        # A single sample is not reshaped, as that would obscure that its channels are last.
         maps = x if n == 1 else x.reshape(1, n * c, h, w)
-        # A compiler makes fewer passes of the plain formula than there are in batch norm.
+        # A compiler turns the plain formula into fewer passes than batch norm takes.
         if self.rule == AS_TRAINED and h * w > 1 and not torch.compiler.is_compiling():
             if h * w > MOST_SUMMED:
                 maps = maps.float().contiguous()
-            # Batch norm over n * c channels is instance norm, and returns what it computed: in
-            # float32, whatever the maps are, if its factors are.
+            # Batch norm over n * c channels is instance norm, and also returns the statistics. They
+            # are float32 if its factors are, whatever the type of the maps.
             one, zero = (maps.new_full((n * c,), value, dtype=torch.float32) for value in (1, 0))
             y, mean, rstd = torch.native_batch_norm(maps, one, zero, None, None, True, 0.0, eps)
             std = rstd.reciprocal()
@@ -113,14 +107,14 @@ class FieldSource(Protocol):
     """Where norm layers find their fields.
 
     Attributes:
-        columns: of cells that the fields of any tile have at most.
+        columns: the most columns of cells that the fields of any tile have.
     """
 
     @property
     def columns(self) -> int: ...  # noqa: D102
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
-        """The field of one sample of the batch at the `call`-th norm call, h x w features."""
+        """The field of one sample of the batch at norm call number `call`, h x w features."""
         ...
 
 
@@ -142,7 +136,7 @@ class Applier:
 
 
 def _in_cache(x: Tensor) -> list[slice]:
-    """The rows of [c, h, w], as many at once as a CPU's caches hold; elsewhere all."""
+    """The rows of [c, h, w] in parts that fit a CPU's caches; on other devices all at once."""
     c, h, w = x.shape
     if x.device.type != "cpu" or x.stride(0) != 1:
         return [slice(None)]

@@ -2,7 +2,7 @@
 
 The graphs' inputs are pixels and the small factors of the fields, so one graph serves all tiles of
 a shape. Interpolation, normalization and activation become one pass over memory, and the
-statistics pass computes nothing behind its last norm layer. `GeneratorRunner` is the reference;
+statistics pass computes nothing after its last norm layer. `GeneratorRunner` is the reference;
 results differ from it by rounding.
 """
 
@@ -30,12 +30,9 @@ from uhrtranslate.models import Generator
 
 
 class CompiledRunner(GeneratorRunner):
-    """A `GeneratorRunner` whose forwards are compiled when a shape is first met.
+    """A `GeneratorRunner`, with the same arguments, that compiles its forwards for each new shape.
 
-    Compiling takes 10 to 20 seconds per graph, and needs a C++ compiler on the CPU.
-
-    Args:
-        generator, device, dtype, statistics_dtype: see `GeneratorRunner`.
+    Compiling takes 10 to 20 seconds per graph, and on a CPU needs a C++ compiler.
     """
 
     def __init__(
@@ -86,7 +83,7 @@ class CompiledRunner(GeneratorRunner):
                 ) from error
             raise
 
-    # What is traced. Each sets the switch itself: a trace goes through calls, not through time.
+    # The traced functions. Each sets the switch itself, since a trace only sees what they call.
 
     def _trace_plain(self, x: Tensor) -> Tensor:
         self.switch.begin(plain_instance_norm)
@@ -101,11 +98,11 @@ class CompiledRunner(GeneratorRunner):
     def _trace_record(self, x: Tensor, rule: MomentRule) -> tuple[list[Tensor], list[Tensor]]:
         action = Recorder(rule)
         self.switch.begin(action)
-        self._traced(x)  # what no statistics depend on leaves the graph
+        self._traced(x)  # the compiler drops what the statistics do not depend on
         return action.mean, action.std
 
     def _feature_sizes(self, x: Tensor) -> list[tuple[int, int]]:
-        """Height and width of the features at every norm call, found without computing them."""
+        """Height and width of the features at every norm call, without computing them."""
         key = tuple(x.shape)
         if key not in self._sizes:
             ghost = copy.deepcopy(self.module).to("meta")
@@ -137,7 +134,7 @@ class _Normalize:
 
 
 def _interpolated(table: Tensor, cols: Tensor) -> Tensor:
-    """[n, c, h, w], as a sum of products that the compiler makes part of its pass over pixels."""
+    """[n, c, h, w], as a sum of products that the compiler merges into its pass over pixels."""
     total = table[..., 0, None] * cols[:, None, 0, None, :]
     for q in range(1, cols.shape[1]):
         total = total + table[..., q, None] * cols[:, None, q, None, :]

@@ -1,8 +1,8 @@
-"""Convolutions in float32 on a CPU, for compiled forwards: the same sums, fewer or better filled.
+"""Faster convolutions in float32 on a CPU, for compiled forwards.
 
-Most of a generator's time are 3x3 convolutions of many channels, for which minimal filtering
-needs a quarter of the multiplications (see `winograd`), and a last one of many channels to three,
-which oneDNN computes as if it gave sixteen.
+A generator spends most of its time on 3x3 convolutions of many channels, for which minimal
+filtering needs a quarter of the multiplications (see `winograd`), and on a last one from many
+channels to three, which oneDNN computes as if it had sixteen outputs.
 """
 
 import copy
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.winograd import available, winograd_conv2d
 
-# Of fewer channels the matrix products of minimal filtering are too small to win.
+# With fewer channels, the matrix products of minimal filtering are too small to be faster.
 MANY_CHANNELS = 32
-# Outputs that oneDNN computes at once, however few are asked for.
+# Output channels that oneDNN computes at once, however few are needed.
 LANES = 16
 
 
@@ -26,8 +26,8 @@ def rewritten(module: nn.Module, shared: Sequence[object] = ()) -> nn.Module:
     """The same function of the same weights, with convolutions that are faster when compiled.
 
     Args:
-        module: stays as it is.
-        shared: objects inside the module that both are to have in common, as they have weights.
+        module: not changed.
+        shared: objects in the module that the result shares with it, as it does the weights.
 
     Returns:
         A copy of the module's structure, or the module itself if there is nothing to gain.
@@ -44,7 +44,7 @@ def rewritten(module: nn.Module, shared: Sequence[object] = ()) -> nn.Module:
 
 
 class FastConv2d(nn.Module):
-    """`nn.Conv2d` without stride, in float32 by other means; under autocast as it was."""
+    """`nn.Conv2d` without stride, computed differently in float32 but not under autocast."""
 
     def __init__(self, original: nn.Conv2d) -> None:
         super().__init__()
@@ -57,16 +57,16 @@ class FastConv2d(nn.Module):
             return F.conv2d(x, self.weight, self.bias, padding=self.padding)
         above, beside = self.padding
         padded = F.pad(x, (beside, beside, above, above)) if above or beside else x
-        # Said here, the pass that computes x writes it so.
+        # Because it is stated here, the pass that computes x already writes this layout.
         return self.convolve(padded.contiguous(memory_format=torch.channels_last))
 
     def convolve(self, x: Tensor) -> Tensor:
-        """Without padding."""
+        """Convolve input that is padded already."""
         raise NotImplementedError
 
 
 class WinogradConv2d(FastConv2d):
-    """3x3, of many channels to many."""
+    """3x3, from many channels to many."""
 
     def convolve(self, x: Tensor) -> Tensor:
         """See `FastConv2d`."""
@@ -75,7 +75,7 @@ class WinogradConv2d(FastConv2d):
 
 
 class ThinConv2d(FastConv2d):
-    """Many channels to a few: each row of the filter is an output of its own, then summed up."""
+    """From many channels to a few: each row of the filter is convolved alone, then all are added."""
 
     def convolve(self, x: Tensor) -> Tensor:
         """See `FastConv2d`."""
@@ -90,7 +90,7 @@ class ThinConv2d(FastConv2d):
 
 def _faster(module: nn.Conv2d) -> type[FastConv2d] | None:
     if not (
-        type(module) is nn.Conv2d  # not a kind of its own
+        type(module) is nn.Conv2d  # not a subclass
         and module.stride == module.dilation == (1, 1)
         and module.groups == 1
         and module.padding_mode == "zeros"

@@ -8,10 +8,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_devices(names: str) -> list[torch.device]:
-    """The devices of a list as `cuda:0,cuda:1`; see `choose_device`.
+    """The devices in a list such as `cuda:0,cuda:1`; see `choose_device`.
 
     Raises:
-        OptionError: one of them does not exist, or they are of several kinds.
+        OptionError: one of them does not exist, or they are of different kinds.
     """
     devices = [choose_device(name.strip()) for name in names.split(",")]
     if len({device.type for device in devices}) > 1:
@@ -20,7 +20,7 @@ def choose_devices(names: str) -> list[torch.device]:
 
 
 def fast_precisions(device: torch.device) -> tuple[str, ...]:
-    """Precisions that a device has instructions for, and so is faster with than with float32."""
+    """Precisions that a device supports in hardware, and so is faster with than with float32."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return ("bf16", "fp16") if major >= 8 else ("fp16",)
@@ -30,10 +30,10 @@ def fast_precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a user's `auto`, `cpu`, `cuda` or `cuda:N` means here.
+    """The device that `auto`, `cpu`, `cuda` or `cuda:N` means on this machine.
 
     Raises:
-        OptionError: no such device.
+        OptionError: there is no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

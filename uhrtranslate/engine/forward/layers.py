@@ -1,8 +1,8 @@
-"""Norm layers that can be told what to do from outside, and their generic replacement.
+"""Norm layers that are controlled from outside, and how they replace those of a generator.
 
 `replace_norms` swaps every `nn.InstanceNorm2d` of any module for a `SwitchedNorm2d`. All of them
-share one `NormSwitch`, which says what they do at the moment: plain instance normalization (as
-trained), recording statistics, or applying fields. Layers are told apart by the order of their
+share one `NormSwitch`, which determines what they do at the moment: plain instance normalization
+(as trained), recording statistics, or applying fields. Layers are identified by the order of their
 calls in a forward, so a layer that is used twice has two tables.
 """
 
@@ -16,7 +16,7 @@ from uhrtranslate.engine.forward.actions import Action, plain_instance_norm
 
 
 class NormSwitch:
-    """Says what all replaced norm layers of one module do, and counts their calls."""
+    """Determines what all replaced norm layers of a module do, and counts their calls."""
 
     def __init__(self) -> None:
         self.layers = 0
@@ -24,21 +24,21 @@ class NormSwitch:
         self._calls = 0
 
     def normalize(self, x: Tensor, eps: float) -> Tensor:
-        """Called by the layers."""
+        """Perform the current action; called by the layers."""
         call, self._calls = self._calls, self._calls + 1
-        # Where only shapes are asked for ("meta") there is no autocast.
+        # The device that only computes shapes ("meta") has no autocast.
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             return self._action(call, x, eps)
 
     def begin(self, action: Action) -> None:
-        """Do `action` from here on, as at the beginning of a forward."""
+        """Perform `action` from now on, as at the beginning of a forward."""
         self._action, self._calls = action, 0
 
     @contextmanager
     def doing(self, action: Action) -> Iterator[None]:
-        """Within the block, layers do `action`.
+        """Perform `action` within the block.
 
-        Blocks may be nested: a forward inside a norm layer of another one leaves its count alone.
+        Blocks may be nested: a forward inside a norm layer of another one keeps its count intact.
         """
         previous = self._action, self._calls
         self.begin(action)
@@ -49,9 +49,9 @@ class NormSwitch:
 
 
 class SwitchedNorm2d(nn.Module):
-    """An instance norm layer whose statistics come from where the switch says.
+    """An instance norm layer that does what its switch says.
 
-    Running statistics of the replaced layer are not used: what it does by default is instance
+    Running statistics of the replaced layer are not used. By default it performs instance
     normalization of its input, as in training.
     """
 
@@ -74,15 +74,15 @@ class SwitchedNorm2d(nn.Module):
 def replace_norms(module: nn.Module) -> NormSwitch:
     """Swap every `nn.InstanceNorm2d` inside a module, in place.
 
-    Affine or not, with or without running statistics, wherever they are nested. A layer that
-    stands in several places stays shared. Until the switch is told otherwise the module computes
-    what it computed before (with running statistics: what it computed in training).
+    Layers may be nested, affine or not, with or without running statistics. A layer that is used in
+    several places stays shared. By default the module computes the same as before (with running
+    statistics: the same as in training).
 
     Args:
-        module: any module; called again on the same module, it gives the same switch.
+        module: any module; a second call with the same module returns the same switch.
 
     Returns:
-        The switch that governs the new layers.
+        The switch that controls the new layers.
 
     Example:
         >>> import torch

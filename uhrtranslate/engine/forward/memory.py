@@ -1,4 +1,4 @@
-"""How large a tile may be: decided by generator and image, never by what happens to be free.
+"""How large a tile may be. It depends on the generator and image, not on memory that is free now.
 
 So the same job gives the same bytes on every machine with the same kind of device.
 """
@@ -19,18 +19,18 @@ _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Memory that decoded rows may take; and together with the features of one batch on a CPU.
+# Memory that decoded rows may take, and that they may take on a CPU with the features of a batch.
 ROW_BYTES = 640 << 20
 HOST_BYTES = 3 << 30
-# Measured on ResNet generators: the largest feature map is alive this often at once, at most (a
+# Measured on ResNet generators: the largest feature map exists at most this many times at once (a
 # padded copy, the convolution's input, output and workspace, the normalized copy); three times in
 # eager forwards on a CPU.
 ALIVE = 5
 LARGEST_TILE = 2048
-# Of a GPU's memory that a batch may take; more tiles than these are no faster.
+# Share of a GPU's memory that a batch may take.
 SHARE = 0.5
-LARGEST_BATCH = 16
-# glibc takes larger blocks from the system anew each time, and touching fresh pages costs a small
+LARGEST_BATCH = 16  # more tiles are not faster
+# glibc requests larger blocks from the system each time, and touching new pages costs a small
 # generator as much time as its convolutions (measured: half of all CPU time, ngf 16).
 REUSED_BLOCK_BYTES = 32 << 20
 
@@ -59,18 +59,18 @@ def bytes_per_pixel(runner: GeneratorRunner) -> int:
 
 
 def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
-    """Bytes that a forward over so many px at once takes for its features, about."""
+    """Approximate bytes that a forward of this many px takes for its features."""
     return ALIVE * bytes_per_pixel(runner) * pixels
 
 
 def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch: int) -> int:
-    """Side of a tile's core in px: as large as memory allows, for the halo's share falls with it.
+    """Side of a tile's core in px: as large as memory allows, to make the halo's share small.
 
     Args:
         runner: the generator.
         halo: px around each tile.
         cell: side of the statistics cells in px.
-        width: of the image in px; the wider, the fewer rows can be kept.
+        width: px of the image; the wider it is, the fewer rows can be kept.
         batch: tiles that are computed together.
 
     Returns:
@@ -83,14 +83,14 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     largest = LARGEST_TILE
     if not on_gpu:
         reused = math.isqrt(REUSED_BLOCK_BYTES // per_pixel) - 2 * halo
-        # Unless the halo's share would cost more than is saved.
+        # Not if the halo's share would cost more than this saves.
         if reused >= 8 * halo:
             largest = min(largest, reused)
 
     def fits(side: int) -> bool:
         features = ALIVE * per_pixel * (side + 2 * halo) ** 2
-        # Fields of a tile reach into cells that begin up to two rows of cells below it, for whose
-        # sake rows are kept anyway: tiles lower than a cell would save little.
+        # A tile's fields reach into cells that begin up to two rows of cells below it. Rows are
+        # kept for these anyway, so tiles lower than a cell would save little.
         rows = 3 * width * (side + 2 * halo + 2 * cell) if side > cell else 0
         room = _gpu_bytes(runner.device) if on_gpu else HOST_BYTES - rows
         return rows <= ROW_BYTES and features <= room
@@ -99,11 +99,9 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
 
 
 def choose_batch(runner: GeneratorRunner, side: int) -> int:
-    """Tiles that are computed together: 1 on a CPU, where more are no faster; on a GPU what fits.
+    """Number of tiles, with this side in px (halo included), that are computed together.
 
-    Args:
-        runner: the generator.
-        side: of a tile in px, halo included.
+    It is 1 on a CPU, where more are not faster, and as many as fit on a GPU.
     """
     if runner.device.type != "cuda":
         return 1
@@ -112,15 +110,15 @@ def choose_batch(runner: GeneratorRunner, side: int) -> int:
 
 
 def _gpu_bytes(device: torch.device) -> int:
-    """Memory for the features of one batch: a share of all that a GPU has, free or not."""
+    """Memory for the features of one batch: a share of the GPU's total, whatever is free."""
     return int(torch.cuda.get_device_properties(device).total_memory * SHARE)
 
 
 def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
-    """Do work on a batch; where memory does not suffice, on its halves.
+    """Do work on a batch, or on its halves if there is not enough memory.
 
     Raises:
-        UhrError: it does not suffice for one item.
+        UhrError: there is not even enough for one item.
     """
     try:
         return work(items)

@@ -1,4 +1,4 @@
-"""How many px of true neighbours a tile needs: measured, not assumed."""
+"""Measuring how many px of true neighbours a tile needs."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from uhrtranslate.engine.forward.actions import Recorder
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.errors import OptionError
 
-# What lies outside the halo may change an output value by this much at most, in grey levels:
-# so little that no rounding to 8 bits hides a seam.
+# The most, in grey levels, that pixels outside the halo may change an output value: so little that
+# rounding to 8 bits does not turn it into a seam.
 TOLERANCE = 0.05
-# Half side in px of the first picture probed; doubled until the receptive field fits into it.
+# Half the side in px of the first picture; doubled until the receptive field fits.
 FIRST_RADIUS = 128
 LARGEST_RADIUS = 1024
 
@@ -18,13 +18,10 @@ LARGEST_RADIUS = 1024
 def measure_halo(runner: GeneratorRunner) -> int:
     """The effective radius of a generator's receptive field, in px, a multiple of its stride.
 
-    The gradient of the central outputs with respect to a noise picture says how strongly each
-    input pixel can act on them while the statistics stay fixed. The halo is the smallest radius
-    beyond which all inputs together, changed by up to the whole value range at random, move an
+    The gradient of the central outputs with respect to a noise picture tells how strongly each
+    input pixel can affect them while the statistics stay fixed. The halo is the smallest radius
+    beyond which all inputs together, randomly changed by up to the whole value range, change an
     output by less than `TOLERANCE` grey levels (root of the sum of squares).
-
-    Args:
-        runner: the generator; it is left as it was.
 
     Raises:
         OptionError: no halo up to 1024 px is enough, so tiles cannot be independent.
@@ -33,10 +30,10 @@ def measure_halo(runner: GeneratorRunner) -> int:
     radius = max(FIRST_RADIUS, stride * 2)
     while radius <= LARGEST_RADIUS:
         influence = _influence(runner, radius // stride * stride)
-        # outside[r]: what all pixels at a distance of r or more can do together.
+        # outside[r]: the joint influence of all pixels at a distance of r or more.
         outside = influence.flip(0).cumsum(0).flip(0).sqrt()
         enough = (outside < TOLERANCE / 255).nonzero()
-        # Nearer to the picture's end, padding inside the generator would be taken for influence.
+        # Closer to the picture's edge, padding inside the generator would look like influence.
         if len(enough) and int(enough[0]) <= 3 * radius // 4:
             return -(-int(enough[0]) // stride) * stride
         radius *= 2
@@ -49,7 +46,7 @@ def measure_halo(runner: GeneratorRunner) -> int:
 def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     """Squared influence on one output value by distance from it, [radius + 1].
 
-    Both input and output are counted in units of the value range.
+    Input and output are both measured in units of the value range.
     """
     seed = torch.Generator().manual_seed(0)
     low, high = runner.info.value_range
@@ -67,15 +64,15 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     x.requires_grad_()
     with torch.enable_grad(), runner.switch.doing(frozen):
         y = runner.module(x)
-        # The outputs of one stride step differ in what they see; random signs keep the sum of
-        # their gradients from cancelling. [n, c, stride, stride]
+        # The outputs of one stride step depend on different pixels; random signs keep the sum of
+        # their gradients from cancelling out. [n, c, stride, stride]
         centre = slice(radius, radius + runner.info.stride)
         middle = y[..., centre, centre]
         signs = torch.randint(0, 2, middle.shape, generator=seed).mul(2).sub(1)
         (gradient,) = torch.autograd.grad((middle * signs.to(middle)).sum(), x)
     power = gradient.square().sum((0, 1)).cpu()  # [2 * radius, 2 * radius]
     offset = torch.arange(2 * radius) - radius
-    # Distance from the stride step at the centre, along the farther axis: the shape of a halo.
+    # Distance from the stride step at the centre, along the farther axis, since halos are square.
     away = torch.maximum(-offset, offset - runner.info.stride + 1).clamp(min=0)
     distance = torch.maximum(away[:, None], away[None, :])
     return torch.zeros(radius + 1).index_add_(

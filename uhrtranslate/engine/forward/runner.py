@@ -23,23 +23,23 @@ from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
 
-# Rec. 601, as Pillow's and most cameras' grey.
+# Rec. 601, which Pillow and most cameras use for grey.
 LUMA = (0.299, 0.587, 0.114)
 
 
 class GeneratorRunner:
-    """Feeds uint8 RGB pixels to a generator and reads uint8 RGB pixels off it.
+    """Feeds uint8 RGB pixels to a generator and returns its output as uint8 RGB pixels.
 
-    The generator's norm layers are replaced in place; `switch` governs them.
+    The generator's norm layers are replaced in place; `switch` controls them.
 
     Args:
         generator: as loaded.
         device: where it runs; its weights are moved there.
-        dtype: of the convolutions, by autocast; norm layers stay in float32.
-        statistics_dtype: the same where only statistics are recorded; None: as `dtype`.
+        dtype: precision of the convolutions, by autocast; norm layers stay in float32.
+        statistics_dtype: the same for passes that only record statistics; None: as `dtype`.
 
     Raises:
-        CheckpointError: the generator does not take or give RGB or grey images.
+        CheckpointError: the generator's input or output is neither RGB nor grey.
     """
 
     def __init__(
@@ -50,10 +50,7 @@ class GeneratorRunner:
         statistics_dtype: torch.dtype | None = None,
     ) -> None:
         self.info: GeneratorInfo = generator.info
-        for what, channels in (
-            ("takes", self.info.in_channels),
-            ("gives", self.info.out_channels),
-        ):
+        for what, channels in (("takes", self.info.in_channels), ("gives", self.info.out_channels)):
             if channels not in (1, 3):
                 raise CheckpointError(
                     f"{generator.name}: the generator {what} {channels} channels; "
@@ -85,7 +82,7 @@ class GeneratorRunner:
         return self.forward(x, Applier(fields))
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
-        """The statistics of each sample at every norm layer; ends at the last of them."""
+        """The statistics of each sample at every norm layer; the forward ends at the last one."""
         recorder = Recorder(rule, self._norm_calls)
         with suppress(StatisticsComplete):
             self.forward(x, recorder, self.statistics_dtype)
@@ -114,7 +111,7 @@ class GeneratorRunner:
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
 
     def _of_size(self, y: Tensor, x: Tensor) -> Tensor:
-        """The output in float32, if it is as large as the input."""
+        """The output in float32, after checking that it is as large as the input."""
         if y.shape[-2:] != x.shape[-2:] or y.ndim != 4:
             raise CheckpointError(
                 f"{self.name}: the generator turned {x.shape[-1]} x {x.shape[-2]} px into "
@@ -126,7 +123,7 @@ class GeneratorRunner:
     def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
         """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
         if mirror:
-            # numpy's reflect goes on beyond one reflection, as torch's does not.
+            # Unlike torch, numpy can reflect more than once.
             around = ((mirror, mirror), (mirror, mirror), (0, 0))
             pixels = [np.pad(part, around, mode="reflect") for part in pixels]
         host = self._host_bytes(len(pixels), *pixels[0].shape)
@@ -141,7 +138,7 @@ class GeneratorRunner:
 
     @property
     def _layout(self) -> torch.memory_format:
-        """What convolutions like; cuDNN's like both, and torch pads the usual one faster there."""
+        """The fastest layout: on a GPU cuDNN likes both, but torch pads the usual one faster."""
         on_cpu = self.device.type == "cpu"
         return torch.channels_last if on_cpu else torch.contiguous_format
 
@@ -151,15 +148,15 @@ class GeneratorRunner:
         Raises:
             UhrError: the output is not finite.
         """
-        # A sum is finite only if all of its numbers are, and takes a fortieth of looking at each.
-        # Finite ones so large that their sum is not are no picture either.
+        # A sum is finite only if all its numbers are, and takes a fortieth of the time of checking
+        # each. Finite numbers so large that their sum is infinite are not a picture either.
         finite = torch.isfinite(y.sum())
         low, high = self.info.value_range
-        # Half up, as torchvision's save_image rounds.
+        # Rounds half up, like torchvision's save_image.
         bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
         rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
         pixels = list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
-        # Asked last: the copy has waited for the device already.
+        # Checked last, since the copy has already waited for the device.
         if not bool(finite):
             raise UhrError(
                 f"{self.name}: the generator gave values that are not finite; "
@@ -168,5 +165,5 @@ class GeneratorRunner:
         return pixels
 
     def _host_bytes(self, *shape: int) -> Tensor:
-        """Memory for pixels; pinned, if a GPU is to copy them, which it then does by itself."""
+        """Memory for pixels; pinned if there is a GPU, so that it can copy them by itself."""
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")

@@ -3,9 +3,9 @@
 F(4 x 4, 3 x 3) of Lavin and Gray ("Fast algorithms for convolutional neural networks", 2016): a
 patch of 6 x 6 pixels and a filter are each transformed to 36 values, multiplied value by value
 (summed up over channels, so 36 small matrix products), and transformed back to 4 x 4 pixels: 36
-products where the definition takes 144. Only for compiled forwards: the transforms are passes over
-memory that pay when the compiler makes one loop of each. Results differ from the definition's by
-rounding, about 1e-5 of the largest value.
+products where the definition takes 144. This is only used in compiled forwards: the transforms are
+passes over memory, which pay off if the compiler merges each into one loop. Results differ from the
+definition's by rounding, about 1e-5 of the largest value.
 """
 
 import functools
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-SIDE = 4  # of the output of one patch
+SIDE = 4  # of a patch's output
 PATCH = SIDE + 2
 # Matrices of the transforms for the points 0, 1, -1, 2, -2 and infinity.
 INPUT = (
@@ -42,15 +42,15 @@ FILTER = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-# Transformed patches that are alive at once: they should stay in the processor's cache.
+# Size of the transformed patches that exist at once; they should stay in the processor's cache.
 PART_BYTES = 16 << 20
 
-# (version, filters as oneDNN wants them) of every weight in use.
+# (version, filters in oneDNN's order) of every weight in use.
 _packed: MutableMapping[Tensor, tuple[int, Tensor]] = WeakTensorKeyDictionary()
 
 
 def available() -> bool:
-    """Whether this build of torch has the matrix products that make it fast (oneDNN's)."""
+    """Whether this build of torch has oneDNN's matrix products, which make this fast."""
     return (
         bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
@@ -60,7 +60,7 @@ def available() -> bool:
 
 @torch.library.custom_op("uhrtranslate::winograd_conv2d", mutates_args=(), device_types="cpu")
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """What `torch.nn.functional.conv2d(x, weight, bias)` gives, but for rounding.
+    """The same as `torch.nn.functional.conv2d(x, weight, bias)`, except for rounding.
 
     Args:
         x: [n, c, h + 2, w + 2] float32; channels last is fastest.
@@ -147,7 +147,7 @@ def _(values: Tensor, weight: Tensor) -> Tensor:
 
 
 def _filters(weight: Tensor) -> Tensor:
-    """A weight [k, c, 3, 3] transformed, and in oneDNN's order; again after it was changed."""
+    """A weight [k, c, 3, 3], transformed and in oneDNN's order; redone if it has changed."""
     version = 0 if weight.is_inference() else weight._version
     if weight not in _packed or _packed[weight][0] != version:
         c = weight.shape[1]
@@ -167,7 +167,7 @@ def _compiled() -> Callable[..., Tensor]:
 
 
 def _any_number(patches: Tensor) -> Tensor:
-    """Marked, so that one loop serves any number of patches."""
+    """Mark patches so that one compiled loop serves any number of them."""
     for axis in (0, 1):
         torch._dynamo.maybe_mark_dynamic(patches, axis)
     return patches

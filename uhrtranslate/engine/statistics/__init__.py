@@ -1,1 +1,1 @@
-"""Tables of what norm layers saw, and the fields made of them; no generator, no pixel."""
+"""Tables of statistics of norm layers, and the fields made from them; no generators, no pixels."""

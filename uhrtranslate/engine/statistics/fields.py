@@ -12,15 +12,15 @@ from uhrtranslate.normalizers import Field, Normalizer, StatisticsTable, make_fi
 
 @dataclass(frozen=True)
 class TileFields:
-    """All that the fields of one tile depend on: complete, and can be sent to another process.
+    """Everything that the fields of a tile depend on, so that it can be sent to another process.
 
     Attributes:
-        normalizer: from tables to fields.
+        normalizer: turns tables into fields.
         grid: of the table: the image's cells, or a single one for a thumbnail.
         box: where the tile's features lie, in px of the image.
         first: row and column of the window's first cell.
-        tables: per norm call the window of the table that the tile depends on.
-        columns: of cells that the window of any tile of the image has at most.
+        tables: for each norm call, the window of the table that the tile depends on.
+        columns: the most columns of cells that the window of any tile of the image has.
     """
 
     normalizer: Normalizer
@@ -33,7 +33,7 @@ class TileFields:
     def weights(self, h: int, w: int) -> tuple[Tensor, Tensor]:
         """Weights of the window's cells for h x w features, [h, r] and [w, q] float64.
 
-        Feature i of n that lie over `start..start + length` px has its centre at
+        If n features cover `start..start + length` px, the centre of feature i is at
         start + (i + 1/2) * length / n: half-pixel centres at every resolution.
         """
         (row, col), (rows, cols) = self.first, self.tables[0].valid.shape
@@ -47,7 +47,7 @@ class TileFields:
 
 
 class BatchFields:
-    """The fields of a batch of tiles on a device, as norm layers ask for them.
+    """The fields of a batch of tiles on a device, made when norm layers ask for them.
 
     Weights depend on the size of a feature map, not on its layer, and are made once per size.
     """
@@ -59,12 +59,12 @@ class BatchFields:
         self._weights: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
-        """The field of one sample of the batch at the `call`-th norm call, h x w features."""
+        """See `FieldSource`."""
         tile = self._tiles[sample]
         table = tile.tables[call].to(self._device)
         key = (sample, h, w)
         if key not in self._weights:
-            # Not blocking: in the middle of a forward a GPU must not run out of work.
+            # Not blocking, so that a GPU does not run out of work in the middle of a forward.
             rows, cols = (
                 part.to(self._device, table.mean.dtype, non_blocking=True)
                 for part in tile.weights(h, w)

@@ -1,4 +1,4 @@
-"""What norm layers saw in some cells."""
+"""The statistics that norm layers record for cells."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ class Moments:
     """Statistics of some cells at every norm call.
 
     Attributes:
-        mean, std: per norm call one [cells, c] float32 tensor.
+        mean, std: one [cells, c] float32 tensor per norm call.
     """
 
     mean: tuple[Tensor, ...]
     std: tuple[Tensor, ...]
 
     def to(self, device: torch.device) -> "Moments":
-        """The same on a device."""
+        """The same statistics on a device."""
         return Moments(
             tuple(mean.to(device) for mean in self.mean), tuple(std.to(device) for std in self.std)
         )
@@ -34,7 +34,7 @@ class Moments:
 
 
 def joined(parts: Sequence[Moments]) -> Moments:
-    """The statistics of consecutive cells, at least one, in one."""
+    """Concatenate the statistics of consecutive cells; there must be at least one part."""
     return Moments(
         tuple(torch.cat(mean) for mean in zip(*(part.mean for part in parts), strict=True)),
         tuple(torch.cat(std) for std in zip(*(part.std for part in parts), strict=True)),

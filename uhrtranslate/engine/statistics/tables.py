@@ -19,13 +19,9 @@ class _Row:
 
 
 class Tables:
-    """The tables' rows in use; older ones are dropped, so memory does not grow with the height.
+    """The rows of the tables that are in use; older ones are dropped to save memory.
 
     For normalizers whose source is a thumbnail, the table is that of a single cell.
-
-    Args:
-        plan: how the image is cut.
-        normalizer: what the tables are for.
     """
 
     def __init__(self, plan: TilePlan, normalizer: Normalizer) -> None:
@@ -43,13 +39,13 @@ class Tables:
         Args:
             row: its number.
             valid: for every column, whether the cell has statistics.
-            moments: of the valid cells only, from left to right; None if there are none.
+            moments: those of the valid cells, from left to right; None if there are none.
         """
         if moments is None:
             self._rows[row] = None
             return
         mask = torch.tensor(valid)
-        # Numbers, not a mask: a GPU would be waited for at each norm call, to count what it keeps.
+        # Indices, since with a mask each norm call would wait for the GPU to count what it keeps.
         columns = mask.nonzero()[:, 0].to(moments.mean[0].device, non_blocking=True)
 
         def spread(compact: Tensor) -> Tensor:
@@ -75,16 +71,16 @@ class Tables:
             del self._rows[old]
 
     def lack_thumbnail(self, tiles: Sequence[Tile]) -> bool:
-        """Whether the fields of some tiles need a thumbnail's statistics, which are not there."""
+        """Whether the fields of some tiles need the thumbnail's statistics, which are missing."""
         return self._thumbnail is None and not all(
             self._complete(*self._window(tile)) for tile in tiles
         )
 
     def fields(self, tiles: Sequence[Tile]) -> list[TileFields]:
-        """What the fields of each tile depend on; their rows of cells must be stored.
+        """What the fields of each tile depend on; the rows of cells needed must be stored.
 
         Raises:
-            ValueError: cells are missing, and the thumbnail's statistics, too.
+            ValueError: cells are missing, and so are the thumbnail's statistics.
         """
         plan, grid = self._plan, self._grid
         touched = -(-(plan.tile + 2 * plan.halo * (not plan.mirrored)) // grid.cell) + 1
@@ -122,7 +118,7 @@ class Tables:
         valid = torch.stack([nothing if row is None else row.valid[c0:c1] for row in rows])
         some = whole or next((row.moments for row in rows if row is not None), None)
         if some is None:
-            raise ValueError("cells are missing, and the thumbnail's statistics, too")
+            raise ValueError("cells are missing, and so are the thumbnail's statistics")
         tables = []
         for call, like in enumerate(some.mean):
             blank = like.new_ones(c1 - c0, like.shape[1])

@@ -1,1 +1,1 @@
-"""One pass over an image in bounded memory, whatever is done to it; nothing of generators."""
+"""One pass over an image in bounded memory, whatever the transform; knows no generators."""

@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Measuring where a run spends its time."""
 
 import json
 import threading
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-# What a run spends its time on, and spans of a trace are named after.
+# The stages of a run, which also name the spans of a trace.
 READ, STATISTICS, DENSE, WRITE = "read", "statistics", "dense", "write"
-# A slide of a hundred thousand tiles would make a trace that no viewer opens.
+# The trace of a slide with a hundred thousand tiles would be too large for any viewer.
 _MOST_SPANS = 500_000
 
 
 class Clock:
     """Adds up how long the run waits for each of its stages, and keeps a trace if asked to.
 
-    The thread that runs the engine is always waiting for one stage, so the sums of `seconds` are
-    the time of the run. How long devices work is added up apart (`at_work`): beside each other
-    they may do so for longer than the run takes.
+    The thread that runs the engine is always waiting for one stage, so the `seconds` add up to the
+    duration of the run. The work of devices is added up separately (`at_work`): since they work in
+    parallel, the sum may exceed the duration.
 
     Args:
         traced: keep each span for `write_trace`.
 
     Attributes:
-        seconds: that the run waited for each stage.
-        device_seconds: that devices worked, all of them together.
+        seconds: how long the run has waited for each stage.
+        device_seconds: how long all devices together have worked.
     """
 
     def __init__(self, traced: bool = False) -> None:
@@ -41,7 +41,7 @@ class Clock:
 
     @contextmanager
     def waiting(self, stage: str) -> Iterator[None]:
-        """The engine waits for a stage within the block, but where another block is within."""
+        """The engine waits for a stage within the block, except in a nested block."""
         with self._span(stage):
             self._charge()
             self._stack.append(stage)
@@ -52,7 +52,7 @@ class Clock:
                 self._stack.pop()
 
     def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
-        """The items; getting each is waiting for the stage."""
+        """The items; the time of getting each counts as waiting for the stage."""
         iterator = iter(items)
         while True:
             with self.waiting(stage):
@@ -63,7 +63,7 @@ class Clock:
             yield item
 
     def _charge(self) -> None:
-        """Count the time since the last change of stage."""
+        """Add the time since the last change of stage."""
         now = time.perf_counter()
         if self._stack:
             stage = self._stack[-1]
@@ -72,7 +72,7 @@ class Clock:
 
     @contextmanager
     def at_work(self, name: str) -> Iterator[None]:
-        """A device works within the block, on what has this name in the trace; in any thread."""
+        """A device works within the block, under this name in the trace; in any thread."""
         began = time.perf_counter()
         with self._span(name):
             yield
@@ -81,7 +81,7 @@ class Clock:
 
     @contextmanager
     def _span(self, name: str) -> Iterator[None]:
-        """What this thread does within the block, for the trace."""
+        """Record for the trace what this thread does within the block."""
         if self._spans is None or len(self._spans) >= _MOST_SPANS:
             yield
             return
@@ -95,7 +95,7 @@ class Clock:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Each stage's share of the time so far, 0 to 1; the rest of it is the engine's own."""
+        """Each stage's share of the time so far, 0 to 1; the rest is spent by the engine itself."""
         total = time.perf_counter() - self._began
         return {stage: seconds / total for stage, seconds in self.seconds.items()}
 
@@ -103,7 +103,7 @@ class Clock:
         """Write the spans as a trace for chrome://tracing or ui.perfetto.dev.
 
         Raises:
-            ValueError: the clock kept none.
+            ValueError: the clock has kept no spans.
             OSError: the file cannot be written.
         """
         if self._spans is None:

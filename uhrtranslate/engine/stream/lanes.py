@@ -1,4 +1,4 @@
-"""Work spread over devices: one thread for each, results in order."""
+"""Spreading work over devices: one thread for each, results in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,19 +11,19 @@ Device = TypeVar("Device")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items on their way, per device: one at work, one waiting, so that no device waits for the disk.
+# Items per device: one being computed and one waiting, so that devices do not wait for the disk.
 _IN_FLIGHT = 2
 
 
 class Lanes(Generic[Device]):
     """Devices that share the work; while they compute, the callers read and write.
 
-    What becomes of an item does not depend on the device that takes it, so devices should be alike.
-    Several threads may use the same lanes, each for an image of its own.
+    Any device may compute an item, so the devices should be alike. Several threads may use the same
+    lanes, each for its own image.
 
     Args:
-        devices: what the work is given, one at a time each.
-        setting: entered with a device before each piece of work, and left after it.
+        devices: passed to the work; each does one piece of work at a time.
+        setting: a context that is entered with the device for each piece of work.
         shared_with: other lanes over the same devices; a device works for one of them at a time.
     """
 
@@ -46,12 +46,12 @@ class Lanes(Generic[Device]):
                 self._idle.put(number)
 
     def within(self, setting: Callable[[Device], AbstractContextManager[Any]]) -> "Lanes[Device]":
-        """Lanes over the same devices, which do each piece of work within a setting."""
+        """Lanes over the same devices that do each piece of work within a setting."""
         return Lanes(self.devices, setting, shared_with=self)
 
     @contextmanager
     def borrowed(self) -> Iterator[Device]:
-        """Any device, for the caller alone, as soon as one is idle; not to be nested."""
+        """Reserve any device for the caller, once one is idle; must not be nested."""
         number = self._idle.get()
         try:
             with self._setting(self.devices[number]):
@@ -62,10 +62,10 @@ class Lanes(Generic[Device]):
     def map(
         self, work: Callable[[Device, Item], Result], items: Iterable[Item]
     ) -> Iterator[Result]:
-        """Results in the order of the items, which are taken a few ahead.
+        """Results in the order of the items, of which a few are taken in advance.
 
         Raises:
-            Exception: what the work raises; what is under way then is waited for.
+            Exception: whatever the work raises; items that have not begun are dropped.
         """
         waiting: deque[Future[Result]] = deque()
         try:

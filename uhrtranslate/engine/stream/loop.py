@@ -24,21 +24,21 @@ def stream(
     masking: Masking = EVERYTHING,
     clock: Clock | None = None,
 ) -> None:
-    """Run a transform over an image: the schedule of its bands, by threads of this process.
+    """Run a transform over an image, in the order of its schedule, by threads of this process.
 
-    Before each band the rows of cells whose statistics it needs are recorded, so every row of
-    pixels is read once, however often it is forwarded.
+    Before each band, the rows of cells whose statistics it needs are recorded, so every row of
+    pixels is read only once, however often it is forwarded.
 
     Args:
         source: the image.
         transform: what to do; its plan must be for the source's size.
-        sink: takes the result, in order of bands.
+        sink: receives the result, in order of bands.
         batch: tiles or cells that are computed together.
-        workers: reader threads; they change nothing but the speed.
-        progress: told the number of finished pixels of each batch of tiles.
-        start: pixel row at which a band begins; what lies above it is in the sink already.
-        masking: which cells are computed, and what stands in place of the others.
-        clock: told where the time goes.
+        workers: reader threads; they only affect the speed.
+        progress: called with the number of finished pixels after each batch of tiles.
+        start: pixel row at which a band begins; the rows above it are in the sink already.
+        masking: which cells are computed, and what replaces the others.
+        clock: measures where the time goes.
     """
     plan, clock = transform.plan, clock or Clock()
     if start >= source.height:
@@ -73,7 +73,7 @@ def stream(
 
 
 def _observe(band: Band, transform: Transform, rows: RowBuffer, clock: Clock) -> None:
-    """Have the statistics of a band's cells recorded."""
+    """Let the transform record the statistics of a band's cells."""
     for row in band.cells:
         cells = (
             [None if box is None else rows.view(box) for box in batch] for batch in row.batches

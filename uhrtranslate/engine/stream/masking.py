@@ -1,4 +1,4 @@
-"""Computing some of an image's cells only, and putting a background in place of the others."""
+"""Computing only some of an image's cells, and replacing the others by a background."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from uhrtranslate.geometry import Box, CellGrid, CellMask, Tile, TilePlan, cut_b
 from uhrtranslate.io import Pixels, to_bits
 from uhrtranslate.options import Colour
 
-# Px over which the generator's output runs into the background; half a cell at most.
+# Px over which the generator's output changes into the background; at most half a cell.
 RAMP = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Masking:
-    """Which cells are computed, and what stands in place of the others.
+    """Which cells are computed, and what replaces the others.
 
     In the context geometry kept cells are computed whole, and the ramp into the background lies
-    outside of them. In the mirrored one a cell knows nothing of what is around it, so the ramp
-    lies within kept cells, along their borders with skipped ones.
+    outside them. In the mirrored one a cell is computed without its surroundings, so the ramp lies
+    within kept cells, along their borders with skipped ones.
 
     Attributes:
         cells: kept and skipped cells; None keeps all.
-        background: RGB of 8 bits in place of skipped cells; None leaves the image's own pixels.
-        bits: of the result, 8 or 16.
+        background: 8-bit RGB that replaces skipped cells; None leaves the image's own pixels.
+        bits: depth of the result, 8 or 16.
     """
 
     cells: CellMask | None = None
@@ -43,7 +43,7 @@ class Masking:
         return [bool(keep) for keep in self.cells.kept[row]]
 
     def cut(self, plan: TilePlan, y0: int, y1: int) -> tuple[Iterable[Tile], Iterable[Box]]:
-        """Tiles and boxes of background of the band `y0 <= y < y1`, which they cover once."""
+        """The tiles and background boxes that together cover the band `y0 <= y < y1` once."""
         if self.cells is None:
             return plan.tiles(y0, y1), ()
         if self.cells.grid != plan.grid:
@@ -60,7 +60,7 @@ class Masking:
         band = Box(0, y0, plan.grid.width, y1 - y0)
         for part in cut_band(self.cells, band, self._ramp(plan.grid), plan.halo):
             box = part.box
-            # Tiles of equal width: none is left over that would be mostly halo.
+            # Tiles have equal widths, so that no narrow one is left that would be mostly halo.
             step = -(-box.w // -(-box.w // plan.tile))
             step = -(-step // plan.stride) * plan.stride
             for x0, x1 in spans(box.w, step):
@@ -69,7 +69,7 @@ class Masking:
                     tiles.append(plan.tile_over(piece, y0, y1))
                 else:
                     background.append(piece)
-        # Equal shapes together, so that they are batched.
+        # Equal shapes are put together so that they can be batched.
         tiles.sort(key=lambda tile: (tile.shape, tile.core.y, tile.core.x))
         return tiles, background
 
@@ -77,12 +77,12 @@ class Masking:
         """Whether any pixel of a box of the image may be needed."""
         if self.cells is None or self.background is None:
             return True
-        # Beyond the image's end a cell or halo is the mirror image of what lies before it.
+        # Beyond the image's end, a cell or halo mirrors the pixels before it.
         margin = plan.grid.cell + plan.halo + self._ramp(plan.grid) + 8 * plan.stride
         return self.cells.near(box, margin)
 
     def backdrop(self, box: Box, rows: RowBuffer) -> Pixels:
-        """What stands in place of skipped cells, [h, w, 3]."""
+        """The pixels that replace skipped cells in a box, [h, w, 3]."""
         if self.background is None:
             pixels = rows.view(box)
             return to_bits(pixels, 8 * pixels.itemsize, self.bits)

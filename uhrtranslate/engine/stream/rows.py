@@ -1,4 +1,4 @@
-"""Decoded rows of the image: each is read once, kept while somebody needs it, then dropped."""
+"""Decoded rows of the image: each is read once, kept while it is needed, then dropped."""
 
 from collections import deque
 from collections.abc import Callable
@@ -16,7 +16,7 @@ READ_WIDTH = 2048
 
 
 class Source(Protocol):
-    """What is streamed: an image of which parts can be read, from several threads.
+    """The image that is streamed; parts of it can be read from several threads.
 
     Attributes:
         width, height: size in px.
@@ -44,16 +44,16 @@ class Source(Protocol):
 class RowBuffer:
     """A window of decoded rows that moves down the image.
 
-    Rows are read in strips, by several threads, one strip ahead of what was asked for. Rows that
-    were dropped cannot come back.
+    Rows are read in strips, by several threads, one strip ahead of what was requested. Dropped rows
+    cannot be requested again.
 
     Args:
         source: the image.
         workers: number of reader threads.
-        tail: rows at the image's lower end that are never dropped, because what lies beyond the
-            end is their reflection.
-        first: row above which nothing will be asked for.
-        wanted: whether any of a rectangle may be asked for; what is not wanted is not read.
+        tail: rows at the image's lower end that are never dropped, because the continuation beyond
+            the end is their reflection.
+        first: nothing above this row will be requested.
+        wanted: whether any of a rectangle may be requested; otherwise it is not read.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class RowBuffer:
         self._wanted = wanted
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="uhrt-read")
         self._strips: deque[tuple[int, Pixels]] = deque()
-        # Dropped strips are filled again: blocks of this size, freed and taken anew, would leave
-        # the heap in pieces that add up to as much memory again.
+        # Dropped strips are reused: freeing and allocating blocks of this size would fragment the
+        # heap, which could double the memory.
         self._spare: list[Pixels] = []
         self._pending: tuple[int, Pixels, list[Future[None]]] | None = None
         self._tail = max(source.height - tail, 0)
@@ -88,7 +88,7 @@ class RowBuffer:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def view(self, box: Box) -> Pixels:
-        """A copy of a rectangle of the image continued by reflection, [h, w, 3]."""
+        """A copy of a rectangle of the image, continued by reflection, [h, w, 3]."""
         ys = reflect(box.y, box.y + box.h, self._source.height)
         xs = reflect(box.x, box.x + box.w, self._source.width)
         top, bottom = int(ys.min()), int(ys.max()) + 1
@@ -108,7 +108,7 @@ class RowBuffer:
         return block.take(ys - top, axis=0).take(xs - left, axis=1)
 
     def drop_above(self, y: int) -> None:
-        """Forget rows above `y`, but for the image's tail."""
+        """Forget rows above `y`, except the image's tail."""
         keep = min(y, self._tail)
         while self._strips and self._strips[0][0] + len(self._strips[0][1]) <= keep:
             self._spare.append(self._strips.popleft()[1])
@@ -136,7 +136,7 @@ class RowBuffer:
             if self._wanted(Box(x0, y0, x1 - x0, y1 - y0)):
                 reads.append(self._pool.submit(self._read, strip, x0, x1, y0))
             else:
-                strip[:, x0:x1] = 255  # never looked at; but no run may depend on leftovers
+                strip[:, x0:x1] = 255  # never used, but no run may depend on leftovers
         self._pending = (y0, strip, reads)
 
     def _read(self, strip: Pixels, x0: int, x1: int, y0: int) -> None:

@@ -1,4 +1,4 @@
-"""What is computed in which order: plain values made of geometry alone, which an executor runs."""
+"""What is computed in which order: plain values derived from geometry, for an executor to run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class CellRow:
 
     Attributes:
         row: its number.
-        batches: its cells from left to right, those together that are computed together; None for
-            a cell that is left out.
+        batches: its cells from left to right, grouped by what is computed together; None for a
+            cell that is left out.
     """
 
     row: int
@@ -25,14 +25,14 @@ class CellRow:
 
 @dataclass(frozen=True)
 class Band:
-    """A band of the image and all that is needed to compute it after the bands above.
+    """A band of the image and everything needed to compute it after the bands above.
 
     Attributes:
         y0, y1: its pixel rows, `y0 <= y < y1`.
         cells: rows of cells to be recorded first, from top to bottom.
         background: rectangles that are not computed.
-        batches: tiles of equal shape, those together that are computed together. Tiles and
-            background cover the band once.
+        batches: groups of equally shaped tiles that are computed together. Tiles and background
+            cover the band once.
         first_cells: the first row of cells whose statistics later bands need.
         first_pixels: the first pixel row that later bands need.
     """
@@ -50,14 +50,13 @@ class Band:
 class Schedule:
     """The bands of an image from top to bottom, each row of cells recorded once.
 
-    It depends on the image's size and the options alone, never on timing.
+    It depends only on the image's size and the options, never on timing.
 
     Attributes:
         plan: how the image is cut.
-        reach: cells around those that a tile touches whose statistics it needs, too; None if no
-            statistics of cells are needed.
+        reach: see `Transform`.
         masking: which cells are computed.
-        batch: tiles or cells that are computed together, at most.
+        batch: the most tiles or cells that are computed together.
     """
 
     plan: TilePlan
@@ -67,17 +66,17 @@ class Schedule:
 
     @property
     def tail(self) -> int:
-        """Rows at the image's end that are mirrored beyond it, and so are needed to the last."""
+        """Rows at the image's end that are mirrored beyond it, and so are needed until the end."""
         return max(self.plan.grid.cell, self.plan.halo) + 8 * self.plan.stride
 
     def first_pixels(self, start: int) -> int:
-        """The first pixel row that bands from pixel row `start` on need."""
+        """The first pixel row that the bands from pixel row `start` on need."""
         first = self.plan.rows_read(start, start + 1)[0]
         cells, end = self._cells(start, start + 1)
         return min(first, cells * self.plan.grid.cell) if end else first
 
     def bands(self, start: int = 0) -> Iterator[Band]:
-        """The bands from pixel row `start` on, where one must begin."""
+        """The bands from pixel row `start` on, at which a band must begin."""
         plan, grid = self.plan, self.plan.grid
         recorded = self._cells(start, start + 1)[0]
         for y0, y1 in plan.bands(start):
@@ -99,7 +98,7 @@ class Schedule:
             )
 
     def _cells(self, y0: int, y1: int) -> tuple[int, int]:
-        """First row and end of the rows of cells that the band `y0 <= y < y1` needs."""
+        """First and end of the rows of cells that the band `y0 <= y < y1` needs."""
         if self.reach is None:
             return 0, 0
         return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
@@ -115,7 +114,7 @@ class Schedule:
 
 
 def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:
-    """Consecutive columns, `size` of them kept; in the last perhaps fewer."""
+    """Groups of consecutive columns with `size` kept ones each, or fewer in the last."""
     first = count = 0
     for column, keep in enumerate(kept):
         count += keep
@@ -127,7 +126,7 @@ def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:
 
 
 def _alike(tiles: Iterable[Tile], size: int) -> Iterator[tuple[Tile, ...]]:
-    """Consecutive tiles of equal shape, `size` of them at most."""
+    """Groups of at most `size` consecutive tiles of equal shape."""
     group: list[Tile] = []
     for tile in tiles:
         if group and (len(group) == size or tile.shape != group[0].shape):

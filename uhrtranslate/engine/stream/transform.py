@@ -1,4 +1,4 @@
-"""What the streaming loop streams."""
+"""The protocol of transforms, which the streaming loop runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -10,14 +10,14 @@ from uhrtranslate.io import Pixels
 class Transform(Protocol):
     """Something that turns an image into another one of the same size, tile by tile.
 
-    An executor of a `Schedule` calls `observe` for the rows of cells that the schedule asks for,
-    and `apply` for the tiles of each band. Both take iterables, so that a transform may work on
-    several items at once.
+    An executor of a `Schedule` calls `observe` for the rows of cells that the schedule lists, and
+    `apply` for the tiles of each band. Both take iterables, so that a transform may work on several
+    items at once.
 
     Attributes:
         plan: how the image is cut.
-        reach: cells around those that a tile touches whose statistics it needs, too; None if it
-            needs no statistics of cells.
+        reach: a tile needs the statistics of the cells it touches and of this many around them;
+            None if it needs no statistics of cells.
     """
 
     @property
@@ -27,12 +27,12 @@ class Transform(Protocol):
     def reach(self) -> int | None: ...  # noqa: D102
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
-        """Take note of the cells of a row.
+        """Record the statistics of a row of cells.
 
         Args:
             row: its number.
             batches: all its cells in order, [cell, cell, 3] each; None for a cell that a mask
-                skips, so that it has no statistics.
+                skips, which has no statistics.
         """
         ...
 
@@ -50,5 +50,5 @@ class Transform(Protocol):
         ...
 
     def forget_above(self, row: int) -> None:
-        """No cell above row `row` of the cells matters any more."""
+        """Forget the cells above row `row` of cells, which are no longer needed."""
         ...

@@ -1,4 +1,4 @@
-"""Maps of colours as transforms: what a pixel becomes depends on its colour alone."""
+"""Colour maps as transforms: the result for a pixel depends only on its colour."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -10,25 +10,22 @@ from uhrtranslate.io import Pixels
 
 # From colours [n, 3] uint8 to colours [n, 3] uint8.
 ColourMap = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-# Above the three bytes of a colour: it has been computed.
+# A flag above the three bytes of a colour: it has been computed.
 _KNOWN = 1 << 24
-# Pixels that are looked up together: what is in between then stays in the processor's cache.
+# Pixels that are looked up together: few enough for their arrays to stay in the processor's cache.
 _AT_ONCE = 1 << 15
 
 
 class ColourTable:
-    """A map of colours that is computed once for each colour that occurs.
+    """A map of colours whose function is computed once for each colour that occurs.
 
-    A slide of billions of pixels has some hundred thousand colours, so the map may be as slow as it
-    likes; looking one up takes two nanoseconds. 64 MB, whatever the image.
-
-    Args:
-        function: the map.
+    A slide of billions of pixels has some hundred thousand colours, so the function may be slow;
+    looking a colour up takes two nanoseconds. The table takes 64 MB, whatever the image.
     """
 
     def __init__(self, function: ColourMap) -> None:
         self._function = function
-        # R + 256 G + 65536 B, of the colour before -> of the colour after, with KNOWN on top.
+        # R + 256 G + 65536 B of a colour -> the same of its result, with the flag _KNOWN added.
         self._found = np.zeros(1 << 24, np.uint32)
 
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -52,7 +49,7 @@ class ColourTable:
 
 
 def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Colours [..., 3] as numbers, [n]: four bytes are read at every third, the last cut off."""
+    """Colours [..., 3] as numbers [n]: four bytes are read at every third, and the last masked."""
     count = pixels.size // 3
     padded = np.empty(3 * count + 1, np.uint8)
     padded[:-1] = pixels.reshape(-1)
@@ -69,12 +66,7 @@ def _unpack(numbers: NDArray[np.uint32], colours: NDArray[np.uint8]) -> None:
 
 
 class ColourTransform:
-    """A map of pixels as a `Transform`; it needs no statistics and no halo.
-
-    Args:
-        plan: how the image is cut; without halo.
-        function: maps pixels [h, w, 3] uint8.
-    """
+    """A function of pixels [h, w, 3] uint8 as a `Transform`; no statistics, a plan without halo."""
 
     reach = None
 
@@ -83,7 +75,7 @@ class ColourTransform:
         self._function = function
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
-        """See `Transform`; never asked for."""
+        """See `Transform`; never called."""
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]

@@ -1,4 +1,4 @@
-"""The generator as a transform: statistics of cells, then tiles through fields."""
+"""The generator as a transform: records statistics of cells, then computes tiles with fields."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -27,9 +27,9 @@ from uhrtranslate.normalizers import Normalizer
 Batch = tuple[Sequence[Tile], Sequence[Pixels], Sequence[TileFields] | None]
 
 # A cell whose pixels vary less than this (std in grey levels, in every channel) is flat: bare
-# glass with a speck at most, or the empty part of a scan. Its 1/std would be huge, and a neighbour
-# that interpolates towards it would be blown up; so its statistics count as missing. Measured on
-# an Aperio slide, cells of 256 px: glass 1 to 4, glass with specks to 8, half a cell of tissue 40.
+# glass with at most a speck, or the empty part of a scan. Its 1/std would be huge, and would distort
+# neighbours that interpolate towards it, so its statistics count as missing. Measured on an Aperio
+# slide, cells of 256 px: glass 1 to 4, glass with specks up to 8, half a cell of tissue 40.
 FLAT_STD = 8.0
 
 
@@ -41,11 +41,11 @@ class GeneratorTransform:
 
     Args:
         lanes: the generator on each of its devices; other images may use them at the same time.
-        normalizer: from table to field.
+        normalizer: turns tables into fields.
         plan: how the image is cut.
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
-            multiples of the stride; asked for once, by TIN, or where a cell is missing.
-        clock: told what the devices do.
+            multiples of the stride; called at most once, by TIN or if a cell is missing.
+        clock: measures how long devices work.
     """
 
     def __init__(
@@ -63,15 +63,15 @@ class GeneratorTransform:
         self._clock = clock or Clock()
         self._thumbnail = thumbnail
         self._tables = Tables(plan, normalizer)
-        # Generators without instance norm (batch norm in eval mode, say) need no statistics, and
-        # a tile that is its own cell needs no second forward: its own statistics are what plain
-        # instance normalization computes.
+        # Generators without instance norm (such as batch norm in eval mode) need no statistics, and
+        # a tile that is its own cell needs no second forward, since plain instance normalization
+        # computes its own statistics.
         self._plain = runner.switch.layers == 0 or (normalizer.own_cell and plan.mirrored)
         observes = not self._plain and normalizer.source == "cells"
         self.reach = normalizer.reach if observes else None
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
-        """See `Transform`; flat cells are not forwarded."""
+        """See `Transform`; flat cells are left out."""
         valid: list[bool] = []
 
         def forwarded() -> Iterator[list[Pixels]]:
@@ -126,7 +126,7 @@ class GeneratorTransform:
                 y = runner.plain(x)
             else:
                 y = runner.normalize(x, BatchFields([fields[i] for i in some], runner.device))
-            # In one piece: a GPU is waited for once per batch.
+            # Converted together, so as to wait for a GPU only once per batch.
             done = runner.to_pixels(y)
             return [part[tiles[i].crop] for i, part in zip(some, done, strict=True)]
 
@@ -135,8 +135,8 @@ class GeneratorTransform:
 
 
 def is_flat(pixels: Pixels) -> bool:
-    """Whether pixels [h, w, 3] vary so little that statistics of them mean nothing."""
-    # Pillow counts values forty times as fast as numpy sums them up; a GPU waits for this.
+    """Whether pixels [h, w, 3] vary so little that their statistics are meaningless."""
+    # Pillow counts values forty times as fast as numpy adds them up, and a GPU waits for this.
     counts = np.reshape(Image.fromarray(pixels).histogram(), (3, 256)) / pixels[..., 0].size
     values = np.arange(256)
     variance = counts @ values**2 - (counts @ values) ** 2

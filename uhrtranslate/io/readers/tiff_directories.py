@@ -160,7 +160,7 @@ class _Tiff:
         return self.file.read(size)
 
     def check(self, directory: NDArray[Any], sparse: bool) -> list[int]:
-        """Check one image's tables of tiles or strips; return the positions of directories below."""
+        """Check one image's tables of tiles or strips; return where the directories below lie."""
         entries = {int(entry["code"]): entry for entry in reversed(directory)}
         # In NDPI files of 4 GB or more, the upper halves of offsets are stored elsewhere, or lost.
         if not (self.ndpi and self.size >= 1 << 32):

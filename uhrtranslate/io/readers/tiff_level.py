@@ -146,6 +146,7 @@ def is_plain(page: tifffile.TiffPage) -> bool:
         and page.samplesperpixel in (1, 3)
         and page.compression in PLAIN_COMPRESSIONS
         and no_colours(page) is None
+        # Not `not_decoded`, as the Orientation tag does not matter: OpenSlide ignores it, too.
         and not (page.photometric == YCBCR and page.compression != JPEG)
     )
 
