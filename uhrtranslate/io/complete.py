@@ -1,6 +1,5 @@
 """Whether an output is complete. Its contents are read, as a broken copy may look complete."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -78,19 +77,12 @@ def _zarr(path: Path) -> Complete:
 def _tiff(path: Path) -> Complete:
     size = path.stat().st_size
     with tifffile.TiffFile(path) as tiff:
-        pages = list(_pages(tiff))
+        pages = [one.aspage() for page in tiff.pages for one in (page, *(page.pages or ()))]
         for page in pages:
             _check_page(path, page, size)
         min(pages, key=lambda page: page.imagewidth * page.imagelength).asarray()
         first = pages[0]
         return Complete(first.imagewidth, first.imagelength, _description(first))
-
-
-def _pages(tiff: tifffile.TiffFile) -> Iterator[tifffile.TiffPage]:
-    """All pages, including those stored below others."""
-    for page in tiff.pages:
-        for one in (page, *(page.pages or ())):
-            yield one.aspage()
 
 
 def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:

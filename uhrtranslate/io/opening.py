@@ -1,5 +1,6 @@
 """Choosing the reader that opens a file, and the writer that makes one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from uhrtranslate.errors import InputError, OutputError
@@ -40,26 +41,27 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
     _check_file(path, sparse)
     if deep and (tiff := _deep_tiff(path)):
         return tiff
+    readers: dict[str, Callable[[], Slide]] = {
+        "OpenSlide": lambda: open_direct(path, OpenSlideSlide(path)),
+        "tifffile": lambda: TiffSlide(path),
+        "Pillow": lambda: _photo(path, deep),
+    }
     reasons = []
-    try:
-        return open_direct(path, OpenSlideSlide(path))
-    except NotForThisReaderError as error:
-        reasons.append(f"OpenSlide: {error}")
-    try:
-        return TiffSlide(path)
-    except NotForThisReaderError as error:
-        reasons.append(f"tifffile: {error}")
-    if path.suffix.lower() in NEVER_PHOTOS:
-        reasons.append("Pillow: the name is not that of a photo")
-    else:
+    for name, opened in readers.items():
         try:
-            return PhotoSlide(path, deep)
+            return opened()
         except NotForThisReaderError as error:
-            reasons.append(f"Pillow: {error}")
+            reasons.append(f"{name}: {error}")
     raise InputError(
         f"{path}: no reader can read it ({'; '.join(reasons)}); "
         f"check that it is an image, and that it and the files belonging to it are complete."
     )
+
+
+def _photo(path: Path, deep: bool) -> Slide:
+    if path.suffix.lower() in NEVER_PHOTOS:
+        raise NotForThisReaderError("the name is not that of a photo")
+    return PhotoSlide(path, deep)
 
 
 def _deep_tiff(path: Path) -> Slide | None:

@@ -75,7 +75,7 @@ class WinogradConv2d(FastConv2d):
 
 
 class ThinConv2d(FastConv2d):
-    """From many channels to a few: each row of the filter is convolved alone, then all are added."""
+    """From many channels to few: each row of the filter is convolved alone, and all are added."""
 
     def convolve(self, x: Tensor) -> Tensor:
         """See `FastConv2d`."""

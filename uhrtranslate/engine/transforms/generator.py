@@ -27,7 +27,7 @@ from uhrtranslate.normalizers import Normalizer
 Batch = tuple[Sequence[Tile], Sequence[Pixels], Sequence[TileFields] | None]
 
 # A cell whose pixels vary less than this (std in grey levels, in every channel) is flat: bare
-# glass with at most a speck, or the empty part of a scan. Its 1/std would be huge, and would distort
+# glass with at most a speck, or the empty part of a scan. Its 1/std would be huge and distort
 # neighbours that interpolate towards it, so its statistics count as missing. Measured on an Aperio
 # slide, cells of 256 px: glass 1 to 4, glass with specks up to 8, half a cell of tissue 40.
 FLAT_STD = 8.0

@@ -22,6 +22,7 @@ from uhrtranslate.io.readers.openslide_limits import (
     tile_size,
 )
 from uhrtranslate.io.readers.openslide_trial import try_out
+from uhrtranslate.io.readers.tiff_metadata import positive
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -164,7 +165,7 @@ def _describe(slide: openslide.OpenSlide, path: Path) -> SlideInfo:
         format=properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown"),
         levels=tuple(Level(*size, level_downsample(base, size)) for size in slide.level_dimensions),
         mpp=_mpp(properties),
-        objective_power=_number(properties, openslide.PROPERTY_NAME_OBJECTIVE_POWER),
+        objective_power=positive(properties.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER)),
         icc_profile=rgb_profile(profile),
         background=_background(properties),
         properties=MappingProxyType(properties),
@@ -173,17 +174,9 @@ def _describe(slide: openslide.OpenSlide, path: Path) -> SlideInfo:
 
 
 def _mpp(properties: Mapping[str, str]) -> tuple[float, float] | None:
-    x = _number(properties, openslide.PROPERTY_NAME_MPP_X)
-    y = _number(properties, openslide.PROPERTY_NAME_MPP_Y)
+    x = positive(properties.get(openslide.PROPERTY_NAME_MPP_X))
+    y = positive(properties.get(openslide.PROPERTY_NAME_MPP_Y))
     return (x, y) if x and y else None
-
-
-def _number(properties: Mapping[str, str], name: str) -> float | None:
-    try:
-        value = float(properties[name])
-    except (KeyError, ValueError):
-        return None
-    return value if 0 < value < float("inf") else None
 
 
 def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:

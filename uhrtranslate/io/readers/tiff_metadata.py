@@ -125,17 +125,18 @@ def _ome(xml: str | None, index: int) -> tuple[Mpp | None, float | None]:
     wanted = settings.get("ID") if settings is not None else None
     objectives = root.findall("{*}Instrument/{*}Objective")
     chosen = [o for o in objectives if wanted is None or o.get("ID") == wanted]
-    power = _number(chosen[0].get("NominalMagnification")) if len(chosen) == 1 else None
+    power = positive(chosen[0].get("NominalMagnification")) if len(chosen) == 1 else None
     return mpp, power
 
 
 def _length(element: Any, name: str) -> float | None:
-    value = _number(element.get(name))
+    value = positive(element.get(name))
     unit = MICROMETRES.get(element.get(f"{name}Unit", "µm").replace("\u03bc", "µ"))
     return value * unit if value and unit else None
 
 
-def _number(text: str | None) -> float | None:
+def positive(text: str | None) -> float | None:
+    """The number in a text if it is positive and finite."""
     try:
         value = float(text or "")
     except ValueError:
