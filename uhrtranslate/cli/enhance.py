@@ -34,8 +34,7 @@ def enhance(
     ] = None,
     output: p.Output = None,
     save_reference: Annotated[
-        Path | None,
-        typer.Option(metavar="HIST.json", help="Also write the reference's histogram."),
+        Path | None, typer.Option(metavar="HIST.json", help="Also write the reference's histogram.")
     ] = None,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
@@ -56,13 +55,6 @@ def enhance(
         from uhrtranslate.tasks.enhance import enhance as run
 
         with Report(as_json, quiet, len(items)) as report:
-            run(
-                items,
-                output,
-                options,
-                reference,
-                histogram=save_reference,
-                on_event=report.event,
-            )
+            run(items, output, options, reference, histogram=save_reference, on_event=report.event)
     if report.failures:
         raise typer.Exit(1)

@@ -24,8 +24,7 @@ uhrt info slide.svs --json | jq .levels
 
 def info(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos."),
+        list[Path], typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos.")
     ],
     properties: Annotated[
         bool, typer.Option("--properties", help="List the vendor's properties too.")

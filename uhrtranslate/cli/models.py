@@ -87,8 +87,7 @@ def convert(
         float | None, typer.Option(metavar="F", help="Micrometres per pixel it was trained at.")
     ] = None,
     domains: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Names of the source and the target domain."),
+        str | None, typer.Option(metavar="A,B", help="Names of the source and the target domain.")
     ] = None,
     description: Annotated[
         str | None, typer.Option(metavar="TEXT", help="A sentence for people.")

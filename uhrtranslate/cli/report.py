@@ -28,13 +28,7 @@ from rich.progress import (
 from rich.text import Text
 
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.runs.events import (
-    Advanced,
-    Event,
-    Forecast,
-    ImageResult,
-    Started,
-)
+from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -33,13 +33,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG),
-    ] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG)] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="RUN", help="New folder for the run."),
+        Path | None, typer.Option("--output", "-o", metavar="RUN", help="New folder for the run.")
     ] = None,
     assignments: Annotated[
         list[str] | None,

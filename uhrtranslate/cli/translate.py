@@ -47,8 +47,7 @@ def translate(
     ] = None,
     config: p.Config = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Say what would be done and what it would take."),
+        bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
     ] = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,

@@ -37,8 +37,7 @@ class EvaluateOptions(BaseModel):
         _against("Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE."),
     ] = None
     baseline: Annotated[
-        Path | None,
-        _against("The same with --norm in: what is over- or under-coloured beside it."),
+        Path | None, _against("The same with --norm in: what is over- or under-coloured beside it.")
     ] = None
     grid: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],

@@ -129,12 +129,7 @@ class Translator:
         return facts
 
     def _note(
-        self,
-        view: SlideView,
-        tiles: TilePlan,
-        batch: int,
-        precision: str,
-        deviation: float | None,
+        self, view: SlideView, tiles: TilePlan, batch: int, precision: str, deviation: float | None
     ) -> str:
         """See `ImagePlan`."""
         if deviation is not None:

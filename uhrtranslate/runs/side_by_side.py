@@ -16,10 +16,7 @@ class _Stopped(BaseException):
 
 
 def side_by_side(
-    work: Callable[[Item, OnEvent], Result],
-    items: Sequence[Item],
-    at_once: int,
-    on_event: OnEvent,
+    work: Callable[[Item, OnEvent], Result], items: Sequence[Item], at_once: int, on_event: OnEvent
 ) -> Iterator[tuple[int, Result]]:
     """Work on items, some of them at once; yield number and result of each as it is done.
 

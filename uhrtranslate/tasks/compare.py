@@ -255,8 +255,7 @@ def _run(
         output = str(target) if translated else None
         on_event(ImageResult(str(slide), None, "failed", sentence))
         return _Run(
-            Compared(one.name, "failed", sentence, output),
-            Candidate(one.name, {}, error=sentence),
+            Compared(one.name, "failed", sentence, output), Candidate(one.name, {}, error=sentence)
         )
     facts = record(evaluation)
     return _Run(

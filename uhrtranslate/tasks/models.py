@@ -9,12 +9,7 @@ from typing import Any
 from torch import nn
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.models.load import (
-    Generator,
-    bundled_generators,
-    find_weights,
-    load_generator,
-)
+from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
 from uhrtranslate.tables import GENERATOR_FAMILIES
