@@ -40,9 +40,9 @@ def enhance(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Bring dark-field images to the grey look of bright-field ones: what is bright becomes dark.
+    """Give dark-field images the grey look of bright-field ones: bright becomes dark.
 
-    The mapping is z = c_b^-1(1 - c_d(x)) of the whole image's histograms, so there are no seams.
+    One mapping, z = c_b^-1(1 - c_d(x)), from the histogram of the whole image, so no seams.
     """
     with errors_as_sentences(debug):
         options = validated(EnhanceOptions, given)

@@ -1,4 +1,4 @@
-"""A picture that shows at a glance what stain normalization did to a slide."""
+"""A picture of what stain normalization did to a slide."""
 
 from collections.abc import Callable
 from itertools import cycle
@@ -31,9 +31,9 @@ def write_picture(
     Args:
         path: of the PNG; replaced if it exists.
         view: the slide.
-        mapping: what is done to its colours.
+        mapping: of its colours.
         found: colours of its tissue, [n, 3] uint8, and their fit, whose stains are drawn.
-        reference: colours of the reference's tissue, and a picture of it, as far as known.
+        reference: colours of the reference's tissue, and a picture of it, if known.
 
     Raises:
         OSError: it cannot be written.

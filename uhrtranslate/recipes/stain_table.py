@@ -14,10 +14,10 @@ from uhrtranslate.stain.base import Colours
 
 
 class StainTable:
-    """The slides of a run: a picture of each, and a table with those farthest away first.
+    """A picture of each slide of a run, and a table with those farthest from the reference first.
 
     Args:
-        folder: of pictures and table.
+        folder: for pictures and table.
     """
 
     def __init__(self, folder: Path) -> None:
