@@ -1,9 +1,8 @@
 """`uhrt evaluate`."""
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error
+from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 from uhrtranslate.errors import OptionError
 from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
 from uhrtranslate.options import validated
@@ -84,10 +83,10 @@ def evaluate(
                 failures.append(found.error)
                 print_error(found.error)
                 if as_json:
-                    _print_line({"input": found.input, "status": "failed", "error": found.error})
+                    print_json({"input": found.input, "status": "failed", "error": found.error})
                 return
             if as_json:
-                _print_line(as_line(found))
+                print_json(as_line(found))
             else:
                 _print(found)
             for warning in found.warnings if not quiet else ():
@@ -108,10 +107,6 @@ def evaluate(
                 print(page)
     if failures:
         raise typer.Exit(1)
-
-
-def _print_line(record: dict[str, Any]) -> None:
-    print(json.dumps(record, ensure_ascii=False), flush=True)
 
 
 def _print(found: "Evaluation") -> None:

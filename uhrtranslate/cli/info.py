@@ -50,14 +50,12 @@ def info(
 
 
 def _print(image: "InputDescription") -> None:
+    power = "unknown" if image.objective_power is None else f"{image.objective_power:g}x"
     rows = [
         ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
         ("size", f"{image.width:,} x {image.height:,} px"),
         ("mpp", "unknown" if image.mpp is None else f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um"),
-        (
-            "objective",
-            "unknown" if image.objective_power is None else f"{image.objective_power:g}x",
-        ),
+        ("objective", power),
         ("stored in tiles of", f"{image.tile[0]} x {image.tile[1]} px"),
         ("ICC profile", f"{image.icc_name or 'unnamed'}" if image.icc_bytes else "none"),
         ("associated", ", ".join(image.associated) or "none"),

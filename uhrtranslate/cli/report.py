@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -86,9 +86,10 @@ def print_error(sentence: str) -> None:
     print(f"uhrt: {sentence}", file=sys.stderr)
 
 
-def print_json(value: "DataclassInstance") -> None:
-    """A dataclass as one line of JSON on stdout."""
-    print(json.dumps(dataclasses.asdict(value), ensure_ascii=False), flush=True)
+def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
+    """A dataclass, or values by name, as one line of JSON on stdout."""
+    values = value if isinstance(value, dict) else dataclasses.asdict(value)
+    print(json.dumps(values, ensure_ascii=False), flush=True)
 
 
 def print_facts(rows: Iterable[tuple[str, str]], title: str | None = None) -> None:

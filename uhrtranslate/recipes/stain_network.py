@@ -24,12 +24,8 @@ from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 class StainNetwork(ColourRecipe):
     """Brings slides to the colours that a StainNet was trained for; a `Recipe`.
 
-    Args:
-        options: of the run.
-        weights: file with the StainNet's weights.
-
     Raises:
-        CheckpointError: the file holds no StainNet.
+        CheckpointError: the file `weights` holds no StainNet.
     """
 
     def __init__(self, options: StainOptions, weights: Path) -> None:

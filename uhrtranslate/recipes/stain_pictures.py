@@ -53,11 +53,7 @@ def write_picture(
 
 
 def scatter(colours: Colours, fit: Fit | None) -> Colours:
-    """Pixels of each density of red (to the right) and blue (up), with the stains of a fit.
-
-    Returns:
-        [SIDE, SIDE, 3] uint8.
-    """
+    """Plot densities of red (right) and blue (up) with a fit's stains, [SIDE, SIDE, 3] uint8."""
     density = to_density(colours)[:, [0, 2]].clip(0, DENSEST - 1e-6)
     places = (density / DENSEST * SIDE).astype(int)
     count = np.zeros((SIDE, SIDE))
@@ -73,7 +69,7 @@ def scatter(colours: Colours, fit: Fit | None) -> Colours:
 
 
 def _framed(pixels: Colours) -> Colours:
-    """In the left top corner of a square."""
+    """Pixels in the top left corner of a white square."""
     square = np.full((SIDE, SIDE, 3), 255, np.uint8)
     square[: pixels.shape[0], : pixels.shape[1]] = pixels
     return square

@@ -14,11 +14,7 @@ from uhrtranslate.stain.base import Colours
 
 
 class StainTable:
-    """A picture of each slide of a run, and a table with those farthest from the reference first.
-
-    Args:
-        folder: for pictures and table.
-    """
+    """Pictures of a run's slides, and a table with those farthest from the reference first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
