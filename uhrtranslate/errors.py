@@ -1,14 +1,14 @@
 """Everything that `uhrt` raises on purpose.
 
 UhrError
-├── InputError        an input that is missing, broken, or does not hold what was asked of it
-├── CheckpointError   weights that are no generator, or not the one that was asked for
-├── OptionError       options that are wrong by themselves or do not fit each other (exit code 2)
-├── OutputError       an output that exists already, or cannot be written
-├── TrainingError     a training that cannot go on
-└── MissingExtraError an optional package that is not installed
+├── InputError        an input is missing, damaged, or lacks what was asked for
+├── CheckpointError   weights are not a generator, or not the one that was asked for
+├── OptionError       options are wrong or do not fit each other (exit code 2)
+├── OutputError       an output exists already or cannot be written
+├── TrainingError     a training cannot continue
+└── MissingExtraError an optional package is not installed
 
-Messages are one sentence: which file or option, what is wrong with it, what to do.
+A message is one sentence: which file or option, what is wrong with it, what to do.
 """
 
 import importlib
@@ -20,11 +20,11 @@ from types import ModuleType
 
 
 class UhrError(Exception):
-    """Base of all errors that `uhrt` raises on purpose; its text is fit for a user.
+    """Base of all errors that `uhrt` raises on purpose; its text is meant for users.
 
     Args:
-        sentence: what is wrong with what, and the remedy. It may quote a damaged file, so line
-            breaks become spaces, and what else would move a terminal's cursor becomes `?`.
+        sentence: what is wrong with what, and the remedy. As it may quote a damaged file, line
+            breaks become spaces, and other control characters become `?`.
     """
 
     def __init__(self, sentence: str = "") -> None:
@@ -33,7 +33,7 @@ class UhrError(Exception):
 
 
 class InputError(UhrError):
-    """An input is missing, unreadable, or does not hold what was asked of it."""
+    """An input is missing, unreadable, or lacks what was asked for."""
 
 
 class CheckpointError(UhrError):
@@ -41,7 +41,7 @@ class CheckpointError(UhrError):
 
 
 class OptionError(UhrError):
-    """Options are wrong by themselves or do not fit each other."""
+    """Options are wrong or do not fit each other."""
 
 
 class OutputError(UhrError):
@@ -49,19 +49,15 @@ class OutputError(UhrError):
 
 
 class TrainingError(UhrError):
-    """A training cannot go on, as when a loss is no number."""
+    """A training cannot continue, for example because a loss is not a number."""
 
 
 class MissingExtraError(UhrError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed but not installed."""
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional module, or say which extra brings it.
-
-    Args:
-        module: the module's import name.
-        extra: the extra of `uhrtranslate` that installs it.
+    """Import an optional module, which an extra of `uhrtranslate` installs.
 
     Raises:
         MissingExtraError: the module is not installed.
@@ -79,9 +75,9 @@ _warnings_lock = threading.Lock()
 
 @contextmanager
 def warnings_kept() -> Iterator[list[warnings.WarningMessage]]:
-    """Collect what libraries warn of instead of showing it; one block at a time.
+    """Collect the warnings of libraries instead of showing them; one block at a time.
 
-    Warnings are global, so those of other threads are collected, too.
+    Warnings are global, so those of other threads are collected too.
     """
     with _warnings_lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

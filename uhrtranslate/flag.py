@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 
-# Under which headings the help lists options, in this order.
+# Headings of the help, in their order.
 METHOD, GEOMETRY, IMAGE, MACHINE = "Method", "Geometry", "Image", "Machine and output"
 
 
 @dataclass(frozen=True)
 class Flag:
-    """What the command line says about an option.
+    """How the command line presents an option.
 
     Attributes:
         help: one or two sentences; the option's documentation.
         panel: heading in the help.
-        metavar: stands for the value; None: by the option's type.
-        default: what is shown where the field's default would say nothing.
+        metavar: stands for the value; None for the one of the option's type.
+        default: shown instead of the field's default if that says nothing.
         short: another name, such as `-m`.
     """
 

@@ -1,6 +1,6 @@
-"""What a user can choose: said once, and validated alike for the command line, YAML and Python.
+"""What a user can choose: declared once, for the command line, YAML files and Python alike.
 
-Each option is a field with a `Flag`, from which the command line makes its flags and their help.
+Each option is a field with a `Flag`, from which the command line makes its flag and the help.
 """
 
 from pathlib import Path
@@ -20,15 +20,11 @@ if TYPE_CHECKING:
     Compression: TypeAlias = str
 else:
     Norm = Literal[tuple(NORMALIZERS)]
-    # Two networks beside the methods: one that knows its own target, and any generator.
+    # Besides the methods: a StainNet, which knows its own target, and any generator.
     StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
-Pad = Literal["context", "reflect"]
 KernelType = Literal["constant", "gaussian"]
-ThumbnailShape = Literal["aspect", "square"]
-StatsPrecision = Literal["fp32", "bf16", "fp16"]
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
 Colour = tuple[int, int, int]
 
 
@@ -48,7 +44,7 @@ Part = Annotated[
 
 
 class ImageOptions(BaseModel):
-    """What all tasks that make an image of an image have in common."""
+    """Options of every task that turns one image into another."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,19 +54,15 @@ class ImageOptions(BaseModel):
     mask: Annotated[
         str,
         Flag(
-            "Where tissue is: found in a thumbnail (auto), or given as an image over the whole "
-            "slide or as QuPath's GeoJSON. Cells without tissue are not computed.",
+            "Where the tissue is: detected in a thumbnail (auto), or read from a mask image of "
+            "the whole slide or a GeoJSON file of QuPath. Cells without tissue are not computed.",
             IMAGE,
             "none|auto|FILE",
         ),
     ] = "none"
     background: Annotated[
         str,
-        Flag(
-            "What to put where the mask has no tissue; keep leaves the source's pixels.",
-            IMAGE,
-            "white|keep|COLOR",
-        ),
+        Flag("Fills cells without tissue; keep: the source's pixels.", IMAGE, "white|keep|COLOR"),
     ] = "white"
     format: Annotated[
         Format | None,
@@ -85,20 +77,20 @@ class ImageOptions(BaseModel):
     quality: Annotated[int, Field(ge=1, le=100), Flag("JPEG quality.", MACHINE, "1-100")] = 90
     keep_associated: Annotated[
         bool,
-        Flag("Copy thumbnail, label and macro image; labels may carry patients' names.", MACHINE),
+        Flag("Copy thumbnail, label and macro image; labels may show patients' names.", MACHINE),
     ] = False
     preview: Annotated[
         bool, Flag("Also write a PNG with source and result side by side.", MACHINE)
     ] = False
     overwrite: Annotated[bool, Flag("Replace existing outputs.", MACHINE)] = False
     resume: Annotated[
-        bool, Flag("Continue runs that were cut off; skip outputs that are complete.", MACHINE)
+        bool, Flag("Continue interrupted runs; skip outputs that are complete.", MACHINE)
     ] = False
     skip_existing: Annotated[
         bool, Flag("Skip inputs whose output is complete; redo incomplete ones.", MACHINE)
     ] = False
     workers: Annotated[
-        int, Field(ge=1, le=64), Flag("Threads that read, and as many that encode.", MACHINE, "N")
+        int, Field(ge=1, le=64), Flag("Threads to read with, and to encode with.", MACHINE, "N")
     ] = 2
     allow_sparse: Annotated[
         bool, Flag("Accept TIFFs that hold fewer than 1 in 50 of their tiles.", IMAGE)
@@ -106,7 +98,7 @@ class ImageOptions(BaseModel):
     profile: Annotated[
         Path | None,
         Flag(
-            "Write a trace of where the time goes, for chrome://tracing; with several inputs, "
+            "Write a trace of where the time goes, for chrome://tracing; several inputs give "
             "numbered files.",
             MACHINE,
             "JSON",
@@ -123,7 +115,7 @@ class ImageOptions(BaseModel):
 
 
 class TranslateOptions(ImageOptions):
-    """How images are translated; None means that the default depends on generator or image."""
+    """How images are translated; where the default is None, generator or image decide."""
 
     model: Annotated[
         str,
@@ -137,8 +129,8 @@ class TranslateOptions(ImageOptions):
     norm: Annotated[
         Norm,
         Flag(
-            "What replaces instance norm: dense (dn), kernelized (kin), thumbnail (tin), or each "
-            "cell's own (in)."
+            "What replaces instance norm: dense (dn), kernelized (kin), thumbnail (tin), or the "
+            "statistics of each cell alone (in)."
         ),
     ] = "dn"
     kernel: Annotated[
@@ -146,13 +138,13 @@ class TranslateOptions(ImageOptions):
     ] = 3
     kernel_type: Annotated[KernelType, Flag("Shape of KIN's kernel.")] = "constant"
     thumbnail: Annotated[
-        ThumbnailShape,
-        Flag("TIN's thumbnail: of the image's aspect, or square as in the public code."),
+        Literal["aspect", "square"],
+        Flag("Shape of TIN's thumbnail: the image's aspect, or square as in the public code."),
     ] = "aspect"
     cell: Annotated[
         Annotated[int, Field(ge=16, le=8192)] | None,
         Flag(
-            "Side of the statistics cells: the patch size of the training.",
+            "Side of the statistics cells: the patch size the generator was trained on.",
             GEOMETRY,
             "PX",
             "the generator's own, or 512",
@@ -162,7 +154,7 @@ class TranslateOptions(ImageOptions):
         Annotated[int, Field(ge=16, le=16384)] | None,
         Auto,
         Flag(
-            "Side of what is computed at once; changes speed and memory, not the result.",
+            "Side of the tiles computed at once; affects speed and memory, not the result.",
             GEOMETRY,
             "PX|auto",
             "auto",
@@ -172,7 +164,7 @@ class TranslateOptions(ImageOptions):
         Annotated[int, Field(ge=0, le=4096)] | None,
         Auto,
         Flag(
-            "True neighbours around a tile, measured by default; with --pad reflect, mirrored px "
+            "Real pixels around a tile, measured by default; with --pad reflect, mirrored pixels "
             "(16 for dn, 0 for the others).",
             GEOMETRY,
             "PX|auto",
@@ -180,17 +172,14 @@ class TranslateOptions(ImageOptions):
         ),
     ] = None
     pad: Annotated[
-        Pad,
-        Flag(
-            "Seamless (context), or the published geometry: every cell alone, mirrored (reflect).",
-            GEOMETRY,
-        ),
+        Literal["context", "reflect"],
+        Flag("Seamless (context), or as published: each cell alone, mirrored (reflect).", GEOMETRY),
     ] = "context"
     batch: Annotated[
         Annotated[int, Field(ge=1, le=256)] | None,
         Auto,
         Flag(
-            "How many tiles are computed together.",
+            "Number of tiles computed together.",
             MACHINE,
             "N|auto",
             "auto: 1 on a CPU, on a GPU by its memory",
@@ -199,34 +188,29 @@ class TranslateOptions(ImageOptions):
     device: Annotated[
         str,
         Flag(
-            "Where the generator runs; several, as cuda:0,cuda:1, share the work.",
+            "Where the generator runs; several devices (cuda:0,cuda:1) share the work.",
             MACHINE,
             "auto|cpu|cuda:N",
         ),
     ] = "auto"
     at_once: Annotated[
         Annotated[int, Field(ge=1, le=64)] | None,
-        Flag(
-            "How many images are worked on at once, sharing the devices.",
-            MACHINE,
-            "N",
-            "as many as there are devices",
-        ),
+        Flag("Images to work on at once; they share the devices.", MACHINE, "N", "1 per device"),
     ] = None
     precision: Annotated[
-        Precision,
+        Literal["fp32", "bf16", "fp16", "auto"],
         Flag(
-            "Precision of the convolutions; sums are always fp32. auto: the fastest that stays "
-            "within a grey level of fp32 on a probe of the image.",
+            "Precision of the convolutions; sums are always fp32. auto: the fastest one that stays "
+            "within one grey level of fp32 on a sample of the image.",
             MACHINE,
         ),
     ] = "fp32"
     stats_precision: Annotated[
-        StatsPrecision | None,
-        Flag("The same for forwards that only give statistics.", MACHINE, None, "as --precision"),
+        Literal["fp32", "bf16", "fp16"] | None,
+        Flag("The same, where only statistics are collected.", MACHINE, None, "as --precision"),
     ] = None
     compile: Annotated[
-        bool, Flag("Let torch compile the generator: a minute or two once, then faster.", MACHINE)
+        bool, Flag("Have torch compile the generator: a minute or two once, then faster.", MACHINE)
     ] = False
 
     @model_validator(mode="after")
@@ -244,12 +228,12 @@ class StainOptions(ImageOptions):
     method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
     fit: Annotated[
         Literal["slide", "tile"],
-        Flag("Fit the source once, or once per tile (leaves seams; for comparison)."),
+        Flag("Fit each slide once, or each tile (leaves seams; for comparison)."),
     ] = "slide"
     samples: Annotated[
         int,
         Field(ge=1000, le=10_000_000),
-        Flag("How many tissue pixels of a slide its fit is made of."),
+        Flag("Number of tissue pixels that a slide's fit is based on."),
     ] = 100_000
     seed: Annotated[int, Field(ge=0), Flag("Seed for drawing these pixels.")] = 0
     model: Annotated[
@@ -273,23 +257,25 @@ class EnhanceOptions(ImageOptions):
     """How dark-field images are enhanced."""
 
     invert: Annotated[
-        bool, Flag("Turn the brightest into the darkest, as in the paper; else plain matching.")
+        bool, Flag("Make the brightest the darkest, as in the paper; otherwise plain matching.")
     ] = True
-    colour: Annotated[bool, Flag("Keep the source's chroma; else grey, as in the paper.")] = False
+    colour: Annotated[bool, Flag("Keep the source's chroma; otherwise grey, as in the paper.")] = (
+        False
+    )
     clip: Annotated[
         float,
         Field(ge=0, lt=0.5),
-        Flag("Share of the brightest pixels, hot ones of a camera, to leave out of account."),
+        Flag("Share of the brightest pixels to ignore, such as a camera's hot pixels."),
     ] = 0.0
     pool: Annotated[
-        bool, Flag("Use one histogram for all inputs, so that they stay comparable.")
+        bool, Flag("Use one histogram for all inputs, which keeps them comparable.")
     ] = False
     synthesize: Annotated[
-        bool, Flag("Make dark-field of bright-field images; the reference is dark.")
+        bool, Flag("Turn bright-field images into dark-field ones; the reference is dark-field.")
     ] = False
     bits: Annotated[
         Literal[8, 16],
-        Flag("Bits of results: 8, or 16 (lossless). Inputs are read with all bits they have."),
+        Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
     ] = 8
 
     @model_validator(mode="before")
@@ -301,11 +287,9 @@ class EnhanceOptions(ImageOptions):
 
     @model_validator(mode="after")
     def _sixteen_bits_fit(self) -> Self:
-        if self.bits != 8:  # which all of them hold: the formats are loaded late
-            for kind, name, table in (
-                ("compression", self.compression, COMPRESSIONS),
-                ("format", self.format, FORMATS),
-            ):
+        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
+            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
+                name = getattr(self, kind)
                 if name is not None and self.bits not in table[name].bits:
                     fit = ", ".join(other for other in table if self.bits in table[other].bits)
                     raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
@@ -316,18 +300,18 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse_background(text: str) -> Colour | None:
-    """What stands in place of cells without tissue.
+    """Read what fills cells without tissue.
 
     Args:
-        text: `keep` for the image's own pixels, or a colour: a name of CSS, `#rrggbb`, or `R,G,B`.
+        text: `keep` for the image's own pixels, or a colour: a CSS name, `#rrggbb`, or `R,G,B`.
 
     Returns:
         RGB in 0..255; None for `keep`.
 
     Raises:
-        OptionError: it is none of these.
+        OptionError: the text is none of these.
     """
-    from PIL import ImageColor  # loaded late: the command line asks for options before it works
+    from PIL import ImageColor  # late: the help is printed without it
 
     wrong = OptionError(
         f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
@@ -347,19 +331,15 @@ def parse_background(text: str) -> Colour | None:
 
 
 def make_options(values: dict[str, Any]) -> TranslateOptions:
-    """Validate options of a translation; see `validated`."""
+    """Validate the options of a translation; see `validated`."""
     return validated(TranslateOptions, values)
 
 
 def validated(kind: type[Options], values: dict[str, Any]) -> Options:
-    """Validate options.
-
-    Args:
-        kind: of which task.
-        values: by name.
+    """Make options of a class from values by name.
 
     Raises:
-        OptionError: names the first wrong option and what it may be.
+        OptionError: an option is wrong; names the first one and what it may be.
     """
     try:
         return kind.model_validate(values)
@@ -375,10 +355,10 @@ def validated(kind: type[Options], values: dict[str, Any]) -> Options:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Options from a YAML file: a mapping of option names, with - or _ in them.
+    """Read options from a YAML file, a mapping whose keys may be written with - or _.
 
     Raises:
-        OptionError: the file is missing or no such mapping.
+        OptionError: the file cannot be read or is not a mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

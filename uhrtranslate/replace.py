@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole."""
+"""Files that appear under their name only when they are complete."""
 
 import os
 import secrets
@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends without an exception.
+    """Open a file that replaces `path` when the block ends without an exception.
 
-    Until then it has another, hidden name in the same folder. A crash of the process leaves the
-    old file as it was; where a crash of the machine must not matter either, end with `to_disk`.
+    Until then it has a hidden name in the same folder. A crash of the process leaves the old file
+    as it was; to survive a crash of the machine too, end the block with `to_disk`.
 
     Raises:
         OSError: the file cannot be written.
@@ -30,14 +30,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; an existing one is replaced.
+    """Write a file completely or not at all; an existing one is replaced.
 
     Args:
         path: of the file, in a folder that exists.
-        content: bytes, or text, which becomes UTF-8 with `?` for what no encoding can hold.
+        content: bytes, or text, written as UTF-8 with `?` for characters that cannot be encoded.
 
     Raises:
-        OSError: it cannot be written; an existing file is as it was.
+        OSError: the file cannot be written; an existing one is left as it was.
     """
     data = content.encode(errors="replace") if isinstance(content, str) else content
     with replacing(path) as file:
@@ -46,6 +46,6 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 
 def to_disk(file: BinaryIO) -> None:
-    """Wait until all that was written to an open file is on the disk."""
+    """Wait until everything written to an open file is on the disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -1,6 +1,6 @@
-"""All that there are several of, by name: a new one is a file of its own and one line here.
+"""Everything that comes in several kinds, by name: a new one is one file, and one line here.
 
-Members are named as `room.file:name` and imported when they are asked for, so that the command line
+A member is written as `room.file:name` and imported when it is first asked for, so the command line
 knows every name without loading torch.
 """
 
@@ -15,7 +15,7 @@ class Table(Mapping[str, Member], Generic[Member]):
     """Members of one kind by the names that users give them.
 
     Args:
-        places: where each member is: its file inside the package, a colon, its name in the file.
+        places: where each member is: its module inside the package, a colon, its name there.
     """
 
     def __init__(self, places: dict[str, str]) -> None:
@@ -42,7 +42,7 @@ NORMALIZERS: Table[Any] = Table(
         "in": "normalizers.patch_in:PatchIN",
     }
 )
-# Networks from image to image, recognised by the keys and shapes of their weights: `--model`.
+# Networks that translate images, recognised by the keys and shapes of their weights: `--model`.
 GENERATOR_FAMILIES: Table[Any] = Table(
     {
         "resnet": "models.resnet:RESNET",
@@ -112,6 +112,6 @@ TRAINING_METHODS: Table[Any] = Table(
         "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
     }
 )
-# What names of results end with, before the format's ending, where no member of a table gave it.
+# Suffixes of results, before the format's ending, that do not come from a member of a table.
 STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
 RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)

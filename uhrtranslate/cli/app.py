@@ -31,7 +31,7 @@ from uhrtranslate.version import __version__
 app = typer.Typer(
     name="uhrt",
     help="Seamless image-to-image translation of whole-slide images and photos "
-    "that fit in no memory.",
+    "that are too large for memory.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -70,7 +70,7 @@ def _root(
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
     for stream in (1, 2):
-        # The device of a terminal that was closed: what is told from here on, nobody reads.
+        # The terminal was closed: nobody reads what is printed from here on.
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
@@ -89,11 +89,11 @@ def main() -> None:
     # Feature maps of some hundred MB in pages of 2 MB instead of 4 kB: a fifth less CPU time
     # (measured, tiles of 1152 px). torch reads it when it first takes memory.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # What it says of damaged files, our own sentence says; it would come without a file name.
+    # Our own sentence says the same of damaged files, and names the file.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         app()
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`); nobody is left to tell.
+        # The reader of our output is gone (`| head`).
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -22,8 +22,6 @@ uhrt compare photo.jpg --norms dn,dn:reflect --model latest_net_G.pth --cell 128
 
 uhrt compare slide.svs --mpp 1.0 -o coarse/ --json | jq .metrics.seam.ratio
 """
-
-
 # Lossless, so that what is measured is the method and not JPEG.
 DEFAULTS = {"compression": "deflate"}
 # These belong to a single translation, not to a comparison of several.
@@ -39,13 +37,13 @@ def compare(
     slide: Annotated[Path, typer.Argument(metavar="SLIDE", help="A slide or photo.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="For page, figures, translations."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="For the page and the translations."),
     ] = Path("report"),
     norms: Annotated[
         str,
         typer.Option(
             metavar="NORM,...",
-            help="What is compared; with a geometry of its own as dn:reflect.",
+            help="What to compare; dn:reflect gives one a geometry of its own.",
             rich_help_panel=METHOD,
         ),
     ] = "in,tin,kin,dn",
@@ -53,8 +51,8 @@ def compare(
         bool,
         typer.Option(
             "--untiled",
-            help="Add a yardstick: the statistics of the whole region from one forward. "
-            "Needs memory for it.",
+            help="Add a yardstick: the whole region in a single forward, which has to fit in "
+            "memory.",
             rich_help_panel=METHOD,
         ),
     ] = False,
@@ -65,10 +63,10 @@ def compare(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Translate one image with several normalizers, and show side by side what came of it.
+    """Translate one image with several normalizers, and show the results side by side.
 
-    Writes index.html (whole by itself: table, plots, seams, zoomable views), compare.json,
-    compare.csv, and the translations, as dn.tif. Exit code 1: some failed, the others are there.
+    Writes index.html (one file with table, charts, seams and zoomable views), compare.json,
+    compare.csv, and the translations, such as dn.tif. Exit code 1: some failed; the others exist.
     """
     with errors_as_sentences(debug):
         configured = read_config(config) if config else {}
@@ -88,10 +86,10 @@ def compare(
 
 
 class _Progress(Report):
-    """Shows translations while they are made; what is published comes at the end."""
+    """Shows translations while they are made; results are printed at the end."""
 
     def publish(self, result: ImageResult | Forecast) -> None:
-        """Nothing yet: it has not been measured."""
+        """Print nothing yet: the result has not been measured."""
 
     def when_stopped(self) -> str:
         return "stopped; the same command with --overwrite starts afresh."

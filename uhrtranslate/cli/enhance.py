@@ -34,16 +34,15 @@ def enhance(
     ] = None,
     output: p.Output = None,
     save_reference: Annotated[
-        Path | None,
-        typer.Option(metavar="HIST.json", help="Also write the reference's histogram."),
+        Path | None, typer.Option(metavar="HIST.json", help="Also write the reference's histogram.")
     ] = None,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Bring dark-field images to the grey look of bright-field ones: what is bright becomes dark.
+    """Give dark-field images the grey look of bright-field ones: bright becomes dark.
 
-    The mapping is z = c_b^-1(1 - c_d(x)) of the whole image's histograms, so there are no seams.
+    One mapping, z = c_b^-1(1 - c_d(x)), from the histogram of the whole image, so no seams.
     """
     with errors_as_sentences(debug):
         options = validated(EnhanceOptions, given)
@@ -56,13 +55,6 @@ def enhance(
         from uhrtranslate.tasks.enhance import enhance as run
 
         with Report(as_json, quiet, len(items)) as report:
-            run(
-                items,
-                output,
-                options,
-                reference,
-                histogram=save_reference,
-                on_event=report.event,
-            )
+            run(items, output, options, reference, histogram=save_reference, on_event=report.event)
     if report.failures:
         raise typer.Exit(1)

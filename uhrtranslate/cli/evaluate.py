@@ -60,9 +60,9 @@ def evaluate(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Measure a translation: seams, structure, colours; against truth or a real population.
+    """Measure a translation: seams, structure, colours; against truth or real images.
 
-    Seams need nothing but the image. Exit code 1: an image failed, or a --fail-if holds.
+    Seams need only the image itself. Exit code 1: an image failed, or a --fail-if holds.
     """
     failures: list[str] = []
     with errors_as_sentences(debug):

@@ -1,4 +1,4 @@
-"""Flags made of options: each option is declared once, as a field of its options class."""
+"""Flags made from options: each option is declared once, as a field of an options class."""
 
 import functools
 import inspect
@@ -23,13 +23,13 @@ def takes(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for each option of a class.
 
-    The command's first parameter receives the options that the user gave, as `Given`, not yet
-    validated. All flags default to None, "not given", so that a configuration file can fill them
-    in; the defaults shown are those of the class.
+    The command's first parameter receives the options that the user gave, as `Given`, before
+    validation. All flags default to None, "not given", so that a configuration file can fill them
+    in; the help shows the defaults of the class.
 
     Args:
         kind: the options.
-        leave_out: names of options that this command does not have.
+        leave_out: names of options that the command does not have.
         shown: defaults of this command that differ from those of the class, by name.
     """
     names = [name for name in _in_order(kind) if name not in leave_out]
@@ -58,7 +58,7 @@ def takes(
 
 
 def _in_order(kind: type[BaseModel]) -> list[str]:
-    """Names of options by panel; in each panel, a class's own before those that it inherits."""
+    """Names of options by panel; in each panel, the class's own before inherited ones."""
     inherited = {name for base in kind.__bases__ for name in getattr(base, "model_fields", ())}
 
     def place(name: str) -> tuple[int, bool]:
@@ -69,7 +69,7 @@ def _in_order(kind: type[BaseModel]) -> list[str]:
 
 
 def _annotation(name: str, field: FieldInfo, shown: str | None) -> Any:
-    """What typer is to know of an option."""
+    """The annotation from which typer makes a flag."""
     flag = _flag(field)
     switch = f"--{name.replace('_', '-')}"
     default: str | bool | None = shown or flag.default
@@ -94,7 +94,7 @@ def _flag(field: FieldInfo) -> Flag:
 
 
 def _parsed_as(annotation: Any, metadata: Collection[Any] = ()) -> Any:
-    """The type that the command line reads; text where the class itself parses text."""
+    """The type that typer parses; text if the class parses text itself."""
     if any(isinstance(one, BeforeValidator) for one in metadata):
         return str
     if get_origin(annotation) is Annotated:

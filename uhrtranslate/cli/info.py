@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.info import InputDescription
@@ -24,11 +21,10 @@ uhrt info slide.svs --json | jq .levels
 
 def info(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos."),
+        list[Path], typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos.")
     ],
     properties: Annotated[
-        bool, typer.Option("--properties", help="List the vendor's properties too.")
+        bool, typer.Option("--properties", help="Also list the vendor's properties.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
     debug: p.Debug = False,
@@ -44,7 +40,7 @@ def info(
                 if as_json:
                     print_json(description)
                 else:
-                    Console().print(_table(description), highlight=False)
+                    _print(description)
         except typer.Exit as stop:
             if stop.exit_code != 1:
                 raise
@@ -53,16 +49,13 @@ def info(
         raise typer.Exit(1)
 
 
-def _table(image: "InputDescription") -> Table:
-    table = Table(title=image.path, title_justify="left", show_header=False, box=None)
+def _print(image: "InputDescription") -> None:
+    power = "unknown" if image.objective_power is None else f"{image.objective_power:g}x"
     rows = [
         ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
         ("size", f"{image.width:,} x {image.height:,} px"),
         ("mpp", "unknown" if image.mpp is None else f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um"),
-        (
-            "objective",
-            "unknown" if image.objective_power is None else f"{image.objective_power:g}x",
-        ),
+        ("objective", power),
         ("stored in tiles of", f"{image.tile[0]} x {image.tile[1]} px"),
         ("ICC profile", f"{image.icc_name or 'unnamed'}" if image.icc_bytes else "none"),
         ("associated", ", ".join(image.associated) or "none"),
@@ -70,7 +63,4 @@ def _table(image: "InputDescription") -> Table:
     for number, level in enumerate(image.levels):
         size = f"{level.width:,} x {level.height:,} px, downsample {level.downsample:.4g}"
         rows.append((f"level {number}", size))
-    rows += sorted(image.properties.items())
-    for name, value in rows:
-        table.add_row(Text(name), Text(value))
-    return table
+    print_facts([*rows, *sorted(image.properties.items())], image.path)

@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_json
+from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.models import ModelDescription
@@ -87,18 +84,17 @@ def convert(
         float | None, typer.Option(metavar="F", help="Micrometres per pixel it was trained at.")
     ] = None,
     domains: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Names of the source and the target domain."),
+        str | None, typer.Option(metavar="A,B", help="Names of the source and the target domain.")
     ] = None,
     description: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="A sentence for people.")
+        str | None, typer.Option(metavar="TEXT", help="One sentence about the generator.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
     debug: p.Debug = False,
 ) -> None:
-    """Write a checkpoint as one native .safetensors file that carries all that uhrt needs.
+    """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
 
-    Or back, as a .pth file with the keys of the public repositories, for their programs.
+    Or the other way: as a .pth file with the keys that the public repositories use.
     """
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.models import convert_model
@@ -119,10 +115,9 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
     if as_json:
         print_json(model)
         return
-    table = Table(title=model.name, title_justify="left", show_header=False, box=None)
     norms = ", ".join(f"{count} {kind}" for kind, count in model.norms.items()) or "none"
     arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
-    for name, value in (
+    rows = [
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),
         ("weights", f"{model.parameters:,}"),
@@ -133,6 +128,5 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("file", model.path or "none"),
         ("sha256", model.sha256),
         ("about", model.description or "-"),
-    ):
-        table.add_row(name, Text(value))
-    Console().print(table, highlight=False)
+    ]
+    print_facts(rows, model.name)

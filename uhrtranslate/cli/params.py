@@ -1,4 +1,4 @@
-"""Parameters that several commands share and that are not options of a task."""
+"""Parameters shared by several commands that are not options of a task."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,12 +30,12 @@ Config = Annotated[
         "--config",
         "-c",
         metavar="YAML",
-        help="File with any of these options; flags win.",
+        help="File with any of these options; flags override it.",
         show_default=False,
     ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON object per input on stdout, instead of paths.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks with errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")]

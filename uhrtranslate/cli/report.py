@@ -1,4 +1,4 @@
-"""The only place that prints: results on stdout, everything for people on stderr."""
+"""Printing: results on stdout, messages and progress on stderr."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,32 +25,25 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.runs.events import (
-    Advanced,
-    Event,
-    Forecast,
-    ImageResult,
-    Started,
-)
+from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# Without a terminal, progress is a plain line now and then.
+# Without a terminal, progress is a plain line from time to time.
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal that ends the program; it unwinds as Ctrl-C does, so that nothing is left half-made.
-
-    Args:
-        number: of the signal.
+    """A signal that ends the program; it unwinds like Ctrl-C, so nothing is left half-written.
 
     Attributes:
-        sentence: what a user is told; who knows what is left says it here.
+        number: of the signal.
+        sentence: what the user is told; set by whoever knows what has been saved.
     """
 
     def __init__(self, number: int) -> None:
@@ -61,10 +54,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def errors_as_sentences(debug: bool = False) -> Iterator[None]:
-    """Turn an error of ours or of the system, or a signal, into a sentence and an exit code.
+    """Turn our errors, the system's, and signals into a sentence and an exit code.
 
     Exit codes: 1 an input or output failed, 2 wrong usage, 128 + n stopped by signal n (130 Ctrl-C,
-    143 terminated, 129 the terminal was closed).
+    143 terminated, 129 terminal closed).
     """
     if debug:
         logging.basicConfig(stream=sys.stderr)
@@ -89,25 +82,33 @@ def errors_as_sentences(debug: bool = False) -> Iterator[None]:
 
 
 def print_error(sentence: str) -> None:
-    """One sentence for people, on stderr."""
+    """One sentence on stderr."""
     print(f"uhrt: {sentence}", file=sys.stderr)
 
 
 def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
-    """A dataclass, or what JSON can hold, as one line of JSON on stdout."""
-    content = value if isinstance(value, dict) else dataclasses.asdict(value)
-    text = json.dumps(content, ensure_ascii=False)
+    """A dataclass, or values by name, as one line of JSON on stdout."""
+    values = value if isinstance(value, dict) else dataclasses.asdict(value)
+    text = json.dumps(values, ensure_ascii=False)
     # A file's name that is no UTF-8 becomes an escape of JSON.
     print(text.encode(errors="backslashreplace").decode(), flush=True)
+
+
+def print_facts(rows: Iterable[tuple[str, str]], title: str | None = None) -> None:
+    """Names and values as a table on stdout."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))
+    Console().print(table, highlight=False)
 
 
 class Report:
     """Shows a run of many inputs while it happens.
 
     Args:
-        as_json: results as JSON lines instead of paths.
-        quiet: nothing on stderr but errors.
-        inputs: how many inputs there are.
+        as_json: print results as JSON lines instead of paths.
+        quiet: print only errors on stderr.
+        inputs: number of inputs.
     """
 
     def __init__(self, as_json: bool, quiet: bool, inputs: int) -> None:
@@ -117,7 +118,7 @@ class Report:
         self._inputs = inputs
         self._finished = 0
         self._at_work: dict[str, str] = {}  # outputs by inputs
-        self._kept = False  # whether a result is there
+        self._kept = False  # whether any result is complete
         console = Console(stderr=True)
         self._view: _Bars | _Lines | None = None
         if not quiet:
@@ -142,7 +143,7 @@ class Report:
                 print(f"  {sentence}", file=sys.stderr)
 
     def when_stopped(self) -> str:
-        """What a signal has left, in a sentence."""
+        """What the user is told after a signal: whether work has been saved."""
         from uhrtranslate.io import can_resume
 
         if self._kept or any(can_resume(Path(output)) for output in self._at_work.values()):
@@ -150,7 +151,7 @@ class Report:
         return "stopped before anything was saved; the same command starts afresh."
 
     def event(self, event: Event) -> None:
-        """Show what a task tells; not for two threads at once."""
+        """Show an event; only one thread at a time may call this."""
         if isinstance(event, Started):
             self._at_work[event.input] = event.output
             number = self._finished + len(self._at_work)
@@ -174,7 +175,7 @@ class Report:
         self.publish(result)
 
     def publish(self, result: ImageResult | Forecast) -> None:
-        """A result on stdout."""
+        """Print a result on stdout."""
         if self._as_json:
             print_json(result)
         elif result.output:
@@ -182,7 +183,7 @@ class Report:
 
 
 def _in_words(result: ImageResult | Forecast) -> str | None:
-    """What became of an input, or would, in a line for people; failures are told elsewhere."""
+    """One line about a result or a forecast; None for failures, which are printed elsewhere."""
     if result.status == "failed":
         return None
     if result.status == "skipped":
@@ -200,7 +201,7 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
 
 
 def _stages(shares: Mapping[str, float]) -> str:
-    """Where the time goes, as `read 2%, dense 60%`."""
+    """Where the time goes, such as `read 2%, dense 60%`."""
     return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())
 
 
@@ -214,7 +215,7 @@ class _Rate(ProgressColumn):
 
 
 class _Bars:
-    """Progress bars on a terminal: one for each input at work, one for all if there are several."""
+    """Progress bars on a terminal: one per input at work, and one for all if there are several."""
 
     def __init__(self, console: Console, inputs: int) -> None:
         self.progress = Progress(
@@ -238,7 +239,7 @@ class _Bars:
 
     def start(self, event: Started, counter: str) -> None:
         self._console.print(f"{counter}{event.input}: {event.note}", markup=False, highlight=False)
-        self._remove(event.input)  # of the same input, with another model
+        self._remove(event.input)  # the same input with another model
         self._at_work[event.input] = self.progress.add_task(
             counter + os.path.basename(event.input), total=event.pixels, pixels=True, shares=""
         )
@@ -268,23 +269,16 @@ class _Bars:
 
 @dataclasses.dataclass
 class _Told:
-    """What is known of an input at work.
-
-    Attributes:
-        pixels: to be done.
-        began: on the monotonic clock, in seconds.
-        told: the same of the last line.
-        done: pixels.
-    """
+    """An input at work: pixels in all, and times in seconds of the monotonic clock."""
 
     pixels: int
     began: float
-    told: float
-    done: int = 0
+    told: float  # when its last line was printed
+    done: int = 0  # pixels
 
 
 class _Lines:
-    """Plain lines where nobody watches."""
+    """Progress as plain lines, where there is no terminal."""
 
     def __init__(self) -> None:
         self._at_work: dict[str, _Told] = {}

@@ -55,9 +55,9 @@ def stain_normalize(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Bring slides to the stain colours of a reference: one fit per slide, so no seams.
+    """Give slides the stain colours of a reference: one fit per slide, so no seams.
 
-    Writes slide.macenko.tif and so on. Bare glass stays as it is.
+    Writes slide.macenko.tif and the like. Bare glass stays as it is.
     """
     with errors_as_sentences(debug):
         options = validated(StainOptions, given)

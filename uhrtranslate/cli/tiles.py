@@ -25,7 +25,9 @@ def tiles(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="Slide, folder or pattern.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
     size: Annotated[int, typer.Option(metavar="PX", help="Side of the patches.")] = 512,
-    overlap: Annotated[int, typer.Option(metavar="PX", help="What neighbours share.")] = 0,
+    overlap: Annotated[
+        int, typer.Option(metavar="PX", help="Overlap of neighbouring patches.")
+    ] = 0,
     level: Annotated[int | None, typer.Option(metavar="N", help="Pyramid level.")] = None,
     mpp: Annotated[
         float | None, typer.Option(metavar="F", help="Micrometres per pixel of the patches.")
@@ -36,7 +38,8 @@ def tiles(
     paired: Annotated[
         str | None,
         typer.Option(
-            metavar="INPUT", help="The same sections in another look, registered, of equal names."
+            metavar="INPUT",
+            help="The same sections in another stain, registered, with equal names.",
         ),
     ] = None,
     allow_sparse: Annotated[
@@ -47,7 +50,7 @@ def tiles(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Cut slides into patches for training, named by their place, with a table of them.
+    """Cut slides into patches for training, named by position and listed in a table.
 
     Writes SLIDE_x<X>_y<Y>.png (level-0 pixels) and tiles.csv; with --paired into A/ and B/.
     """

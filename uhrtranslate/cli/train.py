@@ -33,13 +33,9 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG),
-    ] = None,
+    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG)] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="RUN", help="New folder for the run."),
+        Path | None, typer.Option("--output", "-o", metavar="RUN", help="New folder for the run.")
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -63,10 +59,10 @@ def train(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Train a generator that uhrt translate runs.
+    """Train a generator for uhrt translate.
 
-    Patches are drawn from slides as they are needed. The run's folder gets checkpoints, losses and
-    pictures, and at the end A2B.safetensors.
+    Patches are read from slides as needed. The run's folder gets checkpoints, losses and pictures,
+    and at the end A2B.safetensors.
     """
     with errors_as_sentences(debug):
         if (config is None) == (resume is None):
@@ -100,7 +96,7 @@ def train(
 
 @contextmanager
 def _told_how_to_go_on(run: Path) -> Iterator[None]:
-    """Have a signal in the block say what it leaves of a run."""
+    """Have a signal in the block say how to continue the run."""
     try:
         yield
     except Stopped as stop:
@@ -114,19 +110,19 @@ def _told_how_to_go_on(run: Path) -> Iterator[None]:
 
 
 class _Lines:
-    """Progress as lines on stderr, at most one every ten seconds; none if quiet."""
+    """Progress as lines on stderr, one every ten seconds at most; none if quiet."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._told = -SECONDS_BETWEEN_LINES
 
     def note(self, text: str) -> None:
-        """Say what begins."""
+        """Print what begins."""
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
     def show(self, progress: "TrainingProgress") -> None:
-        """Say how far the training is, unless a line came just before."""
+        """Print how far the training is, unless a line was printed just before."""
         now = time.monotonic()
         last = progress.step == progress.steps
         if self._quiet or (now - self._told < SECONDS_BETWEEN_LINES and not last):

@@ -42,13 +42,12 @@ def translate(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Table of inputs, with output, model, mpp, region of each where needed.",
+            help="Table of inputs; each may have its own output, model, mpp and region.",
         ),
     ] = None,
     config: p.Config = None,
     dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Say what would be done and what it would take."),
+        bool, typer.Option("--dry-run", help="Only say what would be done and what it would cost.")
     ] = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
@@ -77,7 +76,7 @@ def translate(
 
 
 def find_items(inputs: list[str], manifest: Path | None) -> "list[Item]":
-    """What the user named: on the command line, on stdin, in a manifest."""
+    """The inputs that the user named on the command line, on stdin or in a manifest."""
     from uhrtranslate.io import expand_inputs
     from uhrtranslate.runs.items import Item
     from uhrtranslate.runs.manifest import read_manifest

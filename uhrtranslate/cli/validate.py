@@ -32,9 +32,9 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
     debug: p.Debug = False,
 ) -> None:
-    """Say which viewers can read a file and how, whether it is whole, and what to change.
+    """Say which viewers can read a file and how, whether it is complete, and what to change.
 
-    Exit code 0: every file can be read and is whole; 1: one of them is not.
+    Exit code 0: every file is readable and complete; 1: at least one is not.
     """
     bad = False
     with errors_as_sentences(debug):

@@ -1,1 +1,1 @@
-"""How good a result is, from its file to a page; the figures themselves are in `metrics`."""
+"""Evaluation of results, from files to a page; the formulas are in `metrics`."""

@@ -25,8 +25,8 @@ class Condition:
     """A figure compared with a number.
 
     Attributes:
-        text: as it was written.
-        name: of the figure, as `seam.ratio` or `seam_ratio`.
+        text: as the user wrote it.
+        name: of the figure, `seam.ratio` or `seam_ratio`.
         sign: <, <=, ==, >= or >.
         limit: the number.
     """
@@ -38,7 +38,7 @@ class Condition:
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a condition.
+    """Parse a condition.
 
     Raises:
         OptionError: the text is not a condition.
@@ -54,11 +54,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def holds(condition: Condition, figures: Mapping[str, Any]) -> bool:
-    """Whether a condition holds; a figure that is None fulfils none.
-
-    Args:
-        condition: which.
-        figures: by full name, `seam.ratio`.
+    """Whether a condition holds, given figures by full name (`seam.ratio`); never for None.
 
     Raises:
         OptionError: there is no such figure.

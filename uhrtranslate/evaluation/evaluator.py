@@ -1,4 +1,4 @@
-"""Measure one image after the other, with all figures of the table."""
+"""Measure images one by one, with all figures of the table."""
 
 import time
 from contextlib import ExitStack
@@ -14,15 +14,12 @@ from uhrtranslate.evaluation.seams import evaluate_seams
 from uhrtranslate.io import open_slide
 from uhrtranslate.tables import FIGURES
 
-# Side of the areas whose colours are compared where no grid is known: the cell of most generators.
+# Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
 
 
 class Evaluator:
     """Measures images; networks and models are read once.
-
-    Args:
-        options: what to measure.
 
     Raises:
         UhrError: weights or models cannot be read, or there are no real images.
@@ -37,14 +34,14 @@ class Evaluator:
         self._seen: list[Seen] = []
 
     def evaluate(self, image: Path, root: Path | None = None) -> Evaluation:
-        """Evaluate one image, but for figures of all images together.
+        """Evaluate one image, except for figures of all images together.
 
         Args:
-            image: path of it.
-            root: the folder below which it was found; partners are looked for likewise.
+            image: its path.
+            root: the folder below which it was found; partners are looked for in the same place.
 
         Raises:
-            UhrError: it, or one of its partners, cannot be read.
+            UhrError: the image, or one of its partners, cannot be read.
         """
         began, o = time.perf_counter(), self.options
         places = {
@@ -90,10 +87,10 @@ class Evaluator:
             )
 
     def together(self) -> tuple[Metrics, tuple[str, ...]]:
-        """Figures of all images that were evaluated together, and warnings.
+        """Figures of all evaluated images together, and warnings.
 
         Raises:
-            UhrError: there is no patch to make them of; says why.
+            UhrError: no patch can be cut; says why.
         """
         if not self._seen:
             return {}, ()
@@ -103,5 +100,5 @@ class Evaluator:
 
 
 def text_of(place: Path | None) -> str | None:
-    """A path as JSON has it."""
+    """A path as a JSON value."""
     return None if place is None else str(place)

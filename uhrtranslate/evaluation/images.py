@@ -1,4 +1,4 @@
-"""The images that an evaluation compares: which belong together, opened at one size."""
+"""The images that an evaluation compares: finding those that belong together, at one size."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from uhrtranslate.tables import RESULT_SUFFIXES
 # What an image can be compared with, each an option of the evaluation.
 Partner = Literal["source", "truth", "baseline"]
 PARTNERS: tuple[Partner, ...] = ("source", "truth", "baseline")
-# Two images that are meant to show the same may differ so much in their aspect.
+# Largest difference in aspect between two images of the same area.
 _ASPECT = 0.01
 
 
@@ -47,7 +47,7 @@ def read8(view: SlideView, x: int, y: int, w: int, h: int) -> Pixels:
 
 
 def images_in(place: Path, results: bool = False) -> list[Path]:
-    """All images of a folder, or the one that is named; results of ours only if asked for.
+    """All images of a folder, or the one that is named; our own results only if asked for.
 
     Raises:
         InputError: there are none, or one is missing.
@@ -63,13 +63,13 @@ def images_in(place: Path, results: bool = False) -> list[Path]:
 def find_partner(
     place: Path | None, image: Path, root: Path | None, results: bool = False
 ) -> Path | None:
-    """The image that belongs to another one: itself, or that of its name in a folder.
+    """The image that belongs to another: `place` itself, or the one of the same name in it.
 
-    Names are equal without endings and without what a translation adds to them (`slide.dn.tif` is
-    of `slide.svs`). The same subfolder goes before others.
+    Endings, and what a translation adds to a name, do not count (`slide.dn.tif` belongs to
+    `slide.svs`). An image in the same subfolder is preferred.
 
     Raises:
-        InputError: the folder has none, or several.
+        InputError: the folder has no such image, or several.
     """
     if place is None or not place.is_dir():
         return place
@@ -92,11 +92,11 @@ def find_partner(
 
 
 def matching_view(slide: Slide, view: SlideView) -> SlideView:
-    """The part of another image that shows what a view shows, at its size.
+    """The part of another image that shows the same area as a view, at the view's size.
 
     Args:
-        slide: the other image, in whatever resolution.
-        view: of the image that is evaluated.
+        slide: the other image, at any resolution.
+        view: of the evaluated image.
 
     Raises:
         InputError: the two images have different shapes.

@@ -1,4 +1,4 @@
-"""What a user can choose of an evaluation."""
+"""Options of an evaluation."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from uhrtranslate.flag import Flag
 from uhrtranslate.options import Level, Mpp, Part
 
-# px between borders that leave places clear of strips on both sides.
+# Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
 # Headings of the help.
 SEAMS, AGAINST, PATCHES, OUTPUT = "Seams", "Compared with", "Patches", "Output"
@@ -19,7 +19,7 @@ def _against(text: str, metavar: str = "IMAGE|FOLDER") -> Flag:
 
 
 def parse_grid(value: object) -> object:
-    """`"auto"` as it is, digits as a number."""
+    """Turn digits into a number; leave `"auto"` as it is."""
     return int(value) if isinstance(value, str) and value.isdigit() else value
 
 
@@ -28,17 +28,16 @@ class EvaluateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    source: Annotated[Path | None, _against("What was translated: structure and colours kept.")] = (
-        None
-    )
+    source: Annotated[
+        Path | None, _against("What was translated: is structure and colour kept?")
+    ] = None
     truth: Annotated[Path | None, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
     reference: Annotated[
         Path | None,
         _against("Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE."),
     ] = None
     baseline: Annotated[
-        Path | None,
-        _against("The same with --norm in: what is over- or under-coloured beside it."),
+        Path | None, _against("The same with --norm in: shows what is over- or under-coloured.")
     ] = None
     grid: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
@@ -46,23 +45,23 @@ class EvaluateOptions(BaseModel):
         Flag("Tiles of this size from the corner; auto: search.", SEAMS, "auto|PX"),
     ] = "auto"
     shift: Annotated[
-        int, Field(ge=0, le=64), _against("By how much the truth may be misaligned.", "PX")
+        int, Field(ge=0, le=64), _against("How far the truth may be misaligned.", "PX")
     ] = 0
     weights: Annotated[
         Path | None,
-        _against("InceptionV3 for FID; without, an extractor that needs no weights.", "PTH"),
+        _against("InceptionV3 for FID; by default, an extractor without weights.", "PTH"),
     ] = None
     lpips: Annotated[
         tuple[Path, Path] | None, _against("AlexNet or VGG16, and LPIPS' linear heads.", "PTH PTH")
     ] = None
     niqe: Annotated[
-        Path | None, _against("NIQE's model; without, it is fitted to the reference.", "JSON")
+        Path | None, _against("NIQE's model; by default, one is fitted to the reference.", "JSON")
     ] = None
-    save_niqe: Annotated[Path | None, Flag("Write the model that was fitted.", OUTPUT, "JSON")] = (
+    save_niqe: Annotated[Path | None, Flag("Also write the fitted NIQE model.", OUTPUT, "JSON")] = (
         None
     )
     domain: Annotated[
-        bool, Flag("Train a classifier of source and reference, and ask it.", AGAINST)
+        bool, Flag("Train a classifier on source and reference, and apply it.", AGAINST)
     ] = False
     patch: Annotated[int, Field(ge=64, le=2048), Flag("Side of a patch.", PATCHES, "PX")] = 256
     patches: Annotated[

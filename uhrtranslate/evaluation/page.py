@@ -1,4 +1,4 @@
-"""`index.html` beside JSON and CSV: what was measured, for people and for programs."""
+"""The files of a report: `index.html` for people, JSON and CSV for programs."""
 
 import csv
 import io
@@ -21,12 +21,12 @@ from uhrtranslate.version import __version__
 PAGE = "index.html"
 STEM = "evaluation"
 TOGETHER = "all together"
-# Images that are shown; of others there are figures alone. Groups of images of one source.
+# Most images shown with pictures (of others, only figures are), and most groups of one source.
 MOST_SHOWN = 12
 MOST_GROUPS = 6
-# Below this a grid of seams is more than chance.
+# A p-value below this means that a grid is not chance.
 SIGNIFICANT = 0.01
-# A ratio so much above that of the source, or of an untiled picture, is one of seams.
+# A ratio above that of the source, or of an untiled picture, by this factor means seams.
 MARGIN = 1.1
 
 
@@ -40,16 +40,16 @@ def write_report(
 
     Args:
         evaluations: at least one.
-        folder: of the files; made if it is not there.
-        overwrite: replace these files.
-        together: figures over all of them.
+        folder: of the files; made if it does not exist.
+        overwrite: replace existing files.
+        together: figures of all images together.
 
     Returns:
         The page.
 
     Raises:
         OutputError: a file exists already or cannot be written.
-        InputError: an image has changed or gone since it was evaluated.
+        InputError: an image has changed or disappeared since it was evaluated.
     """
     check_free(folder, STEM, overwrite)
     names = short_names([evaluation.input for evaluation in evaluations])
@@ -76,12 +76,12 @@ def write_report(
 def candidate(
     name: str, evaluation: Evaluation, shown: bool = True, yardstick: bool = False
 ) -> Candidate:
-    """What a page says of an evaluation.
+    """What a page says about an evaluation.
 
     Args:
         name: on the page.
-        evaluation: figures, and which borders are worst.
-        shown: with pictures, which are read from the image.
+        evaluation: its figures and worst borders.
+        shown: whether with pictures, which are read from the image.
         yardstick: see `Candidate`.
     """
     if not shown:
@@ -106,12 +106,12 @@ def candidate(
 
 
 def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
-    """What the seams say, in a sentence or two.
+    """The verdict about seams, in a sentence or two.
 
     Args:
         named: the evaluations.
-        untiled: ratio of a picture that was not tiled, where there is one: steps as large are those
-            of the picture.
+        untiled: seam ratio of an untiled picture, if there is one: steps that large are the
+            picture's own.
     """
     seen: list[tuple[float, str]] = []
     unseen: list[tuple[float, str]] = []
@@ -140,7 +140,7 @@ def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """File names; with their folders, as far as they differ, where names are the same."""
+    """File names; if some are equal, with the folders in which they differ."""
     names = [Path(path).name for path in paths]
     if len(set(names)) == len(names):
         return names
@@ -152,10 +152,10 @@ def short_names(paths: Sequence[str]) -> list[str]:
 
 
 def check_free(folder: Path, stem: str, overwrite: bool) -> None:
-    """Before the work, that its results can be written.
+    """Check before the work that its results can be written.
 
     Raises:
-        OutputError: one of them is there already; the folder is a file.
+        OutputError: one of them exists already, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; choose another folder with -o.")
@@ -171,12 +171,12 @@ def write_files(
     page: Page, content: Mapping[str, Any], records: Sequence[Mapping[str, Any]], folder: Path,
     stem: str,
 ) -> Path:  # fmt: skip
-    """Write page, JSON and CSV; each is whole at any moment.
+    """Write page, JSON and CSV; each is complete at any moment.
 
     Args:
-        page: of `index.html`.
+        page: for `index.html`.
         content: of the JSON.
-        records: rows of the CSV; `metrics` of each become columns, as `seam.ratio`.
+        records: rows of the CSV; their `metrics` become columns, such as `seam.ratio`.
         folder: of the files.
         stem: of the names of JSON and CSV.
 
@@ -221,7 +221,7 @@ def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Eva
 
 
 def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:
-    """Scenes of the images, together those of one source and size."""
+    """Scenes of the images; those of one source and size share scenes."""
     groups: dict[tuple[Any, ...], list[tuple[str, Evaluation]]] = {}
     for name, one in named:
         key = (one.source or name, one.width, one.height)

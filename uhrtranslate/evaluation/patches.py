@@ -1,4 +1,4 @@
-"""Patches that figures are made of: where they are cut, and populations drawn from many images."""
+"""Patches for figures: where they are cut, and populations drawn from many images."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,19 +19,16 @@ from uhrtranslate.metrics.patches import Box, patches_across_borders, random_pat
 
 Patches = NDArray[np.uint8]
 
-# Pairs of patches that LPIPS and alignment look at, and how many are cut at a time.
+# Pairs of patches for LPIPS and alignment, and how many are cut at a time.
 PAIRS, _AT_ONCE = 64, 8
 
 
 class Setup:
-    """What all figures share of an evaluation.
-
-    Args:
-        options: what to measure.
+    """What all figures of an evaluation share.
 
     Attributes:
-        options: see above.
-        real: the real images of the target domain; none without a reference.
+        options: of the evaluation.
+        real: the real images of the target domain; empty without a reference.
         lpips: the network, if the user has its weights.
         warnings: sentences about the figures of all images together; figures add to them.
 
@@ -48,7 +45,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Seen:
-    """An image that was evaluated: its path and its source's, and px between its borders."""
+    """An evaluated image: its path and its source's, and px between its borders."""
 
     image: Path
     source: Path | None
@@ -56,7 +53,7 @@ class Seen:
 
 
 class Draw(NamedTuple):
-    """Patches [n, h, w, 3] uint8, and the number of the image that each is of."""
+    """Patches [n, h, w, 3] uint8, and the number of the image each is from."""
 
     patches: Patches
     images: list[int]
@@ -70,7 +67,7 @@ class Pool:
     Args:
         setup: of the evaluation.
         images: paths, and px between the borders of each.
-        whole: draw from all of each image, as real images and sources have no region of their own.
+        whole: draw from whole images; region and level apply to the evaluated images only.
 
     Raises:
         UhrError: no patch can be cut from any of them; says why.
@@ -95,7 +92,7 @@ class Pool:
         setup.warnings += [f"left out of the populations: {one}".rstrip(".") for one in errors]
 
     def draw(self, draw: int) -> Draw:
-        """One draw of patches, about as many of each image."""
+        """One draw of patches, about equally many from each image."""
         count, parts = self._options.patches, len(self._images)
         found: list[Patches] = []
         owners: list[int] = []
@@ -115,12 +112,7 @@ class Pool:
 
 
 class Populations:
-    """The images of an evaluation that patches can be drawn from, looked at when asked for.
-
-    Args:
-        setup: of the evaluation.
-        seen: the images that were evaluated.
-    """
+    """The pools of an evaluation, each made when it is first asked for."""
 
     def __init__(self, setup: Setup, seen: Sequence[Seen]) -> None:
         self._setup = setup
@@ -128,7 +120,7 @@ class Populations:
 
     @cached_property
     def outputs(self) -> Pool:
-        """What was evaluated; patches lie across the borders of its tiles."""
+        """The evaluated images; patches lie across the borders of their tiles."""
         return Pool(self._setup, [(one.image, one.period) for one in self._seen], whole=False)
 
     @cached_property
@@ -138,7 +130,7 @@ class Populations:
 
     @cached_property
     def sources(self) -> Pool:
-        """The sources of what was evaluated."""
+        """The sources of the evaluated images."""
         return Pool(self._setup, [(one.source, None) for one in self._seen if one.source])
 
 
@@ -150,14 +142,14 @@ def cut(view: SlideView, boxes: Sequence[Box]) -> Patches:
 def boxes_of(
     view: SlideView, period: int | None, options: EvaluateOptions, count: int, draw: int = 0
 ) -> list[Box]:
-    """Boxes across borders where there is a grid, else anywhere.
+    """Boxes of patches: across borders if there is a grid, else anywhere.
 
     Args:
-        view: that they lie in.
-        period: px between its borders, if it has any.
-        options: the patches' size, and the seed.
-        count: how many at the most.
-        draw: number of the draw; each has other boxes.
+        view: in which they lie.
+        period: px between its borders, if any.
+        options: patch size and seed.
+        count: how many at most.
+        draw: number of the draw; each has different boxes.
 
     Raises:
         InputError: the image is smaller than a patch.
@@ -181,7 +173,7 @@ def mean_over_pairs(
     options: EvaluateOptions,
     distance: Callable[[Patches, Patches], list[float]],
 ) -> float:
-    """Mean distance of patches of two views of one size."""
+    """Mean distance between patches of two views of the same size."""
     boxes = boxes_of(view, None, options, PAIRS)
     found: list[float] = []
     for first in range(0, len(boxes), _AT_ONCE):

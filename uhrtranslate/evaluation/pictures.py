@@ -1,4 +1,4 @@
-"""The pictures of a report: what is read of the images that were evaluated, however large."""
+"""The pictures of a report, read from evaluated images of any size."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,18 @@ from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
 
-# Sides in px: of a border's crop, of the picture under a heat map, of a scene.
+# Sides in px: of the crop around a border, of the picture under a heat map, of a scene.
 CROP = 64
 BACKDROP = 480
 LARGEST_SCENE, SMALLEST_SCENE = 1024, 192
-# Scenes of true pixels beside the overview, and px of all scenes together: about 8 MB as JPEG.
+# Scenes of true pixels besides the overview, and px of all scenes together: about 8 MB as JPEG.
 PLACES = 3
 PIXELS = 10_000_000
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in px of the evaluated image, and why it is shown."""
+    """A rectangle in px of the evaluated image, and the reason to show it."""
 
     x: int
     y: int
@@ -49,7 +49,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
 
 @contextmanager
 def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
-    """What the source of an evaluation shows of the same place, at the same size.
+    """The same area of an evaluation's source, at the same size.
 
     Raises:
         InputError: one of the two cannot be read, or there is no source.
@@ -64,7 +64,7 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
 
 
 def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:
-    """True pixels around the worst borders, of the source, too."""
+    """True pixels around the worst borders, also of the source."""
     if not evaluation.borders:
         return ()
     with ExitStack() as stack:
@@ -76,17 +76,17 @@ def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:
 
 
 def backdrop(evaluation: Evaluation) -> Pixels:
-    """The whole image, small."""
+    """A small picture of the whole image."""
     with open_evaluated(evaluation) as view:
         return small(view, BACKDROP)
 
 
 def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tuple[Scene, ...]:
-    """An overview and some places in true pixels, as several images of one size show them.
+    """An overview and some places in true pixels, of several images of one size.
 
     Args:
-        named: the images of one source, and what they are called; at least one.
-        places: of true pixels, at most; none where the overview has them.
+        named: names and evaluations of images of one source; at least one.
+        places: most places in true pixels; none if the overview has true pixels.
     """
     first = named[0][1]
     width, height = first.width, first.height
@@ -117,13 +117,9 @@ def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tup
 
 
 def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[Box]:
-    """Places that are worth a look: around the worst borders of all images, apart from each other.
+    """Places of `side` px around the worst borders of all images, which have one size.
 
-    Without any border: the image's middle.
-
-    Args:
-        evaluations: of images of one size.
-        side: of the places in px.
+    They do not overlap. Without any border: the middle of the image.
     """
     width, height = evaluations[0].width, evaluations[0].height
     w, h = min(side, width), min(side, height)
@@ -141,7 +137,7 @@ def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[Box]:
 
 
 def small(view: SlideView, side: int) -> Pixels:
-    """A view with a longer side of at most `side` px, [h, w, 3] uint8."""
+    """A view scaled to a longer side of at most `side` px, [h, w, 3] uint8."""
     share = min(1.0, side / max(view.width, view.height))
     return thumbnail(view, *(max(1, round(px * share)) for px in (view.width, view.height)))
 

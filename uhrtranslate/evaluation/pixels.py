@@ -1,4 +1,4 @@
-"""Sums over all pixels of an image and of those it is compared with: streamed, area by area."""
+"""Sums over all pixels of an image and its partners, streamed area by area."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from uhrtranslate.geometry import spans
 from uhrtranslate.metrics.planes import NO_HALO, Halo
 from uhrtranslate.metrics.structure import MS_SSIM_HALO
 
-# Side of a block in px, a multiple of 16 as MS-SSIM asks for.
+# Side of a block in px; MS-SSIM needs a multiple of 16.
 BLOCK = 1024
 # Areas that are computed at once. Cells may be much larger than blocks.
 _THREADS = {"blocks": 2, "cells": 1}
@@ -20,11 +20,9 @@ _Place = tuple[tuple[int, int, int, int], Halo]
 
 
 def sums_of(image: Evaluated, figures: Mapping[str, Figure]) -> dict[str, Sums]:
-    """Sums of figures over an image; blocks are read once for all of them, and cells once.
+    """Sums of figures, by name, over an image; those that need no areas are left out.
 
-    Args:
-        image: what is read.
-        figures: by name; those without areas are left out.
+    Blocks are read once for all figures, and so are cells.
     """
     size = image.view.width, image.view.height
     places = {"blocks": _blocks(*size), "cells": _cells(*size, image.cell)}
@@ -60,7 +58,7 @@ def _summed(
 
 
 def _cells(width: int, height: int, cell: int) -> list[_Place]:
-    """All cells, but for those cut to less than half by the image's end."""
+    """All cells except those that the image's end cuts to less than half."""
     return [
         ((left, top, right - left, bottom - top), NO_HALO)
         for top, bottom in spans(height, cell)
@@ -71,7 +69,7 @@ def _cells(width: int, height: int, cell: int) -> list[_Place]:
 
 
 def _blocks(width: int, height: int) -> list[_Place]:
-    """Blocks with the halo of the figure that looks furthest."""
+    """Blocks with the largest halo that any figure needs."""
     found: list[_Place] = []
     for top, bottom in _block_spans(height):
         for left, right in _block_spans(width):
@@ -87,7 +85,7 @@ def _blocks(width: int, height: int) -> list[_Place]:
 
 
 def _block_spans(length: int) -> list[tuple[int, int]]:
-    """Blocks of which the last has room for the halo of the one before it."""
+    """Blocks, of which the last is large enough for the halo of the one before it."""
     found = list(spans(length, BLOCK))
     if len(found) > 1 and found[-1][1] - found[-1][0] < MS_SSIM_HALO:
         return [*found[:-2], (found[-2][0], length)]

@@ -15,20 +15,20 @@ Metrics = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was measured on one image, or on all of them together.
+    """What was measured on one image, or on all images together.
 
     Attributes:
-        input: path of the image; "*" for all of them together.
-        source, truth, reference: paths of what it was compared with, if there is any.
-        width, height: of what was evaluated, in px; 0 for all together.
-        mpp: micrometres per pixel of that.
-        region: x, y, w, h in the image's level-0 px; None for all of it.
+        input: path of the image; "*" for all images together.
+        source, truth, reference: paths of what it was compared with, if any.
+        width, height: of the evaluated part, in px; 0 for all images together.
+        mpp: micrometres per pixel of that part.
+        region: x, y, w, h in the image's level-0 px; None for the whole image.
         metrics: figures by group and name: numbers, strings or None, fit for JSON.
-        borders: the ten that show most, the worst first.
-        heat: [rows, columns] of tiles, how much the borders around each step in grey levels; None
-            if there is no grid.
+        borders: the ten most visible ones, the worst first.
+        heat: [rows, columns] of tiles: the step at the borders around each, in grey levels; None
+            without a grid.
         warnings: sentences.
-        seconds: that it took.
+        seconds: duration of the evaluation.
     """
 
     input: str
@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def record(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as JSON can hold it; without the heat map."""
+    """An evaluation as JSON values, without the heat map."""
     facts = {name: value for name, value in vars(evaluation).items() if name != "heat"}
     late = {
         "metrics": finite_metrics(evaluation),
@@ -58,7 +58,7 @@ def record(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def as_line(evaluation: Evaluation) -> dict[str, Any]:
-    """The same as a line of output; the groups of metrics stand beside the other facts."""
+    """The same as a line of output; groups of metrics stand next to the other facts."""
     facts = record(evaluation)
     metrics, borders, warnings, _ = (
         facts.pop(name) for name in ("metrics", "borders", "warnings", "seconds")
@@ -68,9 +68,12 @@ def as_line(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def finite_metrics(evaluation: Evaluation) -> Metrics:
-    """Figures by group and name; infinite ones as None, as JSON knows none."""
+    """Figures by group and name; None for infinite ones (PSNR of equal images): JSON has none."""
     return {
-        group: {name: _finite(value) for name, value in figures.items()}
+        group: {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in figures.items()
+        }
         for group, figures in evaluation.metrics.items()
     }
 
@@ -82,8 +85,3 @@ def flat_metrics(evaluation: Evaluation) -> dict[str, Any]:
         for group, figures in finite_metrics(evaluation).items()
         for name, value in figures.items()
     }
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity: the PSNR of equal images is None."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Whether seams show in an image, where, and whether its source has them, too."""
+"""Whether an image has seams, where, and whether its source has them too."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,13 +26,12 @@ class SeamReport:
 def evaluate_seams(
     view: SlideView, source: SlideView | None, grid: int | None, seed: int
 ) -> SeamReport:
-    """Measure the seams of a grid that is known, or search for one.
+    """Measure the seams of a known grid, or search for one.
 
     Args:
-        view: of the image that is evaluated; read twice, the second time near borders only.
-        source: of the same size; tells what the picture itself has at these places.
-        grid: px between borders, the first of them at the image's left and upper edge; None to
-            search.
+        view: of the evaluated image; read twice, the second time only near borders.
+        source: of the same size; shows the picture's own steps in these places.
+        grid: px between borders, counted from the image's left and upper edge; None to search.
         seed: of the search.
     """
     profiles = _profiles(view)

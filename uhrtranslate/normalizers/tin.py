@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.normalizers.base import Normalizer
-from uhrtranslate.options import ThumbnailShape, TranslateOptions
+from uhrtranslate.options import TranslateOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TIN(Normalizer):
     """
 
     source: ClassVar[Literal["cells", "thumbnail"]] = "thumbnail"
-    thumbnail: ThumbnailShape = "aspect"
+    thumbnail: Literal["aspect", "square"] = "aspect"
 
     @classmethod
     def chosen(cls, options: TranslateOptions) -> Self:

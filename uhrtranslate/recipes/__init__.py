@@ -1,1 +1,1 @@
-"""What is done to one image, by options, each a `Recipe`; no paths of results, no batches."""
+"""What is done to one image, each way a `Recipe`; outputs and batches are not known here."""

@@ -1,4 +1,4 @@
-"""What recipes share whose pixels depend on their own colour alone."""
+"""Common part of recipes in which a pixel's result depends on its own colour alone."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -8,12 +8,12 @@ from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Pixels, SlideView
 from uhrtranslate.recipes.recipe import ImagePlan
 
-# Side in px of what is worked on at once; it changes nothing in the result.
+# Side in px of what is computed at once; it does not affect the result.
 TILE = 1024
 
 
 class ColourRecipe:
-    """The part of a `Recipe` that all of them share."""
+    """Common part of recipes that map colours; a member adds `options`, `suffix` and the below."""
 
     bits_in: ClassVar[int] = 8
     bits_out: int = 8
@@ -30,7 +30,7 @@ class ColourRecipe:
         )
 
     def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
-        """What becomes of pixels [h, w, 3] of a view; found out by reading it.
+        """The function for pixels [h, w, 3] of a view; may read the view to find it.
 
         Raises:
             Skipped: the view is left out on purpose.

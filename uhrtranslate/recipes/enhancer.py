@@ -1,4 +1,4 @@
-"""Dark-field images to the grey look of bright-field ones, by inverse histogram matching."""
+"""Give dark-field images the grey look of bright-field ones, by inverse histogram matching."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from uhrtranslate.recipes.colour import TILE, ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
 SAVED_ENDING = ".json"
-# Options that a result's description tells.
+# Options that a result's description records.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
 
 
@@ -30,7 +30,7 @@ def tally_view(view: SlideView) -> Tally:
 
 
 def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
-    """The histogram of a reference: images, folders, or saved histograms, pooled.
+    """The pooled histogram of a reference: images, folders, or saved histograms.
 
     Raises:
         InputError: one of them is missing or damaged.
@@ -48,7 +48,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
 
 
 def pool_tally(inputs: Sequence[Found | Missing], options: EnhanceOptions) -> Tally:
-    """The histogram of all inputs together; unreadable ones are left out."""
+    """The pooled histogram of all inputs; unreadable ones are left out."""
     total = Tally.nothing()
     for item in inputs:
         if isinstance(item, Found):
@@ -72,9 +72,9 @@ class Enhancer(ColourRecipe):
     """Enhances dark-field images; a `Recipe`.
 
     Args:
-        options: how.
-        reference: the histogram that results are to have.
-        pooled: the histogram of all inputs together; None: each image has its own.
+        options: how to enhance.
+        reference: the histogram that results get.
+        pooled: the histogram of all inputs; None if each image has its own.
     """
 
     bits_in = 16
@@ -95,7 +95,7 @@ class Enhancer(ColourRecipe):
         table = (invert_match if self.options.invert else match)(tally, self._reference)
         top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
-        # A histogram pooled with others may be of more bits than this image.
+        # A pooled histogram may have more bits than this image.
         table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
         return Matching(table, top, self.options.colour).apply
 
@@ -126,14 +126,13 @@ def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
 
 def _read_tally(path: Path) -> Tally:
     try:
-        tally = load_tally(json.loads(path.read_bytes()))
+        return load_tally(json.loads(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise InputError(f"{path}: is not JSON; make it again with --save-reference.") from error
     except InputError as error:
         raise InputError(f"{path}: {error}.") from error
-    return tally
 
 
 def _digest(tally: Tally) -> str:

@@ -1,4 +1,4 @@
-"""A generator on its devices, shared by all images that it translates."""
+"""A generator on its devices, shared by all images it translates."""
 
 import copy
 import dataclasses
@@ -25,17 +25,17 @@ Answer = TypeVar("Answer")
 
 
 class GeneratorPool:
-    """A generator, loaded once onto each of its devices; for any number of images at once.
+    """A generator, loaded once on each of its devices, for any number of images at once.
 
     Args:
-        options: of which `IDENTITY` counts.
-        generator: takes the place of `options.model`.
+        options: only those in `IDENTITY` matter.
+        generator: used instead of `options.model`.
 
     Raises:
         OptionError, CheckpointError: device, generator and options do not fit together.
     """
 
-    # Options on which a pool depends; translations that agree in them can share one.
+    # Options a pool depends on; translations that agree on them can share one.
     IDENTITY = frozenset({"model", "device", "precision", "stats_precision", "compile"})
 
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
@@ -55,7 +55,7 @@ class GeneratorPool:
                 for generator, device in zip([self.generator, *copies], self.devices, strict=True)
             ]
         )
-        # Each asks the generator, which other images may be using; so once for all of them.
+        # Each occupies the generator, which other images may need; so ask once for all of them.
         self.choose_tile, self.choose_batch = (
             cache(partial(self.ask, question)) for question in (choose_tile, choose_batch)
         )
@@ -67,12 +67,12 @@ class GeneratorPool:
         return self.ask(measure_halo) if known is None else known
 
     def at(self, precision: str) -> Lanes[GeneratorRunner]:
-        """The devices, computing at a precision."""
+        """The devices, set to a precision."""
         if precision == self._precision:
             return self._lanes
         return self._lanes.within(lambda runner: runner.at(DTYPES[precision]))
 
     def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
-        """What a question finds out about a generator that nobody else uses meanwhile."""
+        """Call a question with a runner that nobody else uses meanwhile, and the arguments."""
         with self._lanes.borrowed() as runner:
             return question(runner, *arguments)

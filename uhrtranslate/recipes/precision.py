@@ -1,4 +1,4 @@
-"""Which reduced precision changes a translation too little for anyone to see."""
+"""Choice of a reduced precision whose effect on a translation is invisible."""
 
 import numpy as np
 import torch
@@ -9,22 +9,17 @@ from uhrtranslate.errors import UhrError
 from uhrtranslate.geometry import reflect
 from uhrtranslate.io import Pixels, SlideView
 
-# How far results may be from those of float32, in grey levels, on average.
+# Largest mean difference from float32 results, in grey levels.
 TOLERANCE = 1.0
-# Places along each axis that are tried in search of a part worth probing.
+# Places along each axis to search for a part with contrast.
 _PLACES = 4
 
 
 def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tuple[str, float]:
     """The fastest precision of a device whose results stay close to those of float32.
 
-    One cell of the image is translated in each. Which precisions are fast follows from the device
-    and is not timed, so that a resumed run makes the same choice again.
-
-    Args:
-        runner: the generator.
-        view: the image.
-        side: of the probe in px.
+    A probe of `side` px is translated in each. Which precisions are fast follows from the device
+    and is not timed, so a resumed run makes the same choice again.
 
     Returns:
         "bf16", "fp16" or "fp32", and the mean absolute difference from float32 in grey levels.
@@ -43,7 +38,7 @@ def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tup
 
 
 def probe(view: SlideView, side: int) -> Pixels:
-    """The part of an image with the most contrast among some on a grid, [side, side, 3].
+    """The part with the most contrast among several on a grid, [side, side, 3].
 
     A smaller image is continued by reflection.
     """

@@ -1,4 +1,4 @@
-"""What a recipe is: how an image is made of another."""
+"""The protocol of recipes, which make one image from another."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ from uhrtranslate.options import ImageOptions
 
 
 class Skipped(Exception):
-    """An input that is left out on purpose; the text says why."""
+    """An input is left out on purpose; the text says why."""
 
 
 @dataclass(frozen=True)
 class ImagePlan:
-    """All that a recipe decides for one image before any of it is computed.
+    """Everything a recipe decides about an image before computing it.
 
     Attributes:
         tiles: how the image is cut.
-        batch: how many tiles are computed together.
-        provenance: how the result is made, as JSON values: names, digests, settings. The result
-            carries it in its description.
-        note: the same in a few words for people.
-        transform: makes what is done to the image; raises `Skipped` if nothing is to be done, and
+        batch: number of tiles computed together.
+        provenance: how the result is made, as JSON values: names, digests, settings. It is stored
+            in the result's description.
+        note: the same in a few words, for the user.
+        transform: makes the transform to stream; raises `Skipped` if there is nothing to do, and
             `UhrError` if it cannot be done.
         devices: where it is computed.
-        beside: what the result's bytes depend on beside provenance, tiles, devices and options.
+        beside: what the result's bytes depend on besides provenance, tiles, devices and options.
     """
 
     tiles: TilePlan
@@ -42,12 +42,12 @@ class ImagePlan:
 
 
 class Recipe(Protocol):
-    """How an image is made of another.
+    """Makes one image from another.
 
     Attributes:
         options: those that all recipes have.
-        suffix: what names of results end with before the format's ending, such as `dn`.
-        bits_in: the most bits per channel that it takes; inputs with more are scaled down to 8.
+        suffix: end of a result's name before the format's ending, such as `dn`.
+        bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8.
         bits_out: bits per channel of results, 8 or 16.
     """
 
@@ -64,7 +64,7 @@ class Recipe(Protocol):
     def bits_out(self) -> int: ...  # noqa: D102
 
     def plan(self, view: SlideView) -> ImagePlan:
-        """Decide how a view is worked on.
+        """Decide how to work on a view.
 
         Raises:
             UhrError: the recipe does not fit the image.

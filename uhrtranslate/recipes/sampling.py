@@ -6,8 +6,8 @@ from uhrtranslate.io import SlideView, slide_thumbnail
 from uhrtranslate.stain.base import GLASS, Colours
 from uhrtranslate.tissue import detect_tissue
 
-# Larger side of the thumbnail in which tissue is looked for, and px a side and number of the
-# places at which pixels are taken.
+# Larger side of the thumbnail in which tissue is detected; side in px and number of the blocks
+# from which pixels are taken.
 THUMBNAIL = 1024
 BLOCK = 96
 PLACES = 96
@@ -17,12 +17,12 @@ def sample_tissue(view: SlideView, count: int, seed: int) -> Colours:
     """Colours of tissue pixels, drawn over the whole view.
 
     Args:
-        view: at the resolution at which it is worked on.
+        view: at the working resolution.
         count: how many at most.
         seed: of the draw.
 
     Returns:
-        [n, 3] uint8; fewer than `count` if there is little tissue. Bare glass is not among them.
+        [n, 3] uint8, without bare glass; fewer than `count` if there is little tissue.
     """
     random = np.random.default_rng(seed)
     thumbnail = slide_thumbnail(view.slide, THUMBNAIL)
@@ -39,7 +39,7 @@ def sample_tissue(view: SlideView, count: int, seed: int) -> Colours:
     w, h = min(BLOCK, view.width), min(BLOCK, view.height)
     places = random.choice(len(ys), min(PLACES, len(ys)), replace=False)
     parts = []
-    for place in np.sort(places):  # in order, so that neighbours are decoded once
+    for place in np.sort(places):  # in order, so that each TIFF tile is decoded once
         x = int(np.clip(xs[place] - w / 2, 0, view.width - w))
         y = int(np.clip(ys[place] - h / 2, 0, view.height - h))
         pixels = view.read(x, y, w, h).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Stain colours by a StainNet, which knows its own target."""
+"""Stain normalization by a StainNet, which was trained for one target."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,12 +24,8 @@ from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 class StainNetwork(ColourRecipe):
     """Brings slides to the colours that a StainNet was trained for; a `Recipe`.
 
-    Args:
-        options: how.
-        weights: file with the StainNet's weights.
-
     Raises:
-        CheckpointError: it holds no StainNet.
+        CheckpointError: the file `weights` holds no StainNet.
     """
 
     def __init__(self, options: StainOptions, weights: Path) -> None:
@@ -57,11 +53,11 @@ class StainNetwork(ColourRecipe):
 
 
 def distil_normalizer(source: Path, reference: Reference, options: StainOptions) -> StainNet:
-    """A StainNet that does to colours what a method does to those of a slide.
+    """Train a StainNet to map colours as a method does for one slide.
 
     Args:
-        source: a slide like those that the network is for.
-        reference: to what it is brought.
+        source: a slide like those the network is meant for.
+        reference: whose colours it gets.
         options: method, samples, seed.
 
     Raises:
@@ -73,7 +69,7 @@ def distil_normalizer(source: Path, reference: Reference, options: StainOptions)
         mapping = colour_map(method, method.fit(colours), reference.fit)
     except InputError as error:
         raise InputError(f"{source}: {error}; choose another slide.") from error
-    # Glass, and colours between, so that the network keeps white white.
+    # Add greys and glass, so that the network keeps white white.
     grey = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     white = np.repeat(grey[200:], 1 + len(colours) // 400, axis=0)
     every = np.concatenate([colours, grey, white])
@@ -81,7 +77,7 @@ def distil_normalizer(source: Path, reference: Reference, options: StainOptions)
 
 
 def save_stainnet(path: Path, network: StainNet) -> None:
-    """Write a StainNet's weights, in its authors' layout, as safetensors.
+    """Write a StainNet's weights as safetensors, with the keys of the original authors.
 
     Raises:
         OutputError: it cannot be written.

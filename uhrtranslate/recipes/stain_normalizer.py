@@ -1,4 +1,4 @@
-"""Slides brought to the stain colours of one reference."""
+"""Stain normalization of slides to one reference."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ class StainNormalizer(ColourRecipe):
     """Brings slides to the colours of a reference; a `Recipe`.
 
     Args:
-        options: how.
-        reference: to what.
+        options: method, samples, seed and so on.
+        reference: whose colours the slides get.
         qc: folder for a picture of each slide and a table of all.
     """
 
@@ -51,7 +51,7 @@ class StainNormalizer(ColourRecipe):
         return ColourTable(mapping)
 
     def _by_tile(self, pixels: Pixels, fallback: Fit) -> Pixels:
-        """Each tile by its own fit, as is often done; the seams show it."""
+        """Fit each tile by itself, as is often done; leaves seams."""
         method = method_of(self.options)
         colours = pixels.reshape(-1, 3)
         try:

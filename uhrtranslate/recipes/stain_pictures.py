@@ -1,4 +1,4 @@
-"""A picture that shows at a glance what stain normalization did to a slide."""
+"""A picture of what stain normalization did to a slide."""
 
 from collections.abc import Callable
 from itertools import cycle
@@ -31,9 +31,9 @@ def write_picture(
     Args:
         path: of the PNG; replaced if it exists.
         view: the slide.
-        mapping: what is done to its colours.
+        mapping: of its colours.
         found: colours of its tissue, [n, 3] uint8, and their fit, whose stains are drawn.
-        reference: colours of the reference's tissue, and a picture of it, as far as known.
+        reference: colours of the reference's tissue, and a picture of it, if known.
 
     Raises:
         OSError: it cannot be written.
@@ -53,11 +53,7 @@ def write_picture(
 
 
 def scatter(colours: Colours, fit: Fit | None) -> Colours:
-    """Pixels of each density of red (to the right) and blue (up), with the stains of a fit.
-
-    Returns:
-        [SIDE, SIDE, 3] uint8.
-    """
+    """Plot densities of red (right) and blue (up) with a fit's stains, [SIDE, SIDE, 3] uint8."""
     density = to_density(colours)[:, [0, 2]].clip(0, DENSEST - 1e-6)
     places = (density / DENSEST * SIDE).astype(int)
     count = np.zeros((SIDE, SIDE))
@@ -73,7 +69,7 @@ def scatter(colours: Colours, fit: Fit | None) -> Colours:
 
 
 def _framed(pixels: Colours) -> Colours:
-    """In the left top corner of a square."""
+    """Pixels in the top left corner of a white square."""
     square = np.full((SIDE, SIDE, 3), 255, np.uint8)
     square[: pixels.shape[0], : pixels.shape[1]] = pixels
     return square

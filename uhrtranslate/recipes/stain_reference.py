@@ -1,4 +1,4 @@
-"""What slides are brought to: the stain colours of a reference."""
+"""The reference whose stain colours slides get."""
 
 import json
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ FIT_ENDING = ".json"
 
 @dataclass(frozen=True)
 class Reference:
-    """What slides are brought to.
+    """A reference for stain normalization.
 
     Attributes:
         fit: of its colours.
-        colours: of its tissue, [n, 3] uint8; None where only the fit was saved.
-        name: for people.
-        picture: a thumbnail of it, or of its first image; None where only the fit was saved.
+        colours: of its tissue, [n, 3] uint8; None for a saved fit.
+        name: as shown to the user.
+        picture: a thumbnail of its first image; None for a saved fit.
     """
 
     fit: Fit
@@ -52,13 +52,13 @@ def find_reference(
     """The reference that a user means.
 
     Args:
-        target: an image, a folder of images (pooled), a saved fit (`.json`), or `auto`: the one
-            among the inputs that is nearest to all the others.
+        target: an image, a folder of images (pooled), a saved fit (`.json`), or `auto` for the
+            input that is nearest to all others.
         inputs: for `auto`.
         options: method, samples, seed.
 
     Raises:
-        InputError: it is missing, or has too little tissue.
+        InputError: the reference is missing, or has too little tissue.
         OptionError: `auto` without inputs.
     """
     method = method_of(options)
@@ -105,7 +105,7 @@ def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
 
 
 def method_of(options: StainOptions) -> StainMethod[Any]:
-    """The method that the options name, made ready."""
+    """An instance of the method that the options name."""
     method: StainMethod[Any] = STAIN_METHODS[options.method]()
     return method
 

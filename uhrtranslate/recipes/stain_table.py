@@ -14,11 +14,7 @@ from uhrtranslate.stain.base import Colours
 
 
 class StainTable:
-    """The slides of a run: a picture of each, and a table with those farthest away first.
-
-    Args:
-        folder: of pictures and table.
-    """
+    """Pictures of a run's slides, and a table with those farthest from the reference first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Translation: a generator whose norm layers follow the normalizer that the user chose."""
+"""Translation by a generator whose norm layers are replaced by the chosen normalizer."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.tables import NORMALIZERS
 
-# What most generators of the field were trained on, where a checkpoint does not say.
+# Patch size of most published generators, for checkpoints that do not tell theirs.
 USUAL_CELL = 512
 
 
@@ -25,7 +25,7 @@ class TranslationPlan(ImagePlan):
     """An `ImagePlan` with the generator that carries it out.
 
     Attributes:
-        lanes: the generator on its devices, at the precision decided for the image.
+        lanes: the generator on its devices, at the precision chosen for the image.
     """
 
     lanes: Lanes[GeneratorRunner]
@@ -35,8 +35,8 @@ class Translator:
     """One way to translate images; a `Recipe`.
 
     Args:
-        options: how to translate.
-        pool: the generator, which other translators may share; None loads `options.model`.
+        options: of the translation.
+        pool: the generator, which translators may share; None loads `options.model`.
 
     Raises:
         OptionError, CheckpointError: device, generator and options do not fit together.
@@ -49,7 +49,7 @@ class Translator:
         self.options = options
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
-        parse_background(options.background)  # wrong for one input is wrong for all
+        parse_background(options.background)  # fail now, not at the first image
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -71,13 +71,13 @@ class Translator:
 
     @property
     def halo(self) -> int:
-        """Halo in px around each tile: as asked for, as published, or the receptive field."""
+        """Halo in px around each tile: as chosen, as published, or the receptive field."""
         if self.options.halo is not None:
             return self.options.halo
         return self.normalizer.published_halo if self.mirrored else self.pool.halo
 
     def plan(self, view: SlideView) -> TranslationPlan:
-        """See `Recipe`; the precision `auto` is tried out on the view."""
+        """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         precision: str = self.options.precision
         deviation = None
         if precision == "auto":
@@ -125,12 +125,7 @@ class Translator:
         return facts | self.normalizer.facts()
 
     def _note(
-        self,
-        view: SlideView,
-        tiles: TilePlan,
-        batch: int,
-        precision: str,
-        deviation: float | None,
+        self, view: SlideView, tiles: TilePlan, batch: int, precision: str, deviation: float | None
     ) -> str:
         """See `ImagePlan`."""
         if deviation is not None:
@@ -143,7 +138,7 @@ class Translator:
         )
 
     def _advice(self, view: SlideView) -> str:
-        """What to know if the image's resolution is not that of the training."""
+        """A remark if the image's resolution differs from that of the training."""
         trained = self.generator.info.mpp
         if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
             return ""
@@ -152,7 +147,7 @@ class Translator:
         return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
 
     def _thumbnail(self, view: SlideView) -> Pixels:
-        """The whole image in one cell, with sides that the generator takes."""
+        """The whole image scaled to one cell, with sides that the generator accepts."""
         if self.options.thumbnail == "square" and self.normalizer.source == "thumbnail":
             return bilinear_thumbnail(view, self.cell, self.cell)
         stride = self.generator.info.stride

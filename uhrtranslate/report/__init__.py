@@ -1,7 +1,7 @@
 """A page that shows how good translations are: facts and arrays in, one HTML string out; no files.
 
-The page is whole by itself: pictures, style and script are inside it, and its policy forbids any
-request. Text from outside is escaped by the template engine, always.
+The page is self-contained: pictures, style and script are inside it, and its policy forbids any
+request. The template engine escapes all text from outside.
 """
 
 from uhrtranslate.report.facts import BorderCrop, Candidate, Page, Picture, Scene

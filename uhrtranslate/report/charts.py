@@ -1,4 +1,4 @@
-"""Bars of a few figures, as numbers for the template to draw."""
+"""Bar charts of a few figures, as numbers for the template to draw."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uhrtranslate.report.facts import Candidate
 from uhrtranslate.report.measures import Group, Measure, flatten, number, written
 
-# More bars than these are no picture any more.
+# With more bars than this, a chart is unreadable.
 MOST_CHARTS, MOST_BARS = 4, 24
 
 
@@ -26,9 +26,9 @@ class Chart:
 
     Attributes:
         title: of the figure.
-        note: what it says, and what is good.
-        bars: one for each candidate that has it.
-        ideal: where the best would end, as a share; None where more or less is always better.
+        note: what it means, and which values are good.
+        bars: one for each candidate that has the figure.
+        ideal: length of a perfect bar, as a share; None if more or less is always better.
     """
 
     title: str
@@ -38,11 +38,9 @@ class Chart:
 
 
 def charts(candidates: Sequence[Candidate], groups: Mapping[str, Group]) -> list[Chart]:
-    """Charts of the figures that say most; none for a single candidate.
+    """Charts of the most telling figures, with a bar per candidate; none for a single candidate.
 
-    Args:
-        candidates: a bar each.
-        groups: known figures by the name of their group.
+    `groups` are the known figures by the name of their group.
     """
     flat = [flatten(candidate.metrics) for candidate in candidates[:MOST_BARS]]
     charted = [

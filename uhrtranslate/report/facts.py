@@ -1,4 +1,4 @@
-"""What a page is made of."""
+"""The content of a page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Metrics = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image with the name of whose it is.
+    """An image, and the name of its candidate.
 
     Attributes:
         name: of a candidate, or `source`.
@@ -26,11 +26,11 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One place, as several images show it; what the viewer shows side by side.
+    """One place in several images, which the viewer shows side by side.
 
     Attributes:
         name: short, for a button.
-        note: where it is and why it was chosen.
+        note: where it is, and why it was chosen.
         scale: px of the pictures per px of the images; 1 for true pixels.
         pictures: all of the same size, the source first.
     """
@@ -43,14 +43,14 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class BorderCrop:
-    """True pixels around a border of two tiles.
+    """True pixels around a border between two tiles.
 
     Attributes:
-        axis: which coordinate steps: x for a vertical border, in the crop's middle.
+        axis: x for a vertical border in the crop's middle, y for a horizontal one.
         x, y: centre of the crop in px of the image.
-        step: in grey levels, less what is usual nearby.
+        step: in grey levels, minus what is usual nearby.
         after: the translation, [h, w, 3] uint8.
-        before: the same place of the source, of the same shape; None without a source.
+        before: the same place in the source, of the same shape; None without a source.
     """
 
     axis: Literal["x", "y"]
@@ -63,20 +63,20 @@ class BorderCrop:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One of the translations that are compared.
+    """One of the compared translations.
 
     Attributes:
         name: unique on a page.
         metrics: by group and name; numbers, strings, None.
         borders: the worst ones, worst first.
-        heat: step in grey levels per block, [rows, columns] float32; NaN where there is nothing.
+        heat: step in grey levels per block, [rows, columns] float32; NaN where none was measured.
         block: side of the heat's blocks in px.
-        origin: x and y of the first of them in px, 0 or less.
-        backdrop: a small picture of the whole image, under the heat.
-        size: width and height of the image in px; None where there is none.
-        warnings: what to keep in mind, sentences.
-        error: why there is no result; a sentence.
-        yardstick: not a competitor, so never the best.
+        origin: x and y of the first block in px, 0 or less.
+        backdrop: a small picture of the whole image, shown under the heat.
+        size: width and height of the image in px; None if there is none.
+        warnings: what to keep in mind, in sentences.
+        error: why there is no result, in a sentence.
+        yardstick: not a competitor, so never marked as the best.
     """
 
     name: str
@@ -94,15 +94,15 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """Everything a page says.
+    """Everything on a page.
 
     Attributes:
         title: heading.
         lead: a sentence or two below it.
         candidates: in the order of columns.
-        scenes: what the viewer shows; pictures are named as the candidates.
-        settings: how it was made, by name.
-        files: names of files beside the page, to link to.
+        scenes: for the viewer; pictures are named after the candidates.
+        settings: of the translations, by name.
+        files: names of files next to the page, to link to.
     """
 
     title: str

@@ -1,6 +1,6 @@
-"""What figures are called, which direction is good, and who is best: the rows of the page's table.
+"""The rows of the page's table: what figures are called, what is good, and who is best.
 
-A figure that is of no known group is shown, too, under its own name and without a best one.
+Figures of unknown groups are shown too, under their own names and without a best one.
 """
 
 import math
@@ -28,12 +28,12 @@ class Measure:
     """A figure as the page shows it.
 
     Attributes:
-        label: for people.
-        direction: what is good.
-        digits: behind the point.
-        note: what it says, in a line.
-        unit: behind the number.
-        charted: one of the few that bars are drawn of.
+        label: its title.
+        direction: which values are good.
+        digits: after the decimal point.
+        note: what it means, in a few words.
+        unit: written after the number.
+        charted: whether it is one of the few drawn as bars.
     """
 
     label: str
@@ -46,11 +46,11 @@ class Measure:
 
 @dataclass(frozen=True)
 class Group:
-    """Figures that stand together.
+    """Figures that are shown together.
 
     Attributes:
         title: above them.
-        measures: by name, in their order; None: not shown, as it is only of interest to programs.
+        measures: by name, in order; None for figures of interest to programs only.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of one candidate: how it reads, and whether it is the best."""
+    """A figure of one candidate as text, and whether it is the best."""
 
     text: str
     best: bool = False
@@ -81,11 +81,8 @@ class Row:
 def table(candidates: Sequence[Candidate], groups: Mapping[str, Group]) -> dict[str, list[Row]]:
     """The rows of the table by the title of their group, known figures first.
 
-    Figures that no candidate has are left out.
-
-    Args:
-        candidates: a column each.
-        groups: known figures by the name of their group.
+    Candidates are the columns; `groups` are the known figures by the name of their group. Figures
+    that no candidate has are left out.
     """
     flat = [flatten(candidate.metrics) for candidate in candidates]
     names = list(dict.fromkeys(name for figures in flat for name in figures))
@@ -103,7 +100,7 @@ def table(candidates: Sequence[Candidate], groups: Mapping[str, Group]) -> dict[
 
 
 def flatten(metrics: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Figures by full name, as `seam.ratio`; lists become text."""
+    """Figures by full name, such as `seam.ratio`; lists become text."""
     flat: dict[str, Any] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
@@ -116,7 +113,7 @@ def flatten(metrics: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def measure_of(name: str, groups: Mapping[str, Group]) -> Measure | None:
-    """How a figure is shown, if at all; one that is not known, under its own name."""
+    """How a figure is shown; None if it is not; unknown ones go by their own name."""
     group, _, own = name.partition(".")
     if group in groups and own in groups[group].measures:
         return groups[group].measures[own]
@@ -131,7 +128,7 @@ def number(value: Any) -> float | None:
 
 
 def written(measure: Measure, value: Any) -> str:
-    """A value as people read it."""
+    """A value as text."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -140,13 +137,9 @@ def written(measure: Measure, value: Any) -> str:
         return value
     if not math.isfinite(value):
         return "∞" if value > 0 else NOTHING
-    if isinstance(value, int) or measure.digits == 0:
-        return f"{value:,.0f}{_unit(measure)}"
-    return f"{value:,.{measure.digits}f}{_unit(measure)}"
-
-
-def _unit(measure: Measure) -> str:
-    return f"\N{NO-BREAK SPACE}{measure.unit}" if measure.unit else ""
+    digits = 0 if isinstance(value, int) else measure.digits
+    unit = f"\N{NO-BREAK SPACE}{measure.unit}" if measure.unit else ""
+    return f"{value:,.{digits}f}{unit}"
 
 
 def _plain(value: Any) -> str:
@@ -162,7 +155,7 @@ def _row(measure: Measure, values: Sequence[Any], candidates: Sequence[Candidate
     known = [cost for cost in costs if cost is not None]
     if len(known) < 2 or min(known) == max(known):
         return Row(measure, tuple(Cell(text) for text in texts))
-    # What reads the same is as good.
+    # All that read the same as the best are best.
     winner = texts[costs.index(min(known))]
     return Row(
         measure,
@@ -174,7 +167,7 @@ def _row(measure: Measure, values: Sequence[Any], candidates: Sequence[Candidate
 
 
 def _cost(direction: Direction, value: float | None) -> float | None:
-    """The less the better."""
+    """A number that is smaller the better the value is; None if no value is better."""
     if value is None:
         return None
     costs = {

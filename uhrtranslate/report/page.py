@@ -17,11 +17,11 @@ from uhrtranslate.report.facts import Candidate, Page, Scene
 from uhrtranslate.report.measures import Group, table
 from uhrtranslate.report.pictures import grey, heat_png, heat_top, jpeg, jpegs, png
 
-# Characters. The scenes take what the rest leaves.
+# In characters. The scenes get what the rest leaves.
 LARGEST_PAGE = 15_000_000
-# With more candidates than these the table has a line for each, instead of a column.
+# With more candidates, the table has a row for each instead of a column.
 MOST_COLUMNS = 8
-# Colours of the style sheet; further candidates begin anew.
+# Number of colours in the style sheet; further candidates reuse them.
 COLOURS = 8
 
 
@@ -70,12 +70,12 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
     """Make the page.
 
     Args:
-        page: what it says.
+        page: its content.
         groups: titles and directions of known figures, by the name of their group.
 
     Returns:
-        HTML, whole by itself, at most `LARGEST_PAGE` characters as long as the scenes are not
-        too many to be squeezed into it.
+        Self-contained HTML of at most `LARGEST_PAGE` characters, unless there are too many scenes
+        to fit even at the lowest quality.
     """
     style, script = _asset("page.css"), _asset("viewer.js")
     done = [candidate for candidate in page.candidates if candidate.error is None]
@@ -90,7 +90,7 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
             f"style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
             "base-uri 'none'; form-action 'none'"
         ),
-        # Ours, and the only text that is not escaped.
+        # Our own, and the only text that is not escaped.
         "style": Markup(style),
         "script": Markup(script),
         "candidates": done,
@@ -107,14 +107,14 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
         "scenes": (),
     }
     template = _template()
-    # Names are said more than once, so the rest is measured rather than counted.
+    # Names appear more than once, so render without scenes to measure the rest.
     rest = len(template.render(parts).encode())
     parts["scenes"] = _scenes(page.scenes, LARGEST_PAGE - rest - 100_000)
     return template.render(parts)
 
 
 def _colours(page: Page) -> dict[str, int]:
-    """A colour for each name; the source's is its own."""
+    """A colour for each candidate; the source has its own."""
     return {candidate.name: number % COLOURS for number, candidate in enumerate(page.candidates)}
 
 

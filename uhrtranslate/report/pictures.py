@@ -10,7 +10,7 @@ from PIL import Image
 
 from uhrtranslate.report.facts import Pixels
 
-# From nothing to a step that everybody sees: colours that differ in lightness, too, and stand out
+# From no step to one that everybody sees: colours that also differ in lightness, and stand out
 # from a grey picture.
 HEAT_COLOURS = np.array(
     [
@@ -26,7 +26,7 @@ QUALITIES = (90, 85, 75, 60, 40)
 
 
 def png(pixels: NDArray[np.uint8]) -> str:
-    """Exact pixels, [h, w, 3] or [h, w, 4] uint8."""
+    """Pixels without loss, [h, w, 3] or [h, w, 4] uint8."""
     return _uri(pixels, "png", optimize=True)
 
 
@@ -36,9 +36,9 @@ def jpeg(pixels: Pixels, quality: int = 90) -> str:
 
 
 def jpegs(pictures: Sequence[Pixels], budget: int) -> list[str]:
-    """Photos that take no more than `budget` characters together, at the best quality for that.
+    """Photos at the best quality at which they take at most `budget` characters together.
 
-    All have the same quality, as they are to be compared; the lowest is taken where none suffices.
+    All have the same quality, so that they can be compared; the lowest if none suffices.
     """
     uris: list[str] = []
     for quality in QUALITIES:
@@ -55,7 +55,7 @@ def jpegs(pictures: Sequence[Pixels], budget: int) -> list[str]:
 
 
 def heat_png(heat: NDArray[np.float32], top: float) -> str:
-    """A heat map: transparent where there is nothing, from violet (0) to yellow (`top` or more)."""
+    """A heat map: from violet (0) to yellow (`top` or more), transparent where NaN."""
     share = np.nan_to_num(np.clip(heat / top, 0, 1)) * (len(HEAT_COLOURS) - 1)
     below = np.minimum(share.astype(int), len(HEAT_COLOURS) - 2)
     weight = (share - below)[..., None]
@@ -65,7 +65,7 @@ def heat_png(heat: NDArray[np.float32], top: float) -> str:
 
 
 def heat_top(heats: Iterable[NDArray[np.float32]]) -> float:
-    """The end of the scale that several heat maps share: nearly the largest step, 2 at least."""
+    """The end of the scale shared by several heat maps: nearly the largest step, at least 2."""
     values = [heat[np.isfinite(heat)] for heat in heats]
     steps = np.concatenate([*values, np.zeros(1, np.float32)])
     return max(2.0, float(np.ceil(np.percentile(steps, 99.5))))

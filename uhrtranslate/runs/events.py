@@ -1,4 +1,4 @@
-"""What a run tells its caller: starts, progress, and what became of each image."""
+"""What a run reports to its caller: starts, progress, and the result of each image."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class Started:
     Attributes:
         input, output: paths.
         pixels: to be computed.
-        note: how, in a few words for people: method, device, tiles.
+        note: method, device and tiles in a few words.
     """
 
     input: str
@@ -28,7 +28,7 @@ class Advanced:
     Attributes:
         input: path.
         pixels: done since the last event.
-        shares: of the time so far, what was spent waiting for each stage, 0 to 1.
+        shares: of the time so far that was spent waiting for each stage, 0 to 1.
     """
 
     input: str
@@ -38,26 +38,25 @@ class Advanced:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What became of one input: a line of `--json`, and an entry of a run's record.
+    """The result of one input: a line of `--json`, and an entry in a run's record.
 
     Attributes:
         input: path as found.
         output: path of the result; None if it failed.
-        status: done, skipped (a complete result was there already), or failed.
+        status: done, skipped (a complete result existed already), or failed.
         error: a sentence, if it failed.
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
-        model: generator, file of weights, or method.
+        model: generator, weights file, or method.
         norm, cell, tile, halo, pad, device, precision: how it was made.
-        tiles: how many tiles were computed, or would be.
+        tiles: number of tiles that were or would be computed.
         tissue: share of the cells that are computed; None without a mask.
-        resumed: px rows that an earlier run had done.
+        resumed: rows of px done by an earlier run.
         seams: `metrics.seam_ratio` of the result at the borders of cells, divided by the source's;
             1 means that no seams were added. None if the image is too small to tell.
         seconds: wall time.
-        stages: seconds of it that were spent waiting for each stage: read, statistics, dense,
-            write.
-        device_seconds: how long the devices worked for it, added up; None without any.
+        stages: seconds of it spent waiting for each stage: read, statistics, dense, write.
+        device_seconds: working time of all devices together; None without any.
         preview: path of the preview, if one was asked for.
     """
 
@@ -88,20 +87,20 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What translating one input would take: a line of `uhrt translate --dry-run --json`.
+    """What translating one input would cost: a line of `uhrt translate --dry-run --json`.
 
     Attributes:
         input, output: paths.
-        status: planned, or failed where the input cannot be translated.
+        status: planned, or failed if the input cannot be translated.
         error: a sentence, if it failed.
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
         cell, tile, halo: sides in px.
-        cells, tiles: how many are to be computed.
-        bytes: about what the result will take, judged by the middle of the image.
-        seconds: about what it will take on this machine, judged by the same part.
-        resumable: whether an unfinished run has left a state to go on from.
-        exists: whether the output is there already.
+        cells, tiles: how many will be computed.
+        bytes: size of the result, estimated from the middle of the image.
+        seconds: time on this machine, estimated from the same part.
+        resumable: whether an unfinished run has left a state to continue from.
+        exists: whether the output exists already.
     """
 
     input: str

@@ -1,4 +1,4 @@
-"""Errors as sentences for people."""
+"""Errors as sentences for users."""
 
 import torch
 
@@ -6,12 +6,7 @@ from uhrtranslate.errors import UhrError
 
 
 def in_a_sentence(name: str, error: Exception) -> str:
-    """An error as a sentence for a user.
-
-    Args:
-        name: of what failed.
-        error: of any kind.
-    """
+    """Describe an error of any kind in a sentence; `name` says what failed."""
     if isinstance(error, UhrError):
         return str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

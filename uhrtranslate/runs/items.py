@@ -1,4 +1,4 @@
-"""The inputs of a run, and what each is made with."""
+"""The inputs of a run, with the options and the output of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Item:
 
     Attributes:
         input: what was found, or what is missing.
-        output: where its result goes, if the user named that; None: where the run's results go.
-        options: those of this input alone, from its row of a manifest.
+        output: of this input, if the user named one; None if it follows from the run's output.
+        options: of this input alone, from its row in a manifest.
     """
 
     input: Found | Missing
@@ -25,13 +25,13 @@ class Item:
 
     @property
     def name(self) -> str:
-        """The input, for people."""
+        """The input as text."""
         return str(self.input.path) if isinstance(self.input, Found) else self.input.item
 
 
 @dataclass(frozen=True)
 class Task:
-    """An item, how to work on it, and where its result goes (None: it is missing)."""
+    """An item, its options, and its output (None if the input is missing)."""
 
     item: Item
     options: ImageOptions

@@ -1,4 +1,4 @@
-"""A table of inputs, each with its own output, model, mpp or region where needed."""
+"""A table of inputs, each with its own output, model, mpp or region if needed."""
 
 import csv
 from pathlib import Path
@@ -12,15 +12,12 @@ COLUMNS = ("path", "output", "model", "mpp", "region")
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """The rows of a CSV file with a header: path, and optionally output, model, mpp, region.
+    """Read a CSV file (UTF-8) with the column path, and optionally output, model, mpp, region.
 
     An empty field counts as absent. Relative paths are relative to the manifest.
 
-    Args:
-        path: of the CSV file, UTF-8.
-
     Raises:
-        OptionError: it cannot be read, has other columns, or a row (named) is wrong.
+        OptionError: the file cannot be read, has other columns, or has a wrong row; names it.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

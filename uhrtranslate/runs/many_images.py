@@ -1,4 +1,4 @@
-"""Many images in one run: one that fails does not stop the others, and each is accounted for."""
+"""Many images in one run: a failure does not stop the others, and every result is recorded."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,13 +24,13 @@ def run_recipe(
     recipe: Recipe,
     on_event: OnEvent = lambda event: None,
 ) -> list[ImageResult]:
-    """Work on all inputs with one recipe; failures are results, too.
+    """Work on all inputs with one recipe; failures are results too.
 
     Args:
         items: the inputs, without options of their own.
-        output: a file for one input, else a folder; None writes beside the inputs.
-        recipe: how.
-        on_event: told of each start, progress, and each result, failures included.
+        output: a file for one input, else a folder; None writes next to the inputs.
+        recipe: for all of them.
+        on_event: called with each start, progress, and each result, including failures.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`.
@@ -52,14 +52,14 @@ def run_tasks(
     on_event: OnEvent,
     at_once: int = 1,
 ) -> list[ImageResult]:
-    """Work through tasks; failures are results, too.
+    """Work through tasks; failures are results too.
 
     Args:
-        tasks: what to do, in this order.
+        tasks: in the order in which they are begun.
         output: as the user named it; if it is a folder for all outputs, a record is kept in it.
-        recipe_of: how each is done; called from several threads if several are done at once.
+        recipe_of: gives a task's recipe; several threads call it if `at_once` is above 1.
         on_event: called with every event.
-        at_once: how many tasks may be under way at once.
+        at_once: how many tasks may be in progress at once.
 
     Returns:
         Results in the order of the tasks.
@@ -90,10 +90,10 @@ def run_tasks(
 
 
 def needed(task: Task) -> tuple[Path, Path]:
-    """Input and output of a task.
+    """Input and output path of a task.
 
     Raises:
-        InputError: there is no such input.
+        InputError: the input is missing.
     """
     if isinstance(task.item.input, Missing):
         raise task.item.input.error
@@ -102,7 +102,7 @@ def needed(task: Task) -> tuple[Path, Path]:
 
 
 def sentence_of(task: Task, error: Exception) -> str:
-    """What to tell a user about the error that ended one of many inputs."""
+    """Describe the error of one of many inputs to the user; mentions --resume if that helps."""
     sentence = in_a_sentence(task.item.name, error)
     if task.target and "--resume" not in sentence and can_resume(task.target):
         sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."

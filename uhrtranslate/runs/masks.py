@@ -16,18 +16,18 @@ from uhrtranslate.tissue import detect_tissue, draw_polygons, read_polygons
 
 Mask = NDArray[np.bool_]
 
-# Pixels of the mask per cell: so many that tissue in a corner of a cell is not averaged away.
+# Pixels of the mask along a cell: enough that tissue in a cell's corner is not averaged away.
 PER_CELL = 8
-# Larger side of the picture in which tissue is found: enough to see it, few enough to be quick.
+# Limits of the larger side of the picture in which tissue is detected: clear enough, and quick.
 SMALLEST_PICTURE = 1024
 LARGEST_PICTURE = 6144
-# Px of the mask around a cell in which tissue counts as the cell's.
+# Tissue within so many px of the mask around a cell counts as the cell's.
 MARGIN = 1.0
-# How much a mask may be wider or higher than the slide.
+# By how much the aspects of mask and slide may differ (natural logarithm).
 ASPECT_TOLERANCE = 0.03
 GEOJSON_ENDINGS = (".geojson", ".json")
 LARGEST_GEOJSON = 512 << 20
-# Pixels of a mask image that are read at once, and of its level that is read at all.
+# Side in px of what is read of a mask image at once, and the most px of the level that is read.
 PIECE = 2048
 LARGEST_MASK = 200_000_000
 
@@ -35,17 +35,10 @@ LARGEST_MASK = 200_000_000
 def make_masking(
     view: SlideView, grid: CellGrid, mask: str, background: str, bits: int = 8
 ) -> Masking:
-    """What `stream` is given for the options `mask` and `background`.
-
-    Args:
-        view: what is translated.
-        grid: its cells.
-        mask: `none`, `auto`, or a path; see `make_cell_mask`.
-        background: see `parse_background`.
-        bits: of the result.
+    """What `stream` needs for the options `mask` and `background`; `bits` are the result's.
 
     Raises:
-        OptionError, InputError: see there.
+        OptionError, InputError: as in `make_cell_mask` and `parse_background`.
     """
     return Masking(make_cell_mask(view, grid, mask), parse_background(background), bits)
 
@@ -53,17 +46,17 @@ def make_masking(
 def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | None:
     """The cells of a view that have tissue.
 
-    Masks are always masks of the whole slide, whatever its region or level is translated.
+    A mask always covers the whole slide, whichever region or level of it is translated.
 
     Args:
         view: what is translated.
         grid: its cells.
-        mask: `none` for all cells (None is returned); `auto` for detection in a thumbnail of the
+        mask: `none` for all cells (returns None); `auto` to detect tissue in a thumbnail of the
             slide; or the path of an image that is stretched over the slide and not black where
-            tissue is, or of a GeoJSON file with polygons in level-0 px.
+            there is tissue, or of a GeoJSON file with polygons in level-0 px.
 
     Raises:
-        InputError: the file is missing or no mask, is empty, or does not have the slide's shape.
+        InputError: the file is missing, not a mask, empty, or not of the slide's shape.
         ValueError: the grid is not that of the view.
     """
     if mask == "none":
@@ -87,7 +80,7 @@ def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | Non
 def _picture_side(view: SlideView, grid: CellGrid) -> int:
     """Larger side in px of a picture of the whole slide that is fine enough for the cells."""
     whole = max(view.slide.info.width, view.slide.info.height)
-    # Level-0 pixels per cell; those of a photo are no fewer than the picture has.
+    # Side of a cell in level-0 px.
     cell = grid.cell * min(view.region[2] / view.width, view.region[3] / view.height)
     side = math.ceil(whole / cell * PER_CELL)
     return min(max(side, SMALLEST_PICTURE), LARGEST_PICTURE, whole)
@@ -147,7 +140,7 @@ def _pictured(path: Path, slide: Slide) -> Mask:
 
 
 def _not_black(picture: Slide) -> Mask:
-    """Pixels of the largest level that is not too large, boxes of them joined if any is set."""
+    """Pixels of the largest level that is not too large; a box of them is set if one of them is."""
     levels = picture.info.levels
     fitting = [i for i, size in enumerate(levels) if size.width * size.height <= LARGEST_MASK]
     level = fitting[0] if fitting else len(levels) - 1

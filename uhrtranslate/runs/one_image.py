@@ -1,4 +1,4 @@
-"""One image worked on by a recipe, from its file to its result."""
+"""One image through a recipe, from the input file to the output file."""
 
 import dataclasses
 import json
@@ -30,31 +30,27 @@ from uhrtranslate.runs.masks import make_masking
 from uhrtranslate.runs.preview import preview_path, write_preview
 from uhrtranslate.version import __version__
 
-# Options on which no byte of a result depends, or whose meaning for an image is in its plan.
+# Options that change no byte of a result, or whose effect on an image is recorded in its plan.
 NOT_OF_THE_JOB = {
     "preview", "overwrite", "resume", "skip_existing", "workers", "profile", "at_once",
     "allow_sparse",
     "model", "device", "cell", "tile", "halo", "batch", "precision", "mask", "pool",
 }  # fmt: skip
-# What a result tells of its provenance.
+# The part of the provenance that a result repeats.
 FACTS = ("norm", "cell", "halo", "pad", "precision")
 
 
 def process_file(
     recipe: Recipe, path: Path, target: Path, on_event: OnEvent = lambda event: None
 ) -> ImageResult:
-    """Make one image of another.
+    """Run a recipe on an image file, and write the result to another.
 
-    Args:
-        recipe: how.
-        path: the input.
-        target: the output.
-        on_event: told of the start, of progress and of the result.
+    Calls `on_event` with the start, with progress and with the result.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
     """
-    with suppress(OSError):  # one is not there, or cannot be looked at: whoever opens it says so
+    with suppress(OSError):  # a missing or unreadable file is reported when it is opened
         if target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
     with open_slide(path, recipe.bits_in > 8, recipe.options.allow_sparse) as slide:
@@ -82,7 +78,7 @@ def process_slide(
         model=plan.provenance.get("model", recipe.suffix),
         tile=tiles.tile,
         tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
-        tissue=None if options.mask == "none" else _share(masking),
+        tissue=round(masking.cells.share, 4) if masking.cells else None,
         device=",".join(map(str, plan.devices)) or None,
         **{name: plan.provenance.get(name) for name in FACTS},
     )
@@ -92,7 +88,7 @@ def process_slide(
             on_event(result)
             return result
         incomplete = True
-    # Asked before the work, not after it.
+    # A preview that exists already must be refused before the work, not after it.
     preview = preview_path(target, options.overwrite) if options.preview else None
     clock = Clock(traced=options.profile is not None)
     try:
@@ -142,11 +138,7 @@ def process_slide(
 
 
 def _write_trace(clock: Clock, target: Path) -> None:
-    """Write a trace; `trace-2.json` where `trace.json` is taken.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write a trace; to `trace-2.json` if `trace.json` is taken."""
     path, number = target, 1
     with output_errors(target):
         while True:
@@ -160,10 +152,10 @@ def _write_trace(clock: Clock, target: Path) -> None:
 
 
 def _is_there(target: Path, spec: OutputSpec) -> bool:
-    """Whether an output is complete, and what would be made.
+    """Whether an output is complete and the same as would be made now.
 
     Raises:
-        OutputError: it is complete, but something else.
+        OutputError: it is complete, but was made in another way.
     """
     try:
         found = check_complete(target)
@@ -183,7 +175,7 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
 def _job(
     recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking
 ) -> dict[str, Any] | None:
-    """What the result depends on, to the byte; None for what is no file."""
+    """Everything that the result's bytes depend on; None if the input is not a file."""
     path = Path(view.info.path)
     if not path.exists():
         return None
@@ -204,7 +196,7 @@ def _job(
 
 
 def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str:
-    """How an image is worked on, for people."""
+    """What the user is told when work on an image begins."""
     note = plan.note
     if masking.cells is not None:
         note += f", {masking.cells.share:.0%} of the cells"
@@ -212,7 +204,7 @@ def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str
 
 
 def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
-    """How much more the borders of a grid show in the result than in the source."""
+    """How much more visible the borders of a grid are in the result than in the source."""
     try:
         with open_slide(target) as slide:
             before, after = (
@@ -220,7 +212,7 @@ def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
                 for image in (view, open_view(slide))
             )
     except (UhrError, OSError):
-        return None  # the result is there, whole; only its figure is not
+        return None  # the result is complete all the same; only this figure is missing
     return round(after / before, 3) if before and after else None
 
 
@@ -251,13 +243,8 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
     )
 
 
-def _share(masking: Masking) -> float:
-    """Cells that are computed, among all."""
-    return 1.0 if masking.cells is None else round(masking.cells.share, 4)
-
-
 def _power(view: SlideView) -> float | None:
-    """The nominal magnification at which the view looks as it does."""
+    """The objective power that corresponds to the view's resolution."""
     power, base = view.info.objective_power, view.info.mpp
     if power is None:
         return None
@@ -265,6 +252,6 @@ def _power(view: SlideView) -> float | None:
 
 
 def _associated(view: SlideView) -> dict[str, Pixels]:
-    """Label, macro image and thumbnail of a slide, as far as it has them."""
+    """The label, macro image and thumbnail that a slide has."""
     names = ("thumbnail", "label", "macro")
     return {n: view.slide.associated_image(n) for n in names if n in view.info.associated}

@@ -18,12 +18,12 @@ def is_one_output(output: Path) -> bool:
 def plan_outputs(
     found: Sequence[Found], output: Path | None, suffixes: Sequence[str]
 ) -> list[Path]:
-    """One path for each input, no two alike.
+    """One path for each input, all different.
 
     Args:
-        found: inputs; the folders below the one that the user named are kept.
-        output: a file for one input, else a folder; None puts results beside their inputs.
-        suffixes: what the name of each result ends with, as `.dn.tif`.
+        found: inputs; folders below the one that the user named are kept.
+        output: a file for one input, else a folder; None puts results next to their inputs.
+        suffixes: the end of each result's name, such as `.dn.tif`.
 
     Raises:
         OptionError: one file for several inputs.

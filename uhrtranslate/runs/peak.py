@@ -12,11 +12,11 @@ PROCESS = Path("/proc/self")
 
 @dataclass
 class Peak:
-    """Bytes at the peak, known after the work; None if the system does not say.
+    """Bytes at the peak, known after the work; None if the system does not tell.
 
     Attributes:
-        process: resident memory of this process, including what earlier work has left behind.
-        gpu: memory that torch took on all GPUs together.
+        process: resident memory of this process, including what earlier work left behind.
+        gpu: memory allocated by torch on all GPUs together.
     """
 
     process: int | None = None
@@ -28,7 +28,7 @@ def peak_memory() -> Iterator[Peak]:
     """Measure the peak of the work in the block."""
     peak = Peak()
     fresh = False
-    with suppress(OSError):  # no Linux, or not allowed
+    with suppress(OSError):  # not Linux, or not permitted
         (PROCESS / "clear_refs").write_text("5")
         fresh = True
     gpus = range(torch.cuda.device_count())

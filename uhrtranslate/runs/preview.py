@@ -26,12 +26,7 @@ def preview_path(result: Path, overwrite: bool) -> Path:
 
 
 def write_preview(view: SlideView, result: Path, target: Path) -> None:
-    """Write a PNG: the source left, the result right.
-
-    Args:
-        view: what was translated.
-        result: the finished file.
-        target: the PNG; replaced if it exists.
+    """Write a PNG with the source on the left and the result on the right, replacing `target`.
 
     Raises:
         OutputError: it cannot be written.

@@ -1,4 +1,4 @@
-"""What a translation will take, judged by one cell in the middle of the image."""
+"""What a translation will cost, estimated from one cell in the middle of the image."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.engine import Clock
-from uhrtranslate.geometry import Tile, reflect
+from uhrtranslate.geometry import reflect
 from uhrtranslate.io import SlideView, can_resume, open_slide, open_view, output_bytes_per_pixel
 from uhrtranslate.recipes.translator import TranslationPlan, Translator
 from uhrtranslate.runs.events import Forecast
@@ -16,13 +16,13 @@ from uhrtranslate.runs.masks import make_masking
 
 
 class Probe:
-    """Forecasts translations; the speed of a generator is measured once and used for all images."""
+    """Forecasts translations; a generator's speed is measured once, and used for all images."""
 
     def __init__(self) -> None:
-        self._speeds: dict[str, float] = {}  # seconds per px that is forwarded, by generator
+        self._speeds: dict[str, float] = {}  # seconds per px through the generator, by digest
 
     def plan(self, translator: Translator, path: Path, target: Path) -> Forecast:
-        """Say what translating an image would take.
+        """Estimate the cost of translating an image.
 
         Raises:
             UhrError: it cannot be translated.
@@ -38,6 +38,7 @@ class Probe:
                 tile for band in plan.tiles.bands() for tile in masking.cut(plan.tiles, *band)[0]
             ]
             cells = sum(sum(masking.kept(row, grid)) for row in range(grid.rows))
+            area = sum(tile.shape[0] * tile.shape[1] for tile in tiles)  # halos included
             share = output_bytes_per_pixel(result, target, options.compression, options.quality)
             return Forecast(
                 input=str(path),
@@ -52,7 +53,7 @@ class Probe:
                 cells=cells,
                 tiles=len(tiles),
                 bytes=round(share * view.width * view.height),
-                seconds=round(speed * (_observed(plan, cells) + _area(tiles)), 1),
+                seconds=round(speed * (_observed(plan, cells) + area), 1),
                 resumable=can_resume(target),
                 exists=os.path.lexists(target),
             )
@@ -60,9 +61,9 @@ class Probe:
     def _forward_middle(
         self, translator: Translator, plan: TranslationPlan, view: SlideView
     ) -> tuple[NDArray[np.uint8], float]:
-        """The middle of the image through the bare generator, and seconds per px.
+        """Run one cell in the middle through the bare generator; result, and seconds per px.
 
-        One cell at most; the image is continued by reflection where it is smaller.
+        An image smaller than a cell is continued by reflection.
         """
         side = translator.cell
         w, h = min(side, view.width), min(side, view.height)
@@ -78,13 +79,8 @@ class Probe:
 
 
 def _observed(plan: TranslationPlan, cells: int) -> int:
-    """Pixels that go through the generator for the statistics of so many cells."""
+    """Pixels that go through the generator to collect the statistics of some cells."""
     tiles = plan.tiles
     if plan.transform(Clock()).reach is None:
         return 0
     return cells * (tiles.grid.cell + 2 * tiles.halo * tiles.mirrored) ** 2
-
-
-def _area(tiles: list[Tile]) -> int:
-    """Pixels that go through the generator for tiles, halos included."""
-    return sum(tile.shape[0] * tile.shape[1] for tile in tiles)

@@ -16,20 +16,20 @@ NAME = "uhrt-run.json"
 
 
 class RunRecord:
-    """A file that is whole at any moment, with a record for each input that is through.
+    """A JSON file that is valid at any moment, with a record of each finished input.
 
-    It ends with the list of records, so that a new one only replaces the file's last bytes: what
-    it costs does not grow with the number of inputs. A context manager.
+    It ends with the list of records, so a new one replaces only the file's last bytes, and its
+    cost does not grow with the number of inputs. A context manager.
 
     Args:
-        folder: of the outputs; made if it is not there.
+        folder: of the outputs; made if it does not exist.
 
     Raises:
         OutputError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder = folder.resolve()  # `..` is not made a way through new folders
+        folder = folder.resolve()  # so that `..` does not lead through folders yet to be made
         self._path = folder / NAME
         self._versions = versions()
         head = _json({"started": _now(), "versions": self._versions}, "").removesuffix("\n}")
@@ -48,23 +48,23 @@ class RunRecord:
         self._file.close()
 
     def add(self, result: ImageResult, options: ImageOptions) -> None:
-        """Take in a result, and the options of its input.
+        """Add a result and the options of its input.
 
         Raises:
-            OutputError: the file cannot be written; the records before stay.
+            OutputError: the file cannot be written; earlier records stay.
         """
         record = dataclasses.asdict(result)
         if result.width is not None and result.height is not None:
             record["pixels"] = result.width * result.height
         record["options"] = options.model_dump(mode="json")
         record["versions"] = self._versions
-        # A name that is no UTF-8 becomes an escape of JSON.
+        # A name that is not UTF-8 becomes a JSON escape.
         text = f"{self._comma}\n  {_json(record, '  ')}".encode(errors="backslashreplace")
         tail = _tail(f'"{_now()}"')
         grown = len(text) + len(tail) - len(self._tail)
         with output_errors(self._path):
-            # First blanks, that mean nothing at the end of JSON: should the disk be full, or a
-            # reader come now, all is as it was. Then one write within the file.
+            # First append blanks, which are valid at the end of JSON: if the disk is full, or
+            # someone reads now, nothing has changed. Then one write within the file.
             self._write(self._end + len(self._tail), b" " * grown)
             self._write(self._end, text + tail)
         self._end += len(text)

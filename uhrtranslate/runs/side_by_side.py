@@ -1,4 +1,4 @@
-"""Several pieces of work at once, each in a thread; one caller gets their events in turn."""
+"""Several pieces of work at once, each in a thread; the caller gets their events one by one."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,25 +12,22 @@ Result = TypeVar("Result")
 
 
 class _Stopped(BaseException):
-    """Unwinds work whose result is no longer wanted, as Ctrl-C would."""
+    """Ends work whose result is no longer wanted, as Ctrl-C would."""
 
 
 def side_by_side(
-    work: Callable[[Item, OnEvent], Result],
-    items: Sequence[Item],
-    at_once: int,
-    on_event: OnEvent,
+    work: Callable[[Item, OnEvent], Result], items: Sequence[Item], at_once: int, on_event: OnEvent
 ) -> Iterator[tuple[int, Result]]:
-    """Work on items, some of them at once; yield number and result of each as it is done.
+    """Work on items, several at once; yield the number and result of each as it is done.
 
-    If the caller stops early, by Ctrl-C for instance, work under way ends at its next event. It is
-    waited for, so that it can save what it has.
+    If the caller stops early, for instance by Ctrl-C, work in progress ends at its next event. We
+    wait for it, so that it can save its state.
 
     Args:
-        work: is given an item, and a function to call with its events.
+        work: called with an item, and a function that takes its events.
         items: begun in this order.
-        at_once: how many at most; 1 works on them one by one in the caller's own thread.
-        on_event: called with all events, never with two at once.
+        at_once: how many at most; with 1, all work is done in the caller's thread.
+        on_event: called with all events, one at a time.
 
     Raises:
         Exception: what the work raises.
@@ -55,6 +52,6 @@ def side_by_side(
         for future in as_completed(numbers):
             yield numbers[future], future.result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # first, so that nothing more is begun
+        pool.shutdown(wait=False, cancel_futures=True)  # first, so that nothing new begins
         ended.set()
         pool.shutdown()

@@ -1,4 +1,4 @@
-"""The use cases, a module each: importable, and silent.
+"""The use cases, one module each; they print nothing.
 
 Nothing is imported here, so that the command line can show its help without torch.
 """

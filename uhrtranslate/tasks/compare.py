@@ -32,12 +32,9 @@ from uhrtranslate.version import __version__
 _log = logging.getLogger(__name__)
 
 STEM = "compare"
-SOURCE = "source"
 UNTILED = "untiled"
-# The others' colours are compared with this contestant's, if it comes before them and succeeds.
+# The colours of the others are compared with this one's, if it comes before them and succeeds.
 BASELINE = "in"
-# Lossless, so that what is measured is the method and not JPEG.
-COMPRESSION = "deflate"
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,9 @@ class Contestant:
     """One way to translate.
 
     Attributes:
-        name: unique, and the name of its output.
-        options: how.
-        yardstick: what the others are measured by, not one of them.
+        name: unique; also the stem of its output's name.
+        options: of the translation.
+        yardstick: the others are measured against it; it does not compete.
     """
 
     name: str
@@ -66,7 +63,7 @@ class Compared:
         output: path of the translation, if there is one.
         metrics: by group and name; the group `run` has seconds and memory.
         borders: the worst ones.
-        warnings: of the evaluation.
+        warnings: from the evaluation.
     """
 
     name: str
@@ -95,35 +92,35 @@ def compare(
     generator: Generator | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> Comparison:
-    """Translate an image in several ways, and write a page that compares them.
+    """Translate an image in several ways, and write a page that compares the results.
 
-    Writes `index.html`, `compare.json`, `compare.csv`, `source.tif` (what was translated) and a
-    translation for each contestant, as `dn.tif`. A contestant that fails does not stop the others.
+    Writes `index.html`, `compare.json`, `compare.csv`, `source.tif` (what was translated) and one
+    translation per contestant, such as `dn.tif`. A contestant that fails does not stop the others.
 
     Args:
-        slide: what is translated.
-        folder: of all that is written.
-        norms: normalizers, each with a geometry of its own if need be: `dn`, `dn:reflect`.
-        options: what all have in common, region and resolution included.
-        untiled: add a yardstick: the statistics of the whole region from one forward, so that
-            there is nothing to tile.
+        slide: the image to translate.
+        folder: for everything that is written.
+        norms: normalizers, each with its own geometry if needed: `dn`, `dn:reflect`.
+        options: shared by all, including region and resolution.
+        untiled: add a yardstick: the statistics of the whole region from a single forward, so
+            that nothing is tiled.
         generator: a loaded one, used instead of the option `model`.
-        on_event: told of starts, progress and each translation, failures included.
+        on_event: called with starts, progress and each translation, including failures.
 
     Raises:
-        OptionError: options or norms that do not fit each other, or the slide.
+        OptionError: options or norms do not fit each other, or the slide.
         InputError: the slide cannot be read.
         CheckpointError: the generator cannot be loaded.
-        OutputError: something is there already, or cannot be written.
+        OutputError: an output exists already or cannot be written.
     """
-    # What is timed and set side by side is made here, all of it.
+    # Everything that is timed and shown must be made in this run.
     afresh = {"resume": False, "skip_existing": False}
     options = options.model_copy(update={"keep_associated": False, "preview": False, **afresh})
     ways = contestants(norms, options)
     check_free(folder, STEM, options.overwrite)
     pool = GeneratorPool(options, generator)
     translator = Translator(ways[0].options, pool)
-    source = folder / f"{SOURCE}.tif"
+    source = folder / "source.tif"
     with open_slide(slide, sparse=options.allow_sparse) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         write_source(view, source, options)
@@ -137,12 +134,13 @@ def compare(
         runs.append(
             _run(one, slide, source, folder, baseline, pool, translator.cell, size, on_event)
         )
+    named = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
     settings = _settings(slide, options, translator, size, view.mpp)
     page = Page(
         title=f"{slide.name}: {', '.join(one.name for one in ways)}",
-        lead=_lead(runs),
+        lead=_lead(named),
         candidates=tuple(run.candidate for run in runs),
-        scenes=_scenes(runs),
+        scenes=scenes(named) if named else (),
         settings=settings,
         files=(f"{STEM}.json", f"{STEM}.csv"),
     )
@@ -153,10 +151,10 @@ def compare(
 
 
 def contestants(norms: Sequence[str], options: TranslateOptions) -> list[Contestant]:
-    """The ways to translate that `norms` name.
+    """Turn names of normalizers into contestants.
 
     Raises:
-        OptionError: one is unknown, or named twice; there is none.
+        OptionError: a name is unknown or given twice, or there is none.
     """
     found: list[Contestant] = []
     for text in norms:
@@ -172,7 +170,7 @@ def contestants(norms: Sequence[str], options: TranslateOptions) -> list[Contest
 
 
 def yardstick(options: TranslateOptions, stride: int, size: tuple[int, int]) -> Contestant:
-    """Plain instance norm over all of a region: a thumbnail that is the region itself.
+    """Plain instance norm over a whole region: TIN with the region itself as its thumbnail.
 
     Raises:
         OptionError: the region is larger than a cell can be.
@@ -190,7 +188,7 @@ def yardstick(options: TranslateOptions, stride: int, size: tuple[int, int]) -> 
 
 
 def write_source(view: SlideView, target: Path, options: TranslateOptions) -> None:
-    """Write what is translated as an image of its own, 8 bits, lossless.
+    """Write the part that is translated as a lossless image of its own, with 8 bits.
 
     Raises:
         OutputError: it exists already or cannot be written.
@@ -201,7 +199,7 @@ def write_source(view: SlideView, target: Path, options: TranslateOptions) -> No
         mpp=view.mpp,
         icc_profile=view.info.icc_profile,
         description=json.dumps({"software": f"uhrtranslate {__version__}", "of": "the source"}),
-        compression=COMPRESSION,
+        compression="deflate",
     )
     with open_writer(target, spec, options.overwrite, options.workers) as writer:
         for y in range(0, view.height, view.strip_height):
@@ -212,7 +210,7 @@ def write_source(view: SlideView, target: Path, options: TranslateOptions) -> No
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """A contestant's way through."""
+    """What became of a contestant, and what the page shows of it."""
 
     compared: Compared
     candidate: Candidate
@@ -234,11 +232,11 @@ def _run(
     size: tuple[int, int],
     on_event: OnEvent,
 ) -> _Run:
-    """Translate and evaluate; a failure is a result."""
+    """Translate and evaluate; a failure is returned, not raised."""
     target = folder / f"{one.name}.tif"
     translated = False
     try:
-        # Where the halo has to be measured, that is done before the clock starts.
+        # If the halo has to be measured, measure it before the clock starts.
         halo = Translator(one.options, pool).halo
         translator = Translator(one.options.model_copy(update={"halo": halo}), pool)
         if one.yardstick:
@@ -255,37 +253,21 @@ def _run(
         output = str(target) if translated else None
         on_event(ImageResult(str(slide), None, "failed", sentence))
         return _Run(
-            Compared(one.name, "failed", sentence, output),
-            Candidate(one.name, {}, error=sentence),
+            Compared(one.name, "failed", sentence, output), Candidate(one.name, {}, error=sentence)
         )
     facts = record(evaluation)
-    return _Run(
-        Compared(
-            one.name,
-            "done",
-            None,
-            str(target),
-            facts["metrics"],
-            facts["borders"],
-            facts["warnings"],
-        ),
-        shown,
-        evaluation,
-    )
+    found = {name: facts[name] for name in ("metrics", "borders", "warnings")}
+    return _Run(Compared(one.name, "done", None, str(target), **found), shown, evaluation)
 
 
 def _measured(source: Path, baseline: str | None, cell: int) -> EvaluateOptions:
-    """What is measured: seams at the cells' borders, and colours beside those of plain IN."""
+    """Options to measure seams at the borders of cells, and colours against plain IN."""
     grid = cell if cell >= SMALLEST_GRID else "auto"
     return validated(EvaluateOptions, {"source": source, "grid": grid, "baseline": baseline})
 
 
 def _check_memory(translator: Translator, size: tuple[int, int]) -> None:
-    """Refuse what would end this process rather than one contestant.
-
-    Raises:
-        UhrError: one forward over so many px takes more memory than there is.
-    """
+    """Refuse a forward that needs more memory than there is and would kill the process."""
     needed = translator.pool.ask(memory_needed, size[0] * size[1])
     there = available_memory()
     if translator.pool.devices[0].type == "cpu" and there is not None and needed > there:
@@ -296,7 +278,7 @@ def _check_memory(translator: Translator, size: tuple[int, int]) -> None:
 
 
 def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Evaluation:
-    """With the group `run`: what the translation took."""
+    """Add the group `run`: time and memory of the translation."""
     seconds = result.seconds or 0.0
     run: dict[str, Any] = {"seconds": seconds}
     if seconds:
@@ -310,15 +292,9 @@ def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Eval
     return dataclasses.replace(evaluation, metrics=evaluation.metrics | {"run": run})
 
 
-def _lead(runs: Sequence[_Run]) -> str:
-    found = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
-    untiled = [one.metrics["seam"]["ratio"] for name, one in found if name == UNTILED]
-    return lead([pair for pair in found if pair[0] != UNTILED], *untiled)
-
-
-def _scenes(runs: Sequence[_Run]) -> Any:
-    named = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
-    return scenes(named) if named else ()
+def _lead(named: Sequence[tuple[str, Evaluation]]) -> str:
+    untiled = [one.metrics["seam"]["ratio"] for name, one in named if name == UNTILED]
+    return lead([pair for pair in named if pair[0] != UNTILED], *untiled)
 
 
 def _settings(
@@ -328,7 +304,7 @@ def _settings(
     size: tuple[int, int],
     mpp: tuple[float, float] | None,
 ) -> dict[str, str]:
-    """How it was made, for people."""
+    """The settings shown on the page."""
     settings = {
         "slide": str(slide),
         "region": ",".join(map(str, options.region)) if options.region else "all",

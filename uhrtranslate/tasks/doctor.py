@@ -1,4 +1,4 @@
-"""What this installation has: versions, devices, codecs, and what is missing."""
+"""A check of the installation: versions, devices, codecs, and what is missing."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ from uhrtranslate.version import PACKAGES as DECISIVE
 from uhrtranslate.version import versions
 
 PACKAGES = (*DECISIVE, "pillow", "scikit-image", "safetensors", "pydantic", "typer")
-# Package to import, extra that brings it, what for.
+# Package to import, the extra that installs it, and what it is for.
 EXTRAS = (("zarr", "zarr", "--format ome-zarr"),)
 
 
@@ -52,9 +52,9 @@ class Diagnosis:
     Attributes:
         versions: of uhrt, Python, the system, packages and libraries.
         devices: where generators can run, the one that `auto` takes first.
-        codecs: by name, whether pixels come back from it as they should.
-        generators: bundled ones.
-        free_disk: bytes free in the current folder.
+        codecs: by name, whether it decodes what it encoded.
+        generators: the bundled ones.
+        free_disk: free bytes in the current folder.
         problems: what does not work, and what to do; empty if all is well.
         missing: optional parts, and how to install them.
     """
@@ -69,7 +69,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything that translations need."""
+    """Check everything that translations need."""
     found = versions(PACKAGES)
     problems = [
         f"{name} is not installed; run: pip install --force-reinstall uhrtranslate"
@@ -101,7 +101,7 @@ def diagnose() -> Diagnosis:
 
 
 def _works(compression: str) -> bool:
-    """Whether pixels come back from a codec as they were, or nearly so."""
+    """Whether a codec gives pixels back unchanged, or nearly so."""
     pixels = np.full((64, 64, 3), 200, np.uint8)
     pixels[16:48] = 50
     spec = OutputSpec(64, 64, compression=compression, tile=64)
@@ -111,7 +111,7 @@ def _works(compression: str) -> bool:
             with open_writer(path, spec) as writer:
                 writer.write(0, 0, pixels)
             found = tifffile.imread(path)
-    except Exception:  # a codec that was left out of the build says so in its own ways
+    except Exception:  # codecs that are missing in a build fail in different ways
         return False
     return bool(np.abs(found.astype(int) - pixels).mean() < 2)
 

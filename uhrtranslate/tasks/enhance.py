@@ -1,4 +1,4 @@
-"""Dark-field images to the grey look of bright-field ones, by inverse histogram matching."""
+"""Give dark-field images the grey look of bright-field ones, by inverse histogram matching."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,15 +19,15 @@ def enhance(
     histogram: Path | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> list[ImageResult]:
-    """Bring images to the histogram of a reference; those that fail do not stop the others.
+    """Give images the histogram of a reference; those that fail do not stop the others.
 
     Args:
         items: the inputs.
-        output: a file for one input, else a folder; None writes beside the inputs.
-        options: how.
+        output: a file for one input, else a folder; None writes next to the inputs.
+        options: of the enhancement.
         reference: images, folders or saved histograms, pooled.
         histogram: also write the reference's histogram to this file.
-        on_event: told of each start, progress, and each result, failures included.
+        on_event: called with each start, progress, and each result, including failures.
 
     Raises:
         InputError: the reference cannot be read.

@@ -31,8 +31,8 @@ def evaluate(image: str | Path, options: EvaluateOptions) -> Evaluation:
     """Evaluate one image.
 
     Args:
-        image: path of it.
-        options: see there; `source`, `truth` and `baseline` may be images or folders.
+        image: its path.
+        options: `source`, `truth` and `baseline` in them may be images or folders.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file.
@@ -49,8 +49,8 @@ def evaluate_many(
     Args:
         inputs: the images.
         options: see `EvaluateOptions`.
-        on_result: told of each; where several images are compared with a real population, also of
-            all together (`"*"`): figures of populations, and means of all others.
+        on_result: called with each result; if several images are compared with a real population,
+            also with that of all together (`"*"`): figures of populations, and means of all others.
 
     Returns:
         The evaluations.
@@ -77,7 +77,7 @@ def evaluate_many(
     warnings: tuple[str, ...] = ()
     try:
         groups, warnings = evaluator.together()
-    except Exception as error:  # what was found of each image is not lost for it
+    except Exception as error:  # the results of single images are kept
         place = str(options.reference)
         on_result(Failed(place, in_a_sentence(place, error)))
     if len(inputs) == 1:
@@ -91,7 +91,7 @@ def evaluate_many(
 
 
 def _with(one: Evaluation, groups: Metrics, warnings: tuple[str, ...]) -> Evaluation:
-    """The only image of an evaluation, with figures of all images together."""
+    """Add the figures of all images together to those of the only image."""
     metrics = _merged(one.metrics, groups)
     return replace(one, metrics=metrics, warnings=(*one.warnings, *warnings))
 
@@ -102,7 +102,7 @@ def _mean(
     warnings: tuple[str, ...],
     options: EvaluateOptions,
 ) -> Evaluation:
-    """All images together: means of what is a number in each of them."""
+    """All images together: means of figures that are numbers for every image."""
     metrics: Metrics = {"images": {"count": len(found)}}
     for group in found[0].metrics:
         for name in found[0].metrics[group]:

@@ -11,12 +11,12 @@ from uhrtranslate.io import Level, open_slide
 
 @dataclass(frozen=True)
 class InputDescription:
-    """What is known of an image without reading its pixels; fit for JSON.
+    """What is known about an image without reading its pixels; fit for JSON.
 
     Attributes:
         path: as it was given.
-        file_bytes: size of the file, not of those beside it.
-        reader, format: which back end reads it, and as what.
+        file_bytes: size of the file alone, without companion files.
+        reader, format: the back end that reads it, and the format it recognized.
         width, height: of level 0 in px.
         levels: level 0, the largest, first.
         mpp: micrometres per pixel of level 0, x and y.
@@ -24,7 +24,7 @@ class InputDescription:
         icc_bytes, icc_name: of the colour profile; 0 and None without one.
         associated: names of associated images.
         tile: width and height of the storage tiles of level 0.
-        properties: as the file names them, if they were asked for.
+        properties: by the names in the file, if they were asked for.
     """
 
     path: str
@@ -44,14 +44,10 @@ class InputDescription:
 
 
 def describe_input(path: str | Path, properties: bool = False) -> InputDescription:
-    """Describe an image.
-
-    Args:
-        path: of the file.
-        properties: whether to list the vendor's properties, which may be hundreds.
+    """Describe an image, with the vendor's properties (often hundreds) only if asked for.
 
     Raises:
-        InputError: the file is missing or damaged, or no reader takes it.
+        InputError: the file is missing or damaged, or no reader accepts it.
     """
     with open_slide(path, sparse=True) as slide:
         info = slide.info

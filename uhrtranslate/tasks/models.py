@@ -9,12 +9,7 @@ from typing import Any
 from torch import nn
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.models.load import (
-    Generator,
-    bundled_generators,
-    find_weights,
-    load_generator,
-)
+from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
 from uhrtranslate.tables import GENERATOR_FAMILIES
@@ -29,21 +24,21 @@ _NORMS = {
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """All that is known of a generator; `dataclasses.asdict` gives what JSON can hold.
+    """Everything known about a generator; `dataclasses.asdict` makes JSON values of it.
 
     Attributes:
         name: bundled name, file name without suffix, class or factory.
-        path: the weights file; None if there is none.
-        architecture: family in `tables.GENERATOR_FAMILIES`, or where the network's code is.
+        path: of the weights file; None if there is none.
+        architecture: a family of `tables.GENERATOR_FAMILIES`, or where the network's code is.
         arguments: keyword arguments that rebuild the network.
         parameters: number of weights.
-        norms: number of norm layers by kind; `instance` ones are what a normalizer replaces.
+        norms: number of norm layers by kind; a normalizer replaces the `instance` ones.
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
-        halo: px of true neighbours that a tile needs; None to have it measured.
+        halo: neighbouring px that a tile needs; None if it has to be measured.
         mpp: micrometres per pixel of the training images; None if unknown.
         domains: names of the source and the target domain.
-        description: a sentence for people.
+        description: a sentence about the generator.
         sha256: digest of the weights, see `models.Generator`.
     """
 
@@ -63,7 +58,7 @@ class ModelDescription:
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
-    """Load a generator and say what is known of it.
+    """Load a generator and describe it.
 
     Args:
         model: anything that `models.load_generator` takes.
@@ -77,7 +72,7 @@ def describe_model(model: str | Path | nn.Module) -> ModelDescription:
 
 
 def list_models() -> list[ModelDescription]:
-    """Describe the generators that come with the package.
+    """Describe the bundled generators.
 
     Raises:
         CheckpointError: one of them is damaged.
@@ -95,22 +90,22 @@ def convert_model(
     overwrite: bool = False,
     part: str | None = None,
 ) -> ModelDescription:
-    """Write a checkpoint in the native format, or as the public repositories save theirs.
+    """Write a checkpoint in the native format, or in that of the public repositories.
 
     Args:
-        source: anything that `models.load_generator` takes; facts of a native file are kept.
-        target: the file to write: `name.safetensors` in the native format, with facts that a
-            checkpoint does not tell; `name.pth` as a plain state dict, which holds no facts.
+        source: anything that `models.load_generator` takes; the facts in a native file are kept.
+        target: the file to write: `name.safetensors` in the native format, with facts that other
+            checkpoints lack; or `name.pth`, a plain state dict without facts.
         cell: side in px of the patches it was trained on.
         mpp: micrometres per pixel it was trained at.
         domains: names of the source and the target domain.
-        description: a sentence for people.
+        description: a sentence about the generator.
         overwrite: replace an existing target.
-        part: which generator, where the checkpoint holds several.
+        part: which generator, if the checkpoint holds several.
 
     Raises:
         CheckpointError: the source cannot be loaded.
-        OptionError: the facts are out of bounds, or the source is of no known family.
+        OptionError: a fact is out of bounds, or the source belongs to no known family.
         OutputError: the target exists or cannot be written.
     """
     target = Path(target)
@@ -143,13 +138,15 @@ def convert_model(
 
 def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     info = generator.info
+    layers = list(generator.module.modules())
+    norms = Counter(k for layer in layers for k, base in _NORMS.items() if isinstance(layer, base))
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
         architecture=info.architecture,
         arguments=info.arguments,
         parameters=sum(p.numel() for p in generator.module.parameters()),
-        norms=_count_norms(generator.module),
+        norms=dict(norms),
         cell=info.cell,
         stride=info.stride,
         halo=info.halo,
@@ -158,13 +155,3 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         description=info.description,
         sha256=generator.digest,
     )
-
-
-def _count_norms(module: nn.Module) -> dict[str, int]:
-    kinds = (
-        kind
-        for layer in module.modules()
-        for kind, base in _NORMS.items()
-        if isinstance(layer, base)
-    )
-    return dict(Counter(kinds))

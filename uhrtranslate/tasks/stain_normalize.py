@@ -1,4 +1,4 @@
-"""Slides brought to the stain colours of one reference."""
+"""Give slides the stain colours of one reference."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,17 +28,17 @@ def stain_normalize(
     qc: Path | None = None,
     on_event: OnEvent = lambda event: None,
 ) -> list[ImageResult]:
-    """Bring images to the stain colours of a reference; those that fail do not stop the others.
+    """Give images the stain colours of a reference; those that fail do not stop the others.
 
     Args:
         items: the inputs.
-        output: a file for one input, else a folder; None writes beside the inputs.
-        options: how.
-        target: the reference, see `find_reference`; None for networks, which know their own.
+        output: a file for one input, else a folder; None writes next to the inputs.
+        options: of the normalization.
+        target: the reference, see `find_reference`; None for networks, which have their own.
         fit: also write the reference's fit to this file.
         network: also write a StainNet that does the same to slides like the first input.
         qc: folder for a picture of each slide and a table of all.
-        on_event: told of each start, progress, and each result, failures included.
+        on_event: called with each start, progress, and each result, including failures.
 
     Raises:
         OptionError, InputError, CheckpointError: nothing can be done with these options.
@@ -61,7 +61,7 @@ def stain_normalize(
 
 
 def _network(options: StainOptions, model: str) -> Recipe:
-    """The recipe of a method that is a network of its own."""
+    """The recipe of a method that is a network."""
     if options.method == STAINNET:
         return StainNetwork(options, Path(model))
     shared = options.model_dump(include=set(ImageOptions.model_fields))

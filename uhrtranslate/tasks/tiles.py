@@ -1,4 +1,4 @@
-"""Cut slides into patches once, for trainings that read them many times."""
+"""Cut slides into patches once, for trainings that read them many times over."""
 
 import csv
 import io
@@ -32,10 +32,10 @@ class TileOptions(BaseModel):
 
     Attributes:
         size: side of the patches in px.
-        overlap: px that neighbours share.
+        overlap: of neighbouring patches, in px.
         level, mpp: resolution, see `io.open_view`.
-        tissue: least share of a patch that is tissue; 0: all patches.
-        allow_sparse: take TIFFs of which nearly all tiles are missing.
+        tissue: smallest share of tissue in a patch; 0 keeps all patches.
+        allow_sparse: accept TIFFs that lack nearly all of their tiles.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ class TileOptions(BaseModel):
 
 @dataclass(frozen=True)
 class TilesResult:
-    """What became of a slide; a line of `uhrt tiles --json`.
+    """The result of one slide; a line of `uhrt tiles --json`.
 
     Attributes:
         input: path of the slide.
@@ -91,19 +91,19 @@ def cut_tiles(
 ) -> list[TilesResult]:
     """Cut slides into PNG patches on a grid; one that fails does not stop the others.
 
-    `SLIDE_x<X>_y<Y>.png`, with level-0 px of the first pixel, lie together in the output folder;
-    with a partner in `A` and `B`, with equal names. `tiles.csv` is written last. For SLIDE see
-    `patch_names`.
+    All are written to the output folder as `SLIDE_x<X>_y<Y>.png`, where X and Y are level-0 px of
+    the first pixel; with a partner to `A` and `B` in it, with equal names. `tiles.csv` is written
+    last. For SLIDE see `patch_names`.
 
     Args:
         source: a slide, or a folder or pattern of slides.
-        output: folder to make.
-        options: how.
-        partner: the same sections in another look, registered, with equal names; brought to the
-            size of the first. Tissue is looked for in the first alone.
-        on_result: told of each slide.
+        output: the folder to make.
+        options: how to cut.
+        partner: the same sections in another stain, registered, with equal names; scaled to the
+            size of the first. Tissue is detected in the first only.
+        on_result: called with each result.
 
-    Returns: what became of each slide, in the order of their paths.
+    Returns: the result of each slide, in the order of their paths.
 
     Raises:
         InputError: there are no slides, or one has no partner.
@@ -147,11 +147,11 @@ def cut_tiles(
 
 
 def patch_names(paths: Sequence[Path]) -> list[str]:
-    """What the patches of each slide are named after, no two alike, even where case is ignored.
+    """The names that the patches of each slide begin with, all different even if case is ignored.
 
-    The file's name without its ending. Slides that would share it are told apart by their folder
-    (`left_s1`), else by their ending (`s1.png`), else by both, with as many folders as it takes
-    (`left_s1.png`). Should even those agree, they are numbered: `left_s1.png_2`.
+    Usually the file's name without its ending. Slides that would share it are told apart by their
+    folder (`left_s1`), else by their ending (`s1.png`), else by both, with as many folders as it
+    takes (`left_s1.png`). If even those are equal, they are numbered: `left_s1.png_2`.
 
     Args:
         paths: of the slides, absolute; the names depend on nothing else.
@@ -220,7 +220,7 @@ def _cut(
 
 
 def _places(view: SlideView, options: TileOptions) -> Iterator[_Place]:
-    """The grid, whose last row and column end where the image does not go on for a whole patch."""
+    """The grid of whole patches; what is left at the image's ends is not cut."""
     step, size = options.size - options.overlap, options.size
     share = None
     if options.tissue > 0:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,7 +26,7 @@ from uhrtranslate.training.run.loop import OnProgress, Training
 from uhrtranslate.training.run.parallel import Workgroup, join_workgroup
 
 OnNote = Callable[[str], None]
-"""Called with a sentence that says what begins."""
+"""Called with a sentence about the work that begins."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class TrainResult:
     Attributes:
         run: its folder.
         generators: paths of the generators, by direction.
-        steps: how many it took, from the start.
-        losses: the last line of the log.
+        steps: number of steps, counted from the very start.
+        losses: those of the last line of the log.
     """
 
     run: str
@@ -55,7 +54,7 @@ def read_train_options(config: Path, assignments: list[str] | None = None) -> Tr
         assignments: such as `data.patch=256`.
 
     Raises:
-        OptionError: the file cannot be read, or an option is wrong; says which.
+        OptionError: the file cannot be read, or an option is wrong; names it.
     """
     values = read_config(config)
     for assignment in assignments or []:
@@ -73,9 +72,9 @@ def train(
 
     Args:
         options: see `read_train_options`.
-        run: folder to make for its results.
+        run: the folder to make for the results.
         on_progress: called at each line of the log.
-        on_note: called with what begins.
+        on_note: called with a sentence when something begins.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
@@ -100,7 +99,7 @@ def resume_training(
     """Resume a run from its last checkpoint, or from a given one.
 
     Args:
-        place: folder of the run, or of one of its checkpoints; newer ones are then removed.
+        place: folder of the run, or of one of its checkpoints, whose successors are then removed.
         on_progress, on_note: see `train`.
 
     Raises:
@@ -119,10 +118,10 @@ def resume_training(
 
 
 def check_training(options: TrainOptions) -> str:
-    """Check all images, build the networks, and say in a sentence what would be trained.
+    """Check all images, build the networks, and say in one sentence what would be trained.
 
     Raises:
-        UhrError: something is wrong, as `train` would say.
+        UhrError: as in `train`.
     """
     with _patches(options) as patches:
         _check_validation(options)
@@ -192,11 +191,15 @@ def _validate(
     with output_errors(target):
         folder.mkdir(exist_ok=True)
     options = training.options
-    more: dict[str, Any] = {
-        "mpp": options.data.mpp,
-        "level": options.data.level,
-        "region": wanted.region,
-    }
-    more |= {"overwrite": True, "preview": True, "device": options.device}
-    translate(wanted.image, target, generator=frozen, **more)
+    translate(
+        wanted.image,
+        target,
+        generator=frozen,
+        level=options.data.level,
+        mpp=options.data.mpp,
+        region=wanted.region,
+        device=options.device,
+        preview=True,
+        overwrite=True,
+    )
     on_note(f"epoch {epoch}: validation image -> {target}")

@@ -1,4 +1,4 @@
-"""Images through a generator, without seams."""
+"""Translate images through a generator, without seams."""
 
 import logging
 import threading
@@ -35,14 +35,14 @@ def translate(
 
     Args:
         source: path of the image.
-        output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes beside the
+        output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes next to the
             source, `slide.svs` to `slide.dn.tif`.
         generator: a loaded generator, used instead of the option `model`.
-        on_event: told of the start, of progress and of the result.
+        on_event: called with the start, progress and the result.
         **options: fields of `TranslateOptions`, such as `norm="dn"`, `model="latest_net_G.pth"`.
 
     Returns:
-        What was made, and how.
+        What was made and how.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
@@ -65,15 +65,15 @@ def translate_many(
 ) -> list[ImageResult]:
     """Translate several images; those that fail do not stop the others.
 
-    If `output` is a folder, `uhrt-run.json` in it says what became of each input; it is updated
-    after every one. Images that are translated at once share the devices, each of which does one
-    thing at a time. An image's bytes do not depend on what else is at work.
+    If `output` is a folder, `uhrt-run.json` in it records the result of each input, and is updated
+    after each one. Images that are translated at once share the devices, each of which does one
+    thing at a time. The bytes of a result do not depend on what else is being translated.
 
     Args:
         items: the inputs.
-        output: a file for one input, else a folder; None writes beside the inputs.
-        options: how, unless an item has options of its own.
-        on_event: told of each start, progress, and each result, failures included.
+        output: a file for one input, else a folder; None writes next to the inputs.
+        options: for all items; an item's own options override them.
+        on_event: called with each start, progress, and each result, including failures.
 
     Raises:
         OptionError, CheckpointError: nothing can be translated with these options.
@@ -91,7 +91,7 @@ def plan_many(
     options: TranslateOptions,
     on_event: OnEvent = lambda event: None,
 ) -> list[Forecast]:
-    """Say what `translate_many` would do and what it would take; nothing is written.
+    """Say what `translate_many` would do and what it would cost; nothing is written.
 
     Args and errors: as `translate_many`.
     """
@@ -113,10 +113,10 @@ def plan_many(
 
 
 class _Translators:
-    """Makes a translator for each task; those that agree on the generator share it.
+    """Makes a translator for each task; tasks with the same generator share it.
 
     Raises:
-        OptionError, CheckpointError: the options that all inputs share do not work.
+        OptionError, CheckpointError: the options shared by all inputs do not work.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -127,7 +127,7 @@ class _Translators:
             self.get(shared)
 
     def get(self, task: Task) -> Translator:
-        """The translator of a task; one generator is kept, as a manifest may name many."""
+        """The translator of a task; only one generator is kept, as a manifest may name many."""
         options = task.options
         if not isinstance(options, TranslateOptions):
             raise TypeError(f"{type(options).__name__} cannot be used to translate")

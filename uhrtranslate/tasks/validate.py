@@ -1,4 +1,4 @@
-"""Say which programs can read a file, and how; whether it is whole; and what to change."""
+"""Say which programs can read a file and how, whether it is complete, and what to change."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,26 +19,26 @@ from uhrtranslate.io.viewers import (
     viewers_of_zarr,
 )
 
-# Pixels of a smallest level that viewers still show at once.
+# Longest side in px of a smallest level that viewers can still show at once.
 LARGEST_OVERVIEW = 4096
-# Classic TIFF cannot go beyond.
+# The largest classic TIFF.
 CLASSIC_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What is to be said of a file; fit for JSON.
+    """The findings about a file; fit for JSON.
 
     Attributes:
         path: as it was given.
-        status: good (readable and whole) or bad.
-        error: a sentence, if it is bad.
+        status: good (readable and complete) or bad.
+        error: a sentence, if bad.
         format: of the file.
-        compression: of its tiles; None where that means nothing.
+        compression: of its tiles; None if that does not apply.
         levels: the largest first.
         mpp: micrometres per pixel of each level, x and y; None if not stated.
         icc: whether it has a colour profile.
-        viewers: what programs see of it.
+        viewers: what programs can see of it.
         advice: what to change, a sentence each.
     """
 
@@ -55,7 +55,7 @@ class Validation:
 
 
 def validate(path: Path) -> Validation:
-    """Open a file, check that all of it is there, and say who can read it."""
+    """Open a file, check that it is complete, and say which programs can read it."""
     try:
         with open_slide(path) as slide:
             info = slide.info
@@ -99,7 +99,7 @@ def _viewers(
 def _advice(
     path: Path, levels: tuple[Level, ...], mpp: tuple[float, float] | None, layout: Layout | None
 ) -> list[str]:
-    """What would make more programs read more of it."""
+    """Changes that would let more programs read more of the file."""
     advice = []
     if mpp is None:
         advice.append("It does not say its mpp: viewers cannot show a scale bar.")

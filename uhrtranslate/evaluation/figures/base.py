@@ -1,4 +1,4 @@
-"""What every group of figures has: titles, what it needs, and how it is computed."""
+"""The base of all groups of figures: titles, needs, and computation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from uhrtranslate.metrics.planes import Halo
 from uhrtranslate.report import Group
 
 Figures = dict[str, Any]
-# Sums over pixels, each of which adds up over areas with +.
+# Sums over pixels; those of several areas are added with +.
 Sums = tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Area:
-    """A part of an image, and the same part of the images it is compared with.
+    """A part of an image, and the same part of its partners.
 
     Attributes:
         pixels: [h, w, 3] uint8.
-        partners: of the same shape; those that the figures need.
+        partners: of the same shape; only those that figures need.
         halo: px on the left, top, right and bottom that belong to neighbouring areas.
     """
 
@@ -33,13 +33,13 @@ class Area:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """An open image that is evaluated.
+    """An open image that is being evaluated.
 
     Attributes:
         view: of the image.
-        partners: views of the same size: source, truth and baseline, as far as the user named them.
+        partners: views of the same size: those of source, truth and baseline that the user named.
         seams: what was found at its borders.
-        cell: px between its borders, or what is assumed where none are known.
+        cell: px between its borders, or a default if there are none.
     """
 
     view: SlideView
@@ -55,8 +55,8 @@ class Figure:
 
     Attributes:
         group: how they are shown.
-        needs: partners that an image must have; without them, it has none of these figures.
-        areas: what `sums` is given: blocks (with a halo), cells (squares between the image's
+        needs: partners that an image must have; without them, these figures are left out.
+        areas: what `sums` is called with: blocks (with a halo), cells (squares between the image's
             borders, without a halo), or nothing.
     """
 
@@ -65,30 +65,28 @@ class Figure:
     areas: ClassVar[Literal["blocks", "cells"] | None] = None
 
     def __init__(self, setup: Setup) -> None:
-        """Read what all images need.
+        """Read what is needed for all images.
 
         Raises:
-            UhrError: it cannot be read.
+            UhrError: a file cannot be read.
         """
         self.setup = setup
 
     def sums(self, area: Area) -> Sums:
-        """Sums over the pixels of one area; several threads call this at once."""
+        """Sums over the pixels of one area; called by several threads at once."""
         return ()
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """Figures of one image, by name: numbers, strings or None, fit for JSON.
 
-        Args:
-            image: open.
-            sums: over all its areas.
+        `sums` are those over all areas of the image.
         """
         return {}
 
     def of_all(self, images: Populations) -> Figures:
-        """Figures of all images together, made of patches that are drawn from them.
+        """Figures of all images together, made from patches drawn from them.
 
         Raises:
-            UhrError: there is no patch.
+            UhrError: no patch can be cut.
         """
         return {}

@@ -1,4 +1,4 @@
-"""What is kept of local brightness, contrast and hue, cell by cell."""
+"""How much of local brightness, contrast and hue is kept, cell by cell."""
 
 import dataclasses
 from typing import ClassVar
@@ -15,11 +15,11 @@ from uhrtranslate.report import Direction, Group, Measure
 
 
 def _group(title: str, zero: Direction, one: Direction) -> Group:
-    """The same figures; what is good of a change in brightness, contrast or hue differs.
+    """The same figures for two groups, with different directions.
 
     Args:
         title: of the group.
-        zero, one: what is good of figures that are 0, or 1, where nothing changes.
+        zero, one: direction of figures that are 0, or 1, if nothing changes.
     """
     return Group(
         title,
@@ -66,7 +66,7 @@ class Colour(Figure):
 
 
 class Baseline(Colour):
-    """Against the same generator with plain IN of each cell: any change tells."""
+    """Against the same generator with plain IN of each cell: any change counts."""
 
     group = _group("Colour and contrast against plain IN of each cell", "zero", "one")
     needs = ("baseline",)

@@ -1,11 +1,11 @@
-"""What a translation took."""
+"""The cost of a translation."""
 
 from uhrtranslate.evaluation.figures.base import Figure
 from uhrtranslate.report import Group, Measure
 
 
 class Cost(Figure):
-    """Time and memory: no file tells them, so `uhrt compare` adds them to what it evaluates."""
+    """Time and memory: no file tells them, so `uhrt compare` adds them to its evaluations."""
 
     group = Group(
         "Cost",

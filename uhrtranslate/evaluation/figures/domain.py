@@ -1,4 +1,4 @@
-"""Whether a classifier of real images takes translated ones for the target."""
+"""Whether a classifier takes translated images for real ones of the target domain."""
 
 from dataclasses import asdict
 
@@ -9,7 +9,7 @@ from uhrtranslate.report import Group, Measure
 
 
 class Domain(Figure):
-    """What a classifier of source and target says of translated patches."""
+    """The verdict of a classifier of source and target on translated patches."""
 
     group = Group(
         "Taken for the target domain",

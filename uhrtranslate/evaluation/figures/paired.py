@@ -12,7 +12,7 @@ from uhrtranslate.report import Group, Measure
 
 
 class Paired(Figure):
-    """PSNR of colours, SSIM and MS-SSIM of grey, LPIPS; and patches moved to where they fit."""
+    """PSNR in colour, SSIM and MS-SSIM in grey, LPIPS; optionally for aligned patches too."""
 
     group = Group(
         "Against paired truth",
@@ -43,7 +43,7 @@ class Paired(Figure):
         return figures | self._aligned(image) if options.shift else figures
 
     def _aligned(self, image: Evaluated) -> Figures:
-        """Means over patches, each moved by up to `shift` px to where it fits best."""
+        """Means over patches, each shifted by up to `shift` px to fit best."""
         reach, view, truth = self.setup.options.shift, image.view, image.partners["truth"]
         boxes = boxes_of(view, None, self.setup.options, PAIRS)
         found = [aligned_scores(read8(view, *box), read8(truth, *box), reach) for box in boxes]

@@ -1,4 +1,4 @@
-"""How near the patches of all images are to those of a real population."""
+"""How close the patches of all images are to a real population."""
 
 from uhrtranslate.evaluation.figures.base import Figure, Figures
 from uhrtranslate.evaluation.patches import Populations, Setup

@@ -21,13 +21,13 @@ from uhrtranslate.metrics.niqe import (
 )
 from uhrtranslate.report import Group, Measure
 
-# Side of the blocks that natural scene statistics are taken of, and how many at most: a mean over
-# some thousand patches of 96 px does not change with more.
+# Side of the blocks whose natural scene statistics are taken, and how many at most: a mean over
+# thousands of patches of 96 px hardly changes with more.
 _BLOCK, _BLOCKS = 960, 64
 
 
 class Quality(Figure):
-    """NIQE, against a model of images that look as they should: a file, or the real images."""
+    """NIQE, against a model of good images: from a file, or fitted to the real images."""
 
     group = Group("Quality without reference", {"niqe": Measure("NIQE", "lower", 3)})
 
@@ -46,14 +46,14 @@ class Quality(Figure):
         return {"niqe": niqe_score(np.concatenate(found), model), "niqe_model": model.digest}
 
     def _pristine(self) -> NiqeModel | None:
-        """The model that was given, or one that is fitted once to the real images."""
+        """The given model, or one fitted to the real images at the first call."""
         if self._model is None and self.setup.real and not self._fitted:
             self._fitted = True
             try:
                 self._model = fit_niqe(self._real_blocks())
                 if self.setup.options.save_niqe is not None:
                     write_text(self.setup.options.save_niqe, dump_niqe(self._model) + "\n")
-            except InputError as error:  # too few sharp patches: the other figures are still there
+            except InputError as error:  # too few sharp patches; the other figures remain
                 self.setup.warnings.append(f"no NIQE: {error}")
         return self._model
 
@@ -63,7 +63,7 @@ class Quality(Figure):
                 yield from self._blocks(view)
 
     def _blocks(self, view: SlideView) -> Iterator[Pixels]:
-        """Blocks of a view: all, or a seeded choice."""
+        """All blocks of a view, or a seeded choice of them."""
         boxes = [
             (x, y, min(_BLOCK, view.width - x), min(_BLOCK, view.height - y))
             for y in range(0, view.height, _BLOCK)

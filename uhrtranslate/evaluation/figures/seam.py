@@ -1,11 +1,11 @@
-"""Whether seams show, and where: needs nothing but the image."""
+"""Whether there are seams, and where; needs only the image itself."""
 
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure, Figures, Sums
 from uhrtranslate.report import Group, Measure
 
 
 class Seam(Figure):
-    """Steps at the borders of tiles; they were measured before, as other figures ask for them."""
+    """Steps at the borders of tiles, measured beforehand because other figures use them."""
 
     group = Group(
         "Seams",

@@ -7,7 +7,7 @@ from uhrtranslate.report import Group, Measure
 
 
 class Structure(Figure):
-    """SSIM, PCC and PSNR of grey (DSTGAN), the likeness of gradients, and LPIPS-c."""
+    """SSIM, PCC and PSNR in grey (DSTGAN), similarity of gradients, and LPIPS-c."""
 
     group = Group(
         "Structure against the source",
