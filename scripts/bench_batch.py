@@ -8,20 +8,25 @@ without saving states, in turns; the medians' ratio is the overhead. At once: sm
 one and some at once, in turns. What a tissue mask saves is measured by scripts/bench_mask.py.
 """
 
-import argparse
 import gc
-import json
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-import skimage.data
 import tifffile
+from bench import child, medians, parser, save, start, timed, turns
+from stand_ins import stained
+
+from uhrtranslate.io import Found
+from uhrtranslate.io.files import journal
+from uhrtranslate.io.writers import pyramid
+from uhrtranslate.options import make_options
+from uhrtranslate.runs.items import Item
+from uhrtranslate.tasks import translate
 
 # Slides that are worked on at once, in all.
 MANY_AT_ONCE = 12
@@ -29,10 +34,8 @@ MANY_AT_ONCE = 12
 
 def slide(path: Path, width: int, height: int) -> Path:
     """A tiled slide with tissue's colours."""
-    section = skimage.data.immunohistochemistry()
-    pixels = np.tile(section, (-(-height // 512), -(-width // 512), 1))[:height, :width]
     tifffile.imwrite(
-        path, pixels, tile=(256, 256), photometric="rgb", compression="jpeg",
+        path, stained(width, height), tile=(256, 256), photometric="rgb", compression="jpeg",
         resolution=(2e4, 2e4), resolutionunit="CENTIMETER",
     )  # fmt: skip
     return path
@@ -44,15 +47,18 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def many(folder: Path, count: int) -> dict[str, object]:
-    """Translate `count` slides in this process; memory after each, in MB."""
-    from uhrtranslate.io import Found
-    from uhrtranslate.options import make_options
-    from uhrtranslate.runs.items import Item
-    from uhrtranslate.tasks.translate import translate_many
+def translation(inputs: list[Path], folder: Path, **options: object):
+    """A function that translates all inputs in this process."""
+    items = [Item(Found(path, folder)) for path in inputs]
+    return lambda *event: translate.translate_many(
+        items, folder / "out", make_options(options), *event
+    )
 
+
+def many(folder: str, count: int) -> dict[str, object]:
+    """Translate `count` slides in this process; memory after each, in MB."""
     sizes = [(600 + 37 * (i % 7), 400 + 53 * (i % 5)) for i in range(count)]
-    inputs = [slide(folder / f"{i:03}.tif", *size) for i, size in enumerate(sizes)]
+    inputs = [slide(Path(folder, f"{i:03}.tif"), *size) for i, size in enumerate(sizes)]
     memory = []
 
     def after(event: object) -> None:
@@ -60,8 +66,7 @@ def many(folder: Path, count: int) -> dict[str, object]:
             gc.collect()
             memory.append(resident() / 1e6)
 
-    items = [Item(Found(path, folder)) for path in inputs]
-    results = translate_many(items, folder / "out", make_options({"workers": 2}), after)
+    results = translation(inputs, Path(folder), workers=2)(after)
     failed = [result.error for result in results if result.status != "done"]
     # The first slides fill caches and pools.
     settled = memory[count // 5 :]
@@ -69,32 +74,23 @@ def many(folder: Path, count: int) -> dict[str, object]:
     return {"mb": memory, "mb_per_slide": slope, "peak_mb": max(memory), "failed": failed}
 
 
-def at_once(folder: Path, count: int, most: int, repeat: int) -> dict[str, float]:
+def at_once(folder: str, count: int, most: int, repeat: int) -> dict[str, float]:
     """Median seconds that `count` small slides take in this process, by how many are at work."""
-    from uhrtranslate.io import Found
-    from uhrtranslate.options import make_options
-    from uhrtranslate.runs.items import Item
-    from uhrtranslate.tasks.translate import translate_many
+    inputs = [slide(Path(folder, f"{i:03}.tif"), 300, 300) for i in range(count)]
 
-    inputs = [slide(folder / f"{i:03}.tif", 300, 300) for i in range(count)]
-    items = [Item(Found(path, folder)) for path in inputs]
-    seconds: dict[str, list[float]] = {}
-    for turn in range(repeat + 1):
-        for number in range(1, most + 1):
-            options = make_options({"at_once": number, "overwrite": True})
-            began = time.perf_counter()
-            translate_many(items, folder / "out", options)
-            if turn:  # the first fills caches
-                seconds.setdefault(str(number), []).append(time.perf_counter() - began)
-    return {number: statistics.median(taken) for number, taken in seconds.items()}
+    def run(number: int) -> dict[str, float]:
+        with timed() as row:
+            translation(inputs, Path(folder), at_once=number, overwrite=True)()
+        return row
+
+    ways = {str(number): partial(run, number) for number in range(1, most + 1)}
+    rows = turns(ways, repeat + 1)
+    # The first turn fills caches.
+    return {number: median(row["wall_s"] for row in taken[1:]) for number, taken in rows.items()}
 
 
-def one(source: Path, target: Path, states: bool, side: int) -> dict[str, float]:
+def one(source: str, target: str, states: bool, side: int) -> dict[str, float]:
     """Translate a slide in this process, with states or without."""
-    from uhrtranslate.io.files import journal
-    from uhrtranslate.io.writers import pyramid
-    from uhrtranslate.tasks import translate
-
     saved: list[float] = []
 
     class Timed(journal.Journal):
@@ -106,77 +102,46 @@ def one(source: Path, target: Path, states: bool, side: int) -> dict[str, float]
     pyramid.Journal = Timed
     if not states:
         Timed.due = False
-    cpu, wall = time.process_time(), time.perf_counter()
-    translate.translate(source, target, tile=side)
-    return {
-        "cpu_s": time.process_time() - cpu,
-        "wall_s": time.perf_counter() - wall,
-        "states": len(saved),
-        "saving_s": sum(saved),
-    }
-
-
-def child(*arguments: str) -> dict:
-    command = [sys.executable, __file__, *arguments]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    with timed() as row:
+        translate.translate(source, target, tile=side, overwrite=True)
+    return row | {"states": len(saved), "saving_s": sum(saved)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slides", type=int, default=50)
-    parser.add_argument("--side", type=int, default=2000, help="px of the slide for the states")
-    parser.add_argument("--tile", type=int, default=384)
-    parser.add_argument("--at-once", type=int, default=3, help="images at once, at most")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.child:
-        kind, folder, *rest = args.child
-        if kind == "many":
-            print(json.dumps(many(Path(folder), int(rest[0]))))
-        elif kind == "at-once":
-            print(json.dumps(at_once(Path(folder), *map(int, rest))))
-        else:
-            source, target = Path(folder) / "slide.tif", Path(folder) / f"{rest[0]}.tif"
-            print(json.dumps(one(source, target, kind == "states", int(rest[1]))))
-        return
+    options = parser(
+        __doc__, slides=50, side=(2000, "px of the slide for the states"), tile=384,
+        at_once=(3, "images at once, at most"), repeat=3,
+    )  # fmt: skip
+    args = options.parse_args()
     report: dict = {"arguments": {k: v for k, v in vars(args).items() if k != "json"}}
     with tempfile.TemporaryDirectory() as folder:
-        report["many"] = child("--child", "many", folder, str(args.slides))
+        report["many"] = child(many, folder, args.slides)
     with tempfile.TemporaryDirectory() as folder:
-        numbers = map(str, (MANY_AT_ONCE, args.at_once, args.repeat))
-        report["at_once"] = child("--child", "at-once", folder, *numbers)
+        report["at_once"] = child(at_once, folder, MANY_AT_ONCE, args.at_once, args.repeat)
     with tempfile.TemporaryDirectory() as folder:
-        slide(Path(folder) / "slide.tif", args.side, args.side)
-        runs: dict[str, list[dict]] = {"states": [], "none": []}
-        for number in range(args.repeat):
-            for kind, taken in runs.items():
-                name = f"{kind}{number}"
-                taken.append(child("--child", kind, folder, name, str(args.tile)))
-        report["runs"] = runs
-    median = {
-        kind: {key: statistics.median(run[key] for run in taken) for key in taken[0]}
-        for kind, taken in runs.items()
-    }
+        source = slide(Path(folder, "slide.tif"), args.side, args.side)
+        target = Path(folder, "out.tif")
+        ways = {
+            kind: partial(child, one, source, target, kind == "states", args.tile)
+            for kind in ("states", "none")
+        }
+        report["runs"] = runs = turns(ways, args.repeat)
+    middle = {kind: medians(rows) for kind, rows in runs.items()}
     report["overhead"] = {
-        key: median["states"][key] / median["none"][key] - 1 for key in ("cpu_s", "wall_s")
-    } | {"saving_of_wall": median["states"]["saving_s"] / median["states"]["wall_s"]}
+        key: middle["states"][key] / middle["none"][key] - 1 for key in ("cpu_s", "wall_s")
+    } | {"saving_of_wall": middle["states"]["saving_s"] / middle["states"]["wall_s"]}
     many_slides = report["many"]
     print(f"{args.slides} slides in one process: {many_slides['peak_mb']:.0f} MB at most,")
     print(f"  {many_slides['mb_per_slide']:+.2f} MB per slide (target: at most 5)")
     for number, seconds in report["at_once"].items():
         ratio = seconds / report["at_once"]["1"]
         print(f"{MANY_AT_ONCE} of 300 px square, {number} at once: {seconds:.2f} s ({ratio:.2f})")
-    print(f"{args.side} px square, {median['states']['states']:.0f} states saved:")
+    print(f"{args.side} px square, {middle['states']['states']:.0f} states saved:")
     print(f"  saving took {report['overhead']['saving_of_wall']:.2%} of the run (target: 3%);")
     print(f"  CPU {report['overhead']['cpu_s']:+.2%}, wall {report['overhead']['wall_s']:+.2%}")
     if many_slides["failed"]:
         raise SystemExit(f"failed: {many_slides['failed']}")
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    save(args.json, report)
 
 
-if __name__ == "__main__":
-    main()
+start(main, many, at_once, one)

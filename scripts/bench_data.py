@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Patches per second that a training draws from a real slide, by number of workers.
 
-    python scripts/bench_data.py ../shared/data/aperio-svs/CMU-1-Small-Region.svs --patch 512
+    python scripts/bench_data.py CMU-1-Small-Region.svs --patch 512
 
 Reads, picks tissue, turns, jitters and stacks exactly as `uhrt train` does, for both domains. The
 slide's decoder works outside Python's lock, so threads help as far as there are cores.
 """
 
-import argparse
 import os
 import time
 from contextlib import closing
 from pathlib import Path
+
+from bench import parser, save
 
 from uhrtranslate.training.data.patches import batches, open_patches
 from uhrtranslate.training.options import DataOptions
@@ -34,24 +35,23 @@ def patches_per_second(slide: Path, patch: int, workers: int, seconds: float, mp
 
 
 def main() -> None:
-    """Parse, measure, print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("slide", type=Path)
-    parser.add_argument("--patch", type=int, nargs="+", default=[256, 512])
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--mpp", type=float, help="resample to this resolution")
-    parser.add_argument("--seconds", type=float, default=5.0, help="per measurement")
-    given = parser.parse_args()
+    options = parser(
+        __doc__, patch=[256, 512], workers=[1, 2, 4, 8], seconds=(5.0, "per measurement")
+    )
+    options.add_argument("slide", type=Path)
+    options.add_argument("--mpp", type=float, help="resample to this resolution")
+    given = options.parse_args()
     print(f"{given.slide.name}, {os.cpu_count()} cores")
     print("| patch | " + " | ".join(f"{n} workers" for n in given.workers) + " |")
     print("|---" * (len(given.workers) + 1) + "|")
+    report = {}
     for patch in given.patch:
-        rates = [
+        report[patch] = rates = [
             patches_per_second(given.slide, patch, n, given.seconds, given.mpp)
             for n in given.workers
         ]
         print(f"| {patch} px | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
+    save(given.json, report)
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -13,43 +13,24 @@ What a run costs whatever the image's size (starting up, measuring the halo) is 
 over 128 px and subtracted.
 """
 
-import argparse
 import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import skimage.data
 import torch
+from bench import child, cpu_seconds, medians, parser, save, start, turns
 from PIL import Image
+from stand_ins import resnet, write
 
-from uhrtranslate.engine import (
-    GeneratorRunner,
-    GeneratorTransform,
-    Lanes,
-    Masking,
-    measure_halo,
-    stream,
-)
-from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.io import (
-    OutputSpec,
-    VirtualSlide,
-    open_slide,
-    open_view,
-    open_writer,
-    thumbnail,
-)
-from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
-from uhrtranslate.normalizers import DN
-from uhrtranslate.runs.masks import make_masking
+from uhrtranslate.io import VirtualSlide
+from uhrtranslate.options import make_options
+from uhrtranslate.recipes.generator_pool import GeneratorPool
+from uhrtranslate.recipes.translator import Translator
+from uhrtranslate.runs.one_image import process_file
 
 GLASS = 243
 # Centre and half axes of the pieces of tissue, in shares of the slide: together 20% of it.
@@ -92,100 +73,57 @@ def slide(side: int) -> VirtualSlide:
     return VirtualSlide(side, side, pixels, mpp=(0.5, 0.5))
 
 
-def write_slide(side: int, path: Path) -> None:
-    """The slide as a pyramid of JPEG tiles."""
-    virtual = slide(side)
-    spec = OutputSpec(width=side, height=side, mpp=virtual.info.mpp)
-    with open_writer(path, spec) as writer:
-        for y in range(0, side, 512):
-            h = min(512, side - y)
-            writer.write(0, y, virtual.read(0, y, side, h))
-            writer.reached(y + h)
-
-
-def run_one(path: str, cell: int, tile: int, ngf: int, blocks: int, mask: str) -> None:
-    """The work of one process: translate, then print what it took."""
+def translate(path: str, ngf: int, blocks: int, **options: object) -> dict[str, float]:
+    """Translate in this process; what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    torch.manual_seed(0)
-    info = GeneratorInfo("resnet", stride=4, cell=cell)
-    generator = Generator(ResnetGenerator(ngf=ngf, n_blocks=blocks), info, "resnet", "0" * 64)
-    runner = GeneratorRunner(generator, torch.device("cpu"))
-    halo = measure_halo(runner)
-    started = time.perf_counter()
-    view = open_view(open_slide(path))
-    side = view.width
-    grid = CellGrid(side, side, cell)
-    plan = TilePlan(grid, tile, halo, 4)
-    masking: Masking = make_masking(view, grid, mask, "white")
-    transform = GeneratorTransform(Lanes([runner]), DN(), plan, lambda: thumbnail(view, cell, cell))
+    chosen = make_options(options)
+    generator = resnet("resnet", chosen.cell, ngf, blocks)
     with tempfile.TemporaryDirectory() as folder:
-        spec = OutputSpec(width=side, height=side, mpp=view.mpp)
-        with open_writer(Path(folder, "out.tif"), spec) as writer:
-            stream(view, transform, writer, masking=masking)
-    wall = time.perf_counter() - started
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    kept = 1.0 if masking.cells is None else masking.cells.share
-    cpu = usage.ru_utime + usage.ru_stime
-    print(json.dumps({"cpu_s": cpu, "wall_s": wall, "kept": kept, "halo": halo}))
-
-
-def measure(threads: int, *job: object) -> dict[str, float]:
-    """Run in a process of its own."""
-    run = subprocess.run(
-        [sys.executable, __file__, "--job", json.dumps(job)],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(run.stdout)
+        translator = Translator(chosen, GeneratorPool(chosen, generator))
+        result = process_file(translator, Path(path), Path(folder, "out.tif"))
+    return {
+        "cpu_s": cpu_seconds(),
+        "wall_s": result.seconds,
+        "kept": 1.0 if result.tissue is None else result.tissue,
+        "halo": result.halo,
+    }
 
 
 def main() -> None:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=10240, help="of the slide in px")
-    parser.add_argument("--cell", type=int, default=128)
-    parser.add_argument("--tile", type=int, default=512)
-    parser.add_argument("--ngf", type=int, default=8, help="width of the generator")
-    parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--job", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.job:
-        run_one(*json.loads(given.job))
-        return
-    runs: dict[str, list[dict[str, float]]] = {"none": [], "auto": []}
-    idle = []
-    how = (given.cell, given.tile, given.ngf, given.blocks)
+    options = parser(
+        __doc__, side=(10240, "of the slide in px"), cell=128, tile=512,
+        ngf=(8, "width of the generator"), blocks=2, repeat=3, threads=1,
+    )  # fmt: skip
+    given = options.parse_args()
+    one = partial(
+        child, translate, ngf=given.ngf, blocks=given.blocks, cell=given.cell, tile=given.tile,
+        threads=given.threads,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder, "small.tif"), Path(folder, "large.tif")
-        write_slide(128, small)
-        write_slide(given.side, large)
-        for _ in range(given.repeat):
-            idle.append(measure(given.threads, str(small), *how, "none"))
-            for mask, some in runs.items():
-                some.append(measure(given.threads, str(large), *how, mask))
+        for path, side in ((small, 128), (large, given.side)):
+            write(path, side, slide(side).read, mpp=(0.5, 0.5))
+
+        ways = {
+            "idle": partial(one, small),
+            "full": partial(one, large),
+            "masked": partial(one, large, mask="auto"),
+        }
+        runs = turns(ways, given.repeat)
+    middle = {name: medians(rows) for name, rows in runs.items()}
     report: dict[str, object] = {
-        **{k: v for k, v in vars(given).items() if k not in ("json", "job")},
+        **{k: v for k, v in vars(given).items() if k != "json"},
         "torch": torch.__version__,
         "tissue": round(float(tissue(given.side).mean()), 4),
-        "kept_cells": round(runs["auto"][0]["kept"], 4),
-        "halo": runs["auto"][0]["halo"],
+        "kept_cells": round(runs["masked"][0]["kept"], 4),
+        "halo": runs["masked"][0]["halo"],
     }
     for clock in ("cpu_s", "wall_s"):
-        fixed = statistics.median(run[clock] for run in idle)
-        full, masked = (
-            statistics.median(run[clock] for run in some) - fixed for some in runs.values()
-        )
+        full, masked = (middle[name][clock] - middle["idle"][clock] for name in ("full", "masked"))
         report[clock] = {"full": round(full, 2), "masked": round(masked, 2)}
         report[f"{clock[:-2]}_ratio"] = round(masked / full, 3)
     print(json.dumps(report, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1))
+    save(given.json, report)
 
 
-if __name__ == "__main__":
-    main()
+start(main, translate)

@@ -9,8 +9,6 @@ with plain instance norm: nothing is tiled, so its ratio is what chance gives. R
 mean step of 8 px strips at borders over that elsewhere; means over the images.
 """
 
-import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +16,16 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import torch
+from bench import parser, save, table
+from stand_ins import resnet, write
 from torch import nn
 
 from uhrtranslate import load_generator, translate
 from uhrtranslate.engine import GeneratorRunner
-from uhrtranslate.io import OutputSpec, open_slide, open_writer
+from uhrtranslate.io import open_slide
 from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
-from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
+from uhrtranslate.models import Generator
 
 CELL, SIDE = 256, 1024
 WAYS = {
@@ -53,20 +53,11 @@ def images(more: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
 def generators() -> Iterator[Generator]:
     """One that ships, and one of random weights."""
     yield load_generator("ihc2he")
-    torch.manual_seed(0)
-    network = ResnetGenerator(ngf=16, n_blocks=9)
-    for layer in network.modules():
+    random = resnet("random", CELL, ngf=16)
+    for layer in random.module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0, 0.1)  # so that the output has contrast
-    yield Generator(network, GeneratorInfo("resnet", stride=4, cell=CELL), "random", "0" * 64)
-
-
-def save(pixels: np.ndarray, path: Path) -> None:
-    """Lossless."""
-    spec = OutputSpec(SIDE, SIDE, compression="deflate")
-    with open_writer(path, spec, False, 1) as writer:
-        writer.write(0, 0, pixels)
-        writer.reached(SIDE)
+    yield random
 
 
 def untiled(generator: Generator, pixels: np.ndarray) -> np.ndarray:
@@ -75,11 +66,14 @@ def untiled(generator: Generator, pixels: np.ndarray) -> np.ndarray:
     return runner.to_pixels(runner.plain(runner.to_input([pixels])))[0]
 
 
+def reader(pixels: np.ndarray):
+    """Parts of an array."""
+    return lambda x, y, w, h: pixels[y : y + h, x : x + w]
+
+
 def measure(pixels: np.ndarray) -> dict[str, float | int | None]:
     """Ratio and p-value of the known grid, and what the blind search finds."""
-    profiles = measure_profiles(
-        lambda x, y, w, h: pixels[y : y + h, x : x + w], pixels.shape[1], pixels.shape[0]
-    )
+    profiles = measure_profiles(reader(pixels), pixels.shape[1], pixels.shape[0])
     known, found = measure_seams(profiles, CELL), search_seams(profiles)
     return {
         "ratio": known.ratio,
@@ -90,11 +84,9 @@ def measure(pixels: np.ndarray) -> dict[str, float | int | None]:
 
 
 def main() -> None:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", type=Path, nargs="*", default=[], help="slides besides")
-    parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--image", type=Path, nargs="*", default=[], help="slides besides")
+    given = options.parse_args()
     torch.set_num_threads(1)
     report: dict[str, dict[str, dict[str, object]]] = {}
     pictures = dict(images(given.image))
@@ -103,7 +95,7 @@ def main() -> None:
         for name, pixels in pictures.items():
             with tempfile.TemporaryDirectory() as folder:
                 source = Path(folder, "source.tif")
-                save(pixels, source)
+                write(source, SIDE, reader(pixels), compression="deflate")
                 for way, options in WAYS.items():
                     target = Path(folder, "result.tif")
                     translate(
@@ -116,17 +108,17 @@ def main() -> None:
                 rows.setdefault("source", {})[name] = measure(pixels)
         report[generator.name] = rows
         print(f"{generator.name}, {', '.join(pictures)}:")
-        print(f"{'':24}{'ratio':>8}{'gradient':>10}{'found':>8}")
+        shown = {}
         for way, by_image in rows.items():
-            ratio, gradient = (
-                np.mean([one[key] for one in by_image.values()])
-                for key in ("ratio", "gradient_ratio")
-            )
             found = sum(one["found"] == CELL for one in by_image.values())
-            print(f"{way:24}{ratio:8.3f}{gradient:10.3f}{found:5} of {len(by_image)}", flush=True)
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1) + "\n")
+            shown[way] = {
+                "ratio": np.mean([one["ratio"] for one in by_image.values()]),
+                "gradient": np.mean([one["gradient_ratio"] for one in by_image.values()]),
+                "found": f"{found} of {len(by_image)}",
+            }
+        columns = [("ratio", "8.3f"), ("gradient", "10.3f"), ("found", ">10")]
+        table(shown, 24, [(key, key, form) for key, form in columns])
+    save(given.json, report)
 
 
-if __name__ == "__main__":
-    main()
+main()

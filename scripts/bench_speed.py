@@ -13,24 +13,23 @@ checkout of yours in the same turns: that checkout's folder must hold their `mod
 is part of this repository.
 """
 
-import argparse
 import copy
 import gc
-import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-import skimage.data
 import torch
+from bench import medians, parser, save, table, timed, turns
+from PIL import Image
+from stand_ins import resnet, stained
 
 from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.engine import (
@@ -43,7 +42,6 @@ from uhrtranslate.engine import (
 )
 from uhrtranslate.engine.forward.memory import ALIVE, bytes_per_pixel
 from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
 from uhrtranslate.normalizers import DN, PatchIN
 
 CELL = 512
@@ -107,36 +105,33 @@ class Bench:
             "patch-IN": TilePlan(grid, CELL, 0, 4, mirrored=True),
             "DN": TilePlan(grid, tile, HALO, 4),
         }
-        torch.manual_seed(0)
-        self.module = ResnetGenerator()
-        self.plain_module = copy.deepcopy(self.module).to(device).eval()  # its norms stay
+        self.generator = resnet("bench", CELL)
+        self.plain_module = copy.deepcopy(self.generator.module).to(device).eval()  # its norms stay
         self._runners: dict[tuple[str, str | None, bool], GeneratorRunner] = {}
 
     def runner(self, how: Configuration) -> GeneratorRunner:
         """One per setting; all share the weights."""
         key = how.precision, how.statistics, how.compiled
         if key not in self._runners:
-            generator = Generator(
-                self.module, GeneratorInfo("resnet", stride=4, cell=CELL), "bench", "0" * 64
-            )
             kind = CompiledRunner if how.compiled else GeneratorRunner
             self._runners[key] = kind(
-                generator,
+                self.generator,
                 self.device,
                 DTYPES[how.precision],
                 DTYPES[how.statistics] if how.statistics else None,
             )
         return self._runners[key]
 
-    def run(self, how: Configuration) -> tuple[np.ndarray, float, float]:
+    def run(self, how: Configuration) -> tuple[np.ndarray, dict[str, float]]:
         """The result, and seconds of wall and of CPU."""
         sink = ArraySink(*self.image.shape[:2])
-        wall, cpu = time.perf_counter(), time.process_time()
-        if how.norm == PLAIN:
-            self._plainly(sink)
-        else:
-            self._by_the_engine(how, sink)
-        return sink.pixels, time.perf_counter() - wall, time.process_time() - cpu
+        gc.collect()
+        with timed() as row:
+            if how.norm == PLAIN:
+                self._plainly(sink)
+            else:
+                self._by_the_engine(how, sink)
+        return sink.pixels, row
 
     def _plainly(self, sink: ArraySink) -> None:
         """One forward of every bare cell, without any of ours."""
@@ -173,15 +168,7 @@ def configurations(device: torch.device) -> list[Configuration]:
 
 
 def peer(path: Path, image: np.ndarray, repeat: int) -> list[float]:
-    """Seconds of wall of the authors' DN over the same image, by a script of the user's.
-
-    Args:
-        path: the script; see the head of this file.
-        image: [h, w, 3] uint8.
-        repeat: how often.
-    """
-    from PIL import Image
-
+    """Seconds of wall of the authors' DN over the same image, by a script of the user's."""
     threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     found = []
     with tempfile.TemporaryDirectory() as folder:
@@ -233,67 +220,51 @@ def plot(rows: dict[str, dict[str, float]], target: Path) -> None:
 
 
 def main() -> None:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=1536, help="of the image in px")
-    parser.add_argument("--tile", type=int, default=1536, help="of DN, without halo")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument(
+    options = parser(
+        __doc__, side=(1536, "of the image in px"), tile=(1536, "of DN, without halo"), batch=1,
+        repeat=3, device="cuda" if torch.cuda.is_available() else "cpu", threads=os.cpu_count(),
+    )  # fmt: skip
+    options.add_argument(
         "--keep-memory", action="store_true", help="as the command line does with --compile"
     )
-    parser.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
-    parser.add_argument("--peer", type=Path, help="script that times the authors' code")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
+    options.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
+    options.add_argument("--peer", type=Path, help="script that times the authors' code")
+    options.add_argument("--plot", type=Path)
+    given = options.parse_args()
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does
     if given.keep_memory:
         keep_memory()
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
-    section = skimage.data.immunohistochemistry()
-    image = np.tile(section, (given.side // 512 + 1, given.side // 512 + 1, 1))
-    image = np.ascontiguousarray(image[: given.side, : given.side])
+    image = stained(given.side, given.side)
     bench = Bench(image, device, given.tile, given.batch)
     rows: dict[str, dict[str, float]] = {}
-    walls: dict[str, list[float]] = {}
-    cpus: dict[str, list[float]] = {}
     exact: dict[str, np.ndarray] = {}
     chosen = configurations(device)
     for how in chosen:  # the first run of each compiles, and is compared
-        began = time.perf_counter()
-        pixels = bench.run(how)[0]
+        pixels, row = bench.run(how)
         reference = exact.setdefault("DN" if how.norm == "DN" else "patch-IN", pixels)
         rows[how.name] = {
-            "first_s": time.perf_counter() - began,
+            "first_s": row["wall_s"],
             "deviation": float(np.abs(reference.astype(int) - pixels).mean()),
         }
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
             bench.run(how)
             rows[how.name]["peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
-    for _ in range(given.repeat):
-        for how in chosen:
-            gc.collect()
-            _, wall, cpu = bench.run(how)
-            walls.setdefault(how.name, []).append(wall)
-            cpus.setdefault(how.name, []).append(cpu)
+    runs = turns({how.name: lambda how=how: bench.run(how)[1] for how in chosen}, given.repeat)
+    middle = {name: medians(taken) for name, taken in runs.items()}
     megapixels = given.side**2 / 1e6
-    base = statistics.median(walls[chosen[0].name])
+    base = middle[chosen[0].name]["wall_s"]
     for how in chosen:
         name, row = how.name, rows[how.name]
-        wall = statistics.median(walls[name])
+        wall = middle[name]["wall_s"]
         # What DN costs beside patch-IN at the precision of its dense pass.
         alike = Configuration("patch-IN", how.precision, None, how.compiled).name
-        row |= {
-            "wall_s": wall,
-            "cpu_s": statistics.median(cpus[name]),
+        row |= middle[name] | {
             "mp_s": megapixels / wall,
             "faster": base / wall,
-            "of_patch_in": wall / statistics.median(walls[alike]),
+            "of_patch_in": wall / middle[alike]["wall_s"],
         }
         if given.peak:
             row["share_of_peak"] = (
@@ -301,12 +272,12 @@ def main() -> None:
                 / 1e6 / wall / given.peak
             )  # fmt: skip
     print(f"{given.side} px square, cells of {CELL}, on {device}, {given.threads} threads:")
-    print(f"{'':38}{'wall s':>8}{'CPU s':>8}{'MP/s':>7}{'faster':>8}{'x IN':>6}{'grey':>6}")
-    for name, row in rows.items():
-        print(
-            f"{name:38}{row['wall_s']:8.2f}{row['cpu_s']:8.2f}{row['mp_s']:7.3f}"
-            f"{row['faster']:8.2f}{row['of_patch_in']:6.2f}{row['deviation']:6.2f}"
-        )
+    columns = [
+        ("wall s", "wall_s", "8.2f"), ("CPU s", "cpu_s", "8.2f"), ("MP/s", "mp_s", "7.3f"),
+        ("faster", "faster", "8.2f"), ("x IN", "of_patch_in", "6.2f"),
+        ("grey", "deviation", "6.2f"),
+    ]  # fmt: skip
+    table(rows, 38, columns)
     report: dict[str, object] = {"machine": machine(), "side": given.side, "rows": rows}
     per_pixel = bytes_per_pixel(bench.runner(chosen[1]))
     report["feature_bytes_per_pixel"] = per_pixel * ALIVE
@@ -317,11 +288,9 @@ def main() -> None:
         for name in rows:
             if name.startswith("DN"):
                 print(f"  {name}: {seconds / rows[name]['wall_s']:.2f} times as fast")
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1) + "\n")
+    save(given.json, report)
     if given.plot:
         plot(rows, given.plot)
 
 
-if __name__ == "__main__":
-    main()
+main()

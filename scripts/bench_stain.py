@@ -8,20 +8,18 @@ writer, in turns; medians of seconds of CPU per megapixel after the fit, and the
 SSIM, PCC and PSNR between grey versions of patches before and after, as the DSTGAN paper measures.
 """
 
-import argparse
-import json
-import statistics
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import skimage.data
+from bench import medians, parser, save, table, timed, turns
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from stand_ins import stained, write
 
 from uhrtranslate.enhance import Tally, illuminance
-from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.options import EnhanceOptions, StainOptions
 from uhrtranslate.recipes.enhancer import Enhancer
 from uhrtranslate.recipes.stain_normalizer import StainNormalizer
@@ -61,29 +59,28 @@ def texture(source: np.ndarray, target: np.ndarray) -> dict[str, dict[str, float
     return found
 
 
-def timed_fit(recipe) -> list[float]:
-    """Let a recipe tell how long its next fit takes."""
-    taken: list[float] = []
+def work(recipe, slide: Path, target: Path) -> dict[str, float]:
+    """Seconds of CPU that a recipe takes for its fit, and for the rest."""
+    fits: list[float] = []
     make = type(recipe).mapping
 
     def mapping(view):
-        began = time.process_time()
-        made = make(recipe, view)
-        taken.append(time.process_time() - began)
+        with timed() as row:
+            made = make(recipe, view)
+        fits.append(row["cpu_s"])
         return made
 
     recipe.mapping = mapping
-    return taken
+    with timed() as row:
+        process_file(recipe, slide, target)
+    return {"cpu_s": row["cpu_s"] - fits[-1], "fit_s": fits[-1]}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, help="a patch; else one of scikit-image's")
-    parser.add_argument("--target", type=Path, help="another, for its colours")
-    parser.add_argument("--side", type=int, default=6000, help="px of the slide that is timed")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    options = parser(__doc__, side=(6000, "px of the slide that is timed"), repeat=3)
+    options.add_argument("--source", type=Path, help="a patch; else one of scikit-image's")
+    options.add_argument("--target", type=Path, help="another, for its colours")
+    args = options.parse_args()
     section = skimage.data.immunohistochemistry()
     source, target = (
         np.asarray(Image.open(path).convert("RGB")) if path else default
@@ -93,15 +90,11 @@ def main() -> None:
         )
     )
     figures = texture(source, target)
-    seconds: dict[str, list[float]] = {}
-    fits: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        count = -(-args.side // min(source.shape[:2]))
-        pixels = np.tile(source, (count, count, 1))[: args.side, : args.side]
         slide = folder / "slide.tif"
-        with open_writer(slide, OutputSpec(args.side, args.side)) as writer:
-            writer.write(0, 0, pixels)
+        pixels = stained(args.side, args.side, source)
+        write(slide, args.side, lambda x, y, w, h: pixels[y : y + h, x : x + w])
         Image.fromarray(target).save(folder / "target.png")
         recipes = {}
         for method in STAIN_METHODS:
@@ -110,27 +103,27 @@ def main() -> None:
             recipes[method] = StainNormalizer(options, reference)
             recipes.setdefault("copy", Copier(options, reference))
         recipes["enhance"] = Enhancer(EnhanceOptions(overwrite=True), Tally.of(target))
-        for _ in range(args.repeat):
-            for label, recipe in recipes.items():
-                fitting = timed_fit(recipe)
-                began = time.process_time()
-                process_file(recipe, slide, folder / "out.tif")
-                seconds.setdefault(label, []).append(time.process_time() - began - fitting[-1])
-                fits.setdefault(label, []).append(fitting[-1])
+        ways = {
+            label: partial(work, recipe, slide, folder / "out.tif")
+            for label, recipe in recipes.items()
+        }
+        runs = turns(ways, args.repeat)
     megapixels = args.side**2 / 1e6
-    cost = {label: statistics.median(times) / megapixels for label, times in seconds.items()}
-    print(f"{'':15}{'fit s':>7}{'CPU s/MP':>9}{'x copy':>8}{'SSIM':>7}{'PCC':>7}{'PSNR':>7}")
-    for label, value in cost.items():
-        fit = statistics.median(fits[label])
-        line = f"{label:15}{fit:7.2f}{value:9.3f}{value / cost['copy']:8.2f}"
-        if label in figures:
-            row = figures[label]
-            line += f"{row['ssim']:7.3f}{row['pcc']:7.3f}{row['psnr']:7.2f}"
-        print(line)
-    if args.json:
-        report = {"cpu_seconds_per_megapixel": cost, "texture": figures, "runs": seconds}
-        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    rows = {}
+    for label, taken in runs.items():
+        middle = medians(taken)
+        cost = {"fit": middle["fit_s"], "cost": middle["cpu_s"] / megapixels}
+        rows[label] = cost | figures.get(label, {})
+    for row in rows.values():
+        row["x"] = row["cost"] / rows["copy"]["cost"]
+    columns = [
+        ("fit s", "fit", "7.2f"), ("CPU s/MP", "cost", "9.3f"), ("x copy", "x", "8.2f"),
+        ("SSIM", "ssim", "7.3f"), ("PCC", "pcc", "7.3f"), ("PSNR", "psnr", "7.2f"),
+    ]  # fmt: skip
+    table(rows, 15, columns)
+    cost = {label: row["cost"] for label, row in rows.items()}
+    seconds = {label: [row["cpu_s"] for row in taken] for label, taken in runs.items()}
+    save(args.json, {"cpu_seconds_per_megapixel": cost, "texture": figures, "runs": seconds})
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -15,29 +15,27 @@ beside a fast device; of that the calling thread's time cannot be shared out amo
 With `--device cuda --scaling usual --sizes 50000` it is a slide on a GPU.
 """
 
-import argparse
-import json
 import os
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from bench import child, cpu_seconds, medians, parser, peak_bytes, save, start, table, turns
+from stand_ins import resnet
 from torch import nn
 
 from uhrtranslate.io import VirtualSlide
-from uhrtranslate.models import Generator, GeneratorInfo, ResnetGenerator
+from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.options import make_options
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.one_image import process_slide
 
 CELL = 512
+CLOCKS = ("cpu_s", "wall_s")
 METHODS = {
     "in (patch-IN, bare cells)": {"norm": "in", "pad": "reflect"},
     "in (true halo)": {"norm": "in"},
@@ -65,77 +63,47 @@ def tiny() -> Generator:
     return Generator(module, GeneratorInfo("tiny", stride=4, halo=16, cell=CELL), "tiny", "0" * 64)
 
 
-def small() -> Generator:
-    """A generator that costs some ten times what reading and writing do."""
-    torch.manual_seed(0)
-    info = GeneratorInfo("resnet", stride=4, halo=32, cell=CELL)
-    return Generator(ResnetGenerator(ngf=16, n_blocks=2), info, "small", "0" * 64)
+GENERATORS = {
+    "tiny": tiny,
+    # Costs some ten times what reading and writing do.
+    "small": lambda: resnet("small", CELL, ngf=16, blocks=2, halo=32),
+    # That of CycleGAN and CUT.
+    "usual": lambda: resnet("resnet_9blocks", CELL),
+}
 
 
-def usual() -> Generator:
-    """The generator of CycleGAN and CUT."""
-    torch.manual_seed(0)
-    info = GeneratorInfo("resnet", stride=4, cell=CELL)
-    return Generator(ResnetGenerator(), info, "resnet_9blocks", "0" * 64)
-
-
-def run_one(generator: str, side: int, options: dict[str, object]) -> None:
-    """The work of one process: translate, then print what it took."""
+def run(generator: str, side: int, **options: object) -> dict[str, float]:
+    """Translate in this process; what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
         chosen = make_options(options)
-        translator = Translator(chosen, GeneratorPool(chosen, globals()[generator]()))
+        translator = Translator(chosen, GeneratorPool(chosen, GENERATORS[generator]()))
         slide = VirtualSlide(side, side, texture)
         began = time.thread_time()
         result = process_slide(translator, slide, Path(folder, "out.tif"))
         serial = time.thread_time() - began
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(
-        json.dumps(
-            {
-                "cpu_s": usage.ru_utime + usage.ru_stime,
-                "wall_s": result.seconds,
-                "serial_s": serial,
-                "device_s": result.device_seconds,
-                "peak_mb": usage.ru_maxrss / 1024,
-                "gpu_mb": torch.cuda.max_memory_allocated() / 2**20,
-                "tile": result.tile,
-                "halo": result.halo,
-            }
-        )
-    )
-
-
-def measure(generator: str, side: int, threads: int, **options: object) -> dict[str, float]:
-    """Run in a process of its own."""
-    job = json.dumps([generator, side, options])
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "THP_MEM_ALLOC_ENABLE": "1"}
-    run = subprocess.run(
-        [sys.executable, __file__, "--job", job],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(run.stdout)
+    return {
+        "cpu_s": cpu_seconds(),
+        "wall_s": result.seconds,
+        "serial_s": serial,
+        "device_s": result.device_seconds,
+        "peak_mb": peak_bytes() / 2**20,
+        "gpu_mb": torch.cuda.max_memory_allocated() / 2**20,
+        "tile": result.tile,
+        "halo": result.halo,
+    }
 
 
 def times(side: int, repeat: int, threads: int) -> dict[str, dict[str, float]]:
     """Median seconds of every method, fixed costs subtracted, and ratios to patch-IN."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
-    idle: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
-    for _ in range(repeat):
-        for name, options in METHODS.items():
-            runs[name].append(measure("usual", side, threads, **options))
-            idle[name].append(measure("usual", 16, threads, cell=16, **options))
+    one = partial(child, run, "usual", threads=threads)
+    runs = turns({name: partial(one, side, **how) for name, how in METHODS.items()}, repeat)
+    idle = turns({name: partial(one, 16, cell=16, **how) for name, how in METHODS.items()}, repeat)
     result = {}
-    for name in METHODS:
-        result[name] = {"tile": runs[name][0]["tile"], "halo": runs[name][0]["halo"]}
-        for clock in ("cpu_s", "wall_s"):
-            whole, fixed = (
-                statistics.median(run[clock] for run in some) for some in (runs[name], idle[name])
-            )
-            result[name][clock] = round(whole - fixed, 2)
+    for name, rows in runs.items():
+        whole, fixed = medians(rows), medians(idle[name])
+        result[name] = {"tile": rows[0]["tile"], "halo": rows[0]["halo"]}
+        result[name] |= {clock: round(whole[clock] - fixed[clock], 2) for clock in CLOCKS}
     base = result["in (patch-IN, bare cells)"]
     for row in result.values():
         row["cpu_ratio"] = round(row["cpu_s"] / base["cpu_s"], 3)
@@ -144,43 +112,30 @@ def times(side: int, repeat: int, threads: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=2048, help="of the timed image in px")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000])
-    parser.add_argument(
-        "--scaling", choices=["tiny", "small", "usual"], default="tiny", help="generator"
-    )
-    parser.add_argument("--device", default="cpu", help="as of uhrt translate")
-    parser.add_argument("--precision", default="fp32", help="likewise")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--job", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.job:
-        generator, side, options = json.loads(given.job)
-        run_one(generator, side, options)
-        return
+    options = parser(
+        __doc__, side=(2048, "of the timed image in px"), repeat=3, threads=os.cpu_count(),
+        sizes=[10_000, 30_000], device=("cpu", "as of uhrt translate"),
+        precision=("fp32", "likewise"),
+    )  # fmt: skip
+    options.add_argument("--scaling", choices=list(GENERATORS), default="tiny", help="generator")
+    given = options.parse_args()
     report: dict[str, object] = {"torch": torch.__version__, "threads": given.threads}
     if given.repeat:
         report["times"] = rows = times(given.side, given.repeat, given.threads)
         print(f"9 blocks, ngf 64, {given.side} px square, {given.threads} threads:")
-        print(
-            f"{'method':28}{'CPU s':>9}{'ratio':>8}{'wall s':>9}{'ratio':>8}{'tile':>7}{'halo':>6}"
-        )
-        for name, row in rows.items():
-            print(
-                f"{name:28}{row['cpu_s']:9.1f}{row['cpu_ratio']:8.2f}{row['wall_s']:9.1f}"
-                f"{row['wall_ratio']:8.2f}{row['tile']:7}{row['halo']:6}"
-            )
+        columns = [
+            ("CPU s", "cpu_s", "9.1f"), ("ratio", "cpu_ratio", "8.2f"),
+            ("wall s", "wall_s", "9.1f"), ("ratio", "wall_ratio", "8.2f"),
+            ("tile", "tile", "7"), ("halo", "halo", "6"),
+        ]  # fmt: skip
+        table(rows, 28, columns)
     if given.sizes:
         how = {"norm": "dn", "device": given.device, "precision": given.precision}
-        idle = measure(given.scaling, 16, given.threads, cell=16, **how)
+        idle = child(run, given.scaling, 16, threads=given.threads, cell=16, **how)
         report["memory"] = memory = {}
         print(f"\nDN with a {given.scaling} generator, whole pipeline:")
         for size in given.sizes:
-            memory[size] = row = measure(given.scaling, size, given.threads, **how)
+            memory[size] = row = child(run, given.scaling, size, threads=given.threads, **how)
             for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
                 row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
             print(
@@ -193,9 +148,8 @@ def main() -> None:
             )
         peaks = [row["peak_mb"] for row in memory.values()]
         print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1))
+    save(given.json, report)
 
 
-if __name__ == "__main__":
-    main()
+os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # for the jobs, as the command line does
+start(main, run)

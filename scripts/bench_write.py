@@ -7,27 +7,26 @@ the same way for each, is subtracted; imports are counted.
     python scripts/bench_write.py --size 20000 --repeat 3 --json write.json
 """
 
-import argparse
 import importlib.util
-import json
-import os
-import resource
-import statistics
-import struct
-import subprocess
 import sys
 import tempfile
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from bench import child, cpu_seconds, medians, parser, peak_bytes, save, start, table, turns
 
 BAND = 2048
 ROWS = 128  # at a time for pyvips, so that what feeds it adds little to its memory
 
 
-def texture(side: int) -> np.ndarray:
-    """Pixels with the colours, blobs and grain of an H&E slide: periodic, [side, side, 3] uint8."""
+def prepare(folder: str, size: int) -> dict[str, float]:
+    """Save periodic pixels with the colours, blobs and grain of an H&E slide, and a TIFF's head."""
+    # Here, as the import would count for pyvips.
+    import tifffile
+
+    side = BAND
     rng = np.random.default_rng(0)
     radius = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
 
@@ -40,7 +39,17 @@ def texture(side: int) -> np.ndarray:
     stroma = np.clip(0.25 + 0.2 * noise(100) + 0.08 * noise(10), 0, 1)
     density = nuclei[..., None] * (1.2, 1.5, 0.6) + stroma[..., None] * (0.2, 0.9, 0.4)
     pixels = 242 * np.exp(-density) + rng.normal(scale=1.0, size=(side, side, 3))
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    np.save(Path(folder, "texture.npy"), np.clip(pixels, 0, 255).astype(np.uint8))
+    path = Path(folder, "head.tif")
+    tifffile.imwrite(
+        path, shape=(size, size, 3), dtype=np.uint8, photometric="rgb", bigtiff=True,
+        rowsperstrip=16, metadata=None,
+    )  # fmt: skip
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages[0].dataoffsets[0]
+    with path.open("r+b") as file:
+        file.truncate(start)  # without its pixels, which were holes
+    return {}
 
 
 class Pixels:
@@ -48,6 +57,7 @@ class Pixels:
 
     def __init__(self, size: int, folder: Path) -> None:
         self.size = size
+        self.head = (folder / "head.tif").read_bytes()
         self._texture = np.load(folder / "texture.npy")
 
     def tiles(self):
@@ -69,7 +79,7 @@ class Pixels:
         return self._texture[y % BAND :, : self.size - x][: self.size - y]
 
 
-def write_uhrt(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
+def write_uhrt(pixels: Pixels, path: Path, quality: int, compression: str, tile: int, workers: int):
     from uhrtranslate.io.writers.output_spec import OutputSpec
     from uhrtranslate.io.writers.pyramid import PyramidWriter
 
@@ -77,14 +87,14 @@ def write_uhrt(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
         pixels.size,
         pixels.size,
         mpp=(0.25, 0.25),
-        quality=args.quality,
-        compression=args.compression,
-        tile=args.tile,
-        smallest=args.tile,  # where libvips ends
+        quality=quality,
+        compression=compression,
+        tile=tile,
+        smallest=tile,  # where libvips ends
     )
-    with PyramidWriter(path, spec, workers=args.workers) as writer:
-        for x, y, tile in pixels.tiles():
-            writer.write(x, y, tile)
+    with PyramidWriter(path, spec, workers=workers) as writer:
+        for x, y, square in pixels.tiles():
+            writer.write(x, y, square)
 
 
 class VirtualTiff:
@@ -93,38 +103,9 @@ class VirtualTiff:
     The one way to stream pixels into pyvips' binary wheel, which reads no PPM.
     """
 
-    STRIP = 16  # rows
-
     def __init__(self, pixels: Pixels) -> None:
-        size, rows = pixels.size, self.STRIP
-        strips = -(-size // rows)
-        entries = 10
-        start = 16 + 8 + 20 * entries + 8  # header, number of tags, tags, end of the chain
-        self._data = start + 16 * strips
-        lengths = [min(rows, size - row) * size * 3 for row in range(0, size, rows)]
-        offsets = [self._data + row * size * 3 for row in range(0, size, rows)]
-
-        def tag(code: int, kind: int, count: int, value: int) -> bytes:
-            return struct.pack("<HHQQ", code, kind, count, value)
-
-        self._head = b"".join(
-            (
-                struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, entries),
-                tag(256, 4, 1, size),
-                tag(257, 4, 1, size),
-                tag(258, 3, 3, 8 | 8 << 16 | 8 << 32),
-                tag(259, 3, 1, 1),
-                tag(262, 3, 1, 2),
-                tag(273, 16, strips, start),
-                tag(277, 3, 1, 3),
-                tag(278, 4, 1, rows),
-                tag(279, 16, strips, start + 8 * strips),
-                tag(284, 3, 1, 1),
-                struct.pack("<Q", 0),
-                struct.pack(f"<{2 * strips}Q", *offsets, *lengths),
-            )
-        )
-        self._length = self._data + 3 * size * size
+        self._head, self._data = pixels.head, len(pixels.head)
+        self._length = self._data + 3 * pixels.size**2
         self._position = 0
         self._bands = pixels.bands()
         self._band, self._start, self._stop = memoryview(b""), self._data, self._data
@@ -148,7 +129,9 @@ class VirtualTiff:
         return self._position
 
 
-def write_pyvips(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
+def write_pyvips(
+    pixels: Pixels, path: Path, quality: int, compression: str, tile: int, workers: int
+):
     import pyvips
 
     stream, source = VirtualTiff(pixels), pyvips.SourceCustom()
@@ -160,11 +143,11 @@ def write_pyvips(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
         tile=True,
         pyramid=True,
         bigtiff=True,
-        compression=args.compression,
+        compression=compression,
         predictor="horizontal",
-        Q=args.quality,
-        tile_width=args.tile,
-        tile_height=args.tile,
+        Q=quality,
+        tile_width=tile,
+        tile_height=tile,
         depth="onetile",
         subifd=False,
         xres=4000,
@@ -175,64 +158,42 @@ def write_pyvips(pixels: Pixels, path: Path, args: argparse.Namespace) -> None:
 WRITERS = {
     "uhrt": write_uhrt,
     "pyvips": write_pyvips,
-    "tiles only": lambda pixels, path, args: deque(pixels.tiles(), maxlen=0),
-    "bands only": lambda pixels, path, args: deque(pixels.bands(), maxlen=0),
+    "tiles only": lambda pixels, *_: deque(pixels.tiles(), maxlen=0),
+    "bands only": lambda pixels, *_: deque(pixels.bands(), maxlen=0),
 }
 BASELINE = {"uhrt": "tiles only", "pyvips": "bands only"}
 
 
-def child(name: str, args: argparse.Namespace) -> None:
-    """Run one writer in this process and print what it took."""
-    path = args.folder / "bench.tif"
-    WRITERS[name](Pixels(args.size, args.folder), path, args)
+def run(name: str, folder: str, size: int, *how: object) -> dict[str, float]:
+    """Run one writer in this process; what it took."""
+    path = Path(folder, "bench.tif")
+    WRITERS[name](Pixels(size, Path(folder)), path, *how)
     size = path.stat().st_size if path.exists() else 0
     path.unlink(missing_ok=True)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    # Linux counts ru_maxrss in kB, macOS in bytes.
-    rss = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "rss": rss, "size": size}))
-
-
-def run(name: str, folder: str) -> str:
-    command = [sys.executable, __file__, *sys.argv[1:], "--folder", folder, "--child", name]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return {"cpu_s": cpu_seconds(), "rss": peak_bytes(), "size": size}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=20_000, help="px a side")
-    parser.add_argument("--tile", type=int, default=512)
-    # At 90 and above libvips drops chroma subsampling: another file, and another amount of work.
-    parser.add_argument("--quality", type=int, default=88)
-    parser.add_argument("--compression", default="jpeg")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where to write; the system's temporary folder")
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.child == "texture":
-        np.save(args.folder / "texture.npy", texture(BAND))
-        return
-    if args.child:
-        child(args.child, args)
-        return
+    options = parser(
+        __doc__, size=(20_000, "px a side"), tile=512,
+        # At 90 and above libvips drops chroma subsampling: another file, another amount of work.
+        quality=88, compression="jpeg", workers=2, repeat=3,
+    )  # fmt: skip
+    options.add_argument(
+        "--folder", type=Path, help="where to write; the system's temporary folder"
+    )
+    args = options.parse_args()
+    how = (args.quality, args.compression, args.tile, args.workers)
     names = list(WRITERS)
     if importlib.util.find_spec("pyvips") is None:
         print("without pyvips; run: pip install 'uhrtranslate[bench]'", file=sys.stderr)
         names = ["uhrt", "tiles only"]
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         # In a process of its own: a child's peak memory starts at what its parent has.
-        run("texture", folder)
-        for _ in range(args.repeat):  # interleaved, so that a busy machine hits all alike
-            for name in names:
-                runs[name].append(json.loads(run(name, folder)))
-    median = {
-        name: {key: statistics.median(run[key] for run in runs[name]) for key in runs[name][0]}
-        for name in names
-    }
+        child(prepare, folder, args.size)
+        ways = {name: partial(child, run, name, folder, args.size, *how) for name in names}
+        runs = turns(ways, args.repeat)
+    median = {name: medians(rows) for name, rows in runs.items()}
     results = {
         name: {
             "cpu_s": median[name]["cpu_s"] - median[BASELINE[name]]["cpu_s"],
@@ -243,18 +204,16 @@ def main() -> None:
         if name in BASELINE
     }
     print(f"{args.size} x {args.size} px, {args.compression} Q{args.quality}, {args.tile} px tiles")
-    print(f"{'':8}{'CPU s':>8}{'x':>7}{'peak MB':>9}{'x':>7}{'file MB':>9}")
-    for name, row in results.items():
-        cpu = row["cpu_s"] / results["uhrt"]["cpu_s"]
-        rss = row["peak_rss_mb"] / results["uhrt"]["peak_rss_mb"]
-        print(
-            f"{name:8}{row['cpu_s']:8.2f}{cpu:7.2f}{row['peak_rss_mb']:9.0f}{rss:7.2f}"
-            f"{row['file_mb']:9.1f}"
-        )
-    if args.json:
-        report = {"arguments": vars(args) | {"json": None, "folder": None}, "results": results}
-        args.json.write_text(json.dumps(report | {"runs": runs}, indent=2) + "\n")
+    for row in results.values():
+        row["cpu"] = row["cpu_s"] / results["uhrt"]["cpu_s"]
+        row["rss"] = row["peak_rss_mb"] / results["uhrt"]["peak_rss_mb"]
+    columns = [
+        ("CPU s", "cpu_s", "8.2f"), ("x", "cpu", "7.2f"), ("peak MB", "peak_rss_mb", "9.0f"),
+        ("x", "rss", "7.2f"), ("file MB", "file_mb", "9.1f"),
+    ]  # fmt: skip
+    table(results, 8, columns)
+    report = {"arguments": vars(args) | {"json": None, "folder": None}, "results": results}
+    save(args.json, report | {"runs": runs})
 
 
-if __name__ == "__main__":
-    main()
+start(main, prepare, run)

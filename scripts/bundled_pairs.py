@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Patches of the bundled generators' sections and their classical re-staining, as paired folders.
 
-    python scripts/bundled_pairs.py --data ../shared/data --out bundled-pairs
+    python scripts/bundled_pairs.py --data images --out bundled-pairs
     uhrt train configs/train/bundled-he2ihc.yaml -o runs/he2ihc
 
 Writes he2ihc/A, he2ihc/B, ihc2he/A and ihc2he/B, with equal names; patches are drawn as
@@ -26,7 +26,6 @@ def write(path: Path, x: Tensor) -> None:
 
 
 def main() -> None:
-    """Parse, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the source images")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """pix2pix beside pyramid pix2pix on real pairs, and beside copying the input: a table.
 
-    python scripts/compare_paired.py --data ../shared/data --out /tmp/paired --steps 600
+    python scripts/compare_paired.py --data images --out /tmp/paired --steps 600
 
 Each pair of images is parted: the left 70% are for training, the right 25% for judging, a strip
 between them for neither. Both methods get the same networks, patches, seed and number of steps;
@@ -28,14 +28,11 @@ PATCH = 128
 METHODS = ("pix2pix", "pyramid-pix2pix")
 NETWORKS = {
     "generator": {
-        "architecture": "resnet",
-        "ngf": 16,
-        "blocks": 4,
-        "norm": "instance",
-        "dropout": False,
+        "architecture": "resnet", "ngf": 16, "blocks": 4,
+        "norm": "instance", "dropout": False,
     },
     "discriminator": {"ndf": 16, "norm": "instance"},
-}
+}  # fmt: skip
 
 
 def scanners(data: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -106,22 +103,12 @@ def run(out: Path, method: str, steps: int, seed: int) -> np.ndarray:
             **NETWORKS,
             "method": method,
             "data": {
-                "a": str(out / "train" / "a"),
-                "b": str(out / "train" / "b"),
-                "patch": PATCH,
-                "rotate": True,
-                "tissue": 0.05,
-                "epoch": max(steps // 20, 1),
-                "workers": 2,
+                "a": str(out / "train" / "a"), "b": str(out / "train" / "b"), "patch": PATCH,
+                "rotate": True, "tissue": 0.05, "epoch": max(steps // 20, 1), "workers": 2,
             },
-            "batch": 1,
-            "epochs": 10,
-            "decay": 10,
-            "checkpoint": 20,
-            "samples": 5,
-            "seed": seed,
+            "batch": 1, "epochs": 10, "decay": 10, "checkpoint": 20, "samples": 5, "seed": seed,
         }
-    )
+    )  # fmt: skip
     folder = out / f"{method}-{seed}"
     train(options, folder)
     target = folder / "test.png"
@@ -130,7 +117,6 @@ def run(out: Path, method: str, steps: int, seed: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Parse, train, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="removed first")

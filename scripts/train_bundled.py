@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train the generators that ship with uhrt: H&E -> IHC (DAB) and IHC (DAB) -> H&E.
 
-    python scripts/train_bundled.py --data ../shared/data --out uhrtranslate/models/weights
+    python scripts/train_bundled.py --data images --out uhrtranslate/models/weights
 
 Both directions learn from patches of real sections, all freely licensed (see SOURCES), brought to
 0.5 um/px: each generator imitates a classical re-staining of its input (colour deconvolution, then
@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from uhrtranslate.models import GeneratorInfo, ResnetGenerator, save_native
+from uhrtranslate.training.networks.making import initialise
 
 MPP = 0.5
 CELL = 256
@@ -180,15 +181,6 @@ def blur(x: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(x[:, None], side, 1, side // 2, count_include_pad=False)[:, 0]
 
 
-def initialise(network: nn.Module) -> None:
-    """Normal weights of std 0.02, as CycleGAN."""
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0, 0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
 def falling(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
     """A constant rate, then linearly to zero over the second half."""
     return torch.optim.lr_scheduler.LambdaLR(
@@ -282,7 +274,6 @@ def show(
 
 
 def main() -> None:
-    """Parse and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the source images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the two files")
