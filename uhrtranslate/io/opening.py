@@ -53,7 +53,7 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
         except NotForThisReaderError as error:
             reasons.append(f"{name}: {error}")
     raise InputError(
-        f"{path}: no reader can read it ({'; '.join(reasons)}); "
+        f"{path}: no reader takes it ({'; '.join(reasons)}); "
         f"check that it is an image, and that it and the files belonging to it are complete."
     )
 
