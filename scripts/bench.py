@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Way = TypeVar("Way")
 Row = dict[str, Any]
 
 
@@ -87,9 +88,9 @@ def timed() -> Iterator[Row]:
     row |= {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
-def turns(ways: Mapping[str, Callable[[], Row]], repeat: int) -> dict[str, list[Row]]:
+def turns(ways: Mapping[Way, Callable[[], Row]], repeat: int) -> dict[Way, list[Row]]:
     """The rows of each way, run in turns, so that a busy machine hits all alike."""
-    rows: dict[str, list[Row]] = {name: [] for name in ways}
+    rows: dict[Way, list[Row]] = {name: [] for name in ways}
     for _ in range(repeat):
         for name, way in ways.items():
             rows[name].append(way())

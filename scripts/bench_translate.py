@@ -97,11 +97,18 @@ def run(generator: str, side: int, **options: object) -> dict[str, float]:
 def times(side: int, repeat: int, threads: int) -> dict[str, dict[str, float]]:
     """Median seconds of every method, fixed costs subtracted, and ratios to patch-IN."""
     one = partial(child, run, "usual", threads=threads)
-    runs = turns({name: partial(one, side, **how) for name, how in METHODS.items()}, repeat)
-    idle = turns({name: partial(one, 16, cell=16, **how) for name, how in METHODS.items()}, repeat)
+    runs = turns(
+        {
+            (name, idle): partial(one, 16, cell=16, **how) if idle else partial(one, side, **how)
+            for name, how in METHODS.items()
+            for idle in (False, True)
+        },
+        repeat,
+    )
     result = {}
-    for name, rows in runs.items():
-        whole, fixed = medians(rows), medians(idle[name])
+    for name in METHODS:
+        rows = runs[name, False]
+        whole, fixed = medians(rows), medians(runs[name, True])
         result[name] = {"tile": rows[0]["tile"], "halo": rows[0]["halo"]}
         result[name] |= {clock: round(whole[clock] - fixed[clock], 2) for clock in CLOCKS}
     base = result["in (patch-IN, bare cells)"]
