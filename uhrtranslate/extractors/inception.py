@@ -6,7 +6,6 @@ only in weights: in the first, means at a picture's edge leave the padding out, 
 takes a maximum where the second takes a mean. The number of classes tells which one a file is.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.extractors.base import BATCH, Features, Patches, to_tensor
+from uhrtranslate.extractors.base import Features, Patches, in_batches
 from uhrtranslate.extractors.weights import digest, fit_weights, read_weights
 
 SIZE = 2048
@@ -226,18 +225,18 @@ class InceptionExtractor:
 
     def features(self, patches: Patches) -> Features:
         """Features [n, 2048] float32 of patches [n, h, w, 3] uint8."""
-        found = [torch.empty(0, SIZE)]
-        with torch.inference_mode():
-            for start in range(0, len(patches), BATCH):
-                x = to_tensor(patches[start : start + BATCH], self._device)
-                x = F.interpolate(x, (_SIDE, _SIDE), mode="bilinear", align_corners=False)
-                found.append(self._module(x).cpu())
-        return torch.cat(found).numpy()
+        return in_batches(self._of, patches, SIZE, self._device)
+
+    def _of(self, x: Tensor) -> Tensor:
+        x = F.interpolate(x, (_SIDE, _SIDE), mode="bilinear", align_corners=False)
+        y: Tensor = self._module(x)
+        return y
 
 
 def _load(path: Path) -> tuple[str, nn.Module]:
     state = read_weights(path)
-    classes = _classes(state)
+    head = state.get("fc.weight")
+    classes = len(head) if head is not None and head.ndim == 2 else 0
     if classes not in _KINDS:
         raise CheckpointError(
             f"{path}: is no InceptionV3 of 1008 (FID) or 1000 (torchvision) classes; give "
@@ -245,8 +244,3 @@ def _load(path: Path) -> tuple[str, nn.Module]:
         )
     state = {k: v for k, v in state.items() if not k.startswith("AuxLogits.")}
     return _KINDS[classes][0], fit_weights(InceptionV3(classes), state, path, "InceptionV3")
-
-
-def _classes(state: Mapping[str, Tensor]) -> int:
-    head = state.get("fc.weight")
-    return len(head) if head is not None and head.ndim == 2 else 0

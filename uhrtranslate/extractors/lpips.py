@@ -157,18 +157,16 @@ class Lpips:
 
 def _kind(state: dict[str, Tensor], path: Path) -> str:
     first = state.get("features.0.weight")
-    shapes = {tuple(_first_shape(b)): kind for kind, b in BACKBONES.items()}
+    shapes: dict[tuple[int, ...], str] = {}
+    for kind, backbone in BACKBONES.items():
+        inputs, outputs, side = backbone.layers[0][:3]
+        shapes[outputs, inputs, side, side] = kind
     if first is None or tuple(first.shape) not in shapes:
         raise CheckpointError(
             f"{path}: is neither an AlexNet nor a VGG16 with the keys of torchvision; give "
             "alexnet-owt-7be5be79.pth or vgg16-397923af.pth"
         )
     return shapes[tuple(first.shape)]
-
-
-def _first_shape(backbone: _Backbone) -> tuple[int, int, int, int]:
-    inputs, outputs, kernel = backbone.layers[0][:3]
-    return outputs, inputs, kernel, kernel
 
 
 def _heads(path: Path, backbone: _Backbone, kind: str) -> list[Tensor]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uhrtranslate.extractors.base import BATCH, Features, Patches, to_tensor
+from uhrtranslate.extractors.base import Features, Patches, in_batches
 
 NAME = "uhrt-random-v1"
 _CHANNELS = 16
@@ -44,12 +44,7 @@ class PlainExtractor:
         """
         if len(patches) and min(patches.shape[1:3]) < 2**_SCALES:
             raise ValueError(f"patches of {patches.shape[1:3]}; {2**_SCALES} px are needed")
-        found = [torch.empty(0, SIZE)]
-        with torch.inference_mode():
-            for start in range(0, len(patches), BATCH):
-                x = to_tensor(patches[start : start + BATCH], self._device)
-                found.append(self._of(x).cpu())
-        return torch.cat(found).numpy()
+        return in_batches(self._of, patches, SIZE, self._device)
 
     def _of(self, x: Tensor) -> Tensor:
         parts = []

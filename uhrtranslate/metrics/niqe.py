@@ -19,7 +19,7 @@ from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.metrics.planes import Pixels, grey, levels
+from uhrtranslate.metrics.planes import Pixels, grey, halved, levels
 
 Doubles = NDArray[np.float64]
 
@@ -70,9 +70,8 @@ def niqe_features(pixels: Pixels) -> tuple[Doubles, Doubles]:
     if not rows or not columns:
         return np.empty((0, FEATURES)), np.empty(0)
     image = levels(grey(pixels))[: rows * PATCH, : columns * PATCH, 0]
-    half = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
     found, sharpness = [], []
-    for scale, plane in enumerate((image, half)):
+    for scale, plane in enumerate((image, halved(image))):
         normal, deviation = _normalise(plane)
         side = PATCH >> scale
         found.append(_patch_features(_cut(normal, side)))

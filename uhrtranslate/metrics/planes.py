@@ -20,7 +20,6 @@ Halo = tuple[int, int, int, int]
 NO_HALO: Halo = (0, 0, 0, 0)
 
 UNIT = 1000  # values per grey level
-PEAK = 255 * UNIT
 # Rec. 601, as the grey of Pillow and of most papers.
 _LUMA = (299, 587, 114)
 
@@ -39,6 +38,12 @@ def colour(pixels: Pixels) -> Whole:
 def levels(whole: Whole) -> Doubles:
     """The same in grey levels, 0..255 float64."""
     return whole.astype(np.float64) / UNIT
+
+
+def halved(x: Doubles) -> Doubles:
+    """Means of 2 x 2 px of [h, w, ...]; an odd last row or column is left out."""
+    x = x[: len(x) // 2 * 2, : x.shape[1] // 2 * 2]
+    return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
 
 
 def same_size(a: Pixels, b: Pixels) -> None:

@@ -124,7 +124,7 @@ def compare_cells(other: Sequence[CellFacts], output: Sequence[CellFacts]) -> Pr
     x, y = _table(other), _table(output)
     ratios = y[:, 1][x[:, 1] >= _FLAT] / x[:, 1][x[:, 1] >= _FLAT]
     logs = np.log(np.maximum(ratios, 1e-3))
-    low, middle, high = np.quantile(ratios, (0.05, 0.5, 0.95)) if len(ratios) else (None,) * 3
+    quantiles = np.quantile(ratios, (0.05, 0.5, 0.95)).tolist() if len(ratios) else (None,) * 3
     shift, spread = _turn(other, output)
     chroma = np.array([(a.chroma, b.chroma) for a, b in zip(other, output, strict=True)])
     chroma = chroma[chroma.max(1) >= _PALE]
@@ -136,9 +136,9 @@ def compare_cells(other: Sequence[CellFacts], output: Sequence[CellFacts]) -> Pr
         mean_rank_correlation=_spearman(x[:, 0], y[:, 0]),
         mean_difference=float((y[:, 0] - x[:, 0]).mean()),
         contrast_correlation=_spearman(x[:, 1], y[:, 1]),
-        contrast_ratio=_number(middle),
-        contrast_low=_number(low),
-        contrast_high=_number(high),
+        contrast_ratio=quantiles[1],
+        contrast_low=quantiles[0],
+        contrast_high=quantiles[2],
         contrast_spread=float(logs.std()) if len(logs) else None,
         hue_shift=shift,
         hue_spread=spread,
@@ -189,10 +189,6 @@ def _turn(
     return math.degrees(math.atan2(mean.imag, mean.real)), math.degrees(
         math.sqrt(-2 * math.log(length))
     )
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _pearson(x: Doubles, y: Doubles) -> float | None:

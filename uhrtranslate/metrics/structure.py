@@ -20,6 +20,7 @@ from uhrtranslate.metrics.planes import (
     Planes,
     Whole,
     grey,
+    halved,
     inside,
     levels,
     same_size,
@@ -111,7 +112,7 @@ def ms_ssim_sums(
         last = scale == len(MS_WEIGHTS) - 1
         found = luminance * structure if last else structure
         scales.append(_sums(found[inside(x, here, SSIM_HALO)]))
-        x, y = _halve(x), _halve(y)
+        x, y = halved(x), halved(y)
     return MultiScaleSums(tuple(scales))
 
 
@@ -144,15 +145,11 @@ def _sums(values: Doubles) -> MapSums:
     return MapSums(values.size, float(values.sum()))
 
 
-def _window() -> Doubles:
-    weights = np.exp(-0.5 * (np.arange(-SSIM_HALO, SSIM_HALO + 1) / _SIGMA) ** 2)
-    return np.asarray(weights / weights.sum(), np.float64)
-
-
 def _blur(x: Doubles) -> Doubles:
     if not x.size:
         return x
-    weights = _window()
+    weights = np.exp(-0.5 * (np.arange(-SSIM_HALO, SSIM_HALO + 1) / _SIGMA) ** 2)
+    weights /= weights.sum()
     blurred: Doubles = correlate1d(correlate1d(x, weights, axis=0), weights, axis=1)
     return blurred
 
@@ -164,12 +161,6 @@ def _ssim_parts(x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
     cov = _blur(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
     return luminance, (2 * cov + _C2) / (var_x + var_y + _C2)
-
-
-def _halve(x: Doubles) -> Doubles:
-    """Means of 2 x 2 px; an odd last row or column is left out."""
-    x = x[: len(x) // 2 * 2, : x.shape[1] // 2 * 2]
-    return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4
 
 
 def _sobel(x: NDArray[np.float64]) -> Doubles:

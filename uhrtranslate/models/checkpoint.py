@@ -4,10 +4,10 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -87,10 +87,17 @@ def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
     Raises:
         CheckpointError: the file is damaged.
     """
+    with opened_safetensors(path) as file:
+        metadata = dict(file.metadata() or {})
+        return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+
+
+@contextmanager
+def opened_safetensors(path: Path) -> Iterator[Any]:
+    """A safetensors file, open during the block; see `read_safetensors`."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError, ValueError, RuntimeError, TypeError) as error:
         raise CheckpointError(
             f"{path}: the safetensors file is damaged ({show(error)}); copy it again"

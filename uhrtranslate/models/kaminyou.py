@@ -16,6 +16,7 @@ from uhrtranslate.models.family import (
     is_conv,
     shape_of,
 )
+from uhrtranslate.models.resnet import two_convolutions
 
 
 class Down(nn.Module):
@@ -59,15 +60,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, affine: bool) -> None:
         super().__init__()
-        self.model = nn.Sequential(
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels, affine=affine),
-            nn.ReLU(inplace=True),
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3),
-            nn.InstanceNorm2d(channels, affine=affine),
-        )
+        self.model = two_convolutions(channels, False, affine, True, "instance")
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c, h, w]."""
@@ -110,13 +103,7 @@ class KaminyouGenerator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Translate an image.
-
-        Args:
-            x: [n, in_channels, h, w] in -1..1; h and w are multiples of 4.
-
-        Returns: [n, out_channels, h, w] in -1..1.
-        """
+        """[n, in_channels, h, w] to [n, out_channels, h, w], -1..1; sides multiples of 4."""
         x = self.downsampleblock3(self.downsampleblock2(self.block1(x)))
         x = self.upsampleblock6(self.upsampleblock5(self.resnetblocks4(x)))
         y: Tensor = self.block7(x)

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError, OptionError
-from uhrtranslate.models.checkpoint import fit, read_safetensors, sniff
+from uhrtranslate.models.checkpoint import fit, opened_safetensors, read_safetensors, sniff
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.public import write_whole
 from uhrtranslate.models.unwrap import show
@@ -105,13 +104,8 @@ def is_native(path: Path) -> bool:
     """
     if sniff(path) != "safetensors":
         return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _KEY in (file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: the safetensors file is damaged ({show(error)}); copy it again"
-        ) from error
+    with opened_safetensors(path) as file:
+        return _KEY in (file.metadata() or {})
 
 
 def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
@@ -148,11 +142,7 @@ def _dump(info: GeneratorInfo) -> str:
 
 
 def _parse(text: str) -> GeneratorInfo:
-    """Read and check the metadata.
-
-    Raises:
-        ValueError: it is no JSON, of another version, or out of bounds.
-    """
+    """Read and check the metadata; a ValueError says what is wrong with it."""
     try:
         fields: Any = json.loads(text[:100_000])
     except (ValueError, RecursionError) as error:

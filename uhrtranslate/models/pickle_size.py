@@ -1,8 +1,8 @@
-"""Measure what a pickle builds, and name what it calls, before either happens.
+"""Count the values that a pickle builds, and list what it calls, without unpickling it.
 
-A kilobyte of pickle can nest a pair of the same pair sixty times; used as a key, or shown in a
-message, it takes for ever, as its hash and its text visit each of 2^60 leaves. torch's unpickler
-runs no code, but has no such limit.
+A kilobyte of pickle can nest a pair of the same pair sixty times. Hashing or printing the result
+never ends, because it visits each of 2^60 leaves. torch's unpickler runs no code, but it does not
+guard against this.
 """
 
 import pickletools
@@ -19,13 +19,13 @@ _FILLED = {"APPEND": 1, "APPENDS": None, "SETITEM": 2, "SETITEMS": None, "ADDITE
 
 
 def check_pickle(file: IO[bytes]) -> None:
-    """Read one pickle, without building it.
+    """Check the size of one pickle without unpickling it.
 
     Args:
-        file: at the pickle's first byte; afterwards behind its last.
+        file: positioned at the pickle's first byte; afterwards just past its last byte.
 
     Raises:
-        ValueError: it is none, or builds more than is decent.
+        ValueError: it is not a valid pickle, or it builds too many values.
     """
     stack: list[_Leaves | None] = []  # None is a mark
     memo: dict[int, _Leaves] = {}
@@ -57,10 +57,10 @@ def called(file: IO[bytes]) -> Iterator[str]:
     """Names of the functions and classes that a pickle refers to, as `posix.system`.
 
     Args:
-        file: at the pickle's first byte; afterwards behind its last.
+        file: positioned at the pickle's first byte; afterwards just past its last byte.
 
     Raises:
-        ValueError: it is no pickle from here on.
+        ValueError: the bytes from here on are not a pickle.
     """
     words: list[str] = []  # the last two strings
     memo: dict[int, list[str]] = {}
@@ -84,7 +84,7 @@ def _top(stack: list[_Leaves | None]) -> _Leaves:
 
 
 def _pop(stack: list[_Leaves | None], count: int | None) -> int:
-    """Leaves of what is taken off the stack: so many entries, or all down to the last mark."""
+    """Take `count` entries (None: all down to the last mark) off the stack; count their leaves."""
     total = 0
     while count is None or count > 0:
         if not stack:

@@ -61,25 +61,29 @@ class BlurUp(nn.Module):
         return F.conv_transpose2d(x, self.filt, stride=2, padding=3, groups=self.filt.shape[0])
 
 
+def two_convolutions(
+    channels: int, dropout: bool, affine: bool, bias: bool, norm: str
+) -> nn.Sequential:
+    """The inside of a residual block: two 3x3 convolutions, each with a norm, at the same size."""
+
+    def convolution() -> list[nn.Module]:
+        return [
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            make_norm(norm, channels, affine),
+        ]
+
+    # Dropout has no weights, but it shifts the keys of all layers after it.
+    middle = [nn.ReLU(inplace=True), *([nn.Dropout(0.5)] if dropout else [])]
+    return nn.Sequential(*convolution(), *middle, *convolution())
+
+
 class ResnetBlock(nn.Module):
     """x + two 3x3 convolutions of x, at the same size."""
 
     def __init__(self, channels: int, dropout: bool, affine: bool, bias: bool, norm: str) -> None:
         super().__init__()
-        layers: list[nn.Module] = [
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
-            make_norm(norm, channels, affine),
-            nn.ReLU(inplace=True),
-        ]
-        if dropout:  # no weights, but it shifts the keys of all that follows
-            layers.append(nn.Dropout(0.5))
-        layers += [
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
-            make_norm(norm, channels, affine),
-        ]
-        self.conv_block = nn.Sequential(*layers)
+        self.conv_block = two_convolutions(channels, dropout, affine, bias, norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c, h, w]."""
@@ -153,13 +157,7 @@ class ResnetGenerator(nn.Module):
         return layers[: blocks[-1] + 1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Translate an image.
-
-        Args:
-            x: [n, in_channels, h, w] in -1..1; h and w are multiples of 4.
-
-        Returns: [n, out_channels, h, w] in -1..1.
-        """
+        """[n, in_channels, h, w] to [n, out_channels, h, w], -1..1; sides multiples of 4."""
         y: Tensor = self.model(x)
         return y
 

@@ -111,13 +111,7 @@ class UnetGenerator(nn.Module):
         self.model = SkipBlock(out_channels, ngf, block, in_channels, False, *kind)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Translate an image.
-
-        Args:
-            x: [n, in_channels, h, w] in -1..1; h and w are multiples of 2**n_downs.
-
-        Returns: [n, out_channels, h, w] in -1..1.
-        """
+        """[n, in_channels, h, w] to [n, out_channels, h, w], in -1..1."""
         y: Tensor = self.model(x)
         return y
 
