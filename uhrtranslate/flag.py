@@ -1,4 +1,4 @@
-"""What an option has beside its type and default: what help says of it, and how text is read."""
+"""How the help presents an option, and how its text is parsed."""
 
 from dataclasses import dataclass
 

@@ -26,8 +26,6 @@ else:
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
 Colour = tuple[int, int, int]
-
-
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
 Auto = BeforeValidator(parse_auto)
 Level = Annotated[

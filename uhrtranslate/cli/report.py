@@ -90,7 +90,7 @@ def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
     """A dataclass, or values by name, as one line of JSON on stdout."""
     values = value if isinstance(value, dict) else dataclasses.asdict(value)
     text = json.dumps(values, ensure_ascii=False)
-    # A file's name that is no UTF-8 becomes an escape of JSON.
+    # A file name that is not UTF-8 becomes a JSON escape.
     print(text.encode(errors="backslashreplace").decode(), flush=True)
 
 

@@ -189,7 +189,7 @@ def _cut(
     options: TileOptions,
     rows: list[dict[str, str]],
 ) -> int:
-    """Write a slide's patches, add a line to the manifest for each; how many had too little tissue.
+    """Write a slide's patches, add their rows to the manifest, and return how many were skipped.
 
     Raises:
         UhrError: a slide cannot be read, is smaller than a patch, or has no such level or mpp.
