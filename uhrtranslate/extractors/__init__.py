@@ -1,7 +1,7 @@
 """Networks that figures need: feature extractors, LPIPS, a classifier of domains.
 
-Weights are given by path, and never shipped or downloaded. What has no weights has a name, which
-goes with its figures.
+Weights are given by path; none are shipped or downloaded. Each extractor has a name, which is
+reported with its figures.
 """
 
 from uhrtranslate.extractors.base import Extractor

@@ -94,10 +94,10 @@ class DomainClassifier:
         return found
 
     def judge(self, translated: Patches) -> Domain:
-        """What it says of translated patches, [n, h, w, 3] uint8, cut across tile borders.
+        """Classify translated patches, [n, h, w, 3] uint8, cut across tile borders.
 
         Raises:
-            ValueError: there are none.
+            ValueError: there are no patches.
         """
         if not len(translated):
             raise ValueError("no translated patch")
@@ -112,7 +112,7 @@ class DomainClassifier:
 
 
 def _small(patches: Patches) -> Tensor:
-    """Patches as [n, 3, 64, 64]: all of a patch counts, and fine grain does not."""
+    """Patches averaged down to [n, 3, 64, 64]: fine grain is lost, all areas count."""
     pieces = [
         F.adaptive_avg_pool2d(to_tensor(patches[i : i + 64]), _SIDE)
         for i in range(0, len(patches), 64)

@@ -48,7 +48,7 @@ def best_shift(output: Pixels, truth: Pixels, reach: int) -> tuple[int, int]:
         reach: px, 0 or more.
 
     Raises:
-        ValueError: the two do not fit each other, or are not larger than twice the reach.
+        ValueError: the two differ in size, or are not larger than twice the reach.
     """
     same_size(output, truth)
     _check(output, reach, least=1)
@@ -72,7 +72,7 @@ def aligned_scores(output: Pixels, truth: Pixels, reach: int) -> Aligned:
         reach: px; 0 gives the plain figures of the whole patch.
 
     Raises:
-        ValueError: the two do not fit each other, or less than 11 px are left within the reach.
+        ValueError: the two differ in size, or less than 11 px are left within the reach.
     """
     same_size(output, truth)
     _check(output, reach, least=2 * SSIM_HALO + 1)

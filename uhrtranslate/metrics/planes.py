@@ -1,4 +1,4 @@
-"""What of a picture is compared: its grey, or its colours; and what belongs to a neighbour.
+"""The grey or colour values that are compared, and the halo of neighbouring pixels.
 
 Values are whole thousandths of a grey level, so that Rec. 601 grey has no rounding and sums over
 blocks are exact in whole numbers, however the image was cut.
@@ -14,8 +14,8 @@ Whole = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 Planes = Callable[[Pixels], Whole]
 
-# Pixels of neighbouring blocks around a block: left, top, right, bottom. They are looked at and
-# not counted. Less than a measure's halo only where the image ends (0, or what is left of it).
+# Pixels of neighbouring blocks around a block: left, top, right, bottom. Measures read them but do
+# not count them. Only at the image's ends may there be fewer than a measure needs (down to 0).
 Halo = tuple[int, int, int, int]
 NO_HALO: Halo = (0, 0, 0, 0)
 

@@ -43,9 +43,9 @@ def is_conv(state: Mapping[str, Tensor], key: str, side: int) -> bool:
 def norm_arguments(state: Mapping[str, Tensor], norm: str, conv: str) -> Arguments:
     """Read the kind of the norm layers off one of them and the convolution before it.
 
-    PyTorch before 0.4 stored running statistics for instance norm too. They are told from batch
-    norm by what goes with them: a convolution with bias (batch norm makes it superfluous, and the
-    public code leaves it out), and no batch counter (batch norm has one since 0.4.1).
+    PyTorch before 0.4 stored running statistics for instance norm too. Two signs
+    tell them from batch norm: the convolution has a bias (batch norm makes it superfluous, and the
+    public code leaves it out), and there is no batch counter (batch norm has one since 0.4.1).
 
     Args:
         state: the state dict, with bare keys.

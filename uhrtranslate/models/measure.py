@@ -16,10 +16,10 @@ _SMALLEST_SIDE = 64  # smaller inputs fail in reflection padding, not because of
 def measure_info(module: nn.Module, architecture: str) -> GeneratorInfo:
     """Find out what the engine needs to know of a network.
 
-    The attributes `stride`, `cell`, `halo` and `value_range` of the network are believed. Without
-    `stride`, the smallest power of two is taken for which inputs of odd multiples of it come out
-    at their own size. A network that resizes its output to its input hides its stride from this:
-    such a one should declare it.
+    The network's own attributes `stride`, `cell`, `halo` and `value_range` are trusted. Without
+    `stride`, powers of two are tried until one gives outputs of the input's size for inputs whose
+    sides are odd multiples of it. This cannot see the stride of a network that resizes its output
+    to its input; such a network should declare `stride`.
 
     Args:
         module: in eval mode on the CPU; takes [n, c, h, w] and returns the same size.

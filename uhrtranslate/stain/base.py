@@ -14,8 +14,8 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 VERSION = 1
-# Grey levels of the darkest channel from which on a pixel is taken for bare glass, and at which it
-# is one altogether. Glass of bright-field scans lies at 230 to 250.
+# Grey levels of a pixel's darkest channel: above the first it is partly bare glass, above the
+# second as glass altogether. Glass of bright-field scans lies at 230 to 250.
 GLASS = (215, 235)
 
 
@@ -62,7 +62,7 @@ class StainMethod(Protocol[F]):
             colours: of tissue pixels, [n, 3] uint8.
 
         Raises:
-            InputError: they do not suffice.
+            InputError: there are too few pixels to learn from.
         """
         ...
 
@@ -116,7 +116,7 @@ def pooled(samples: Sequence[Colours]) -> Colours:
 
 
 def protect_white(colours: Colours, mapped: Floats) -> Floats:
-    """Let bare glass stay as it is, and what is nearly glass change by halves.
+    """Keep bare glass as it is, and change pixels that are nearly glass only in part.
 
     Args:
         colours: [n, 3], before.

@@ -1,4 +1,4 @@
-"""Fakes of earlier steps, which keep a discriminator from chasing the newest (Shrivastava 2017)."""
+"""Earlier fakes, shown again so that a discriminator does not forget them (Shrivastava 2017)."""
 
 import torch
 from torch import Tensor

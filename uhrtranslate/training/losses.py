@@ -14,12 +14,12 @@ SIGMA = 1.0
 
 
 def adversarial(kind: Gan, score: Tensor, real: bool) -> Tensor:
-    """How far a discriminator's scores are from saying real, or fake.
+    """How far a discriminator's scores are from the right answer, real or fake.
 
     Args:
         kind: lsgan, squared distance to 1 or 0 (Mao 2017); vanilla, cross-entropy of logits.
         score: of any shape, unbounded.
-        real: what they should say.
+        real: the right answer.
 
     Returns: a mean, scalar.
     """
@@ -30,7 +30,7 @@ def adversarial(kind: Gan, score: Tensor, real: bool) -> Tensor:
 
 
 def telling_apart(kind: Gan, judge: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """What a discriminator lowers: half of its `adversarial` losses on real and on fake images."""
+    """The loss of a discriminator: half of its `adversarial` losses on real and on fake images."""
     return 0.5 * (adversarial(kind, judge(real), True) + adversarial(kind, judge(fake), False))
 
 

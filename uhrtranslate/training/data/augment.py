@@ -43,7 +43,7 @@ def as_floats(pixels: Pixels) -> Floats:
 
 
 def jitter(x: Floats, amount: float, random: np.random.Generator) -> Floats:
-    """Other gains and offsets of the channels: another scanner, another exposure.
+    """Change the gain and offset of each channel, as another scanner or exposure would.
 
     Args:
         x: [3, h, w] in -1..1.

@@ -1,7 +1,7 @@
 """Patches of both domains, drawn from images as they are needed.
 
-The n-th sample of a training is a function of its seed and of n alone: nothing has to be stored to
-go on where a run was cut off, and the number of threads changes nothing.
+The n-th sample depends only on the seed and on n. So a run can resume where it was cut off without
+any stored state, and the number of threads does not change the samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -54,7 +54,7 @@ class Patches:
         raise NotImplementedError
 
     def epoch_length(self) -> int:
-        """Samples of an epoch: as asked for, or as many as fit side by side into A's places."""
+        """Samples per epoch: the option, or as many as fit side by side into the tissue of A."""
         if self.options.epoch is not None:
             return self.options.epoch
         area = sum(max(one.area / self.options.patch**2, 1) for one in self.pictures["A"])
@@ -65,7 +65,7 @@ class Patches:
         return {name: [one.record() for one in ones] for name, ones in self.pictures.items()}
 
     def mpp(self) -> float | None:
-        """Resolution of the patches: as asked for, or of the first image of A."""
+        """Resolution of the patches: the option, or that of the first image of A."""
         return self.options.mpp if self.options.mpp is not None else self.pictures["A"][0].mpp
 
     def close(self) -> None:

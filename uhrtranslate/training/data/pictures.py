@@ -28,7 +28,7 @@ from uhrtranslate.tissue import detect_tissue
 
 # Larger side of the thumbnail in which tissue is looked for.
 THUMBNAIL = 512
-# Images that are at most so many times a patch were cut before, and are taken whole.
+# Images of up to this many patch areas were cut from slides before; all of them is used.
 CUT_BEFORE = 4
 # Images that are open at a time.
 OPEN = 64
@@ -178,17 +178,17 @@ def find_pictures(place: Path) -> list[Path]:
 def examine(
     path: Path, view: SlideView, patch: int, tissue: float, whole: tuple[int, int] | None = None
 ) -> Picture:
-    """Say where patches can be cut of an image.
+    """Find out where patches can be cut from an image.
 
     Args:
         path: of the image.
         view: of it, at the resolution of the training.
         patch: side of the patches in px.
-        tissue: least share of a patch that is tissue; 0: none is looked for.
-        whole: width and height of what patches are cut of, where that is not all of the view.
+        tissue: least share of a patch that must be tissue; 0 skips the search for tissue.
+        whole: width and height of the part that patches are cut from, if not the whole view.
 
     Raises:
-        InputError: a patch does not fit into it, or it has no such tissue.
+        InputError: the image is smaller than a patch, or has too little tissue.
     """
     width, height = whole or (view.width, view.height)
     if min(width, height) < patch:
@@ -243,7 +243,7 @@ def same_size(view: SlideView, like: SlideView) -> SlideView:
 
 
 def pick(pictures: Sequence[Picture], random: np.random.Generator) -> Picture:
-    """One of the images, as often as it has places."""
+    """Draw an image, with a probability in proportion to its area for patches."""
     if len(pictures) == 1:
         return pictures[0]
     ends = np.cumsum([picture.area for picture in pictures])

@@ -31,7 +31,7 @@ class LSeSimOptions(GanOptions):
     Attributes:
         adversarial, similarity: weights of the two losses.
         vgg: VGG16 weights in torchvision's layout (.pth, .safetensors), as the paper has; None:
-            random weights, which see less.
+            random weights, which recognise less.
         vgg_width: channels of the first convolutions; 64 with given weights.
         layers: rectified convolutions that are compared, counted from 1.
         patches: places per layer.

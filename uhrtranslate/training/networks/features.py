@@ -61,8 +61,8 @@ class Vgg16(nn.Module):
 
     Args:
         layers: rectified convolutions to give the outputs of, counted from 1.
-        weights: a state dict in torchvision's layout; None: random ones, always the same, for
-            which local structure is as well seen as by trained filters of one layer, objects not.
+        weights: a state dict in torchvision's layout. None: random weights, always the same; they
+            respond to local structure as well as one trained layer does, but not to objects.
         width: channels of the first convolutions.
 
     Raises:

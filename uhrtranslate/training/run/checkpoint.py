@@ -1,8 +1,8 @@
 """Checkpoints of a run: generators in the native format, and the state to go on from.
 
 `checkpoints/step-00001200/` holds `A2B.safetensors`, for `uhrt translate`, and `state.pt`: plain
-tensors, numbers and texts in lists and dicts, read with `weights_only=True`. The folder gets its
-name when all of it is on the disk.
+tensors, numbers and strings in lists and dicts, read with `weights_only=True`. The folder gets its
+final name only when everything in it is on the disk.
 """
 
 import io

@@ -25,12 +25,12 @@ CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
 
 @dataclass(frozen=True)
 class Resumed:
-    """What is gone on with.
+    """A run to resume.
 
     Attributes:
         run: folder of the run.
-        options: as it was started.
-        checkpoint: folder of the checkpoint.
+        options: those it was started with.
+        checkpoint: folder of the checkpoint to resume from.
     """
 
     run: Path
@@ -82,7 +82,7 @@ def check_free(run: Path) -> None:
 
 
 def find_run(place: Path) -> Resumed:
-    """The run that a folder, or one of its checkpoints, means.
+    """Find the run to resume, given its folder or one of its checkpoints.
 
     Raises:
         InputError: it is no run, or has no checkpoint.
