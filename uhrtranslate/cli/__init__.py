@@ -1,4 +1,4 @@
-"""The command line: parse, call the tasks, print."""
+"""The command line: parse, call a task, print; nothing is computed here."""
 
 from uhrtranslate.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The streaming engine, the only place where normalizers, generators and images meet."""
+"""The only place where normalizers, generators and images meet; no options, no output files."""
 
 from uhrtranslate.engine.forward.compiled import CompiledRunner
 from uhrtranslate.engine.forward.devices import (

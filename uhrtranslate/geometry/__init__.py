@@ -1,4 +1,4 @@
-"""Cells, tiles, halos, levels: pure arithmetic."""
+"""Cells, tiles, halos, levels: pure arithmetic; no pixels, no tensors, no files."""
 
 from uhrtranslate.geometry.cells import Box, CellGrid, reflect
 from uhrtranslate.geometry.masks import CellMask, Part, cells_with_tissue, cut_band

@@ -1,4 +1,4 @@
-"""Generators: families of networks, checkpoints of all kinds, and the native format."""
+"""Generators: families of networks, checkpoints of all kinds, the native format; no images."""
 
 from uhrtranslate.models.family import Family
 from uhrtranslate.models.info import GeneratorInfo

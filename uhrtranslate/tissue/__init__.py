@@ -1,4 +1,4 @@
-"""Where tissue is: found in a thumbnail, or drawn by a person. Arrays in, arrays out."""
+"""Where tissue is: found in a thumbnail, or drawn by a person; arrays in, arrays out, no files."""
 
 from uhrtranslate.tissue.detect import detect_tissue, is_dark_field
 from uhrtranslate.tissue.geojson import Polygon, draw_polygons, read_polygons

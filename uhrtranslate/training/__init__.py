@@ -1,1 +1,1 @@
-"""Training of the generators that the engine runs: methods, data, and the loop."""
+"""Training of the generators that the engine runs; no engine, and no formats of images."""

@@ -1,1 +1,1 @@
-"""Groups of figures, a file each: what they are called, what they need, how they are computed."""
+"""Groups of figures, a file each: titles, needs, computation; no files, no page."""

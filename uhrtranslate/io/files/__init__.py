@@ -1,1 +1,1 @@
-"""Files, whatever they contain: finished outputs, locks, resuming, fingerprints, finding inputs."""
+"""Files, whatever they contain: finished outputs, locks, resuming, fingerprints; no pixels."""

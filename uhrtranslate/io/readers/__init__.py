@@ -1,1 +1,1 @@
-"""Reading slides of all formats: one file per library or format, each a `Slide`."""
+"""Reading slides of all formats, one file per library, each a `Slide`; nothing is written."""

@@ -1,1 +1,1 @@
-"""Writing slides and photos: each format is one file here and one line in `tables`."""
+"""Writing slides and photos, one file per format; nothing is read but for resuming."""

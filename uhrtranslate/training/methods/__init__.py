@@ -1,1 +1,1 @@
-"""How generators learn: one file per method, with its options; `TRAINING_METHODS` names them."""
+"""How generators learn: one file per method, with its options; no loop, no files."""
