@@ -156,7 +156,7 @@ class TestAnUnfinishedRun:
         arguments = [part for part in command(desk, target) if part != "--resume"]
         done = mortal(*arguments)
         assert os.WEXITSTATUS(done["status"]) == 1
-        assert "77% of it were done" in done["error"]
+        assert "has finished 77% of it" in done["error"]
         assert "--resume" in done["error"]
         assert saved(target)
         assert mortal(*arguments, "--overwrite")["status"] == 0

@@ -84,8 +84,10 @@ def main() -> None:
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop)
     for stream in (sys.stdin, sys.stdout):
+        # Names of files may be any bytes. A stream that has been read from cannot be changed.
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # names of files may be any bytes
+            with suppress(io.UnsupportedOperation):
+                stream.reconfigure(errors="surrogateescape")
     # Feature maps of some hundred MB in pages of 2 MB instead of 4 kB: a fifth less CPU time
     # (measured, tiles of 1152 px). torch reads it when it first takes memory.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
