@@ -93,7 +93,7 @@ def test_a_run_that_has_saved_nothing_says_so(begun, tmp_path, number):
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # jobs of a shell ignore Ctrl-C
     )
     run.send_signal(number)
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=300)
     assert run.returncode == 128 + number
     assert errors.splitlines()[-1] == (
         "uhrt: stopped before anything was saved; the same command starts afresh."
@@ -118,7 +118,7 @@ def test_a_closed_terminal_leaves_nothing_behind(begun, tmp_path):
     )
     os.close(theirs)
     os.close(ours)
-    assert run.wait(timeout=60) == 128 + signal.SIGHUP
+    assert run.wait(timeout=300) == 128 + signal.SIGHUP
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -134,7 +134,7 @@ def test_nohup_is_obeyed():
     )
     time.sleep(2)
     run.send_signal(signal.SIGHUP)
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=300)
     assert run.returncode == 2
     assert "the list is empty" in errors
 

@@ -78,7 +78,7 @@ def process_slide(
         model=plan.provenance.get("model", recipe.suffix),
         tile=tiles.tile,
         tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
-        tissue=round(masking.cells.share, 4) if masking.cells else None,
+        tissue=None if options.mask == "none" else _share(masking),
         device=",".join(map(str, plan.devices)) or None,
         **{name: plan.provenance.get(name) for name in FACTS},
     )
@@ -241,6 +241,11 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         quality=options.quality,
         bits=recipe.bits_out,
     )
+
+
+def _share(masking: Masking) -> float:
+    """The share of cells that are computed."""
+    return 1.0 if masking.cells is None else round(masking.cells.share, 4)
 
 
 def _power(view: SlideView) -> float | None:
