@@ -5,47 +5,12 @@ import copy
 import pytest
 import simulated_device
 import torch
+from device_cases import SMALL, losses_of, trained, weights
 from problems import Problem
 
 from uhrtranslate.tables import TRAINING_METHODS
-from uhrtranslate.training.configuration import make_train_options
-from uhrtranslate.training.run.learner import Learner
 
 simulated_device.install()
-# Of the methods' own kinds of networks, as small as they come.
-SMALL = {
-    "data": {"a": "a", "b": "b", "patch": 64},
-    "generator": {"ngf": 4, "blocks": 1, "downs": 5},
-    "epochs": 1,
-    "decay": 0,
-    "lr": 1e-3,
-}
-OWN = {
-    "cyclegan": {"pool": 1},
-    "cut": {"layers": [0, 4, 8], "patches": 16, "width": 16},
-    "fastcut": {"layers": [0, 4, 8], "patches": 16, "width": 16},
-    "lsesim": {"vgg_width": 4, "layers": [2, 4], "patches": 16, "window": 8, "width": 16},
-    "pix2pix": {"ema": 0.9, "clip": 1.0},
-    "pyramid-pix2pix": {"pyramid": [1.0, 1.0]},
-}
-
-
-def trained(method, device, precision="fp32", steps=2):
-    """The learner and the parts of its losses, per step."""
-    options = {**SMALL, **OWN.get(method, {}), "method": method, "precision": precision}
-    if "discriminator" in TRAINING_METHODS[method].options_class.model_fields:
-        options["discriminator"] = {"ndf": 4, "layers": 2}
-    learner = Learner(make_train_options(options), torch.device(device))
-    problem = Problem(paired=TRAINING_METHODS[method].paired)
-    return learner, [losses_of(learner.step(problem.batch(), epoch=0)) for _ in range(steps)]
-
-
-def losses_of(phases):
-    return {f"{p.group} {name}": part.item() for p in phases for name, part in p.parts.items()}
-
-
-def weights(learner):
-    return {name: value.cpu() for name, value in learner.networks.state_dict().items()}
 
 
 @pytest.mark.parametrize("method", TRAINING_METHODS)

@@ -1,76 +1,28 @@
 """What translations need of a device: nothing meets on two of them, and the pixels are right."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 import simulated_device
-import skimage.data
 import support
 import torch
+from device_cases import CELL, SECTION, assert_alike, on_the_cpu, translated
 from PIL import Image
-from support import as_generator, small_resnet, translate_array
+from support import as_generator, small_resnet
 
 from uhrtranslate.engine import (
     CompiledRunner,
     GeneratorRunner,
-    Masking,
     choose_batch,
     choose_tile,
     measure_halo,
 )
 from uhrtranslate.engine.forward import devices
-from uhrtranslate.geometry import CellGrid, CellMask
 from uhrtranslate.models import ResnetGenerator
 from uhrtranslate.tables import NORMALIZERS
 from uhrtranslate.tasks.translate import translate
 
 simulated_device.install()
 SIM = torch.device("sim:0")
-HEIGHT, WIDTH, CELL = 150, 190, 64
-GRID = CellGrid(WIDTH, HEIGHT, CELL)
-
-
-def section():
-    """Real tissue with glass in its upper left, where cells have no statistics."""
-    image = np.ascontiguousarray(skimage.data.immunohistochemistry()[:HEIGHT, :WIDTH])
-    glass = np.random.default_rng(5).normal(240, 3, (130, 70, 3))
-    image[:130, :70] = glass.astype(np.uint8)
-    return image
-
-
-SECTION = section()
-
-
-@cache
-def masking(masked):
-    kept = np.ones((GRID.rows, GRID.cols), bool)
-    kept[1, 1] = kept[2, 2] = False
-    return Masking(CellMask(GRID, kept)) if masked else Masking()
-
-
-def translated(name, mirrored=False, masked=False, network=None, **how):
-    return translate_array(
-        SECTION,
-        network or small_resnet(n_blocks=1),
-        NORMALIZERS[name](),
-        cell=CELL,
-        tile=CELL if mirrored else 96,
-        halo=16 if mirrored else 24,
-        mirrored=mirrored,
-        thumbnail=SECTION[::3, ::3][:48, :60].copy(),
-        masking=masking(masked),
-        **how,
-    )
-
-
-# Once for both ways of running on the device.
-on_the_cpu = cache(translated)
-
-
-def assert_alike(found, expected, most=1):
-    assert expected.std() > 20, "a flat result would prove nothing"
-    assert np.abs(found.astype(int) - expected).max() <= most
 
 
 class TestTheDeviceItself:
