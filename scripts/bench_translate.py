@@ -22,8 +22,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import tifffile
 import torch
 from bench import child, cpu_seconds, medians, parser, peak_bytes, save, start, table, turns
+from imagecodecs import jpeg8_encode
+from skimage.data import immunohistochemistry
 from stand_ins import resnet
 from torch import nn
 
@@ -32,7 +35,7 @@ from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.options import make_options
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.one_image import process_slide
+from uhrtranslate.runs.one_image import process_file, process_slide
 
 CELL = 512
 CLOCKS = ("cpu_s", "wall_s")
@@ -55,6 +58,22 @@ def texture(x: int, y: int, w: int, h: int) -> np.ndarray:
     return np.stack([base, base - 40, base - 10], axis=-1).clip(0, 255).astype(np.uint8)
 
 
+def tissue(path: Path, side: int) -> None:
+    """Write a slide of real tissue, JPEG tiles of 512 px: a few hundred that differ, repeated."""
+    random = np.random.default_rng(0)
+    section = immunohistochemistry()
+    kinds = [
+        jpeg8_encode(np.rot90(np.roll(section, random.integers(512), 1), k).copy(), 85)
+        for k in random.integers(4, size=256)
+    ]
+    count = (-(-side // CELL)) ** 2
+    tifffile.imwrite(
+        path, iter(kinds[k] for k in random.integers(len(kinds), size=count)), bigtiff=True,
+        shape=(side, side, 3), dtype=np.uint8, tile=(CELL, CELL), photometric="ycbcr",
+        subsampling=(2, 2), compression="jpeg",
+    )  # fmt: skip
+
+
 def tiny() -> Generator:
     """A generator that costs next to nothing but has all parts: norm, stride 4, halo."""
     module = nn.Sequential(
@@ -72,15 +91,21 @@ GENERATORS = {
 }
 
 
-def run(generator: str, side: int, **options: object) -> dict[str, float]:
-    """Translate in this process; what it took."""
+def run(generator: str, side: int, real: bool = False, **options: object) -> dict[str, object]:
+    """Translate in this process, a virtual slide or a real file; what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
         chosen = make_options(options)
         translator = Translator(chosen, GeneratorPool(chosen, GENERATORS[generator]()))
-        slide = VirtualSlide(side, side, texture)
+        source, target = Path(folder, "source.tif"), Path(folder, "out.tif")
+        if real:
+            tissue(source, side)
         began = time.thread_time()
-        result = process_slide(translator, slide, Path(folder, "out.tif"))
+        result = (
+            process_file(translator, source, target)
+            if real
+            else process_slide(translator, VirtualSlide(side, side, texture), target)
+        )
         serial = time.thread_time() - began
     return {
         "cpu_s": cpu_seconds(),
@@ -91,6 +116,7 @@ def run(generator: str, side: int, **options: object) -> dict[str, float]:
         "gpu_mb": torch.cuda.max_memory_allocated() / 2**20,
         "tile": result.tile,
         "halo": result.halo,
+        "stages": result.stages,
     }
 
 

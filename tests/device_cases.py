@@ -78,9 +78,10 @@ OWN = {
 }
 
 
-def trained(method, device, precision="fp32", steps=2):
-    """The learner and the parts of its losses, per step."""
+def trained(method, device, precision="fp32", steps=2, **generator):
+    """The learner and the parts of its losses, per step; options of the generator may be given."""
     options = {**SMALL, **OWN.get(method, {}), "method": method, "precision": precision}
+    options["generator"] = {**SMALL["generator"], **generator}
     if "discriminator" in TRAINING_METHODS[method].options_class.model_fields:
         options["discriminator"] = {"ndf": 4, "layers": 2}
     learner = Learner(make_train_options(options), torch.device(device))

@@ -105,8 +105,7 @@ def test_a_whole_image_is_translated(tmp_path, options):
 def test_the_command_line_uses_a_gpu_where_there_is_one(tmp_path):
     source = tmp_path / "section.png"
     Image.fromarray(SECTION).save(source)
-    options = ["--cell", "64", "--report", tmp_path / "report.json"]
-    command = [UHRT, "translate", source, "-o", tmp_path / "out.png", *options[:2]]
+    command = [UHRT, "translate", source, "-o", tmp_path / "out.png", "--cell", "64"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     doctor = subprocess.run([UHRT, "doctor"], capture_output=True, text=True, timeout=300)
@@ -129,10 +128,10 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
 
 
 @pytest.mark.parametrize("method", TRAINING_METHODS)
-def test_steps_are_those_of_the_cpu(exact, monkeypatch, method):
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-    _, expected = trained(method, "cpu")
-    learner, found = trained(method, "cuda:0")
+def test_steps_are_those_of_the_cpu(exact, method):
+    """Without dropout, which is drawn by each device's own generator of random numbers."""
+    _, expected = trained(method, "cpu", dropout=False)
+    learner, found = trained(method, "cuda:0", dropout=False)
     assert {p.device for p in learner.networks.parameters()} == {CUDA}
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=5e-2)
@@ -142,8 +141,8 @@ def test_steps_are_those_of_the_cpu(exact, monkeypatch, method):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("method", TRAINING_METHODS)
 def test_steps_in_reduced_precision_are_near(method, precision):
-    _, expected = trained(method, "cpu")
-    _, found = trained(method, "cuda:0", precision)
+    _, expected = trained(method, "cpu", dropout=False)
+    _, found = trained(method, "cuda:0", precision, dropout=False)
     assert found[0] == pytest.approx(expected[0], rel=0.1)
     assert all(np.isfinite(list(parts.values())).all() for parts in found)
 

@@ -44,7 +44,8 @@ class CompiledRunner(GeneratorRunner):
     ) -> None:
         super().__init__(generator, device, dtype, statistics_dtype)
         self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        self._traced = rewritten(self.module, [self.switch])
+        on_cpu = device.type == "cpu"
+        self._traced = rewritten(self.module, [self.switch]) if on_cpu else self.module
         self._plain_graph = torch.compile(self._trace_plain)
         self._normalize_graph = torch.compile(self._trace_normalize)
         self._record_graph = torch.compile(self._trace_record)

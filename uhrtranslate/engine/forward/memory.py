@@ -30,6 +30,9 @@ LARGEST_TILE = 2048
 # Share of a GPU's memory that a batch may take.
 SHARE = 0.5
 LARGEST_BATCH = 16  # more tiles are not faster
+# Torch's reflection padding on a GPU numbers the values of a feature map in 32 bits, and refuses
+# larger ones; the margin is for what padding adds.
+MOST_VALUES = int(0.98 * 2**31)
 # glibc requests larger blocks from the system each time, and touching new pages costs a small
 # generator as much time as its convolutions (measured: half of all CPU time, ngf 16).
 REUSED_BLOCK_BYTES = 32 << 20
@@ -111,18 +114,21 @@ def choose_batch(runner: GeneratorRunner, side: int) -> int:
 
 def _gpu_bytes(device: torch.device) -> int:
     """Memory for the features of one batch: a share of the GPU's total, whatever is free."""
-    return int(torch.cuda.get_device_properties(device).total_memory * SHARE)
+    total = torch.cuda.get_device_properties(device).total_memory
+    return min(int(total * SHARE), 4 * ALIVE * MOST_VALUES)
 
 
 def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], list[Result]]) -> list[Result]:
-    """Do work on a batch, or on its halves if there is not enough memory.
+    """Do work on a batch, or on its halves if it is too large for memory or for torch.
 
     Raises:
         UhrError: there is not even enough for one item.
     """
     try:
         return work(items)
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "32-bit index" not in str(error):
+            raise
         if len(items) == 1:
             raise UhrError(
                 "a tile does not fit in the device's memory; choose a smaller --tile, or "
