@@ -61,6 +61,7 @@ def test_reduced_precisions_are_near(name, precision, which):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own parts
 @pytest.mark.parametrize("name", NORMALIZERS)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=str)
 def test_compiled_is_as_eager(exact, monkeypatch, name, precision):

@@ -80,27 +80,32 @@ class Recorder:
 
     def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
         """See `Action`; statistics and arithmetic in float32."""
-        n, c, h, w = x.shape
-        # A single sample is not reshaped, as that would obscure that its channels are last.
-        maps = x if n == 1 else x.reshape(1, n * c, h, w)
         # A compiler turns the plain formula into fewer passes than batch norm takes.
-        if self.rule == AS_TRAINED and h * w > 1 and not torch.compiler.is_compiling():
-            if h * w > MOST_SUMMED:
-                maps = maps.float().contiguous()
-            # Batch norm over n * c channels is instance norm, and also returns the statistics. They
-            # are float32 if its factors are, whatever the type of the maps.
-            one, zero = (maps.new_full((n * c,), value, dtype=torch.float32) for value in (1, 0))
-            y, mean, rstd = torch.native_batch_norm(maps, one, zero, None, None, True, 0.0, eps)
-            std = rstd.reciprocal()
+        if self.rule == AS_TRAINED and x[0, 0].numel() > 1 and not torch.compiler.is_compiling():
+            y, mean, std = _by_batch_norm(x, eps)
         else:
-            wide = maps.float()
-            mean, std = (part[0] for part in moments(wide, self.rule, eps))
-            y = (wide - mean[:, None, None]).div_(std[:, None, None])
-        self.mean.append(mean.reshape(n, c))
-        self.std.append(std.reshape(n, c))
+            wide = x.float()
+            mean, std = moments(wide, self.rule, eps)
+            y = (wide - mean[..., None, None]).div_(std[..., None, None])
+        self.mean.append(mean)
+        self.std.append(std)
         if self.stop_after is not None and call + 1 >= self.stop_after:
             raise StatisticsComplete
-        return (y if n == 1 else y.reshape(n, c, h, w)).to(x.dtype)
+        return y.to(x.dtype)
+
+
+def _by_batch_norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Instance norm of [n, c, h, w], and the mean and std that it found, [n, c] float32."""
+    n, c, h, w = x.shape
+    # Batch norm over n * c channels is instance norm, and also returns the statistics. A single
+    # sample is not reshaped, as that would obscure that its channels are last.
+    maps = x if n == 1 else x.reshape(1, n * c, h, w)
+    if h * w > MOST_SUMMED:
+        maps = maps.float().contiguous()
+    # The statistics are float32 if the factors are, whatever the type of the maps.
+    one, zero = (maps.new_full((n * c,), value, dtype=torch.float32) for value in (1, 0))
+    y, mean, rstd = torch.native_batch_norm(maps, one, zero, None, None, True, 0.0, eps)
+    return y.reshape(x.shape) if n > 1 else y, mean.reshape(n, c), rstd.reciprocal().reshape(n, c)
 
 
 class FieldSource(Protocol):
