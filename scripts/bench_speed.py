@@ -247,7 +247,7 @@ def main() -> None:
         print(f"{how.name}: {row['wall_s']:.1f} s at first", flush=True)
         rows[how.name] = {
             "first_s": row["wall_s"],
-            "deviation": float(np.abs(reference.astype(int) - pixels).mean()),
+            "deviation": float(np.abs(reference.astype(np.int16) - pixels).mean()),
         }
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()

@@ -12,12 +12,13 @@ Scaling: a tiny, small or usual generator over virtual slides that make their pi
 whole pipeline with the pyramid written; peak resident memory of each process, and time per pixel,
 from which what a run of 16 px takes is subtracted. With the tiny generator it is what goes on
 beside a fast device; of that the calling thread's time cannot be shared out among processors.
-With `--device cuda --scaling usual --sizes 50000` it is a slide on a GPU.
+With `--device cuda --scaling usual --sizes 50000 --file` it is a slide on a GPU, from a file.
 """
 
 import os
 import tempfile
 import time
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -40,12 +41,12 @@ from uhrtranslate.runs.one_image import process_file, process_slide
 CELL = 512
 CLOCKS = ("cpu_s", "wall_s")
 METHODS = {
-    "in (patch-IN, bare cells)": {"norm": "in", "pad": "reflect"},
-    "in (true halo)": {"norm": "in"},
+    "in-bare": {"norm": "in", "pad": "reflect"},  # patch-IN of bare cells
+    "in": {"norm": "in"},
     "tin": {"norm": "tin"},
     "kin": {"norm": "kin"},
     "dn": {"norm": "dn"},
-    "dn (published geometry)": {"norm": "dn", "pad": "reflect"},
+    "dn-published": {"norm": "dn", "pad": "reflect"},
 }
 
 
@@ -137,20 +138,44 @@ def times(side: int, repeat: int, threads: int) -> dict[str, dict[str, float]]:
         whole, fixed = medians(rows), medians(runs[name, True])
         result[name] = {"tile": rows[0]["tile"], "halo": rows[0]["halo"]}
         result[name] |= {clock: round(whole[clock] - fixed[clock], 2) for clock in CLOCKS}
-    base = result["in (patch-IN, bare cells)"]
+    base = result["in-bare"]
     for row in result.values():
         row["cpu_ratio"] = round(row["cpu_s"] / base["cpu_s"], 3)
         row["wall_ratio"] = round(row["wall_s"] / base["wall_s"], 3)
     return result
 
 
+def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str, object]]:
+    """What images of all sizes took by one method, per px without what 16 px take."""
+    job = partial(child, run, given.scaling, threads=given.threads, **how)
+    idle = job(16, cell=16)
+    rows: dict[int, dict[str, object]] = {}
+    print(f"\n{method} with a {given.scaling} generator, whole pipeline:")
+    for size in given.sizes:
+        rows[size] = row = job(size, real=given.file)
+        for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
+            row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
+        print(
+            f"{size:,} px square: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of a "
+            f"GPU, {row['wall_s']:.1f} s, {row['ns_per_px']:.1f} ns per px, of the calling thread "
+            f"{row['serial_ns_per_px']:.1f}, device at work {row['device_s'] / row['wall_s']:.0%}; "
+            f"waited for {row['stages']}",
+            flush=True,
+        )
+    peaks = [row["peak_mb"] for row in rows.values()]
+    print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")
+    return rows
+
+
 def main() -> None:
     options = parser(
         __doc__, side=(2048, "of the timed image in px"), repeat=3, threads=os.cpu_count(),
         sizes=[10_000, 30_000], device=("cpu", "as of uhrt translate"),
-        precision=("fp32", "likewise"),
+        precision=("fp32", "likewise"), workers=(2, "likewise"),
     )  # fmt: skip
     options.add_argument("--scaling", choices=list(GENERATORS), default="tiny", help="generator")
+    options.add_argument("--methods", choices=list(METHODS), default=["dn"], nargs="+")
+    options.add_argument("--file", action="store_true", help="a JPEG TIFF as source")
     given = options.parse_args()
     report: dict[str, object] = {"torch": torch.__version__, "threads": given.threads}
     if given.repeat:
@@ -162,25 +187,9 @@ def main() -> None:
             ("tile", "tile", "7"), ("halo", "halo", "6"),
         ]  # fmt: skip
         table(rows, 28, columns)
-    if given.sizes:
-        how = {"norm": "dn", "device": given.device, "precision": given.precision}
-        idle = child(run, given.scaling, 16, threads=given.threads, cell=16, **how)
-        report["memory"] = memory = {}
-        print(f"\nDN with a {given.scaling} generator, whole pipeline:")
-        for size in given.sizes:
-            memory[size] = row = child(run, given.scaling, size, threads=given.threads, **how)
-            for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
-                row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
-            print(
-                f"{size:,} px square: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of a "
-                f"GPU, {row['wall_s']:.1f} s, "
-                f"{row['ns_per_px']:.1f} ns per px, of the calling thread "
-                f"{row['serial_ns_per_px']:.1f}, device at work "
-                f"{row['device_s'] / row['wall_s']:.0%}",
-                flush=True,
-            )
-        peaks = [row["peak_mb"] for row in memory.values()]
-        print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")
+    how = {name: getattr(given, name) for name in ("device", "precision", "workers")}
+    for method in given.methods if given.sizes else []:
+        report[method] = scaling(given, method, **METHODS[method], **how)
     save(given.json, report)
 
 
