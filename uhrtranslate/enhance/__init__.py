@@ -2,7 +2,6 @@
 
 from uhrtranslate.enhance.illuminance import illuminance as illuminance
 from uhrtranslate.enhance.matching import Matching as Matching
-from uhrtranslate.enhance.matching import invert_match as invert_match
 from uhrtranslate.enhance.matching import match as match
 from uhrtranslate.enhance.tally import Tally as Tally
 from uhrtranslate.enhance.tally import dump_tally as dump_tally

@@ -16,40 +16,30 @@ from uhrtranslate.enhance.tally import Tally
 Doubles = NDArray[np.float64]
 
 
-def match(source: Tally, target: Tally) -> Doubles:
+def match(source: Tally, target: Tally, invert: bool = False) -> Doubles:
     """The target's level at each level's quantile of the source, [source.levels] float64.
 
     As `skimage.exposure.match_histograms`: between levels that the target has, values are
     interpolated, so that 16 bits from 8 do not come out in steps. Levels that the source does not
     have lie between their neighbours.
 
-    Raises:
-        ValueError: a tally is empty.
-    """
-    have, quantiles = _distribution(source)
-    goal, wanted = _distribution(target)
-    found = np.interp(quantiles, wanted, goal)
-    table: Doubles = np.interp(np.arange(source.levels), have, found)
-    return table
-
-
-def invert_match(source: Tally, target: Tally) -> Doubles:
-    """The target's level at one minus each level's quantile, [source.levels] float64.
-
-    Quantiles are of mid-rank (half of a level's own pixels count as below it), so that inverting
-    twice is no change, whatever the ties.
+    Args:
+        source: the histogram of the image.
+        target: the histogram that it gets.
+        invert: take one minus the quantile. Quantiles are then of mid-rank (half of a level's own
+            pixels count as below it), so that inverting twice is no change, whatever the ties.
 
     Raises:
         ValueError: a tally is empty.
     """
-    have, quantiles = _distribution(source, middle=True)
-    goal, wanted = _distribution(target, middle=True)
-    found = np.interp(1 - quantiles, wanted, goal)
+    have, quantiles = _distribution(source, invert)
+    goal, wanted = _distribution(target, invert)
+    found = np.interp(1 - quantiles if invert else quantiles, wanted, goal)
     table: Doubles = np.interp(np.arange(source.levels), have, found)
     return table
 
 
-def _distribution(tally: Tally, middle: bool = False) -> tuple[Doubles, Doubles]:
+def _distribution(tally: Tally, middle: bool) -> tuple[Doubles, Doubles]:
     """Levels that occur, and the share of the pixels up to each."""
     if tally.total == 0:
         raise ValueError("a histogram of no pixels")

@@ -5,7 +5,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError, warnings_kept
 from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.pickle_size import called, check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
@@ -28,23 +28,14 @@ _OLD_PICKLES = 5
 _OF_WEIGHTS = ("torch.", "collections.", "numpy.", "_codecs.")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A network with the weights of a checkpoint, and how it was understood."""
-
-    module: nn.Module
-    family: Family
-    arguments: Arguments
-
-
-def load_checkpoint(path: Path, part: str | None = None) -> Loaded:
+def load_checkpoint(path: Path, part: str | None = None) -> tuple[nn.Module, GeneratorInfo]:
     """Build the generator that a `.pth`, `.pt`, `.ckpt` or `.safetensors` file holds.
 
     Args:
         path: the file.
         part: which generator, where the file holds several, such as `G_B`.
 
-    Returns: the network on the CPU in float32, in eval mode, without gradients.
+    Returns: the network on the CPU in float32, in eval mode, without gradients; and its facts.
 
     Raises:
         CheckpointError: the file cannot be read, is no generator's, or its keys do not all fit.
@@ -58,7 +49,18 @@ def load_checkpoint(path: Path, part: str | None = None) -> Loaded:
         module = fit(found.family, found.arguments, found.state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    return Loaded(module, found.family, found.arguments)
+    return module, info_of(found.family, found.arguments)
+
+
+def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
+    """The facts that a state dict without metadata tells."""
+    return GeneratorInfo(
+        architecture=family.name,
+        arguments=arguments,
+        in_channels=arguments.get("in_channels", 3),
+        out_channels=arguments.get("out_channels", 3),
+        stride=family.stride(arguments),
+    )
 
 
 def read_tree(path: Path) -> object:

@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models.checkpoint import load_checkpoint
-from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.models.checkpoint import info_of, load_checkpoint
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.measure import measure_info
 from uhrtranslate.models.native import is_native, load_native
@@ -75,11 +74,8 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
     path, part = find_weights(model)
     if path is None:
         return _from_factory(str(model))
-    if part is None and is_native(path):
-        module, info = load_native(path)
-    else:
-        loaded = load_checkpoint(path, part)
-        module, info = loaded.module, info_of(loaded.family, loaded.arguments)
+    native = part is None and is_native(path)
+    module, info = load_native(path) if native else load_checkpoint(path, part)
     digest = digest_file(path) if part is None else digest_state(module)
     return Generator(module, info, path.stem if part is None else f"{path.stem}:{part}", digest)
 
@@ -107,17 +103,6 @@ def find_weights(model: str | Path) -> tuple[Path | None, str | None]:
     names = ", ".join(bundled_generators()) or "none installed"
     raise CheckpointError(
         f"{show(text, 300)}: no such file, and no bundled generator ({names}); check the path"
-    )
-
-
-def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
-    """The facts that a state dict without metadata tells."""
-    return GeneratorInfo(
-        architecture=family.name,
-        arguments=arguments,
-        in_channels=arguments.get("in_channels", 3),
-        out_channels=arguments.get("out_channels", 3),
-        stride=family.stride(arguments),
     )
 
 

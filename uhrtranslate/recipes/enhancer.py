@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
+from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import spans
 from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
@@ -77,6 +77,7 @@ class Enhancer(ColourRecipe):
         pooled: the histogram of all inputs; None if each image has its own.
     """
 
+    options: EnhanceOptions
     bits_in = 16
 
     def __init__(
@@ -84,7 +85,7 @@ class Enhancer(ColourRecipe):
     ) -> None:
         self.options = options
         self.suffix = SYNTHESIZED if options.synthesize else ENHANCED
-        self.bits_out: int = options.bits
+        self.bits_out = options.bits
         self._reference = reference
         self._pooled = pooled
 
@@ -92,7 +93,7 @@ class Enhancer(ColourRecipe):
         """See `ColourRecipe`; the whole view is read once for its histogram."""
         tally = self._pooled or tally_view(view)
         tally = tally.clipped(self.options.clip)
-        table = (invert_match if self.options.invert else match)(tally, self._reference)
+        table = match(tally, self._reference, self.options.invert)
         top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
         # A pooled histogram may have more bits than this image.

@@ -13,7 +13,7 @@ from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.precision import choose_precision
-from uhrtranslate.recipes.recipe import ImagePlan
+from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
@@ -31,7 +31,7 @@ class TranslationPlan(ImagePlan):
     lanes: Lanes[GeneratorRunner]
 
 
-class Translator:
+class Translator(Recipe):
     """One way to translate images; a `Recipe`.
 
     Args:
@@ -42,11 +42,10 @@ class Translator:
         OptionError, CheckpointError: device, generator and options do not fit together.
     """
 
-    bits_in = 8
-    bits_out = 8
+    options: TranslateOptions
 
     def __init__(self, options: TranslateOptions, pool: GeneratorPool | None = None) -> None:
-        self.options = options
+        self.options, self.suffix = options, options.norm
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
         parse_background(options.background)  # fail now, not at the first image
@@ -63,11 +62,6 @@ class Translator:
             raise OptionError(
                 f"--cell {self.cell}: the generator needs at least {MIN_STEPS * stride} px."
             )
-
-    @property
-    def suffix(self) -> str:
-        """See `Recipe`."""
-        return self.options.norm
 
     @property
     def halo(self) -> int:
