@@ -7,11 +7,10 @@ from typing import Literal
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
-    Missing,
     Pixels,
     Slide,
     SlideView,
-    expand_inputs,
+    find_images,
     open_slide,
     open_view,
     resized,
@@ -52,12 +51,7 @@ def images_in(place: Path, results: bool = False) -> list[Path]:
     Raises:
         InputError: there are none, or one is missing.
     """
-    found = []
-    for item in expand_inputs([str(place)], results=() if results else RESULT_SUFFIXES):
-        if isinstance(item, Missing):
-            raise item.error
-        found.append(item.path)
-    return found
+    return find_images(place, () if results else RESULT_SUFFIXES)
 
 
 def find_partner(

@@ -9,7 +9,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.geometry import Box
-from uhrtranslate.io import SlideView, open_slide, open_view, resized, thumbnail
+from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, resized, thumbnail
 from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
@@ -67,7 +67,7 @@ def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:
 def backdrop(evaluation: Evaluation) -> Pixels:
     """A small picture of the whole image."""
     with open_evaluated(evaluation) as view:
-        return small(view, BACKDROP)
+        return fitted_thumbnail(view, BACKDROP)
 
 
 def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tuple[Scene, ...]:
@@ -124,12 +124,6 @@ def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[tuple[Box
             boxes.append((Box(x, y, w, h), why))
     middle = Box((width - w) // 2, (height - h) // 2, w, h)
     return boxes[:PLACES] or [(middle, "the middle")]
-
-
-def small(view: SlideView, side: int) -> Pixels:
-    """A view scaled to a longer side of at most `side` px, [h, w, 3] uint8."""
-    share = min(1.0, side / max(view.width, view.height))
-    return thumbnail(view, *(max(1, round(px * share)) for px in (view.width, view.height)))
 
 
 def _crop(border: Border, after: SlideView, before: SlideView | None) -> BorderCrop:

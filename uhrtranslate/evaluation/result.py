@@ -13,7 +13,7 @@ from uhrtranslate.metrics.seams.borders import Border
 Metrics = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
     """What was measured on one image, or on all images together.
 
@@ -35,14 +35,14 @@ class Evaluation:
     source: str | None
     truth: str | None
     reference: str | None
-    width: int
-    height: int
-    mpp: float | None
-    region: tuple[int, int, int, int] | None
+    width: int = 0
+    height: int = 0
+    mpp: float | None = None
+    region: tuple[int, int, int, int] | None = None
     metrics: Metrics
-    borders: tuple[Border, ...]
-    heat: NDArray[np.float32] | None
-    warnings: tuple[str, ...]
+    borders: tuple[Border, ...] = ()
+    heat: NDArray[np.float32] | None = None
+    warnings: tuple[str, ...] = ()
     seconds: float
 
 
@@ -75,13 +75,4 @@ def finite_metrics(evaluation: Evaluation) -> Metrics:
             for name, value in figures.items()
         }
         for group, figures in evaluation.metrics.items()
-    }
-
-
-def flat_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Figures by full name, as `seam.ratio`."""
-    return {
-        f"{group}.{name}": value
-        for group, figures in finite_metrics(evaluation).items()
-        for name, value in figures.items()
     }

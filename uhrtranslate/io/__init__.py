@@ -7,6 +7,7 @@ from uhrtranslate.io.files.fingerprint import fingerprint as fingerprint
 from uhrtranslate.io.files.inputs import Found as Found
 from uhrtranslate.io.files.inputs import Missing as Missing
 from uhrtranslate.io.files.inputs import expand_inputs as expand_inputs
+from uhrtranslate.io.files.inputs import find_images as find_images
 from uhrtranslate.io.files.inputs import result_stem as result_stem
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer
@@ -15,6 +16,7 @@ from uhrtranslate.io.pixels import to_bits as to_bits
 from uhrtranslate.io.slide import Level as Level
 from uhrtranslate.io.slide import Slide as Slide
 from uhrtranslate.io.thumbnails import bilinear_thumbnail as bilinear_thumbnail
+from uhrtranslate.io.thumbnails import fitted_thumbnail as fitted_thumbnail
 from uhrtranslate.io.thumbnails import slide_thumbnail as slide_thumbnail
 from uhrtranslate.io.thumbnails import thumbnail as thumbnail
 from uhrtranslate.io.view import SlideView as SlideView

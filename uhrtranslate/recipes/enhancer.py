@@ -9,8 +9,9 @@ from typing import Any
 from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import spans
-from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_images, open_slide, open_view
 from uhrtranslate.io.files.disk import write_text
+from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import TILE, ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
@@ -38,12 +39,10 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
     total = Tally.nothing()
     for name in names:
         if name.endswith(SAVED_ENDING):
-            total += _read_tally(Path(name))
+            total += read_saved(Path(name), load_tally, "--save-reference")
             continue
-        for item in expand_inputs([name], results=RESULT_SUFFIXES):
-            if isinstance(item, Missing):
-                raise item.error
-            total += _tally_file(item.path, options)
+        for path in find_images(name, RESULT_SUFFIXES):
+            total += _tally_file(path, options)
     return total
 
 
@@ -123,17 +122,6 @@ class Enhancer(ColourRecipe):
 def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
     with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
         return tally_view(open_view(slide, options.level, options.mpp))
-
-
-def _read_tally(path: Path) -> Tally:
-    try:
-        return load_tally(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON; make it again with --save-reference.") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}.") from error
 
 
 def _digest(tally: Tally) -> str:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from uhrtranslate.io import Pixels, SlideView, thumbnail
+from uhrtranslate.io import SlideView, fitted_thumbnail
+from uhrtranslate.recipes.stain_reference import SIDE, Reference
 from uhrtranslate.stain import Fit
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.stain.density import to_density
 
-SIDE = 384
 # Optical density at the scatter's edge.
 DENSEST = 2.0
 
@@ -20,9 +20,10 @@ DENSEST = 2.0
 def write_picture(
     path: Path,
     view: SlideView,
+    fit: Fit,
+    reference: Reference,
+    colours: Colours,
     mapping: Callable[[Colours], Colours],
-    found: tuple[Colours, Fit],
-    reference: tuple[Colours | None, Pixels | None],
 ) -> None:
     """Write a PNG: before, after, reference, and scatters of optical density of all three.
 
@@ -31,24 +32,22 @@ def write_picture(
     Args:
         path: of the PNG; replaced if it exists.
         view: the slide.
+        fit: of its colours; its stains are drawn.
+        reference: what it was brought to.
+        colours: of its tissue, [n, 3] uint8.
         mapping: of its colours.
-        found: colours of its tissue, [n, 3] uint8, and their fit, whose stains are drawn.
-        reference: colours of the reference's tissue, and a picture of it, if known.
 
     Raises:
         OSError: it cannot be written.
     """
-    share = SIDE / max(view.width, view.height)
-    width, height = (max(1, round(side * min(share, 1))) for side in (view.width, view.height))
-    before = thumbnail(view, width, height)
+    before = fitted_thumbnail(view, SIDE)
     after = mapping(before.reshape(-1, 3)).reshape(before.shape)
-    (colours, fit), (goal, picture) = found, reference
     parts = [_framed(before), _framed(after)]
-    if picture is not None:
-        parts.append(_framed(picture[:SIDE, :SIDE]))
+    if reference.picture is not None:
+        parts.append(_framed(reference.picture[:SIDE, :SIDE]))
     parts += [scatter(colours, fit), scatter(mapping(colours), None)]
-    if goal is not None:
-        parts.append(scatter(goal, None))
+    if reference.colours is not None:
+        parts.append(scatter(reference.colours, None))
     Image.fromarray(np.concatenate(parts, axis=1)).save(path)
 
 

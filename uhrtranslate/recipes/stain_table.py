@@ -44,10 +44,4 @@ class StainTable:
                 writer = csv.DictWriter(file, list(self._rows[0]))
                 writer.writeheader()
                 writer.writerows(sorted(self._rows, key=lambda row: -float(row["distance"])))
-            write_picture(
-                self._folder / f"{name}.png",
-                view,
-                mapping,
-                (colours, fit),
-                (reference.colours, reference.picture),
-            )
+            write_picture(self._folder / f"{name}.png", view, fit, reference, colours, mapping)

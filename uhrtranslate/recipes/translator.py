@@ -1,10 +1,9 @@
 """Translation by a generator whose norm layers are replaced by the chosen normalizer."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes
+from uhrtranslate.engine import GeneratorTransform
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
@@ -18,17 +17,6 @@ from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
 USUAL_CELL = 512
-
-
-@dataclass(frozen=True, kw_only=True)
-class TranslationPlan(ImagePlan):
-    """An `ImagePlan` with the generator that carries it out.
-
-    Attributes:
-        lanes: the generator on its devices, at the precision chosen for the image.
-    """
-
-    lanes: Lanes[GeneratorRunner]
 
 
 class Translator(Recipe):
@@ -70,7 +58,7 @@ class Translator(Recipe):
             return self.options.halo
         return self.normalizer.published_halo if self.mirrored else self.pool.halo
 
-    def plan(self, view: SlideView) -> TranslationPlan:
+    def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         precision: str = self.options.precision
         deviation = None
@@ -79,7 +67,7 @@ class Translator(Recipe):
         lanes = self.pool.at(precision)
         tiles = self._tiles(view)
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
-        return TranslationPlan(
+        return ImagePlan(
             tiles,
             batch,
             self._provenance(precision),
@@ -88,7 +76,6 @@ class Translator(Recipe):
                 lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock
             ),
             self.pool.devices,
-            lanes=lanes,
         )
 
     def _tiles(self, view: SlideView) -> TilePlan:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
-    Found,
     Pixels,
     SlideView,
-    expand_inputs,
+    find_images,
     fingerprint,
     open_slide,
     open_view,
@@ -167,12 +166,7 @@ def find_pictures(place: Path) -> list[Path]:
     Raises:
         InputError: there are none, or the folder cannot be read.
     """
-    paths = []
-    for found in expand_inputs([str(place)], results=RESULT_SUFFIXES):
-        if not isinstance(found, Found):
-            raise found.error
-        paths.append(found.path.resolve())
-    return paths
+    return [path.resolve() for path in find_images(place, RESULT_SUFFIXES)]
 
 
 def examine(

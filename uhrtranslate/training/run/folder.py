@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,21 +20,6 @@ from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
 from uhrtranslate.version import versions
 
 CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """A run to resume.
-
-    Attributes:
-        run: folder of the run.
-        options: those it was started with.
-        checkpoint: folder of the checkpoint to resume from.
-    """
-
-    run: Path
-    options: TrainOptions
-    checkpoint: Path
 
 
 def create_run(run: Path, options: TrainOptions, data: dict[str, Any], device: str) -> None:
@@ -81,8 +65,10 @@ def check_free(run: Path) -> None:
         raise OutputError(f"{run}: exists already and is no run; choose another folder with -o.")
 
 
-def find_run(place: Path) -> Resumed:
+def find_run(place: Path) -> tuple[Path, TrainOptions, Path]:
     """Find the run to resume, given its folder or one of its checkpoints.
+
+    Returns: its folder, the options it was started with, and the folder of the checkpoint.
 
     Raises:
         InputError: it is no run, or has no checkpoint.
@@ -99,7 +85,7 @@ def find_run(place: Path) -> Resumed:
     saved = list_checkpoints(run)
     if checkpoint is None and not saved:
         raise InputError(f"{run}: ended before its first checkpoint; remove it and start it again.")
-    return Resumed(run, options, checkpoint or saved[-1])
+    return run, options, checkpoint or saved[-1]
 
 
 def check_data(run: Path, data: dict[str, Any]) -> None:

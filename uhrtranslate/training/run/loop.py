@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
+from uhrtranslate.io.files.disk import write_png
 from uhrtranslate.models import Generator
 from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.log import Log
-from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid
 from uhrtranslate.training.run.tally import Tally
 
 
@@ -173,7 +174,7 @@ class Training:
 
     def _show(self, epoch: int, fixed: dict[str, Tensor], log: Log | None) -> None:
         pixels = sample_grid(self.learner.pictures(fixed))
-        write_picture(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
+        write_png(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
         if log is not None:
             log.picture("samples", pixels, self.step)
 
