@@ -13,8 +13,8 @@ from uhrtranslate.io import (
     find_images,
     open_slide,
     open_view,
-    resized,
     result_stem,
+    same_size,
     to_bits,
 )
 from uhrtranslate.options import Region
@@ -110,7 +110,4 @@ def matching_view(slide: Slide, view: SlideView) -> SlideView:
         max(1, min(round(w * across), other.width - left)),
         max(1, min(round(h * down), other.height - top)),
     )
-    found = open_view(slide, None, None, region)
-    if (found.width, found.height) == (view.width, view.height):
-        return found
-    return resized(found, view.width, view.height)
+    return same_size(open_view(slide, None, None, region), view.width, view.height)

@@ -207,11 +207,7 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
     """By the seam ratio, the largest first."""
-
-    def ratio(pair: tuple[str, Evaluation]) -> float:
-        return -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0)
-
-    return sorted(named, key=ratio)
+    return sorted(named, key=lambda pair: -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0))
 
 
 def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:

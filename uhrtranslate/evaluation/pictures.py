@@ -9,7 +9,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.geometry import Box
-from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, resized, thumbnail
+from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, same_size, thumbnail
 from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
@@ -32,8 +32,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     """
     with open_slide(Path(evaluation.input)) as slide:
         view = open_view(slide, None, None, evaluation.region)
-        same = (view.width, view.height) == (evaluation.width, evaluation.height)
-        yield view if same else resized(view, evaluation.width, evaluation.height)
+        yield same_size(view, evaluation.width, evaluation.height)
 
 
 @contextmanager

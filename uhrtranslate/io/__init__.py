@@ -22,6 +22,7 @@ from uhrtranslate.io.thumbnails import thumbnail as thumbnail
 from uhrtranslate.io.view import SlideView as SlideView
 from uhrtranslate.io.view import open_view as open_view
 from uhrtranslate.io.view import resized as resized
+from uhrtranslate.io.view import same_size as same_size
 from uhrtranslate.io.virtual import VirtualSlide as VirtualSlide
 from uhrtranslate.io.writers.base import Sink as Sink
 from uhrtranslate.io.writers.estimate import output_bytes_per_pixel as output_bytes_per_pixel

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uhrtranslate.report.charts import charts
@@ -54,7 +54,8 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
         "candidates": done,
         "failed": [candidate for candidate in page.candidates if candidate.error is not None],
         "warned": [candidate for candidate in done if candidate.warnings],
-        "colours": _colours(page),
+        # The source has its own.
+        "colours": {one.name: number % COLOURS for number, one in enumerate(page.candidates)},
         "yardsticks": {candidate.name for candidate in done if candidate.yardstick},
         "charts": charts(done, groups),
         "table": table(done, groups),
@@ -64,16 +65,14 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
         "legend": heat_png(scale, top),
         "scenes": (),
     }
-    template = _template()
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_asset("page.html"))
     # Names appear more than once, so render without scenes to measure the rest.
     rest = len(template.render(parts).encode())
     parts["scenes"] = _scenes(page.scenes, LARGEST_PAGE - rest - 100_000)
     return template.render(parts)
-
-
-def _colours(page: Page) -> dict[str, int]:
-    """A colour for each candidate; the source has its own."""
-    return {candidate.name: number % COLOURS for number, candidate in enumerate(page.candidates)}
 
 
 def _seams(candidate: Candidate, top: float) -> dict[str, Any]:
@@ -122,13 +121,6 @@ def _scenes(scenes: Sequence[Scene], budget: int) -> list[dict[str, Any]]:
 @cache
 def _asset(name: str) -> str:
     return files("uhrtranslate.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("page.html"))
 
 
 def _hash(text: str) -> str:

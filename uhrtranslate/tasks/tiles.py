@@ -10,13 +10,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uhrtranslate.errors import InputError, OutputError
-from uhrtranslate.io import SlideView, open_slide, open_view, slide_thumbnail
+from uhrtranslate.io import SlideView, open_slide, open_view, same_size, slide_thumbnail
 from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
 from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.tissue import detect_tissue
 from uhrtranslate.training.data.patches import partners_by_name
-from uhrtranslate.training.data.pictures import find_pictures, same_size, window_share
+from uhrtranslate.training.data.pictures import find_pictures, window_share
 
 MANIFEST = "tiles.csv"
 THUMBNAIL = 1024
@@ -203,7 +203,7 @@ def _cut(
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
             other = opened.enter_context(open_slide(partner, sparse=options.allow_sparse))
-            sources.append(("B/", partner, same_size(open_view(other), view)))
+            sources.append(("B/", partner, same_size(open_view(other), view.width, view.height)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)
             y0 = round(place.y * slide.info.height / view.height)

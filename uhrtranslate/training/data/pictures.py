@@ -19,7 +19,6 @@ from uhrtranslate.io import (
     fingerprint,
     open_slide,
     open_view,
-    resized,
     slide_thumbnail,
 )
 from uhrtranslate.tables import RESULT_SUFFIXES
@@ -227,13 +226,6 @@ def window_share(mask: NDArray[np.bool_], side: float) -> NDArray[np.float64]:
     inside = total[y + rows, x + columns] - total[y, x + columns]
     inside = inside - total[y + rows, x] + total[y, x]
     return np.asarray(inside / (rows * columns))
-
-
-def same_size(view: SlideView, like: SlideView) -> SlideView:
-    """A view brought to the size in px of another one."""
-    if (view.width, view.height) == (like.width, like.height):
-        return view
-    return resized(view, like.width, like.height)
 
 
 def pick(pictures: Sequence[Picture], random: np.random.Generator) -> Picture:
