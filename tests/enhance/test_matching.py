@@ -121,7 +121,7 @@ def test_tallies_add_up_and_survive_json():
      {"version": 1, "illuminance": [0.5] * 256}],
 )  # fmt: skip
 def test_what_is_no_tally_is_refused(content):
-    with pytest.raises(InputError, match="no saved histogram"):
+    with pytest.raises(InputError, match="not a saved histogram"):
         load_tally(content)
 
 

@@ -273,9 +273,9 @@ def test_damaged_bytes_give_no_other_error(make, tmp_path):
 
 OTHERS = {
     "empty": (b"", "empty"),
-    "text": (b"version https://git-lfs.github.com/spec/v1\noid", "no checkpoint"),
-    "short": (b"\x00", "no checkpoint"),
-    "zip": (b"PK\x05\x06" + bytes(18), "zip file, but no checkpoint"),
+    "text": (b"version https://git-lfs.github.com/spec/v1\noid", "not a checkpoint"),
+    "short": (b"\x00", "not a checkpoint"),
+    "zip": (b"PK\x05\x06" + bytes(18), "zip file, but not a checkpoint"),
     "header too long": (b"\xff" * 7 + b"\x00{", "safetensors file is damaged"),
 }
 
@@ -351,7 +351,7 @@ def test_compressed_content_is_refused(make, tmp_path):
 def test_a_file_larger_than_memory_is_not_read(make, tmp_path, monkeypatch):
     torch.save(make().state_dict(), tmp_path / "g.pth")
     monkeypatch.setattr(module_under_test, "_memory", lambda: 1000.0)
-    with pytest.raises(CheckpointError, match="larger than this machine's memory"):
+    with pytest.raises(CheckpointError, match="more than this machine's memory"):
         load_checkpoint(tmp_path / "g.pth")
 
 

@@ -1,4 +1,4 @@
-"""The loop: batches in, steps, and what is written between them."""
+"""The training loop: batches, steps, and the files that are written between steps."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from uhrtranslate.training.run.tally import Tally
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         step, steps: how many are done, and how many there are.
@@ -116,7 +116,7 @@ class Training:
                 if to_save:
                     self.save()
                 if at_end and group.leads:
-                    with torch.random.fork_rng():  # what it draws changes nothing
+                    with torch.random.fork_rng():  # so that its random numbers change nothing
                         on_epoch(epoch + 1, self.exports())
         except TrainingError as error:
             raise TrainingError(f"{error}{self._last()}") from error
@@ -147,7 +147,7 @@ class Training:
             OutputError: it cannot be written.
         """
         if not self.learner.is_sound():
-            raise TrainingError(f"step {self.step}: weights are no finite numbers")
+            raise TrainingError(f"step {self.step}: some weights are not finite numbers")
         if self.learner.group.leads:
             state = {
                 "step": self.step,

@@ -1,4 +1,4 @@
-"""Pictures that show a training's progress on the same patches each time."""
+"""Pictures of a training's progress, always of the same patches."""
 
 from collections.abc import Sequence
 
