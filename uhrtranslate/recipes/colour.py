@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from uhrtranslate.engine import Clock, ColourTransform
+from uhrtranslate.engine import ColourTransform
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Pixels, SlideView
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
@@ -18,12 +18,13 @@ class ColourRecipe(Recipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`."""
         tiles = TilePlan(CellGrid(view.width, view.height, TILE), TILE, 0, 1)
-
-        def transform(clock: Clock) -> ColourTransform:
-            return ColourTransform(tiles, self.mapping(view))
-
         return ImagePlan(
-            tiles, 1, self.provenance(), self.note(view), transform, beside=self.beside()
+            tiles,
+            1,
+            self.provenance(),
+            self.note(view),
+            lambda clock: ColourTransform(tiles, self.mapping(view)),
+            beside=self.beside(),
         )
 
     def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
