@@ -48,13 +48,13 @@ class Evaluation:
 
 def record(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values, without the heat map."""
-    facts = {name: value for name, value in vars(evaluation).items() if name != "heat"}
     late = {
         "metrics": finite_metrics(evaluation),
         "borders": [dataclasses.asdict(border) for border in evaluation.borders],
         "warnings": list(evaluation.warnings),
     }
-    return {name: value for name, value in facts.items() if name not in late} | late
+    left_out = ("heat", *late)
+    return {name: value for name, value in vars(evaluation).items() if name not in left_out} | late
 
 
 def as_line(evaluation: Evaluation) -> dict[str, Any]:

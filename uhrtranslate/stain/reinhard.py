@@ -1,11 +1,9 @@
 """Reinhard et al. (2001): mean and standard deviation in a colour space that follows the eye."""
 
-from typing import ClassVar
-
 import numpy as np
 import skimage.color
 
-from uhrtranslate.stain.base import Colours, Doubles, Fit, enough, rounded
+from uhrtranslate.stain.base import Colours, Doubles, Fit, StainMethod, enough, rounded
 
 Triple = tuple[float, float, float]
 
@@ -27,12 +25,12 @@ class LabFit(Fit):
         return dict(zip(names, values, strict=True))
 
 
-class ReinhardPlain:
+class ReinhardPlain(StainMethod[LabFit]):
     """As published: every pixel, bare glass too, is moved and stretched alike."""
 
-    name: ClassVar[str] = "reinhard-plain"
-    fit_type: ClassVar[type[Fit]] = LabFit
-    keeps_glass: ClassVar[bool] = False
+    name = "reinhard-plain"
+    fit_type = LabFit
+    keeps_glass = False
 
     def fit(self, colours: Colours) -> LabFit:
         """See `StainMethod`."""
@@ -50,8 +48,8 @@ class ReinhardPlain:
 class Reinhard(ReinhardPlain):
     """The same, but bare glass stays as it is."""
 
-    name: ClassVar[str] = "reinhard"
-    keeps_glass: ClassVar[bool] = True
+    name = "reinhard"
+    keeps_glass = True
 
 
 def to_lab(colours: Colours) -> Doubles:

@@ -95,13 +95,20 @@ class PartialOutput:
         """
         with output_errors(self.target):
             _sync(file)
-            self._check_target()
-            if file.is_dir() and self.target.exists():
-                # A folder cannot replace another; the old one moves into ours, to be removed.
-                os.replace(self.target, self.folder / "replaced")
-            os.replace(file, self.target)
+            if file.is_dir():
+                self._replace_folder(file)
+            else:
+                self._check_target()
+                os.replace(file, self.target)
             self._published = True
             _sync_entries(self.target.parent)
+
+    def _replace_folder(self, folder: Path) -> None:
+        """Give a finished folder its name; an old one moves into our folder, to be removed."""
+        self._check_target()
+        if self.target.exists():
+            os.replace(self.target, self.folder / "replaced")
+        os.replace(folder, self.target)
 
     def _check_target(self) -> None:
         if self.target.is_dir() and not self._is_folder:
