@@ -108,11 +108,10 @@ def one(source: str, target: str, states: bool, side: int) -> dict[str, float]:
 
 
 def main() -> None:
-    options = parser(
+    args = parser(
         __doc__, slides=50, side=(2000, "px of the slide for the states"), tile=384,
         at_once=(3, "images at once, at most"), repeat=3,
-    )  # fmt: skip
-    args = options.parse_args()
+    ).parse_args()  # fmt: skip
     report: dict = {"arguments": {k: v for k, v in vars(args).items() if k != "json"}}
     with tempfile.TemporaryDirectory() as folder:
         report["many"] = child(many, folder, args.slides)

@@ -90,11 +90,10 @@ def translate(path: str, ngf: int, blocks: int, **options: object) -> dict[str, 
 
 
 def main() -> None:
-    options = parser(
+    given = parser(
         __doc__, side=(10240, "of the slide in px"), cell=128, tile=512,
         ngf=(8, "width of the generator"), blocks=2, repeat=3, threads=1,
-    )  # fmt: skip
-    given = options.parse_args()
+    ).parse_args()  # fmt: skip
     one = partial(
         child, translate, ngf=given.ngf, blocks=given.blocks, cell=given.cell, tile=given.tile,
         threads=given.threads,

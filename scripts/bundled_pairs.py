@@ -12,17 +12,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from torch import Tensor
 from train_bundled import SOURCES, Settings, draw, load, restain_to_he, restain_to_ihc
 
+from uhrtranslate.io.files.disk import write_png
+from uhrtranslate.training.run.sample_grid import sample_grid
+
 DIRECTIONS = {"he2ihc": ("H&E", restain_to_ihc), "ihc2he": ("IHC (DAB)", restain_to_he)}
-
-
-def write(path: Path, x: Tensor) -> None:
-    """Write [1, 3, h, w] in -1..1 as PNG."""
-    pixels = ((x[0] + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(path, compress_level=3)
 
 
 def main() -> None:
@@ -39,8 +34,9 @@ def main() -> None:
             (given.out / name / side).mkdir(parents=True)
         for number in range(given.count):
             x = draw(images, Settings(), random)
-            write(given.out / name / "A" / f"{number:04d}.png", x)
-            write(given.out / name / "B" / f"{number:04d}.png", restain(x))
+            for side, image in (("A", x), ("B", restain(x))):
+                path = given.out / name / side / f"{number:04d}.png"
+                write_png(path, sample_grid([image]), compress_level=3)
         print(f"{given.out / name}: {given.count} pairs")
 
 

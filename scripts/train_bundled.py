@@ -26,8 +26,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from uhrtranslate.io.files.disk import write_png
 from uhrtranslate.models import GeneratorInfo, ResnetGenerator, save_native
 from uhrtranslate.training.networks.making import initialise
+from uhrtranslate.training.run.sample_grid import sample_grid
 
 MPP = 0.5
 CELL = 256
@@ -86,6 +88,13 @@ class Settings:
     steps: int = 2200
     batch: int = 1
     seed: int = 1
+
+    @property
+    def arguments(self) -> dict[str, object]:
+        """Of the generators."""
+        return {
+            "ngf": self.ngf, "n_blocks": self.blocks, "antialias": True, "antialias_up": True,
+        }  # fmt: skip
 
 
 def load(data: Path, picture: Picture) -> np.ndarray:
@@ -194,10 +203,7 @@ def train(data: Path, out: Path, settings: Settings, samples: Path | None) -> No
     random = np.random.default_rng(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     domains = [[load(data, picture) for picture in pictures] for pictures in SOURCES.values()]
-    shape = {"ngf": settings.ngf, "n_blocks": settings.blocks}
-    generators = nn.ModuleList(
-        ResnetGenerator(**shape, antialias=True, antialias_up=True) for _ in domains
-    ).to(device)
+    generators = nn.ModuleList(ResnetGenerator(**settings.arguments) for _ in domains).to(device)
     initialise(generators)
     smooth = copy.deepcopy(generators)
     began = time.time()
@@ -233,12 +239,7 @@ def save(generators: nn.ModuleList, out: Path, settings: Settings) -> None:
     ):
         info = GeneratorInfo(
             architecture="resnet",
-            arguments={
-                "ngf": settings.ngf,
-                "n_blocks": settings.blocks,
-                "antialias": True,
-                "antialias_up": True,
-            },
+            arguments=settings.arguments,
             cell=CELL,
             mpp=MPP,
             domains=(a, b),
@@ -257,7 +258,6 @@ def show(
     generators: nn.ModuleList, domains: list[list[np.ndarray]], path: Path, device: torch.device
 ) -> None:
     """A picture of patches and their translations."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     generators.to(device)
     rows = []
     for generator, images in zip(generators, domains, strict=True):
@@ -267,10 +267,8 @@ def show(
         x = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2).float() / 127.5 - 1
         y = generator(x.to(device)).cpu()
         goal = restain_to_ihc(x) if generator is generators[0] else restain_to_he(x)
-        for part in (x, goal, y):
-            pixels = ((part + 1) * 127.5).clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-            rows.append(np.concatenate(list(pixels), axis=1))
-    Image.fromarray(np.concatenate(rows)).save(path)
+        rows += [x, goal, y]
+    write_png(path, sample_grid(rows))
 
 
 def main() -> None:

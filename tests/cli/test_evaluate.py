@@ -12,9 +12,10 @@ from PIL import Image
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.evaluation.conditions import holds, parse_condition
 from uhrtranslate.evaluation.options import EvaluateOptions
-from uhrtranslate.evaluation.result import as_line, flat_metrics
+from uhrtranslate.evaluation.result import as_line, finite_metrics
 from uhrtranslate.io import expand_inputs
 from uhrtranslate.options import validated
+from uhrtranslate.report.measures import flatten
 from uhrtranslate.tasks.evaluate import Failed, evaluate, evaluate_many
 
 
@@ -266,7 +267,7 @@ def test_conditions(text, value, expected):
 def test_conditions_that_are_none(pair):
     with pytest.raises(OptionError, match="no condition"):
         parse_condition("seam_ratio!1")
-    figures = flat_metrics(evaluate(pair[0], options()))
+    figures = flatten(finite_metrics(evaluate(pair[0], options())))
     with pytest.raises(OptionError, match=r"fid was not measured.*seam_ratio"):
         holds(parse_condition("fid>3"), figures)
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 from support import small_resnet
 
-from uhrtranslate.enhance import Matching, Tally, illuminance, invert_match
+from uhrtranslate.enhance import Matching, Tally, illuminance, match
 from uhrtranslate.models import GeneratorInfo, save_native
 
 pytestmark = pytest.mark.slow
@@ -224,7 +224,7 @@ class TestSixteenBits:
 
     def expected(self, deep, desk, tally, top):
         goal = Tally.of(pixels(desk / "reference.png"))
-        table = invert_match(tally, goal) * (top / 255)
+        table = match(tally, goal, invert=True) * (top / 255)
         return Matching(table, top).apply(np.repeat(tifffile.imread(deep)[..., None], 3, axis=2))
 
     @pytest.mark.parametrize("ending", ["tif", "ome.tif"])
@@ -259,7 +259,7 @@ class TestSixteenBits:
         assert np.array_equal(found, self.expected(deep, desk, pool, 65535))
         shallow = tifffile.imread(tmp_path / "out" / "dark.enhanced.tif")
         goal = Tally.of(pixels(desk / "reference.png"))
-        table = (invert_match(pool, goal) * 257)[::257]
+        table = (match(pool, goal, invert=True) * 257)[::257]
         assert np.array_equal(shallow, Matching(table, 65535).apply(pixels(desk / "dark.png")))
 
     def test_masks_previews_and_colour(self, uhrt, desk, deep, tmp_path):

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import as_generator, small_resnet, translate_array
 
-from uhrtranslate.engine import GeneratorRunner, Masking, Schedule
+from uhrtranslate.engine import GeneratorRunner, Masking
 from uhrtranslate.engine.statistics.fields import BatchFields
 from uhrtranslate.engine.statistics.moments import joined
 from uhrtranslate.engine.statistics.tables import Tables
+from uhrtranslate.engine.stream.schedule import Schedule
 from uhrtranslate.geometry import CellGrid, CellMask, TilePlan, reflect
 from uhrtranslate.normalizers import DN, KIN, TIN
 

@@ -211,5 +211,5 @@ def test_no_file_and_no_weights_are_refused(tmp_path):
         InceptionExtractor(tmp_path / "none.safetensors")
     for name in ("junk.pth", "junk.safetensors"):
         (tmp_path / name).write_bytes(b"junk" * 100)
-        with pytest.raises(CheckpointError, match=r"no checkpoint|damaged"):
+        with pytest.raises(CheckpointError, match=r"not a checkpoint|damaged"):
             InceptionExtractor(tmp_path / name)

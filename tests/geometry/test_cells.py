@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uhrtranslate.geometry import CellGrid, TilePlan, reflect, spans, with_halo
+from uhrtranslate.geometry import CellGrid, TilePlan, reflect, spans
+from uhrtranslate.geometry.tiles import with_halo
 
 sizes = st.integers(1, 3000)
 

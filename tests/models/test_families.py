@@ -39,15 +39,14 @@ def test_hyper_parameters_are_read_off_keys_and_shapes(family, arguments, make):
 def test_a_saved_generator_gives_equal_outputs(family, arguments, make, tmp_path):
     module = make(family, **arguments)
     torch.save(module.state_dict(), tmp_path / "net_G.pth")
-    loaded = load_checkpoint(tmp_path / "net_G.pth")
-    stride = loaded.family.stride(loaded.arguments)
-    x = image(arguments, max(64, stride))[..., : max(64, stride)]
+    loaded, info = load_checkpoint(tmp_path / "net_G.pth")
+    x = image(arguments, max(64, info.stride))[..., : max(64, info.stride)]
     with torch.inference_mode():
-        y, want = loaded.module(x), module(x)
+        y, want = loaded(x), module(x)
     assert torch.equal(y, want)
     assert y.shape == (1, arguments.get("out_channels", 3), *x.shape[2:])
-    assert not loaded.module.training
-    assert not any(p.requires_grad for p in loaded.module.parameters())
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
 
 
 @cases

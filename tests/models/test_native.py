@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from uhrtranslate.errors import CheckpointError, OptionError, OutputError
-from uhrtranslate.models import GeneratorInfo, load_generator, load_native, save_native
+from uhrtranslate.models import GeneratorInfo, load_generator, save_native
+from uhrtranslate.models.native import load_native
 from uhrtranslate.models.unwrap import recognise
 
 from .cases import CASES

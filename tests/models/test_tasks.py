@@ -60,7 +60,7 @@ def test_a_part_is_converted(make, tmp_path):
     torch.save(states, tmp_path / "both.pth")
     with pytest.raises(CheckpointError, match="several generators"):
         convert_model(tmp_path / "both.pth", tmp_path / "b.safetensors")
-    convert_model(tmp_path / "both.pth", tmp_path / "b.safetensors", part="G_B")
+    convert_model(f"{tmp_path / 'both.pth'}:G_B", tmp_path / "b.safetensors")
     assert describe_model(tmp_path / "b.safetensors").arguments["ngf"] == 2
 
 

@@ -9,12 +9,14 @@ import skimage.exposure
 from PIL import Image
 
 from uhrtranslate.errors import CheckpointError, InputError
-from uhrtranslate.stain import Macenko, Vahadane, colour_map, dump_fit, load_fit, pooled
+from uhrtranslate.stain import colour_map, dump_fit, load_fit, pooled
 from uhrtranslate.stain.density import angle, from_density, sparse_amounts
 from uhrtranslate.stain.histogram import match
+from uhrtranslate.stain.macenko import Macenko
 from uhrtranslate.stain.reinhard import to_lab
 from uhrtranslate.stain.stainnet import StainNet, distil, stainnet_from
 from uhrtranslate.stain.stains import StainFit
+from uhrtranslate.stain.vahadane import Vahadane
 from uhrtranslate.tables import STAIN_METHODS
 
 METHODS = {name: method() for name, method in STAIN_METHODS.items()}

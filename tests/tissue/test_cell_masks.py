@@ -141,7 +141,7 @@ class TestWrongMasks:
         path.write_bytes(b"\xff\xfe\xfd")
         self.refused(slide, path, "JSON")
         path.write_text("[1]")
-        self.refused(slide, path, "is no GeoJSON")
+        self.refused(slide, path, "is not GeoJSON")
 
     def test_too_large(self, slide, tmp_path):
         path = tmp_path / "mask.geojson"

@@ -4,7 +4,8 @@ import skimage.data
 from PIL import Image, ImageDraw
 
 from uhrtranslate.io import open_slide, slide_thumbnail
-from uhrtranslate.tissue import detect_tissue, is_dark_field
+from uhrtranslate.tissue import detect_tissue
+from uhrtranslate.tissue.detect import is_dark_field
 
 
 def glass(height=400, width=600, colour=(243, 242, 245), noise=2.0, seed=0):

@@ -78,9 +78,9 @@ def test_area_of_a_disc():
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
-        ({}, "is no GeoJSON"),
-        (7, "is no GeoJSON"),
-        ({"type": 3}, "is no GeoJSON"),
+        ({}, "is not GeoJSON"),
+        (7, "is not GeoJSON"),
+        ({"type": 3}, "is not GeoJSON"),
         ({"type": "FeatureCollection", "features": []}, "has no polygons"),
         ({"type": "FeatureCollection"}, "has no polygons"),
         ([feature({"type": "Point", "coordinates": [1, 2]})], "has no polygons"),
@@ -90,12 +90,12 @@ def test_area_of_a_disc():
         ({"type": "MultiPolygon"}, "without coordinates"),
         (polygon(), "without coordinates"),
         (polygon([[1, 1], [2, 2]]), "fewer than three"),
-        (polygon([["a", 1], [2, 2], [3, 3]]), "no pairs of numbers"),
-        (polygon([1, 2, 3]), "no pairs of numbers"),
-        (polygon([[1], [2], [3]]), "fewer than three|no pairs"),
-        (polygon(None), "no pairs of numbers"),
-        (polygon([[1, 1], [float("nan"), 2], [3, 3]]), "no pixels"),
-        (polygon([[1, 1], [1e12, 2], [3, 3]]), "no pixels"),
+        (polygon([["a", 1], [2, 2], [3, 3]]), "not pairs of numbers"),
+        (polygon([1, 2, 3]), "not pairs of numbers"),
+        (polygon([[1], [2], [3]]), "fewer than three|not pairs"),
+        (polygon(None), "not pairs of numbers"),
+        (polygon([[1, 1], [float("nan"), 2], [3, 3]]), "not pixels"),
+        (polygon([[1, 1], [1e12, 2], [3, 3]]), "not pixels"),
     ],
 )
 def test_what_is_wrong_is_said(document, sentence):

@@ -190,7 +190,7 @@ def no_validation_image(desk):
 def folder_in_use(desk):
     (desk / "run").mkdir()
     (desk / "run" / "thesis.txt").write_text("mine")
-    return 1, "run: exists already and is no run; choose another folder with -o"
+    return 1, "run: exists already and is not a run; choose another folder with -o"
 
 
 WRONG = [
@@ -233,8 +233,10 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(desk):
         "step-00000001",
         "step-00000002",
     ]
-    is_one_sentence(uhrt(desk, "train", "config.yaml", "-o", "run"), "go on with it", "--resume")
-    is_one_sentence(uhrt(desk, "train", "--resume", "a"), "is no run of uhrt train")
+    is_one_sentence(
+        uhrt(desk, "train", "config.yaml", "-o", "run"), "has a run already", "--resume"
+    )
+    is_one_sentence(uhrt(desk, "train", "--resume", "a"), "is not a run of uhrt train")
     is_one_sentence(uhrt(desk, "train", "--resume", "run", "-o", "x"), "needs nothing", code=2)
     is_one_sentence(uhrt(desk, "train", "-o", "x"), "give either a CONFIG.yaml", code=2)
 

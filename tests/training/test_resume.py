@@ -130,7 +130,7 @@ def test_changed_images_are_not_gone_on_with(desk, monkeypatch):
     settings = ["epochs=1", "decay=0", "data.epoch=1"]
     train(read_train_options(desk / "config.yaml", settings), "run")
     (desk / "a" / "0.png").rename(desk / "a" / "1.png")
-    with pytest.raises(InputError, match=r"0\.png: has changed, come or gone"):
+    with pytest.raises(InputError, match=r"0\.png: was changed, added or removed"):
         resume_training("run")
 
 

@@ -1,5 +1,3 @@
 """The command line: parse, call a task, print; nothing is computed here."""
 
-from uhrtranslate.cli.app import main
-
-__all__ = ["main"]
+from uhrtranslate.cli.app import main as main

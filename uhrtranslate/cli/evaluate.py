@@ -68,8 +68,9 @@ def evaluate(
     with errors_as_sentences(debug):
         from uhrtranslate.evaluation.conditions import holds, parse_condition
         from uhrtranslate.evaluation.page import STEM, check_free, write_report
-        from uhrtranslate.evaluation.result import as_line, flat_metrics
+        from uhrtranslate.evaluation.result import as_line, finite_metrics
         from uhrtranslate.io import expand_inputs
+        from uhrtranslate.report.measures import flatten
         from uhrtranslate.tasks import evaluate as task
 
         conditions = [parse_condition(text) for text in fail_if or []]
@@ -94,7 +95,7 @@ def evaluate(
             for warning in found.warnings if not quiet else ():
                 print_error(f"{found.input}: {warning}.")
             for condition in conditions:
-                if found.input != task.ALL and holds(condition, flat_metrics(found)):
+                if found.input != task.ALL and holds(condition, flatten(finite_metrics(found))):
                     failures.append(condition.text)
                     print_error(f"{found.input}: {condition.text} holds.")
 

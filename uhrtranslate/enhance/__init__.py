@@ -1,16 +1,8 @@
 """Dark-field enhancement by histogram matching: arrays in, arrays out; no files."""
 
-from uhrtranslate.enhance.illuminance import LUMA, illuminance
-from uhrtranslate.enhance.matching import Matching, invert_match, match
-from uhrtranslate.enhance.tally import Tally, dump_tally, load_tally
-
-__all__ = [
-    "LUMA",
-    "Matching",
-    "Tally",
-    "dump_tally",
-    "illuminance",
-    "invert_match",
-    "load_tally",
-    "match",
-]
+from uhrtranslate.enhance.illuminance import illuminance as illuminance
+from uhrtranslate.enhance.matching import Matching as Matching
+from uhrtranslate.enhance.matching import match as match
+from uhrtranslate.enhance.tally import Tally as Tally
+from uhrtranslate.enhance.tally import dump_tally as dump_tally
+from uhrtranslate.enhance.tally import load_tally as load_tally

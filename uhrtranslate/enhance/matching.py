@@ -1,7 +1,7 @@
 """The light enhancement of digital staining: z with c_b(z) = 1 - c_d(x) (equation 1).
 
-c_d is the distribution of a dark-field image's illuminance, c_b that of bright-field images. What
-is brightest in the dark field becomes what is darkest in the bright one, never the other way.
+c_d is the cumulative distribution of a dark-field image's illuminance, c_b that of bright-field
+images. The brightest pixels of the dark-field image become the darkest of the result.
 """
 
 from dataclasses import dataclass
@@ -16,41 +16,31 @@ from uhrtranslate.enhance.tally import Tally
 Doubles = NDArray[np.float64]
 
 
-def match(source: Tally, target: Tally) -> Doubles:
+def match(source: Tally, target: Tally, invert: bool = False) -> Doubles:
     """The target's level at each level's quantile of the source, [source.levels] float64.
 
     As `skimage.exposure.match_histograms`: between levels that the target has, values are
-    interpolated, so that 16 bits from 8 do not come out in steps. Levels that the source does not
-    have lie between their neighbours.
+    interpolated, so that 16 bits made from 8 have no gaps. Levels that the source does not have get
+    values between those of their neighbours.
+
+    Args:
+        source: the histogram of the image.
+        target: the histogram that it gets.
+        invert: take one minus the quantile. Quantiles are then of mid-rank (half of a level's own
+            pixels count as below it), so that inverting twice changes nothing.
 
     Raises:
         ValueError: a tally is empty.
     """
-    have, quantiles = _distribution(source)
-    goal, wanted = _distribution(target)
-    found = np.interp(quantiles, wanted, goal)
+    have, quantiles = _distribution(source, invert)
+    goal, wanted = _distribution(target, invert)
+    found = np.interp(1 - quantiles if invert else quantiles, wanted, goal)
     table: Doubles = np.interp(np.arange(source.levels), have, found)
     return table
 
 
-def invert_match(source: Tally, target: Tally) -> Doubles:
-    """The target's level at one minus each level's quantile, [source.levels] float64.
-
-    Quantiles are of mid-rank (half of a level's own pixels count as below it), so that inverting
-    twice is no change, whatever the ties.
-
-    Raises:
-        ValueError: a tally is empty.
-    """
-    have, quantiles = _distribution(source, middle=True)
-    goal, wanted = _distribution(target, middle=True)
-    found = np.interp(1 - quantiles, wanted, goal)
-    table: Doubles = np.interp(np.arange(source.levels), have, found)
-    return table
-
-
-def _distribution(tally: Tally, middle: bool = False) -> tuple[Doubles, Doubles]:
-    """Levels that occur, and the share of the pixels up to each."""
+def _distribution(tally: Tally, middle: bool) -> tuple[Doubles, Doubles]:
+    """Levels that occur, and the share of pixels up to each."""
     if tally.total == 0:
         raise ValueError("a histogram of no pixels")
     have = np.flatnonzero(tally.counts)
@@ -66,7 +56,7 @@ class Matching:
     Attributes:
         table: level in -> level out, [256] or [65536] float64.
         top: highest level out, 255 or 65535.
-        colour: keep the source's chroma, and replace its luminance alone; else grey.
+        colour: keep the source's chroma and replace only its luminance; otherwise grey.
     """
 
     table: Doubles
@@ -77,7 +67,7 @@ class Matching:
         """Enhance pixels.
 
         Args:
-            pixels: [..., 3] RGB of 8 or 16 bits, as the table's length says; [...] grey likewise.
+            pixels: [..., 3] RGB or [...] grey, of 8 or 16 bits, as the table's length says.
 
         Returns:
             The same shape, uint8 or uint16 as `top` says.

@@ -1,4 +1,4 @@
-"""Histograms that are gathered piece by piece, exact for 8 and 16 bits."""
+"""Histograms that are counted part by part, exact for 8 and 16 bits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Tally:
 
     @staticmethod
     def of(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> "Tally":
-        """The tally of some pixels, [..., 3] RGB or [...] grey, of 8 or 16 bits.
+        """The tally of pixels, [..., 3] RGB or [...] grey, of 8 or 16 bits.
 
         Raises:
             ValueError: they have another type.
@@ -40,7 +40,7 @@ class Tally:
         return Tally(np.zeros(levels, np.int64))
 
     def widened(self) -> "Tally":
-        """The same of 16 bits: 255 becomes 65535."""
+        """The same tally with 16 bits: level 255 becomes 65535."""
         if self.levels == 65536:
             return self
         counts = np.zeros(65536, np.int64)
@@ -48,7 +48,7 @@ class Tally:
         return Tally(counts)
 
     def __add__(self, other: "Tally") -> "Tally":
-        """Both together; of 16 bits if one of them is."""
+        """The sum of both; with 16 bits if one of them has 16."""
         if self.levels != other.levels:
             return self.widened() + other.widened()
         return Tally(self.counts + other.counts)
@@ -60,14 +60,14 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """How many pixels."""
+        """Number of pixels."""
         return int(self.counts.sum())
 
     def clipped(self, share: float) -> "Tally":
-        """Without its brightest pixels: hot ones of a camera count as the brightest that stay.
+        """A tally whose brightest pixels, such as a camera's hot ones, count as the next brightest.
 
         Args:
-            share: of the pixels, 0 to 1.
+            share: how many of the pixels, 0 to 1.
         """
         keep = self.total - round(self.total * share)
         below = np.minimum(np.cumsum(self.counts), max(keep, 1))
@@ -78,7 +78,7 @@ class Tally:
 
 
 def dump_tally(tally: Tally) -> dict[str, Any]:
-    """A tally as what JSON can hold."""
+    """A tally as JSON values."""
     return {"version": VERSION, "illuminance": tally.counts.tolist()}
 
 
@@ -86,7 +86,7 @@ def load_tally(content: Any) -> Tally:
     """A tally from `dump_tally`.
 
     Raises:
-        InputError: it is something else, or damaged; the message names no file.
+        InputError: it is something else, or damaged; the message does not name the file.
     """
     counts = content.get("illuminance") if isinstance(content, dict) else None
     good = (
@@ -97,5 +97,5 @@ def load_tally(content: Any) -> Tally:
         and any(counts)
     )
     if not good:
-        raise InputError("is no saved histogram; make it again with --save-reference")
+        raise InputError("is not a saved histogram; make it again with --save-reference")
     return Tally(np.array(counts, np.int64))

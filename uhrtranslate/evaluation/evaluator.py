@@ -82,7 +82,6 @@ class Evaluator:
                 metrics={name: found for name, found in metrics.items() if found},
                 borders=seams.borders,
                 heat=seams.heat,
-                warnings=(),
                 seconds=time.perf_counter() - began,
             )
 

@@ -7,15 +7,14 @@ from typing import Literal
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
-    Missing,
     Pixels,
     Slide,
     SlideView,
-    expand_inputs,
+    find_images,
     open_slide,
     open_view,
-    resized,
     result_stem,
+    same_size,
     to_bits,
 )
 from uhrtranslate.options import Region
@@ -52,12 +51,7 @@ def images_in(place: Path, results: bool = False) -> list[Path]:
     Raises:
         InputError: there are none, or one is missing.
     """
-    found = []
-    for item in expand_inputs([str(place)], results=() if results else RESULT_SUFFIXES):
-        if isinstance(item, Missing):
-            raise item.error
-        found.append(item.path)
-    return found
+    return find_images(place, () if results else RESULT_SUFFIXES)
 
 
 def find_partner(
@@ -116,7 +110,4 @@ def matching_view(slide: Slide, view: SlideView) -> SlideView:
         max(1, min(round(w * across), other.width - left)),
         max(1, min(round(h * down), other.height - top)),
     )
-    found = open_view(slide, None, None, region)
-    if (found.width, found.height) == (view.width, view.height):
-        return found
-    return resized(found, view.width, view.height)
+    return same_size(open_view(slide, None, None, region), view.width, view.height)

@@ -1,7 +1,5 @@
 """The files of a report: `index.html` for people, JSON and CSV for programs."""
 
-import csv
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import Any
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
 from uhrtranslate.evaluation.result import Evaluation, record
-from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
 from uhrtranslate.report.measures import flatten
@@ -204,20 +202,12 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
         for record in records
     ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, columns, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return stream.getvalue()
+    return csv_text(columns, rows)
 
 
 def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
     """By the seam ratio, the largest first."""
-
-    def ratio(pair: tuple[str, Evaluation]) -> float:
-        return -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0)
-
-    return sorted(named, key=ratio)
+    return sorted(named, key=lambda pair: -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0))
 
 
 def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:

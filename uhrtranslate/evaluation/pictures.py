@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
 from uhrtranslate.evaluation.result import Evaluation
-from uhrtranslate.io import SlideView, open_slide, open_view, resized, thumbnail
+from uhrtranslate.geometry import Box
+from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, same_size, thumbnail
 from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
@@ -23,17 +23,6 @@ PLACES = 3
 PIXELS = 10_000_000
 
 
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in px of the evaluated image, and the reason to show it."""
-
-    x: int
-    y: int
-    w: int
-    h: int
-    note: str
-
-
 @contextmanager
 def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     """An image as it was evaluated.
@@ -43,8 +32,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     """
     with open_slide(Path(evaluation.input)) as slide:
         view = open_view(slide, None, None, evaluation.region)
-        same = (view.width, view.height) == (evaluation.width, evaluation.height)
-        yield view if same else resized(view, evaluation.width, evaluation.height)
+        yield same_size(view, evaluation.width, evaluation.height)
 
 
 @contextmanager
@@ -78,7 +66,7 @@ def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:
 def backdrop(evaluation: Evaluation) -> Pixels:
     """A small picture of the whole image."""
     with open_evaluated(evaluation) as view:
-        return small(view, BACKDROP)
+        return fitted_thumbnail(view, BACKDROP)
 
 
 def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tuple[Scene, ...]:
@@ -104,20 +92,20 @@ def scenes(named: Sequence[tuple[str, Evaluation]], places: int = PLACES) -> tup
     for name, opened, evaluation in images:
         with opened(evaluation) as view:
             pictures[0].append(Picture(name, thumbnail(view, *overview)))
-            for found, box in zip(pictures[1:], boxes, strict=False):
+            for found, (box, _) in zip(pictures[1:], boxes, strict=False):
                 found.append(Picture(name, read8(view, box.x, box.y, box.w, box.h)))
     note = f"the whole image, {width:,} x {height:,} px"
     if scale < 1:
         note += f", at {scale:.1%} of its size"
     found_scenes = [Scene("Overview", note, scale, tuple(pictures[0]))]
-    for number, (box, found) in enumerate(zip(boxes, pictures[1:], strict=False), 1):
-        where = f"true pixels, {box.w} x {box.h} from {box.x:,}, {box.y:,}: {box.note}"
+    for number, ((box, why), found) in enumerate(zip(boxes, pictures[1:], strict=False), 1):
+        where = f"true pixels, {box.w} x {box.h} from {box.x:,}, {box.y:,}: {why}"
         found_scenes.append(Scene(f"Place {number}", where, 1.0, tuple(found)))
     return tuple(found_scenes)
 
 
-def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[Box]:
-    """Places of `side` px around the worst borders of all images, which have one size.
+def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[tuple[Box, str]]:
+    """Places of `side` px around the worst borders of all images of one size, each with its reason.
 
     They do not overlap. Without any border: the middle of the image.
     """
@@ -127,19 +115,14 @@ def choose_boxes(evaluations: Sequence[Evaluation], side: int) -> list[Box]:
         (border for evaluation in evaluations for border in evaluation.borders),
         key=lambda border: -border.step,
     )
-    boxes: list[Box] = []
+    boxes: list[tuple[Box, str]] = []
     for border in worst:
         x, y = _inside(border.x, w, width), _inside(border.y, h, height)
-        if all(abs(x - box.x) >= w or abs(y - box.y) >= h for box in boxes):
-            boxes.append(Box(x, y, w, h, f"a border that shows by {border.step:.1f} grey levels"))
-    middle = Box((width - w) // 2, (height - h) // 2, w, h, "the middle")
-    return boxes[:PLACES] or [middle]
-
-
-def small(view: SlideView, side: int) -> Pixels:
-    """A view scaled to a longer side of at most `side` px, [h, w, 3] uint8."""
-    share = min(1.0, side / max(view.width, view.height))
-    return thumbnail(view, *(max(1, round(px * share)) for px in (view.width, view.height)))
+        if all(abs(x - box.x) >= w or abs(y - box.y) >= h for box, _ in boxes):
+            why = f"a border that shows by {border.step:.1f} grey levels"
+            boxes.append((Box(x, y, w, h), why))
+    middle = Box((width - w) // 2, (height - h) // 2, w, h)
+    return boxes[:PLACES] or [(middle, "the middle")]
 
 
 def _crop(border: Border, after: SlideView, before: SlideView | None) -> BorderCrop:

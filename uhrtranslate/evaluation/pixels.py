@@ -76,8 +76,8 @@ def _blocks(width: int, height: int) -> list[_Place]:
             halo: Halo = (
                 min(MS_SSIM_HALO, left),
                 min(MS_SSIM_HALO, top),
-                _within(MS_SSIM_HALO, width - right),
-                _within(MS_SSIM_HALO, height - bottom),
+                MS_SSIM_HALO if width - right >= MS_SSIM_HALO else 0,
+                MS_SSIM_HALO if height - bottom >= MS_SSIM_HALO else 0,
             )
             x, y = left - halo[0], top - halo[1]
             found.append(((x, y, right + halo[2] - x, bottom + halo[3] - y), halo))
@@ -90,7 +90,3 @@ def _block_spans(length: int) -> list[tuple[int, int]]:
     if len(found) > 1 and found[-1][1] - found[-1][0] < MS_SSIM_HALO:
         return [*found[:-2], (found[-2][0], length)]
     return found
-
-
-def _within(halo: int, room: int) -> int:
-    return halo if room >= halo else 0

@@ -13,7 +13,7 @@ from uhrtranslate.metrics.seams.borders import Border
 Metrics = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
     """What was measured on one image, or on all images together.
 
@@ -35,26 +35,26 @@ class Evaluation:
     source: str | None
     truth: str | None
     reference: str | None
-    width: int
-    height: int
-    mpp: float | None
-    region: tuple[int, int, int, int] | None
+    width: int = 0
+    height: int = 0
+    mpp: float | None = None
+    region: tuple[int, int, int, int] | None = None
     metrics: Metrics
-    borders: tuple[Border, ...]
-    heat: NDArray[np.float32] | None
-    warnings: tuple[str, ...]
+    borders: tuple[Border, ...] = ()
+    heat: NDArray[np.float32] | None = None
+    warnings: tuple[str, ...] = ()
     seconds: float
 
 
 def record(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values, without the heat map."""
-    facts = {name: value for name, value in vars(evaluation).items() if name != "heat"}
     late = {
         "metrics": finite_metrics(evaluation),
         "borders": [dataclasses.asdict(border) for border in evaluation.borders],
         "warnings": list(evaluation.warnings),
     }
-    return {name: value for name, value in facts.items() if name not in late} | late
+    left_out = ("heat", *late)
+    return {name: value for name, value in vars(evaluation).items() if name not in left_out} | late
 
 
 def as_line(evaluation: Evaluation) -> dict[str, Any]:
@@ -75,13 +75,4 @@ def finite_metrics(evaluation: Evaluation) -> Metrics:
             for name, value in figures.items()
         }
         for group, figures in evaluation.metrics.items()
-    }
-
-
-def flat_metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """Figures by full name, as `seam.ratio`."""
-    return {
-        f"{group}.{name}": value
-        for group, figures in finite_metrics(evaluation).items()
-        for name, value in figures.items()
     }

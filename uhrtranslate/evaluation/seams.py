@@ -36,17 +36,13 @@ def evaluate_seams(
     """
     profiles = _profiles(view)
     seams = search_seams(profiles, seed) if grid is None else measure_seams(profiles, grid)
+    shown = seams.grid if seams.period else None
     figures: dict[str, Any] = {
         "grid": grid or "auto",
         "period": seams.period,
-        "x": seams.grid.x if seams.grid and seams.period else None,
-        "y": seams.grid.y if seams.grid and seams.period else None,
-        "ratio": seams.ratio,
-        "ratio_x": seams.ratio_x,
-        "ratio_y": seams.ratio_y,
-        "gradient_ratio": seams.gradient_ratio,
-        "p_value": seams.p_value,
-        "borders": seams.borders,
+        "x": shown and shown.x,
+        "y": shown and shown.y,
+        **{name: value for name, value in vars(seams).items() if name not in ("grid", "period")},
         "source_ratio": None,
     }
     measured = seams.grid if seams.borders else None

@@ -4,17 +4,8 @@ Weights are given by path; none are shipped or downloaded. Each extractor has a 
 reported with its figures.
 """
 
-from uhrtranslate.extractors.base import Extractor
-from uhrtranslate.extractors.domain import Domain, DomainClassifier
-from uhrtranslate.extractors.inception import InceptionExtractor
-from uhrtranslate.extractors.lpips import Lpips
-from uhrtranslate.extractors.plain import PlainExtractor
-
-__all__ = [
-    "Domain",
-    "DomainClassifier",
-    "Extractor",
-    "InceptionExtractor",
-    "Lpips",
-    "PlainExtractor",
-]
+from uhrtranslate.extractors.base import Extractor as Extractor
+from uhrtranslate.extractors.domain import DomainClassifier as DomainClassifier
+from uhrtranslate.extractors.inception import InceptionExtractor as InceptionExtractor
+from uhrtranslate.extractors.lpips import Lpips as Lpips
+from uhrtranslate.extractors.plain import PlainExtractor as PlainExtractor

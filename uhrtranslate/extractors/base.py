@@ -22,13 +22,8 @@ class Extractor(Protocol):
         size: how many features a patch has.
     """
 
-    @property
-    def name(self) -> str:
-        """See above."""
-
-    @property
-    def size(self) -> int:
-        """See above."""
+    name: str
+    size: int
 
     def features(self, patches: Patches) -> Features:
         """Features [n, size] float32 of patches [n, h, w, 3] uint8."""

@@ -1,19 +1,11 @@
 """Cells, tiles, halos, levels: pure arithmetic; no pixels, no tensors, no files."""
 
-from uhrtranslate.geometry.cells import Box, CellGrid, reflect
-from uhrtranslate.geometry.masks import CellMask, Part, cells_with_tissue, cut_band
-from uhrtranslate.geometry.tiles import Tile, TilePlan, spans, with_halo
-
-__all__ = [
-    "Box",
-    "CellGrid",
-    "CellMask",
-    "Part",
-    "Tile",
-    "TilePlan",
-    "cells_with_tissue",
-    "cut_band",
-    "reflect",
-    "spans",
-    "with_halo",
-]
+from uhrtranslate.geometry.cells import Box as Box
+from uhrtranslate.geometry.cells import CellGrid as CellGrid
+from uhrtranslate.geometry.cells import reflect as reflect
+from uhrtranslate.geometry.masks import CellMask as CellMask
+from uhrtranslate.geometry.masks import cells_with_tissue as cells_with_tissue
+from uhrtranslate.geometry.masks import cut_band as cut_band
+from uhrtranslate.geometry.tiles import Tile as Tile
+from uhrtranslate.geometry.tiles import TilePlan as TilePlan
+from uhrtranslate.geometry.tiles import spans as spans

@@ -173,26 +173,13 @@ def _span(
     return first, np.maximum(end, first + 1)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A rectangle of a band.
-
-    Attributes:
-        box: the rectangle.
-        computed: whether any of it comes from the generator; otherwise all of it is background.
-    """
-
-    box: Box
-    computed: bool
-
-
 # In px; smaller cells are grouped before a band is cut, since finer cuts save nothing.
 FINEST_CUT = 64
 # The fixed cost of a forward (starting layers, fields, allocation), expressed in pixels.
 FORWARD_COST = 128 * 128
 
 
-def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
+def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[tuple[Box, bool]]:
     """Cut a band into rectangles that are computed and rectangles of background.
 
     Together they cover the band once. The computed ones contain every pixel within `ramp` px of a
@@ -204,6 +191,9 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
         band: inside the image.
         ramp: px around kept cells that are computed; 0 for none.
         halo: px that must be computed in addition around each rectangle.
+
+    Yields:
+        Rectangles, and whether any of it comes from the generator; else all of it is background.
     """
     cell = mask.grid.cell
     step = cell * -(-FINEST_CUT // cell)
@@ -214,9 +204,9 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
     )
     needed = mask.near_each(ys, xs, ramp)
 
-    def part(y0: int, y1: int, x0: int, x1: int, computed: bool) -> Part:
+    def box(y0: int, y1: int, x0: int, x1: int) -> Box:
         top, left = int(ys[y0]), int(xs[x0])
-        return Part(Box(left, top, int(xs[x1]) - left, int(ys[y1]) - top), computed)
+        return Box(left, top, int(xs[x1]) - left, int(ys[y1]) - top)
 
     todo = [(0, len(ys) - 1, 0, len(xs) - 1)]
     while todo:
@@ -226,7 +216,7 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
         here = needed[y0:y1, x0:x1]
         rows, cols = np.flatnonzero(here.any(1)), np.flatnonzero(here.any(0))
         if len(rows) == 0:
-            yield part(y0, y1, x0, x1, False)
+            yield box(y0, y1, x0, x1), False
             continue
         top, bottom = y0 + int(rows[0]), y0 + int(rows[-1]) + 1
         left, right = x0 + int(cols[0]), x0 + int(cols[-1]) + 1
@@ -237,7 +227,7 @@ def cut_band(mask: CellMask, band: Box, ramp: int, halo: int) -> Iterator[Part]:
         y_cost, y_cut = _best_cut(inner, ys[top : bottom + 1], xs[left : right + 1], halo)
         x_cost, x_cut = _best_cut(inner.T, xs[left : right + 1], ys[top : bottom + 1], halo)
         if min(x_cost, y_cost) >= _cost(ys[bottom] - ys[top], xs[right] - xs[left], halo):
-            yield part(top, bottom, left, right, True)
+            yield box(top, bottom, left, right), True
         elif x_cost <= y_cost:
             todo += [(top, bottom, left, left + x_cut), (top, bottom, left + x_cut, right)]
         else:

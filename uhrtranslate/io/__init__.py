@@ -1,53 +1,32 @@
 """Reading slides and photos, writing pyramids and photos; no torch."""
 
-from uhrtranslate.io.complete import Complete, check_complete
-from uhrtranslate.io.files.atomic import can_resume, discard_state
-from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
-from uhrtranslate.io.files.inputs import Found, Missing, expand_inputs, result_stem
-from uhrtranslate.io.opening import open_slide, open_writer
-from uhrtranslate.io.pixels import Pixels, to_bits
-from uhrtranslate.io.slide import Level, Slide, SlideInfo
-from uhrtranslate.io.thumbnails import bilinear_thumbnail, slide_thumbnail, thumbnail
-from uhrtranslate.io.view import SlideView, open_view, resized
-from uhrtranslate.io.virtual import VirtualSlide
-from uhrtranslate.io.writers.base import Sink
-from uhrtranslate.io.writers.estimate import output_bytes_per_pixel
-from uhrtranslate.io.writers.formats import FOLDER_SUFFIXES, OUTPUT_SUFFIXES, suffix_of
-from uhrtranslate.io.writers.output_spec import OutputSpec
-from uhrtranslate.io.writers.photo import PhotoWriter
-from uhrtranslate.io.writers.pyramid import PyramidWriter
-
-__all__ = [
-    "FOLDER_SUFFIXES",
-    "OUTPUT_SUFFIXES",
-    "Complete",
-    "Fingerprint",
-    "Found",
-    "Level",
-    "Missing",
-    "OutputSpec",
-    "PhotoWriter",
-    "Pixels",
-    "PyramidWriter",
-    "Sink",
-    "Slide",
-    "SlideInfo",
-    "SlideView",
-    "VirtualSlide",
-    "bilinear_thumbnail",
-    "can_resume",
-    "check_complete",
-    "discard_state",
-    "expand_inputs",
-    "fingerprint",
-    "open_slide",
-    "open_view",
-    "open_writer",
-    "output_bytes_per_pixel",
-    "resized",
-    "result_stem",
-    "slide_thumbnail",
-    "suffix_of",
-    "thumbnail",
-    "to_bits",
-]
+from uhrtranslate.io.complete import check_complete as check_complete
+from uhrtranslate.io.files.atomic import can_resume as can_resume
+from uhrtranslate.io.files.atomic import discard_state as discard_state
+from uhrtranslate.io.files.fingerprint import fingerprint as fingerprint
+from uhrtranslate.io.files.inputs import Found as Found
+from uhrtranslate.io.files.inputs import Missing as Missing
+from uhrtranslate.io.files.inputs import expand_inputs as expand_inputs
+from uhrtranslate.io.files.inputs import find_images as find_images
+from uhrtranslate.io.files.inputs import result_stem as result_stem
+from uhrtranslate.io.opening import open_slide as open_slide
+from uhrtranslate.io.opening import open_writer as open_writer
+from uhrtranslate.io.pixels import Pixels as Pixels
+from uhrtranslate.io.pixels import to_bits as to_bits
+from uhrtranslate.io.slide import Level as Level
+from uhrtranslate.io.slide import Slide as Slide
+from uhrtranslate.io.thumbnails import bilinear_thumbnail as bilinear_thumbnail
+from uhrtranslate.io.thumbnails import fitted_thumbnail as fitted_thumbnail
+from uhrtranslate.io.thumbnails import slide_thumbnail as slide_thumbnail
+from uhrtranslate.io.thumbnails import thumbnail as thumbnail
+from uhrtranslate.io.view import SlideView as SlideView
+from uhrtranslate.io.view import open_view as open_view
+from uhrtranslate.io.view import resized as resized
+from uhrtranslate.io.view import same_size as same_size
+from uhrtranslate.io.virtual import VirtualSlide as VirtualSlide
+from uhrtranslate.io.writers.base import Sink as Sink
+from uhrtranslate.io.writers.estimate import output_bytes_per_pixel as output_bytes_per_pixel
+from uhrtranslate.io.writers.formats import FOLDER_SUFFIXES as FOLDER_SUFFIXES
+from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES as OUTPUT_SUFFIXES
+from uhrtranslate.io.writers.formats import suffix_of as suffix_of
+from uhrtranslate.io.writers.output_spec import OutputSpec as OutputSpec

@@ -80,11 +80,6 @@ class SlideInfo:
         return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
 
     @property
-    def background_pixel(self) -> Pixels:
-        """The background as one pixel, [3] of `dtype`."""
-        return to_bits(np.array(self.background, np.uint8), 8, self.bits)
-
-    @property
     def is_photo(self) -> bool:
         """Whether this is a photo, which is held in memory as a whole."""
         return self.reader == "photo"
@@ -170,7 +165,7 @@ def read_padded(
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return inside(x, y, w, h)
     padded = np.empty((h, w, 3), info.dtype)
-    padded[:] = info.background_pixel
+    padded[:] = to_bits(np.array(info.background, np.uint8), 8, info.bits)
     if left < right and top < bottom:
         pixels = inside(left, top, right - left, bottom - top)
         padded[top - y : bottom - y, left - x : right - x] = pixels

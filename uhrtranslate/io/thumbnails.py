@@ -22,15 +22,18 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
     return to_bits(pixels, view.info.bits)
 
 
-def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
-    """An antialiased thumbnail of a whole slide, RGB [h, w, 3] uint8.
+def fitted_thumbnail(view: SlideView, max_side: int) -> Pixels:
+    """An antialiased thumbnail of a view, RGB [h, w, 3] uint8.
 
     Its longer side has at most `max_side` px (at least 1); it is never enlarged.
     """
-    info = slide.info
-    shrink = min(max_side / max(info.width, info.height), 1)
-    width, height = (max(round(side * shrink), 1) for side in (info.width, info.height))
-    return thumbnail(open_view(slide), width, height)
+    shrink = min(max_side / max(view.width, view.height), 1)
+    return thumbnail(view, *(max(round(side * shrink), 1) for side in (view.width, view.height)))
+
+
+def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:
+    """The same of a whole slide."""
+    return fitted_thumbnail(open_view(slide), max_side)
 
 
 def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:

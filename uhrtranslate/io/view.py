@@ -108,6 +108,12 @@ def resized(view: SlideView, width: int, height: int) -> SlideView:
     return _resampled(view.slide, level, view.region, width, height)
 
 
+def same_size(view: SlideView, width: int, height: int) -> SlideView:
+    """The view itself if it has this size in px; else see `resized`."""
+    same = (view.width, view.height) == (width, height)
+    return view if same else resized(view, width, height)
+
+
 def _checked(info: SlideInfo, region: Region | None) -> Region:
     if region is None:
         return 0, 0, info.width, info.height

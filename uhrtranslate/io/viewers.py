@@ -44,7 +44,7 @@ class Layout:
         levels: width and height of each in px.
         compression: tifffile's name for that of the largest level.
         tiled: whether the largest level is tiled.
-        main, below: number of levels in the main chain, and below its first page.
+        below: number of levels below the first page of the main chain.
         ome, aperio: whether it describes itself as such a file.
         mpp: micrometres per pixel of the largest level.
         big: whether it is a BigTIFF.
@@ -53,7 +53,6 @@ class Layout:
     levels: tuple[tuple[int, int], ...]
     compression: str
     tiled: bool
-    main: int
     below: int
     ome: bool
     aperio: bool
@@ -96,7 +95,6 @@ def layout_of(tiff: tifffile.TiffFile, mpp: tuple[float, float] | None) -> Layou
         levels=tuple(shapes),
         compression=tifffile.COMPRESSION(first.compression).name,
         tiled=first.is_tiled,
-        main=len(main),
         below=len(below),
         ome=tiff.is_ome,
         aperio=description.startswith("Aperio"),

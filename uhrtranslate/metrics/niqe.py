@@ -14,14 +14,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.metrics.planes import Pixels, grey, halved, levels
-
-Doubles = NDArray[np.float64]
+from uhrtranslate.metrics.planes import Doubles, Pixels, grey, halved, levels
 
 PATCH = 96
 FEATURES = 36

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from skimage.color import rgb2lab
 
-from uhrtranslate.metrics.planes import Pixels, grey, levels
-
-Doubles = NDArray[np.float64]
+from uhrtranslate.metrics.planes import Doubles, Pixels, grey, levels
 
 # Grey levels of contrast, and Lab chroma, below which a cell has no ratio or no hue to speak of.
 _FLAT, _PALE = 1.0, 2.0

@@ -59,20 +59,11 @@ def pair_sums(a: Pixels, b: Pixels, halo: Halo = NO_HALO, planes: Planes = grey)
     return _pairs(planes(a[rows, columns]), planes(b[rows, columns]))
 
 
-def ssim_map(a: Pixels, b: Pixels, planes: Planes = grey) -> Doubles:
-    """SSIM of each pixel (Wang et al. 2004; equation 6 of DSTGAN), Gaussian window of 11 x 11.
-
-    Returns: [h - 10, w - 10, c] float64, -1..1: only where the window fits into the block.
-    """
-    same_size(a, b)
-    luminance, structure = _ssim_parts(levels(planes(a)), levels(planes(b)))
-    return (luminance * structure)[inside(a, NO_HALO, SSIM_HALO)]
-
-
 def ssim_sums(a: Pixels, b: Pixels, halo: Halo = NO_HALO, planes: Planes = grey) -> MapSums:
-    """Sums of the SSIM map of a block; see `ssim_map` and `pair_sums`.
+    """Sums of the SSIM map of a block; see `pair_sums`.
 
-    The 5 px at the image's own ends do not count, as in scikit-image. A halo is of 5 px or more.
+    SSIM of each pixel (Wang et al. 2004; equation 6 of DSTGAN), Gaussian window of 11 x 11. The
+    5 px at the image's own ends do not count, as in scikit-image. A halo is of 5 px or more.
 
     Raises:
         ValueError: the two do not fit each other.

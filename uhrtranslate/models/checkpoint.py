@@ -1,11 +1,10 @@
-"""Read a generator from a checkpoint without running anything that is in it."""
+"""Read a generator from a checkpoint without running any code in it."""
 
 import os
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,69 +14,72 @@ from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError, warnings_kept
 from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.pickle_size import called, check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
-# Kept by norm layers of PyTorch before 0.4 (or asked for), and never used by instance norm.
+# Stored by norm layers of PyTorch before 0.4, or on demand; instance norm does not use them.
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
-# Before PyTorch 1.6: magic number, protocol, machine, the content, and keys of its storages.
+# Before PyTorch 1.6: magic number, protocol, machine, the content, and the keys of its storages.
 _OLD_PICKLES = 5
 
-# Where the functions come from that build tensors, and what stands beside them.
+# Modules of the functions that build tensors, and of values that are stored with them.
 _OF_WEIGHTS = ("torch.", "collections.", "numpy.", "_codecs.")
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A network with the weights of a checkpoint, and how it was understood."""
-
-    module: nn.Module
-    family: Family
-    arguments: Arguments
-
-
-def load_checkpoint(path: Path, part: str | None = None) -> Loaded:
+def load_checkpoint(path: Path, part: str | None = None) -> tuple[nn.Module, GeneratorInfo]:
     """Build the generator that a `.pth`, `.pt`, `.ckpt` or `.safetensors` file holds.
 
     Args:
         path: the file.
-        part: which generator, where the file holds several, such as `G_B`.
+        part: which generator, if the file holds several, such as `G_B`.
 
-    Returns: the network on the CPU in float32, in eval mode, without gradients.
+    Returns: the network on the CPU in float32, in eval mode, without gradients; and its facts.
 
     Raises:
-        CheckpointError: the file cannot be read, is no generator's, or its keys do not all fit.
+        CheckpointError: the file cannot be read or has no generator, or not all of its keys fit.
     """
     tree = read_tree(path)
     try:
         found = unwrap(tree, part)
         size = sum(t.numel() * t.element_size() for t in found.state.values())
-        if size > path.stat().st_size:  # tensors that repeat few bytes to look large
+        if size > path.stat().st_size:  # tensors that repeat a few bytes
             raise CheckpointError("its tensors claim more bytes than the file has; it is damaged")
         module = fit(found.family, found.arguments, found.state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    return Loaded(module, found.family, found.arguments)
+    return module, info_of(found.family, found.arguments)
+
+
+def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
+    """The facts of a generator whose state dict has no metadata."""
+    return GeneratorInfo(
+        architecture=family.name,
+        arguments=arguments,
+        in_channels=arguments.get("in_channels", 3),
+        out_channels=arguments.get("out_channels", 3),
+        stride=family.stride(arguments),
+    )
 
 
 def read_tree(path: Path) -> object:
     """Read a checkpoint's nested dicts and tensors; no code in the file can run.
 
     Raises:
-        CheckpointError: the file is missing, empty, damaged, too large, or holds objects.
+        CheckpointError: the file is missing, empty, damaged or too large, or it holds objects.
     """
     kind = sniff(path)
     if kind == "safetensors":
         return read_safetensors(path)[0]
     if kind == "zip":
         _check_zip(path)
-    with warnings_kept():  # on odd escapes and old storages: no concern of the user
+    with warnings_kept():  # of odd escapes and old storages, which do not concern the user
         try:
             for file in _pickles(path, kind):
                 check_pickle(file)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
-        except Exception as error:  # the unpickler raises anything on hostile bytes
+        except Exception as error:  # on hostile bytes, the unpickler raises any exception
             raise CheckpointError(f"{path}: {_why_unreadable(path, kind, error)}") from error
 
 
@@ -94,7 +96,7 @@ def read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
 
 @contextmanager
 def opened_safetensors(path: Path) -> Iterator[Any]:
-    """A safetensors file, open during the block; see `read_safetensors`."""
+    """Open a safetensors file for the block; errors as in `read_safetensors`."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file
@@ -105,10 +107,10 @@ def opened_safetensors(path: Path) -> Iterator[Any]:
 
 
 def sniff(path: Path) -> str:
-    """Tell "zip" (PyTorch since 1.6), "pickle" (before) or "safetensors" by the first bytes.
+    """The kind of a file by its first bytes: "zip" (PyTorch since 1.6), "pickle" or "safetensors".
 
     Raises:
-        CheckpointError: the file is missing, unreadable, empty, of no such kind, or larger than
+        CheckpointError: the file is missing, unreadable, empty, of another kind, or larger than
             the memory of this machine.
     """
     try:
@@ -123,8 +125,8 @@ def sniff(path: Path) -> str:
         raise CheckpointError(f"{path}: the file is empty; copy it again")
     if size > _memory():
         raise CheckpointError(
-            f"{path}: with {size / 1e9:.1f} GB it is larger than this machine's memory; "
-            "save the generator's state_dict alone"
+            f"{path}: has {size / 1e9:.1f} GB, more than this machine's memory; save only the "
+            "generator's state_dict"
         )
     if head[:2] == b"PK":
         return "zip"
@@ -133,15 +135,15 @@ def sniff(path: Path) -> str:
     if head[8:] == b"{":
         return "safetensors"
     raise CheckpointError(
-        f"{path}: is no checkpoint; give a .pth, .pt, .ckpt or .safetensors file of weights"
+        f"{path}: is not a checkpoint; give a .pth, .pt, .ckpt or .safetensors file of weights"
     )
 
 
 def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn.Module:
-    """Build a network and give it weights, strictly.
+    """Build a network and load weights into it; every key must fit.
 
-    Running statistics of instance norms are left out, and affine weights of shape [1, c, 1, 1]
-    (as the KIN authors' layers have them) become [c]. All else must fit.
+    Running statistics of instance norms are left out, and affine weights of shape [1, c, 1, 1], as
+    in the KIN authors' layers, become [c].
 
     Returns: the network on the CPU in float32, in eval mode, without gradients; its weights are
         copies.
@@ -150,11 +152,11 @@ def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn
         CheckpointError: keys or shapes differ, or weights are not finite numbers.
     """
     try:
-        with torch.device("meta"):  # no memory is taken before the shapes are known to fit
+        with torch.device("meta"):  # takes no memory until the shapes are known to fit
             module = family.build(**arguments)
-    except (RuntimeError, TypeError, ValueError) as error:  # sizes beyond all numbers, strangers
+    except (RuntimeError, TypeError, ValueError) as error:  # huge sizes, unknown arguments
         raise CheckpointError(
-            f"describes no {family.name} generator ({show(error, 200)})"
+            f"does not describe a {family.name} generator ({show(error, 200)})"
         ) from error
     want = module.state_dict()
     have: State = {}
@@ -164,7 +166,7 @@ def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn
         if key in want and tensor.ndim == 4 and tuple(tensor.shape) == (1, *want[key].shape, 1, 1):
             tensor = tensor.flatten()
         have[key] = tensor
-    for key in want:  # batch norm before PyTorch 0.4.1 did not count
+    for key in want:  # batch norm before PyTorch 0.4.1 has no counter
         if key.endswith("num_batches_tracked"):
             have.setdefault(key, torch.zeros((), dtype=torch.long))
     problems = first_mismatches(want, have)
@@ -177,11 +179,11 @@ def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn
 
 
 def _weights(key: str, tensor: Tensor, want: Tensor) -> Tensor:
-    """A copy in the network's dtype, once it is sure to hold finite numbers."""
+    """A copy in the network's dtype, after a check that all numbers are finite."""
     plain = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
     if not plain or want.is_floating_point() != tensor.is_floating_point():
         raise CheckpointError(
-            f"{show(key)} ({tensor.dtype}) is no plain float tensor; save the weights unquantised"
+            f"{show(key)} ({tensor.dtype}) is not a plain float tensor; save unquantised weights"
         )
     copy = tensor.detach().to(want.dtype, copy=True).contiguous()
     if not bool(torch.isfinite(copy).all()):
@@ -190,7 +192,7 @@ def _weights(key: str, tensor: Tensor, want: Tensor) -> Tensor:
 
 
 def _check_zip(path: Path) -> None:
-    """Refuse what torch.save never writes: scripted modules, compressed (so unbounded) content."""
+    """Refuse what torch.save never writes: scripted modules, and compressed content of any size."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -205,13 +207,13 @@ def _check_zip(path: Path) -> None:
             "network instead: torch.save(model.state_dict(), 'generator.pth')"
         )
     if not any(name.endswith("data.pkl") for name in names):
-        raise CheckpointError(f"{path}: is a zip file, but no checkpoint")
+        raise CheckpointError(f"{path}: is a zip file, but not a checkpoint")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise CheckpointError(f"{path}: has compressed content, which torch.save never writes")
 
 
 def _pickles(path: Path, kind: str) -> Iterator[IO[bytes]]:
-    """The pickles of a checkpoint, one after the other, as files at their first byte."""
+    """The pickles of a checkpoint, one after the other, as files positioned at their first byte."""
     if kind == "zip":
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
@@ -233,23 +235,23 @@ def _why_unreadable(path: Path, kind: str, error: Exception) -> str:
     if objects:
         return (
             f"is refused, as it holds pickled Python objects ({show(objects[0])}), which could run "
-            "code; where you trust it, save the weights alone: torch.save(model.state_dict(), "
+            "code; if you trust it, save only the weights: torch.save(model.state_dict(), "
             "'generator.pth')"
         )
-    return f"the file is damaged or no checkpoint ({show(error)}); copy it again"
+    return f"the file is damaged or not a checkpoint ({show(error)}); copy it again"
 
 
 def _called(path: Path, kind: str) -> list[str]:
-    """What the pickles of a checkpoint refer to, as far as they can be read."""
+    """Names that the pickles of a checkpoint refer to, as far as they can be read."""
     names: list[str] = []
-    with suppress(Exception):  # as the unpickler, on hostile bytes
+    with suppress(Exception):  # hostile bytes raise any exception
         for file in _pickles(path, kind):
             names += called(file)
     return names
 
 
 def _memory() -> float:
-    """Bytes of physical memory; infinite where the system does not say."""
+    """Bytes of physical memory; infinite if the system does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""From whatever a user calls a model to a generator that the engine can run."""
+"""From the name of a model, a file or a network to a generator that the engine can run."""
 
 import copy
 import hashlib
@@ -16,8 +16,7 @@ import torch
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError
-from uhrtranslate.models.checkpoint import load_checkpoint
-from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.models.checkpoint import info_of, load_checkpoint
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.measure import measure_info
 from uhrtranslate.models.native import is_native, load_native
@@ -32,14 +31,14 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator, ready to run, and what is known of it.
+    """A generator, ready to run, and its facts.
 
     Attributes:
         module: on the CPU, float32, eval mode, without gradients.
         info: the facts that the engine reads.
         name: a bundled name, the file's name without suffix, or the class or factory.
-        digest: SHA-256, hexadecimal: of the weights file, so that `sha256sum` gives the same; of
-            keys and weights if there is no file, or if one of several generators was taken.
+        digest: SHA-256, hexadecimal: of the weights file, as `sha256sum` gives it; of keys and
+            weights if there is no file, or if one of several generators in it was chosen.
     """
 
     module: nn.Module
@@ -61,12 +60,12 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
             a bundled name (`bundled_generators()`);
             a checkpoint, native file or state dict: `latest_net_G.pth`;
             one of several generators in a checkpoint: `checkpoint.pth:G_B`;
-            a function without arguments, `package.module:factory`, that returns a network or a
-            network and its GeneratorInfo; looked for in the current directory too, and run;
+            a function without arguments, `package.module:factory`, that returns a network, or a
+            network and its GeneratorInfo; it is also searched in the current directory, and run;
             a network, which is copied.
 
     Raises:
-        CheckpointError: nothing of this name, or no generator in it.
+        CheckpointError: there is nothing of this name, or no generator in it.
     """
     if isinstance(model, nn.Module):
         module = copy.deepcopy(model)
@@ -75,22 +74,19 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
     path, part = find_weights(model)
     if path is None:
         return _from_factory(str(model))
-    if part is None and is_native(path):
-        module, info = load_native(path)
-    else:
-        loaded = load_checkpoint(path, part)
-        module, info = loaded.module, info_of(loaded.family, loaded.arguments)
+    native = part is None and is_native(path)
+    module, info = load_native(path) if native else load_checkpoint(path, part)
     digest = digest_file(path) if part is None else digest_state(module)
     return Generator(module, info, path.stem if part is None else f"{path.stem}:{part}", digest)
 
 
 def find_weights(model: str | Path) -> tuple[Path | None, str | None]:
-    """Find the file that a model's name means.
+    """Find the file that the name of a model stands for.
 
-    Returns: the file and the part of it that was asked for; no file for `package.module:factory`.
+    Returns: the file, and the part that was asked for; None for `package.module:factory`.
 
     Raises:
-        CheckpointError: no such file, and no bundled generator of this name.
+        CheckpointError: there is no such file, and no bundled generator of this name.
     """
     text = str(model)
     if isinstance(model, str) and text in bundled_generators():
@@ -106,18 +102,7 @@ def find_weights(model: str | Path) -> tuple[Path | None, str | None]:
         return None, None
     names = ", ".join(bundled_generators()) or "none installed"
     raise CheckpointError(
-        f"{show(text, 300)}: no such file, and no bundled generator ({names}); check the path"
-    )
-
-
-def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
-    """The facts that a state dict without metadata tells."""
-    return GeneratorInfo(
-        architecture=family.name,
-        arguments=arguments,
-        in_channels=arguments.get("in_channels", 3),
-        out_channels=arguments.get("out_channels", 3),
-        stride=family.stride(arguments),
+        f"{show(text, 300)}: is neither a file nor a bundled generator ({names}); check the path"
     )
 
 
@@ -145,9 +130,9 @@ def _from_factory(text: str) -> Generator:
             for word in factory_name.split("."):
                 factory = getattr(factory, word)
             made = factory()
-    except Exception as error:  # whatever the user's code raises
+    except Exception as error:  # the user's code may raise any exception
         raise CheckpointError(
-            f"{text}: neither a file nor a function that makes a network "
+            f"{text}: is neither a file nor a function that makes a network "
             f"({type(error).__name__}: {show(error, 200)})"
         ) from error
     info = None
@@ -176,7 +161,7 @@ def _from_module(
 
 @contextmanager
 def _current_directory() -> Iterator[None]:
-    """Import from the current directory too, after everything that is installed."""
+    """Also import from the current directory, after all installed packages."""
     here = os.getcwd()
     added = here not in sys.path
     if added:

@@ -137,8 +137,4 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
     }
 
 
-def _stride(arguments: Arguments) -> int:
-    return int(2 ** arguments.get("n_downs", 8))
-
-
-UNET = Family("unet", UnetGenerator, recognise, _stride)
+UNET = Family("unet", UnetGenerator, recognise, lambda a: int(2 ** a.get("n_downs", 8)))

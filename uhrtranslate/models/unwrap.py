@@ -144,13 +144,12 @@ def _why_none(state: State) -> str:
     return f"its keys fit no known generator ({names}); they begin {keys}"
 
 
-def first_mismatches(want: Mapping[str, Any], have: Mapping[str, Any], count: int = 3) -> str:
+def first_mismatches(want: Mapping[str, Any], have: Mapping[str, Any]) -> str:
     """Name the first keys that are missing, superfluous or of another shape; "" if all fit.
 
     Args:
         want: the tensors of the network.
         have: the tensors of the file.
-        count: how many to name of each kind.
     """
     missing = [k for k in want if k not in have]
     extra = [k for k in have if k not in want]
@@ -161,7 +160,7 @@ def first_mismatches(want: Mapping[str, Any], have: Mapping[str, Any], count: in
     ]
     kinds = {"missing": missing, "not expected": extra, "of another shape": wrong}
     return "; ".join(
-        f"{len(keys)} {kind}: {show(', '.join(keys[:count]), 240)}"
+        f"{len(keys)} {kind}: {show(', '.join(keys[:3]), 240)}"
         for kind, keys in kinds.items()
         if keys
     )

@@ -1,27 +1,11 @@
 """Turning tables of statistics into fields, one file per normalizer; no tiles, no files."""
 
-from uhrtranslate.normalizers.base import (
-    Field,
-    Gaps,
-    Normalizer,
-    StatisticsTable,
-    fill_from_centre,
-    make_field,
-)
-from uhrtranslate.normalizers.dn import DN
-from uhrtranslate.normalizers.kin import KIN
-from uhrtranslate.normalizers.patch_in import PatchIN
-from uhrtranslate.normalizers.tin import TIN
-
-__all__ = [
-    "DN",
-    "KIN",
-    "TIN",
-    "Field",
-    "Gaps",
-    "Normalizer",
-    "PatchIN",
-    "StatisticsTable",
-    "fill_from_centre",
-    "make_field",
-]
+from uhrtranslate.normalizers.base import Field as Field
+from uhrtranslate.normalizers.base import Normalizer as Normalizer
+from uhrtranslate.normalizers.base import StatisticsTable as StatisticsTable
+from uhrtranslate.normalizers.base import fill_from_centre as fill_from_centre
+from uhrtranslate.normalizers.base import make_field as make_field
+from uhrtranslate.normalizers.dn import DN as DN
+from uhrtranslate.normalizers.kin import KIN as KIN
+from uhrtranslate.normalizers.patch_in import PatchIN as PatchIN
+from uhrtranslate.normalizers.tin import TIN as TIN

@@ -1,7 +1,6 @@
 """Dense normalization (DN, ECCV 2024): mean and 1/std interpolated between cell centres."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,10 +19,10 @@ class DN(Normalizer):
     into the fallback.
     """
 
-    fade: ClassVar[float] = 0.25
-    published_halo: ClassVar[int] = 16
-    published_eps: ClassVar[float] = 1e-7
-    published_fill: ClassVar[bool] = True
+    fade = 0.25
+    published_halo = 16
+    published_eps = 1e-7
+    published_fill = True
 
     @property
     def reach(self) -> int:

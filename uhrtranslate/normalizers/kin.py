@@ -1,7 +1,7 @@
 """Kernelized instance normalization (KIN): the table smoothed by a k x k kernel."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class KIN(Normalizer):
         kernel_type: equal weights, or a Gaussian with a std of 3 cells.
     """
 
-    averages_rstd: ClassVar[bool] = False
+    averages_rstd = False
     kernel: int = 3
     kernel_type: KernelType = "constant"
 

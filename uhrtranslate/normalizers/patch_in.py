@@ -1,7 +1,6 @@
 """Patch-wise instance normalization: each cell has its own statistics, so seams are visible."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from uhrtranslate.normalizers.base import Normalizer, one_hot
 class PatchIN(Normalizer):
     """The statistics of the pixel's own cell, constant within the cell."""
 
-    own_cell: ClassVar[bool] = True
+    own_cell = True
 
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """1 for the pixel's own cell; see `Normalizer.weights`."""

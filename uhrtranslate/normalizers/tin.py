@@ -1,7 +1,7 @@
 """Thumbnail instance normalization (URST): one mean and std for the whole image."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ class TIN(Normalizer):
         thumbnail: of the aspect of the image, or square as in the public code.
     """
 
-    source: ClassVar[Literal["cells", "thumbnail"]] = "thumbnail"
+    source = "thumbnail"
     thumbnail: Literal["aspect", "square"] = "aspect"
 
     @classmethod

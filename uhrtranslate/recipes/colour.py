@@ -1,32 +1,30 @@
 """Common part of recipes in which a pixel's result depends on its own colour alone."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from uhrtranslate.engine import Clock, ColourTransform
+from uhrtranslate.engine import ColourTransform
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Pixels, SlideView
-from uhrtranslate.recipes.recipe import ImagePlan
+from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 
 # Side in px of what is computed at once; it does not affect the result.
 TILE = 1024
 
 
-class ColourRecipe:
+class ColourRecipe(Recipe):
     """Common part of recipes that map colours; a member adds `options`, `suffix` and the below."""
-
-    bits_in: ClassVar[int] = 8
-    bits_out: int = 8
 
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`."""
         tiles = TilePlan(CellGrid(view.width, view.height, TILE), TILE, 0, 1)
-
-        def transform(clock: Clock) -> ColourTransform:
-            return ColourTransform(tiles, self.mapping(view))
-
         return ImagePlan(
-            tiles, 1, self.provenance(), self.note(view), transform, beside=self.beside()
+            tiles,
+            1,
+            self.provenance(),
+            self.note(view),
+            lambda clock: ColourTransform(tiles, self.mapping(view)),
+            beside=self.beside(),
         )
 
     def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:

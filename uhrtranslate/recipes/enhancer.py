@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate.enhance import Matching, Tally, dump_tally, invert_match, load_tally, match
+from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import spans
-from uhrtranslate.io import Found, Missing, Pixels, SlideView, expand_inputs, open_slide, open_view
+from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_images, open_slide, open_view
 from uhrtranslate.io.files.disk import write_text
+from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import TILE, ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
@@ -38,12 +39,10 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
     total = Tally.nothing()
     for name in names:
         if name.endswith(SAVED_ENDING):
-            total += _read_tally(Path(name))
+            total += read_saved(Path(name), load_tally, "--save-reference")
             continue
-        for item in expand_inputs([name], results=RESULT_SUFFIXES):
-            if isinstance(item, Missing):
-                raise item.error
-            total += _tally_file(item.path, options)
+        for path in find_images(name, RESULT_SUFFIXES):
+            total += _tally_file(path, options)
     return total
 
 
@@ -77,6 +76,7 @@ class Enhancer(ColourRecipe):
         pooled: the histogram of all inputs; None if each image has its own.
     """
 
+    options: EnhanceOptions
     bits_in = 16
 
     def __init__(
@@ -84,7 +84,7 @@ class Enhancer(ColourRecipe):
     ) -> None:
         self.options = options
         self.suffix = SYNTHESIZED if options.synthesize else ENHANCED
-        self.bits_out: int = options.bits
+        self.bits_out = options.bits
         self._reference = reference
         self._pooled = pooled
 
@@ -92,7 +92,7 @@ class Enhancer(ColourRecipe):
         """See `ColourRecipe`; the whole view is read once for its histogram."""
         tally = self._pooled or tally_view(view)
         tally = tally.clipped(self.options.clip)
-        table = (invert_match if self.options.invert else match)(tally, self._reference)
+        table = match(tally, self._reference, self.options.invert)
         top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
         # A pooled histogram may have more bits than this image.
@@ -122,17 +122,6 @@ class Enhancer(ColourRecipe):
 def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
     with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
         return tally_view(open_view(slide, options.level, options.mpp))
-
-
-def _read_tally(path: Path) -> Tally:
-    try:
-        return load_tally(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON; make it again with --save-reference.") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}.") from error
 
 
 def _digest(tally: Tally) -> str:

@@ -1,8 +1,8 @@
-"""The protocol of recipes, which make one image from another."""
+"""The base of recipes, which make one image from another."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -41,7 +41,7 @@ class ImagePlan:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Recipe(Protocol):
+class Recipe:
     """Makes one image from another.
 
     Attributes:
@@ -51,17 +51,10 @@ class Recipe(Protocol):
         bits_out: bits per channel of results, 8 or 16.
     """
 
-    @property
-    def options(self) -> ImageOptions: ...  # noqa: D102
-
-    @property
-    def suffix(self) -> str: ...  # noqa: D102
-
-    @property
-    def bits_in(self) -> int: ...  # noqa: D102
-
-    @property
-    def bits_out(self) -> int: ...  # noqa: D102
+    options: ImageOptions
+    suffix: str
+    bits_in: int = 8
+    bits_out: int = 8
 
     def plan(self, view: SlideView) -> ImagePlan:
         """Decide how to work on a view.
@@ -69,4 +62,4 @@ class Recipe(Protocol):
         Raises:
             UhrError: the recipe does not fit the image.
         """
-        ...
+        raise NotImplementedError

@@ -28,6 +28,8 @@ class StainNetwork(ColourRecipe):
         CheckpointError: the file `weights` holds no StainNet.
     """
 
+    options: StainOptions
+
     def __init__(self, options: StainOptions, weights: Path) -> None:
         self.options = options
         self.suffix = options.method

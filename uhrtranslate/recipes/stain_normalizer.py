@@ -27,6 +27,8 @@ class StainNormalizer(ColourRecipe):
         qc: folder for a picture of each slide and a table of all.
     """
 
+    options: StainOptions
+
     def __init__(self, options: StainOptions, reference: Reference, qc: Path | None = None) -> None:
         self.options = options
         self.suffix = options.method

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,22 @@ from uhrtranslate.io import (
     Found,
     Missing,
     Pixels,
-    expand_inputs,
+    find_images,
     open_slide,
     open_view,
     slide_thumbnail,
 )
 from uhrtranslate.io.files.disk import write_text
+from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.sampling import sample_tissue
-from uhrtranslate.recipes.stain_pictures import SIDE
 from uhrtranslate.stain import Fit, StainMethod, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.tables import RESULT_SUFFIXES, STAIN_METHODS
 
 FIT_ENDING = ".json"
+# Side in px of pictures of slides.
+SIDE = 384
 
 
 @dataclass(frozen=True)
@@ -58,41 +61,24 @@ def find_reference(
         options: method, samples, seed.
 
     Raises:
-        InputError: the reference is missing, or has too little tissue.
+        InputError: the reference is missing, has too little tissue, or is no saved fit of the
+            method.
         OptionError: `auto` without inputs.
     """
     method = method_of(options)
     if target.endswith(FIT_ENDING):
-        return Reference(read_fit(Path(target), method), None, target)
+        return Reference(
+            read_saved(Path(target), partial(load_fit, method=method), "--save-fit"), None, target
+        )
     if target == "auto":
         return _median(inputs, method, options)
-    found = expand_inputs([target], results=RESULT_SUFFIXES)
-    samples = []
-    for item in found:
-        if isinstance(item, Missing):
-            raise item.error
-        samples.append(sample_file(item.path, options))
+    paths = find_images(target, RESULT_SUFFIXES)
+    samples = [sample_file(path, options) for path in paths]
     colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
     try:
-        return Reference(method.fit(colours), colours, target, _picture(found))
+        return Reference(method.fit(colours), colours, target, _picture(paths[0]))
     except InputError as error:
         raise InputError(f"{target}: {error}; choose another reference.") from error
-
-
-def read_fit(path: Path, method: StainMethod[Any]) -> Fit:
-    """A saved fit.
-
-    Raises:
-        InputError: the file is not a saved fit, or is one of another method.
-    """
-    try:
-        return load_fit(json.loads(path.read_bytes()), method)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON; make it again with --save-fit.") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}.") from error
 
 
 def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
@@ -137,13 +123,9 @@ def _median(
         raise OptionError("--target auto: none of the inputs has enough tissue.")
     far = [sum(fit.distance(other) for _, other, _ in fits) for _, fit, _ in fits]
     path, fit, colours = fits[int(np.argmin(far))]
-    return Reference(fit, colours, str(path), _picture([Found(path, path.parent)]))
+    return Reference(fit, colours, str(path), _picture(path))
 
 
-def _picture(found: Sequence[Found | Missing]) -> Pixels | None:
-    """A thumbnail of the first image."""
-    for item in found:
-        if isinstance(item, Found):
-            with open_slide(item.path, sparse=True) as slide:
-                return slide_thumbnail(slide, SIDE)
-    return None
+def _picture(path: Path) -> Pixels:
+    with open_slide(path, sparse=True) as slide:
+        return slide_thumbnail(slide, SIDE)

@@ -1,10 +1,9 @@
 """Translation by a generator whose norm layers are replaced by the chosen normalizer."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes
+from uhrtranslate.engine import GeneratorTransform
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
@@ -13,25 +12,14 @@ from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.precision import choose_precision
-from uhrtranslate.recipes.recipe import ImagePlan
+from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
 USUAL_CELL = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class TranslationPlan(ImagePlan):
-    """An `ImagePlan` with the generator that carries it out.
-
-    Attributes:
-        lanes: the generator on its devices, at the precision chosen for the image.
-    """
-
-    lanes: Lanes[GeneratorRunner]
-
-
-class Translator:
+class Translator(Recipe):
     """One way to translate images; a `Recipe`.
 
     Args:
@@ -42,11 +30,10 @@ class Translator:
         OptionError, CheckpointError: device, generator and options do not fit together.
     """
 
-    bits_in = 8
-    bits_out = 8
+    options: TranslateOptions
 
     def __init__(self, options: TranslateOptions, pool: GeneratorPool | None = None) -> None:
-        self.options = options
+        self.options, self.suffix = options, options.norm
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
         parse_background(options.background)  # fail now, not at the first image
@@ -65,18 +52,13 @@ class Translator:
             )
 
     @property
-    def suffix(self) -> str:
-        """See `Recipe`."""
-        return self.options.norm
-
-    @property
     def halo(self) -> int:
         """Halo in px around each tile: as chosen, as published, or the receptive field."""
         if self.options.halo is not None:
             return self.options.halo
         return self.normalizer.published_halo if self.mirrored else self.pool.halo
 
-    def plan(self, view: SlideView) -> TranslationPlan:
+    def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         precision: str = self.options.precision
         deviation = None
@@ -85,7 +67,7 @@ class Translator:
         lanes = self.pool.at(precision)
         tiles = self._tiles(view)
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
-        return TranslationPlan(
+        return ImagePlan(
             tiles,
             batch,
             self._provenance(precision),
@@ -94,7 +76,6 @@ class Translator:
                 lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock
             ),
             self.pool.devices,
-            lanes=lanes,
         )
 
     def _tiles(self, view: SlideView) -> TilePlan:

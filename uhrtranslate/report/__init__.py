@@ -4,19 +4,12 @@ The page is self-contained: pictures, style and script are inside it, and its po
 request. The template engine escapes all text from outside.
 """
 
-from uhrtranslate.report.facts import BorderCrop, Candidate, Page, Picture, Scene
-from uhrtranslate.report.measures import Direction, Group, Measure
-from uhrtranslate.report.page import LARGEST_PAGE, render
-
-__all__ = [
-    "LARGEST_PAGE",
-    "BorderCrop",
-    "Candidate",
-    "Direction",
-    "Group",
-    "Measure",
-    "Page",
-    "Picture",
-    "Scene",
-    "render",
-]
+from uhrtranslate.report.facts import BorderCrop as BorderCrop
+from uhrtranslate.report.facts import Candidate as Candidate
+from uhrtranslate.report.facts import Page as Page
+from uhrtranslate.report.facts import Picture as Picture
+from uhrtranslate.report.facts import Scene as Scene
+from uhrtranslate.report.measures import Direction as Direction
+from uhrtranslate.report.measures import Group as Group
+from uhrtranslate.report.measures import Measure as Measure
+from uhrtranslate.report.page import render as render

@@ -3,13 +3,12 @@
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uhrtranslate.report.charts import charts
@@ -23,47 +22,6 @@ LARGEST_PAGE = 15_000_000
 MOST_COLUMNS = 8
 # Number of colours in the style sheet; further candidates reuse them.
 COLOURS = 8
-
-
-@dataclass(frozen=True)
-class _Crop:
-    """A border's crop, ready to be shown."""
-
-    axis: str
-    x: int
-    y: int
-    step: str
-    after: str
-    before: str | None
-
-
-@dataclass(frozen=True)
-class _Seams:
-    """What is shown of a candidate's seams."""
-
-    name: str
-    colour: int
-    width: int
-    height: int
-    backdrop: str | None
-    heat: str | None
-    heat_x: int
-    heat_y: int
-    heat_width: int
-    heat_height: int
-    crops: tuple[_Crop, ...]
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """A scene, ready to be shown."""
-
-    name: str
-    note: str
-    scale: float
-    width: int
-    height: int
-    pictures: tuple[tuple[str, str], ...]
 
 
 def render(page: Page, groups: Mapping[str, Group]) -> str:
@@ -81,7 +39,7 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
     done = [candidate for candidate in page.candidates if candidate.error is None]
     heats = [candidate.heat for candidate in done if candidate.heat is not None]
     top = heat_top(heats)
-    seams = [_seams(candidate, page, top) for candidate in done]
+    seams = [_seams(candidate, top) for candidate in done]
     scale = np.linspace(0, top, 64, dtype=np.float32)[None]
     parts: dict[str, Any] = {
         "page": page,
@@ -96,83 +54,73 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
         "candidates": done,
         "failed": [candidate for candidate in page.candidates if candidate.error is not None],
         "warned": [candidate for candidate in done if candidate.warnings],
-        "colours": _colours(page),
+        # The source has its own.
+        "colours": {one.name: number % COLOURS for number, one in enumerate(page.candidates)},
         "yardsticks": {candidate.name for candidate in done if candidate.yardstick},
         "charts": charts(done, groups),
         "table": table(done, groups),
         "upright": len(done) <= MOST_COLUMNS,
-        "seams": [one for one in seams if one.heat or one.crops],
+        "seams": [one for one in seams if one["heat"] or one["crops"]],
         "top": top,
         "legend": heat_png(scale, top),
         "scenes": (),
     }
-    template = _template()
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_asset("page.html"))
     # Names appear more than once, so render without scenes to measure the rest.
     rest = len(template.render(parts).encode())
     parts["scenes"] = _scenes(page.scenes, LARGEST_PAGE - rest - 100_000)
     return template.render(parts)
 
 
-def _colours(page: Page) -> dict[str, int]:
-    """A colour for each candidate; the source has its own."""
-    return {candidate.name: number % COLOURS for number, candidate in enumerate(page.candidates)}
-
-
-def _seams(candidate: Candidate, page: Page, top: float) -> _Seams:
-    crops = tuple(
-        _Crop(
-            border.axis,
-            border.x,
-            border.y,
-            f"{border.step:.1f}",
-            png(border.after),
-            None if border.before is None else png(border.before),
-        )
+def _seams(candidate: Candidate, top: float) -> dict[str, Any]:
+    """What is shown of a candidate's seams."""
+    crops = [
+        vars(border)
+        | {
+            "step": f"{border.step:.1f}",
+            "after": png(border.after),
+            "before": None if border.before is None else png(border.before),
+        }
         for border in candidate.borders
-    )
-    heat = candidate.heat
+    ]
+    heat, block = candidate.heat, candidate.block
     rows, columns = (0, 0) if heat is None else heat.shape
-    width, height = candidate.size or (columns * candidate.block, rows * candidate.block)
-    return _Seams(
-        candidate.name,
-        _colours(page)[candidate.name],
-        width,
-        height,
-        None if candidate.backdrop is None else jpeg(grey(candidate.backdrop), 70),
-        None if heat is None else heat_png(heat, top),
-        *candidate.origin,
-        columns * candidate.block,
-        rows * candidate.block,
-        crops,
-    )
+    width, height = candidate.size or (columns * block, rows * block)
+    return {
+        "name": candidate.name,
+        "width": width,
+        "height": height,
+        "backdrop": candidate.backdrop is not None and jpeg(grey(candidate.backdrop), 70),
+        "heat": heat is not None and heat_png(heat, top),
+        "heat_x": candidate.origin[0],
+        "heat_y": candidate.origin[1],
+        "heat_width": columns * block,
+        "heat_height": rows * block,
+        "crops": tuple(crops),
+    }
 
 
-def _scenes(scenes: Sequence[Scene], budget: int) -> tuple[_Scene, ...]:
+def _scenes(scenes: Sequence[Scene], budget: int) -> list[dict[str, Any]]:
+    """Scenes, ready to be shown."""
     pictures = [picture.pixels for scene in scenes for picture in scene.pictures]
     uris = iter(jpegs(pictures, budget))
-    return tuple(
-        _Scene(
-            scene.name,
-            scene.note,
-            scene.scale,
-            scene.pictures[0].pixels.shape[1],
-            scene.pictures[0].pixels.shape[0],
-            tuple((picture.name, next(uris)) for picture in scene.pictures),
-        )
+    return [
+        vars(scene)
+        | {
+            "width": scene.pictures[0].pixels.shape[1],
+            "height": scene.pictures[0].pixels.shape[0],
+            "pictures": [(picture.name, next(uris)) for picture in scene.pictures],
+        }
         for scene in scenes
-    )
+    ]
 
 
 @cache
 def _asset(name: str) -> str:
     return files("uhrtranslate.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("page.html"))
 
 
 def _hash(text: str) -> str:

@@ -107,7 +107,7 @@ def _drawn(path: Path, slide: Slide, side: int) -> Mask:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: is not JSON (line {error.lineno}); export it again.") from error
     except (RecursionError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no GeoJSON; export it again.") from error
+        raise InputError(f"{path}: is not GeoJSON; export it again.") from error
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from error
     info = slide.info

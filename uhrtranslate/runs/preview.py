@@ -5,7 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer, thumbnail
+from uhrtranslate.io import (
+    OutputSpec,
+    SlideView,
+    fitted_thumbnail,
+    open_slide,
+    open_view,
+    open_writer,
+)
 from uhrtranslate.io.files.inputs import PREVIEW
 
 # Longer side of each half in px, and the white gap between them.
@@ -31,11 +38,10 @@ def write_preview(view: SlideView, result: Path, target: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    share = min(1.0, SIDE / max(view.width, view.height))
-    width, height = max(1, round(view.width * share)), max(1, round(view.height * share))
     with open_slide(result) as slide:
-        after = thumbnail(open_view(slide), width, height)
-    before = thumbnail(view, width, height)
+        after = fitted_thumbnail(open_view(slide), SIDE)
+    before = fitted_thumbnail(view, SIDE)
+    height = len(before)
     gap = np.full((height, GAP, 3), 255, np.uint8)
     pixels = np.concatenate([before, gap, after], axis=1)
     spec = OutputSpec(width=pixels.shape[1], height=height, icc_profile=view.info.icc_profile)

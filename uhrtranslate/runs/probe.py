@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from uhrtranslate.engine import Clock
 from uhrtranslate.geometry import reflect
 from uhrtranslate.io import SlideView, can_resume, open_slide, open_view, output_bytes_per_pixel
-from uhrtranslate.recipes.translator import TranslationPlan, Translator
+from uhrtranslate.recipes.recipe import ImagePlan
+from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast
 from uhrtranslate.runs.masks import make_masking
 
@@ -59,7 +60,7 @@ class Probe:
             )
 
     def _forward_middle(
-        self, translator: Translator, plan: TranslationPlan, view: SlideView
+        self, translator: Translator, plan: ImagePlan, view: SlideView
     ) -> tuple[NDArray[np.uint8], float]:
         """Run one cell in the middle through the bare generator; result, and seconds per px.
 
@@ -70,7 +71,7 @@ class Probe:
         middle = view.read((view.width - w) // 2, (view.height - h) // 2, w, h)
         cell = middle[reflect(0, side, h)[:, None], reflect(0, side, w)]
         digest = translator.generator.digest
-        with plan.lanes.borrowed() as runner:
+        with translator.pool.at(plan.provenance["precision"]).borrowed() as runner:
             for _ in range(1 if digest in self._speeds else 2):  # the first warms up
                 began = time.perf_counter()
                 (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
@@ -78,7 +79,7 @@ class Probe:
         return result[:h, :w], self._speeds.setdefault(digest, seconds / side**2)
 
 
-def _observed(plan: TranslationPlan, cells: int) -> int:
+def _observed(plan: ImagePlan, cells: int) -> int:
     """Pixels that go through the generator to collect the statistics of some cells."""
     tiles = plan.tiles
     if plan.transform(Clock()).reach is None:

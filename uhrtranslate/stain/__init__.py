@@ -4,22 +4,9 @@ Every method is a map of colours, the same for all pixels of a slide: its fits (
 the target) are made once, so no seam can arise. Arrays in, arrays out; no files.
 """
 
-from uhrtranslate.stain.base import Fit, StainMethod, colour_map, dump_fit, load_fit, pooled
-from uhrtranslate.stain.histogram import Histogram
-from uhrtranslate.stain.macenko import Macenko
-from uhrtranslate.stain.reinhard import Reinhard, ReinhardPlain
-from uhrtranslate.stain.vahadane import Vahadane
-
-__all__ = [
-    "Fit",
-    "Histogram",
-    "Macenko",
-    "Reinhard",
-    "ReinhardPlain",
-    "StainMethod",
-    "Vahadane",
-    "colour_map",
-    "dump_fit",
-    "load_fit",
-    "pooled",
-]
+from uhrtranslate.stain.base import Fit as Fit
+from uhrtranslate.stain.base import StainMethod as StainMethod
+from uhrtranslate.stain.base import colour_map as colour_map
+from uhrtranslate.stain.base import dump_fit as dump_fit
+from uhrtranslate.stain.base import load_fit as load_fit
+from uhrtranslate.stain.base import pooled as pooled

@@ -1,7 +1,7 @@
 """What a stain normalizer is: a fit of each slide's colours, and a map from one fit to another."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Fit(BaseModel):
 F = TypeVar("F", bound=Fit)
 
 
-class StainMethod(Protocol[F]):
+class StainMethod(Generic[F]):
     """A way to normalize stains; each member of `tables.STAIN_METHODS` is one.
 
     Attributes:
@@ -53,7 +53,7 @@ class StainMethod(Protocol[F]):
 
     name: ClassVar[str]
     fit_type: ClassVar[type[Fit]]
-    keeps_glass: ClassVar[bool]
+    keeps_glass: ClassVar[bool] = True
 
     def fit(self, colours: Colours) -> F:
         """Learn a slide's colours.
@@ -64,11 +64,11 @@ class StainMethod(Protocol[F]):
         Raises:
             InputError: there are too few pixels to learn from.
         """
-        ...
+        raise NotImplementedError
 
     def transform(self, colours: Colours, source: F, target: F) -> Colours:
         """Map colours of a slide to those of another, [n, 3] uint8 each."""
-        ...
+        raise NotImplementedError
 
 
 def colour_map(method: StainMethod[F], source: F, target: F) -> Callable[[Colours], Colours]:

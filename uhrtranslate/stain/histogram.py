@@ -1,11 +1,9 @@
 """Histogram matching of each channel (Gonzalez & Woods, chapter 3)."""
 
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.stain.base import Colours, Fit, enough, rounded
+from uhrtranslate.stain.base import Colours, Fit, StainMethod, enough, rounded
 
 
 class HistogramFit(Fit):
@@ -28,12 +26,11 @@ class HistogramFit(Fit):
         return found
 
 
-class Histogram:
+class Histogram(StainMethod[HistogramFit]):
     """Each channel gets the distribution of the target's."""
 
-    name: ClassVar[str] = "histogram"
-    fit_type: ClassVar[type[Fit]] = HistogramFit
-    keeps_glass: ClassVar[bool] = True
+    name = "histogram"
+    fit_type = HistogramFit
 
     def fit(self, colours: Colours) -> HistogramFit:
         """See `StainMethod`."""

@@ -1,10 +1,8 @@
 """Macenko et al. (ISBI 2009): stains are the extreme directions in the plane of densities."""
 
-from typing import ClassVar
-
 import numpy as np
 
-from uhrtranslate.stain.base import Colours, Fit
+from uhrtranslate.stain.base import Colours, StainMethod
 from uhrtranslate.stain.density import MOST, amounts, stained, to_density
 from uhrtranslate.stain.stains import StainFit, recomposed, stain_fit
 
@@ -12,12 +10,11 @@ from uhrtranslate.stain.stains import StainFit, recomposed, stain_fit
 EXTREME = 1.0
 
 
-class Macenko:
+class Macenko(StainMethod[StainFit]):
     """Angles of the 1st and 99th percentile in the plane of the two largest eigenvectors."""
 
-    name: ClassVar[str] = "macenko"
-    fit_type: ClassVar[type[Fit]] = StainFit
-    keeps_glass: ClassVar[bool] = True
+    name = "macenko"
+    fit_type = StainFit
 
     def fit(self, colours: Colours) -> StainFit:
         """See `StainMethod`."""

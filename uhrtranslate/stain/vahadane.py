@@ -1,10 +1,8 @@
 """Vahadane et al. (IEEE TMI 2016): stains by sparse non-negative matrix factorisation."""
 
-from typing import ClassVar
-
 import numpy as np
 
-from uhrtranslate.stain.base import Colours, Doubles, Fit
+from uhrtranslate.stain.base import Colours, Doubles, StainMethod
 from uhrtranslate.stain.density import MOST, sparse_amounts, stained, to_density
 from uhrtranslate.stain.stains import StainFit, recomposed, stain_fit
 
@@ -16,12 +14,11 @@ SAMPLE = 20_000
 START = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105]])
 
 
-class Vahadane:
+class Vahadane(StainMethod[StainFit]):
     """Dictionary of two stains, of unit length and non-negative, and sparse non-negative codes."""
 
-    name: ClassVar[str] = "vahadane"
-    fit_type: ClassVar[type[Fit]] = StainFit
-    keeps_glass: ClassVar[bool] = True
+    name = "vahadane"
+    fit_type = StainFit
 
     def fit(self, colours: Colours) -> StainFit:
         """See `StainMethod`: exact codes, and block coordinate descent of the dictionary."""

@@ -244,7 +244,10 @@ def _run(
         with peak_memory() as peak:
             result = process_file(translator, slide, target, on_event)
         translated = True
-        evaluation = evaluate(target, _measured(source, baseline, cell))
+        # Seams at the borders of cells, and colours against plain IN.
+        grid = cell if cell >= SMALLEST_GRID else "auto"
+        measured = {"source": source, "grid": grid, "baseline": baseline}
+        evaluation = evaluate(target, validated(EvaluateOptions, measured))
         evaluation = _with_costs(evaluation, result, peak)
         shown = candidate(one.name, evaluation, yardstick=one.yardstick)
     except Exception as error:
@@ -258,12 +261,6 @@ def _run(
     facts = record(evaluation)
     found = {name: facts[name] for name in ("metrics", "borders", "warnings")}
     return _Run(Compared(one.name, "done", None, str(target), **found), shown, evaluation)
-
-
-def _measured(source: Path, baseline: str | None, cell: int) -> EvaluateOptions:
-    """Options to measure seams at the borders of cells, and colours against plain IN."""
-    grid = cell if cell >= SMALLEST_GRID else "auto"
-    return validated(EvaluateOptions, {"source": source, "grid": grid, "baseline": baseline})
 
 
 def _check_memory(translator: Translator, size: tuple[int, int]) -> None:

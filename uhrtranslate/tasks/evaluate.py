@@ -115,13 +115,7 @@ def _mean(
         source=text_of(options.source),
         truth=text_of(options.truth),
         reference=text_of(options.reference),
-        width=0,
-        height=0,
-        mpp=None,
-        region=None,
         metrics=_merged(metrics, groups),
-        borders=(),
-        heat=None,
         warnings=warnings,
         seconds=sum(one.seconds for one in found),
     )

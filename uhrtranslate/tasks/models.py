@@ -88,7 +88,6 @@ def convert_model(
     domains: tuple[str, str] | None = None,
     description: str | None = None,
     overwrite: bool = False,
-    part: str | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
@@ -101,7 +100,6 @@ def convert_model(
         domains: names of the source and the target domain.
         description: a sentence about the generator.
         overwrite: replace an existing target.
-        part: which generator, if the checkpoint holds several.
 
     Raises:
         CheckpointError: the source cannot be loaded.
@@ -116,7 +114,7 @@ def convert_model(
         )
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; choose another name, or use --overwrite")
-    generator = load_generator(source if part is None else f"{source}:{part}")
+    generator = load_generator(source)
     if generator.info.architecture not in GENERATOR_FAMILIES:
         raise OptionError(
             f"{source}: only {', '.join(GENERATOR_FAMILIES)} generators can be converted, "

@@ -1,7 +1,5 @@
 """Cut slides into patches once, for trainings that read them many times over."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -9,18 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uhrtranslate.errors import InputError, OutputError
-from uhrtranslate.io import Pixels, SlideView, open_slide, open_view, slide_thumbnail
-from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.replace import replace_file, replacing
+from uhrtranslate.io import SlideView, open_slide, open_view, same_size, slide_thumbnail
+from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
+from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.tissue import detect_tissue
 from uhrtranslate.training.data.patches import partners_by_name
-from uhrtranslate.training.data.pictures import find_pictures, same_size, window_share
+from uhrtranslate.training.data.pictures import find_pictures, window_share
 
 MANIFEST = "tiles.csv"
 THUMBNAIL = 1024
@@ -142,7 +138,7 @@ def cut_tiles(
         return results
     with output_errors(output):
         output.mkdir(parents=True, exist_ok=True)
-        replace_file(output / MANIFEST, _as_csv(rows))
+        replace_file(output / MANIFEST, csv_text(COLUMNS, rows))
     return results
 
 
@@ -207,14 +203,14 @@ def _cut(
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
             other = opened.enter_context(open_slide(partner, sparse=options.allow_sparse))
-            sources.append(("B/", partner, same_size(open_view(other), view)))
+            sources.append(("B/", partner, same_size(open_view(other), view.width, view.height)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)
             y0 = round(place.y * slide.info.height / view.height)
             for folder, source, pixels in sources:
                 file = f"{folder}{name}_x{x0}_y{y0}.png"
                 patch = pixels.read(place.x, place.y, options.size, options.size)
-                _write_png(output / file, patch)
+                write_png(output / file, patch, compress_level=3)
                 rows.append(_row(file, source, (x0, y0), view, place, options.size))
     return len(places) - len(kept)
 
@@ -246,18 +242,3 @@ def _row(
     mpp = "" if view.mpp is None else f"{view.mpp[0]:.6g}"
     values = (file, str(source), *corner, w0, h0, size, mpp, f"{place.tissue:.3f}")
     return dict(zip(COLUMNS, map(str, values), strict=True))
-
-
-def _as_csv(rows: list[dict[str, str]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _write_png(path: Path, pixels: Pixels) -> None:
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG", compress_level=3)

@@ -105,15 +105,14 @@ def resume_training(
     Raises:
         UhrError: one sentence that says what is wrong with which file.
     """
-    found = find_run(Path(place))
-    options = found.options
+    run, options, checkpoint = find_run(Path(place))
     group, device = _place(options)
     with _patches(options) as patches:
-        check_data(found.run, patches.manifest())
-        state = load_state(found.checkpoint)
-        training = Training(Learner(options, device, group), patches, found.run, state)
+        check_data(run, patches.manifest())
+        state = load_state(checkpoint)
+        training = Training(Learner(options, device, group), patches, run, state)
         if group.leads:
-            drop_newer(found.run, found.checkpoint)
+            drop_newer(run, checkpoint)
         return _go(training, on_progress, on_note)
 
 

@@ -1,6 +1,5 @@
 """Where tissue is: found in a thumbnail, or drawn by a person; arrays in, arrays out, no files."""
 
-from uhrtranslate.tissue.detect import detect_tissue, is_dark_field
-from uhrtranslate.tissue.geojson import Polygon, draw_polygons, read_polygons
-
-__all__ = ["Polygon", "detect_tissue", "draw_polygons", "is_dark_field", "read_polygons"]
+from uhrtranslate.tissue.detect import detect_tissue as detect_tissue
+from uhrtranslate.tissue.geojson import draw_polygons as draw_polygons
+from uhrtranslate.tissue.geojson import read_polygons as read_polygons

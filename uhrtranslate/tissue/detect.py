@@ -1,11 +1,11 @@
-"""Tissue in a thumbnail, whatever the stain: what differs from the light's own colour.
+"""Find tissue in a thumbnail, for any stain, by its difference from the background.
 
-In bright field, pixels absorb light that glass lets pass: optical density (OD) against the colour
-of the glass, in the channel that absorbs most, sees every stain alike (eosin in green,
-haematoxylin in red and green, DAB in blue). In dark field and fluorescence, pixels shine on black.
-Either way Otsu's threshold parts the two, held within limits, for it fails where only one of them
-is in the picture, or where dark tissue draws it away from pale tissue. Missing tissue costs a
-user more than computing glass, so all limits are on the generous side.
+In bright field, tissue absorbs light that passes through glass. The optical density (OD) against
+the colour of the glass, in the channel that absorbs most, is high for every stain (eosin in green,
+haematoxylin in red and green, DAB in blue). In dark field and fluorescence, tissue is bright on
+black. In both cases Otsu's threshold separates the two. It is kept within limits, because it fails
+if the picture has only one of them, or if dark tissue draws it away from pale tissue. Missing
+tissue is worse for a user than computing glass, so the limits rather include too much.
 """
 
 import numpy as np
@@ -18,26 +18,26 @@ Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# Parts of a slide that were not scanned are filled with pure black; so is much of fluorescence.
+# Parts of a slide that were not scanned are pure black, and so is much of fluorescence.
 BLACK = 3
 # A picture whose most frequent luma is below this is dark field. Measured: dark field 46 and 50,
 # fluorescence 10; the densest H&E 82, other H&E and IHC from 102.
 DARK_LUMA = 64
-# Glass is never darker than this in a channel: a brighter scan than that has another cause.
+# Glass counts as at least this bright in each channel.
 DARKEST_GLASS = 200.0
-# OD of tissue against glass. Lower limit: shading and noise of glass; upper limit: pale fat and
-# stroma (0.08 to 0.2).
+# Limits of the threshold of OD against glass: the lower one is for shading and noise of glass, the
+# upper one for pale fat and stroma (0.08 to 0.2).
 OD_LIMITS = (0.06, 0.12)
-# Standard deviation in px of the smoothing that keeps noise of glass below that.
+# Standard deviation in px of the smoothing that keeps the noise of glass below that.
 SMOOTHING = 0.8
-# Grey levels over the background of a dark field. Upper limit: dim cytoplasm.
+# The same for grey levels above a dark background; the upper limit is for dim cytoplasm.
 GLOW_LIMITS = (4.0, 48.0)
-# Brightest background of a dark field: beyond it, the picture is all tissue.
+# Brightest background of a dark field: a picture that is brighter everywhere is all tissue.
 BRIGHTEST_DARK = 96.0
-# What is smaller is dust; what is a smaller hole belongs to its tissue (um, diameter).
+# Smaller pieces are dust; smaller holes belong to the tissue around them (diameters in um).
 SMALLEST_TISSUE = 25.0
 LARGEST_HOLE = 200.0
-# The same in thumbnail pixels, where the resolution is not known.
+# The same in thumbnail pixels, if the resolution is not known.
 SMALLEST_TISSUE_PX = 4.0
 LARGEST_HOLE_PX = 12.0
 
@@ -50,14 +50,14 @@ def detect_tissue(thumbnail: Pixels, mpp: float | None = None) -> Mask:
         mpp: micrometres per pixel of the thumbnail; None if unknown.
 
     Returns:
-        [h, w] bool, tissue True; rims are widened by a pixel. All False for bare glass, (nearly)
-        all True where there is nothing but tissue.
+        [h, w] bool, tissue True, widened by a pixel. All False for bare glass, (nearly) all True
+        if there is nothing but tissue.
     """
     dark = is_dark_field(thumbnail)
     found = _shining(thumbnail) if dark else _absorbing(thumbnail)
     tissue_px, hole_px = SMALLEST_TISSUE_PX, LARGEST_HOLE_PX
     if mpp is not None:
-        # A speck of one thumbnail pixel is noise whatever its size in um.
+        # A piece of a single thumbnail pixel is noise, at any resolution.
         tissue_px, hole_px = max(SMALLEST_TISSUE / mpp, 1.5), LARGEST_HOLE / mpp
     found = ~_without_small(~found, _area(hole_px))
     found = _without_small(found, _area(tissue_px))
@@ -68,7 +68,7 @@ def detect_tissue(thumbnail: Pixels, mpp: float | None = None) -> Mask:
 
 
 def is_dark_field(thumbnail: Pixels) -> bool:
-    """Whether tissue shines on black; judged by the most frequent luma.
+    """Whether tissue is bright on black; judged by the most frequent luma.
 
     Args:
         thumbnail: [h, w, 3] uint8 RGB.
@@ -77,7 +77,7 @@ def is_dark_field(thumbnail: Pixels) -> bool:
     if scanned.mean() < 0.01:
         return True
     luma = thumbnail[scanned] @ LUMA
-    # Bins of 4 grey levels, smoothed, so that noise does not choose.
+    # Bins of 4 grey levels, smoothed, so that noise does not decide.
     counts = np.convolve(np.histogram(luma, 64, (0, 256))[0], np.ones(5), "same")
     return bool(np.argmax(counts) * 4 + 2 < DARK_LUMA)
 
@@ -99,7 +99,7 @@ def _shining(thumbnail: Pixels) -> Mask:
     value = thumbnail.astype(np.float32)
     dark = np.percentile(value, 5, axis=(0, 1)).clip(0, BRIGHTEST_DARK)
     glow = (value - dark).max(axis=2)
-    # Square roots: light spots are far brighter than what matters.
+    # Square roots, as light spots are far brighter than most tissue.
     low, high = np.sqrt(GLOW_LIMITS)
     found = np.sqrt(glow.clip(0)) > _parted(np.sqrt(glow.clip(0)), (float(low), float(high)))
     return np.asarray(found, np.bool_)
@@ -129,8 +129,8 @@ def _without_small(mask: Mask, area: float) -> Mask:
 def _without_ink(mask: Mask, thumbnail: Pixels) -> Mask:
     """A mask without its connected parts that are mostly pen marks.
 
-    No part of tissue stained by H&E or IHC is mostly bright green, cyan or marker blue, or pure
-    black; where ink runs over tissue, the part is kept.
+    Tissue stained by H&E or IHC is never mostly bright green, cyan, marker blue or pure black. If
+    ink runs over tissue, the part is kept.
     """
     r, g, b = (thumbnail[..., i].astype(np.int16) for i in range(3))
     green = (g > r + 30) & (g > b + 10)
@@ -142,7 +142,7 @@ def _without_ink(mask: Mask, thumbnail: Pixels) -> Mask:
     parts = label(mask, connectivity=2)  # type: ignore[no-untyped-call]
     size = np.bincount(parts.ravel())
     inked = np.bincount(parts.ravel(), ink.ravel())
-    # A picture that is all such colour is another stain, not a slide full of ink.
+    # A picture that consists mostly of such colours has another stain, and is not full of ink.
     if inked[1:].sum() > 0.5 * size[1:].sum():
         return mask
     keep = inked < 0.6 * size

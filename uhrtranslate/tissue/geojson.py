@@ -10,7 +10,7 @@ from skimage.draw import polygon as fill
 Ring = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Beyond it, a coordinate is no pixel of any image: of an order of magnitude that no scanner has.
+# Larger coordinates are not pixels of any image: no scanner comes near this size.
 LARGEST_COORDINATE = 1e7
 
 
@@ -28,15 +28,15 @@ class Polygon:
 
 
 def read_polygons(document: object) -> list[Polygon]:
-    """The polygons of a GeoJSON document (RFC 7946): what is outlined, of whatever class.
+    """The polygons of a GeoJSON document (RFC 7946), of all classes.
 
     Args:
         document: parsed JSON: a feature collection, a feature, a geometry, or a list of these, as
-            QuPath's export and its scripts write them. Points and lines are passed over; so are
-            annotations of a class that QuPath ignores, whose name ends with an asterisk.
+            QuPath's export and its scripts write them. Points and lines are left out, and so are
+            annotations of a class that QuPath ignores: one whose name ends with an asterisk.
 
     Raises:
-        ValueError: it is no GeoJSON or has no polygons; a clause to follow the file's name.
+        ValueError: it is not GeoJSON or has no polygons; the message follows the file's name.
     """
     polygons = [
         _polygon(rings) for geometry in _geometries(document) for rings in _ring_lists(geometry)
@@ -88,7 +88,7 @@ def _fill(mask: Mask, ring: Ring, value: bool = True) -> None:
 
 def _trace(mask: Mask, ring: Ring) -> None:
     """Set the pixels that a closed line runs through, sampled every half pixel."""
-    # Far outside, it may be as long as it likes.
+    # A line far outside would have any number of points.
     ring = ring.clip(-2, np.array(mask.shape[::-1]) + 2.0)
     steps = np.abs(np.diff(ring, axis=0)).max(axis=1, initial=0)
     count = np.ceil(2 * steps).astype(np.intp) + 1
@@ -101,7 +101,7 @@ def _trace(mask: Mask, ring: Ring) -> None:
 
 
 def _geometries(document: object) -> Iterator[Mapping[str, object]]:
-    """All geometries, however they are wrapped; without recursion, as a file may nest deeply."""
+    """All geometries, also nested ones; without recursion, as a file may nest deeply."""
     todo = [document]
     while todo:
         item = todo.pop()
@@ -110,7 +110,7 @@ def _geometries(document: object) -> Iterator[Mapping[str, object]]:
             continue
         kind = item.get("type") if isinstance(item, Mapping) else None
         if not isinstance(item, Mapping) or not isinstance(kind, str):
-            raise ValueError("is no GeoJSON; export annotations as GeoJSON")
+            raise ValueError("is not GeoJSON; export annotations as GeoJSON")
         if kind == "FeatureCollection":
             todo.append(item.get("features") or [])
         elif kind == "GeometryCollection":
@@ -155,11 +155,11 @@ def _ring(points: object) -> Ring:
     try:
         ring = np.array([point[:2] for point in points], np.float64)  # type: ignore[attr-defined]
     except (TypeError, ValueError, KeyError):
-        raise ValueError("has a polygon whose points are no pairs of numbers") from None
+        raise ValueError("has a polygon whose points are not pairs of numbers") from None
     if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3:
         raise ValueError("has a polygon of fewer than three points")
     if not np.isfinite(ring).all() or np.abs(ring).max() > LARGEST_COORDINATE:
-        raise ValueError("has coordinates that are no pixels of a slide; use level-0 pixels")
+        raise ValueError("has coordinates that are not pixels of a slide; use level-0 pixels")
     if (ring[0] != ring[-1]).any():
         ring = np.concatenate([ring, ring[:1]])
     return ring

@@ -1,4 +1,4 @@
-"""What a user can choose in every training: data, networks, schedule."""
+"""Options of every training: data, networks, schedule."""
 
 from inspect import signature
 from pathlib import Path
@@ -29,15 +29,15 @@ class DataOptions(Section):
     Attributes:
         a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`.
         pairs: how paired methods find partners. folders: images of equal names and sizes in a and
-            b; slides: the same, but b is resized to a, as two scans of one section need it;
-            side-by-side: each image of a holds source (left) and target (right), without b.
+            b; slides: the same, but b is resized to a, for two scans of one section;
+            side-by-side: each image in a has the source left and the target right, and b is empty.
         patch: side of training patches in px, which becomes the generator's cell.
         mpp, level: resolution of the patches; level 0 by default.
-        tissue: least share of tissue in a patch; 0 takes patches from anywhere, as for photos.
+        tissue: least share of tissue in a patch; 0 takes patches from anywhere, for photos.
         flip: mirror half of the patches left to right.
         rotate: turn patches by a random multiple of 90 degrees.
         jitter: greatest change of each channel's gain; its offset changes by up to half of that.
-            Of a pair, only the source changes.
+            In a pair, only the source is changed.
         epoch: patches per epoch; None: as many as fit side by side into the tissue of a.
         workers: threads that read and augment.
     """
@@ -60,7 +60,7 @@ class DataOptions(Section):
         if self.mpp is not None and self.level is not None:
             raise ValueError("mpp and level exclude each other")
         if (self.b is None) != (self.pairs == "side-by-side"):
-            raise ValueError("b is needed, but for pairs side-by-side, which has no b")
+            raise ValueError("b is needed, except with pairs: side-by-side, which takes no b")
         return self
 
 
@@ -117,7 +117,7 @@ class GeneratorOptions(Section):
 
 
 class DiscriminatorOptions(Section):
-    """The PatchGAN that judges; 3 layers see 70 x 70 px.
+    """The PatchGAN discriminator; with 3 layers it sees 70 x 70 px.
 
     Attributes:
         ndf: channels after the first convolution.
@@ -135,12 +135,12 @@ class DiscriminatorOptions(Section):
 
 
 class ValidationOptions(Section):
-    """A part of a slide to translate now and then with the real engine.
+    """A part of a slide that is translated by the engine every few epochs.
 
     Attributes:
         image: of the source domain.
         region: x, y, w, h in level-0 px; None for all of it.
-        every: epochs between.
+        every: epochs between two translations.
     """
 
     image: Path
@@ -149,13 +149,13 @@ class ValidationOptions(Section):
 
 
 class TrainOptions(Section):
-    """What all methods have in common.
+    """Options that all methods have.
 
     Attributes:
         method: name in `TRAINING_METHODS`.
         domains: names of the domains, stored with the generators.
         description: a sentence for people, stored with them too.
-        data, generator, validation: sections, see there.
+        data, generator, validation: sections, see their classes.
         epochs, decay: epochs at the full learning rate, then falling linearly to zero.
         batch: patches of each domain per step and device.
         lr: learning rate.
@@ -165,11 +165,11 @@ class TrainOptions(Section):
             the weights; None: without.
         precision: fp32, bf16 or fp16 (with loss scaling) of forward passes.
         device: auto, cpu, cuda or cuda:N.
-        seed: of weights, patches and everything else.
+        seed: of all random numbers.
         log: steps between lines of the log.
         samples: epochs between pictures.
         checkpoint: epochs between checkpoints.
-        checkpoint_steps: steps between checkpoints, instead.
+        checkpoint_steps: steps between checkpoints, instead of epochs.
         keep: how many checkpoints to keep.
         tensorboard: also log to TensorBoard (needs the extra `train`).
     """
@@ -202,7 +202,8 @@ class TrainOptions(Section):
         stride = self.generator.family.stride(self.generator.arguments())
         if self.data.patch % stride:
             raise ValueError(
-                f"data.patch {self.data.patch} is no multiple of {stride}, the generator's stride"
+                f"data.patch {self.data.patch} must be a multiple of {stride}, "
+                "the generator's stride"
             )
         if self.epochs + self.decay < 1:
             raise ValueError("epochs and decay are both 0; train at least one epoch")
@@ -210,13 +211,13 @@ class TrainOptions(Section):
 
 
 class GanOptions(TrainOptions):
-    """What all methods with a discriminator have in common: its section."""
+    """Options that all methods with a discriminator have."""
 
     discriminator: DiscriminatorOptions = DiscriminatorOptions()
 
     @model_validator(mode="after")
     def _patch_fits_discriminator(self) -> Self:
-        # 4 x 4 kernels without stride eat two pixels of what the halvings leave.
+        # After the halvings, two 4 x 4 kernels without stride take two pixels.
         least = 2**self.discriminator.layers * 4
         if self.data.patch < least:
             raise ValueError(

@@ -13,7 +13,7 @@ from uhrtranslate.engine import CompiledRunner, GeneratorRunner, GeneratorTransf
 from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.models import UnetGenerator
+from uhrtranslate.models.unet import UnetGenerator
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
 
 pytestmark = [

@@ -16,7 +16,7 @@ from uhrtranslate.engine.forward.actions import (
     StatisticsComplete,
 )
 from uhrtranslate.engine.forward.layers import SwitchedNorm2d, replace_norms
-from uhrtranslate.models import UnetGenerator
+from uhrtranslate.models.unet import UnetGenerator
 from uhrtranslate.normalizers import TIN, Field, StatisticsTable, make_field
 from uhrtranslate.normalizers.base import Gaps
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from support import ArraySink, ArraySource, FloatRunner, as_generator, small_resnet, translate_array
 from torch import nn
 
-from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, RowBuffer, stream
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, stream
+from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.transforms.generator import FLAT_STD, is_flat
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.geometry import Box, CellGrid, TilePlan

@@ -16,10 +16,11 @@ import pytest
 import tifffile
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec, PyramidWriter, open_writer
+from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.io.files import disk
 from uhrtranslate.io.files.atomic import SUFFIX, PartialOutput, can_resume, partial_folder
 from uhrtranslate.io.writers import pyramid, tiff
+from uhrtranslate.io.writers.pyramid import PyramidWriter
 
 SPEC = OutputSpec(300, 300, compression="none", tile=64, smallest=100)
 PIXELS = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec, PhotoWriter
+from uhrtranslate.io import OutputSpec
 from uhrtranslate.io.writers.output_spec import SOFTWARE
+from uhrtranslate.io.writers.photo import PhotoWriter
 
 NAMES = ["a.png", "a.jpg", "a.jpeg", "a.webp"]
 

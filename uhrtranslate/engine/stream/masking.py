@@ -58,14 +58,13 @@ class Masking:
                     background.append(tile.core)
             return tiles, background
         band = Box(0, y0, plan.grid.width, y1 - y0)
-        for part in cut_band(self.cells, band, self._ramp(plan.grid), plan.halo):
-            box = part.box
+        for box, computed in cut_band(self.cells, band, self._ramp(plan.grid), plan.halo):
             # Tiles have equal widths, so that no narrow one is left that would be mostly halo.
             step = -(-box.w // -(-box.w // plan.tile))
             step = -(-step // plan.stride) * plan.stride
             for x0, x1 in spans(box.w, step):
                 piece = Box(box.x + x0, box.y, x1 - x0, box.h)
-                if part.computed:
+                if computed:
                     tiles.append(plan.tile_over(piece, y0, y1))
                 else:
                     background.append(piece)

@@ -1,13 +1,12 @@
-"""The protocol of transforms, which the streaming loop runs."""
+"""The base of transforms, which the streaming loop runs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
 
 
-class Transform(Protocol):
+class Transform:
     """Something that turns an image into another one of the same size, tile by tile.
 
     An executor of a `Schedule` calls `observe` for the rows of cells that the schedule lists, and
@@ -20,21 +19,17 @@ class Transform(Protocol):
             None if it needs no statistics of cells.
     """
 
-    @property
-    def plan(self) -> TilePlan: ...  # noqa: D102
-
-    @property
-    def reach(self) -> int | None: ...  # noqa: D102
+    plan: TilePlan
+    reach: int | None = None
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
-        """Record the statistics of a row of cells.
+        """Record the statistics of a row of cells; by default, there are none.
 
         Args:
             row: its number.
             batches: all its cells in order, [cell, cell, 3] each; None for a cell that a mask
                 skips, which has no statistics.
         """
-        ...
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
@@ -47,8 +42,7 @@ class Transform(Protocol):
         Yields:
             The pixels of each tile's `core`, [h, w, 3].
         """
-        ...
+        raise NotImplementedError
 
     def forget_above(self, row: int) -> None:
         """Forget the cells above row `row` of cells, which are no longer needed."""
-        ...

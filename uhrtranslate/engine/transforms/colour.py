@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
 
@@ -65,17 +66,12 @@ def _unpack(numbers: NDArray[np.uint32], colours: NDArray[np.uint8]) -> None:
         colours[:, channel] = four[:, channel]
 
 
-class ColourTransform:
+class ColourTransform(Transform):
     """A function of pixels [h, w, 3] uint8 as a `Transform`; no statistics, a plan without halo."""
-
-    reach = None
 
     def __init__(self, plan: TilePlan, function: Callable[[Pixels], Pixels]) -> None:
         self.plan = plan
         self._function = function
-
-    def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
-        """See `Transform`; never called."""
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
@@ -85,6 +81,3 @@ class ColourTransform:
             yield [
                 self._function(part[tile.crop]) for tile, part in zip(tiles, pixels, strict=True)
             ]
-
-    def forget_above(self, row: int) -> None:
-        """See `Transform`."""

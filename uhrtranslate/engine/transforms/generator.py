@@ -19,6 +19,7 @@ from uhrtranslate.engine.statistics.moments import Moments, joined
 from uhrtranslate.engine.statistics.tables import Tables
 from uhrtranslate.engine.stream.clock import Clock
 from uhrtranslate.engine.stream.lanes import Lanes
+from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import Normalizer
@@ -33,7 +34,7 @@ Batch = tuple[Sequence[Tile], Sequence[Pixels], Sequence[TileFields] | None]
 FLAT_STD = 8.0
 
 
-class GeneratorTransform:
+class GeneratorTransform(Transform):
     """A generator whose norm layers follow a normalizer; a `Transform`.
 
     In the context geometry statistics are defined as the generator was trained (biased variance,

@@ -1,11 +1,19 @@
-"""Disks: their errors as sentences, and sizes in readable form."""
+"""Disks: their errors as sentences, sizes in readable form, and small files besides the results."""
 
+import csv
 import errno
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.replace import replacing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -59,3 +67,29 @@ def write_text(path: Path, text: str) -> None:
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8], **options: int) -> None:
+    """Write a small picture whole or not at all, making its folder if needed.
+
+    Args:
+        path: of the PNG.
+        pixels: [h, w, 3].
+        options: for Pillow's `save`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", **options)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A table as CSV with a header, its lines ended by line feeds."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

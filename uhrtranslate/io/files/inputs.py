@@ -2,12 +2,16 @@
 
 import configparser
 import glob
+import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from uhrtranslate.errors import InputError
+
+Saved = TypeVar("Saved")
 
 SLIDE_ENDINGS = (".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
 TIFF_ENDINGS = (".btf", ".gtiff", ".tf2", ".tf8", ".tif", ".tiff")
@@ -87,6 +91,36 @@ def expand_inputs(
                 seen.add(identity)
             expanded.append(one)
     return expanded
+
+
+def find_images(place: str | Path, results: Collection[str] = ()) -> list[Path]:
+    """Paths of the images that a file, folder or pattern stands for; see `expand_inputs`.
+
+    Raises:
+        InputError: there are none, or one is missing.
+    """
+    paths = []
+    for item in expand_inputs([str(place)], results=results):
+        if isinstance(item, Missing):
+            raise item.error
+        paths.append(item.path)
+    return paths
+
+
+def read_saved(path: Path, load: Callable[[Any], Saved], option: str) -> Saved:
+    """What an option of an earlier run has saved as JSON; `load` takes what was in the file.
+
+    Raises:
+        InputError: the file cannot be read, is not JSON, or `load` refuses it.
+    """
+    try:
+        return load(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON; make it again with {option}.") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}.") from error
 
 
 def _with_stdin(items: Iterable[str], stdin: Iterable[str] | None) -> Iterator[str]:

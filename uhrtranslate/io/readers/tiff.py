@@ -8,7 +8,6 @@ judge: the authority on levels, mpp and properties.
 import logging
 import os
 import struct
-import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.tiff_directories import cut_off
 from uhrtranslate.io.readers.tiff_level import (
+    SharedFile,
     TiffLevel,
     is_plain,
     make_level,
@@ -89,7 +89,7 @@ class TiffSlide(Slide):
                 raise
             except Exception as error:
                 raise self._not_read(error) from error
-        self._file = _SharedFile(path)
+        self._file = SharedFile(path)
         try:
             self._check_levels()
         except BaseException:
@@ -271,28 +271,6 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
     except BaseException:
         judge.close()
         raise
-
-
-class _SharedFile:
-    """A file that several threads read from; it has no shared position."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self._lock = threading.Lock()
-        self.size = os.fstat(self._fd).st_size
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Read bytes from a position on; fewer at the end of the file."""
-        if hasattr(os, "pread"):
-            return os.pread(self._fd, size, offset)
-        with self._lock:  # Windows has no pread
-            os.lseek(self._fd, offset, os.SEEK_SET)
-            return os.read(self._fd, size)
-
-    def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
 
 
 def _check_header(path: Path) -> None:

@@ -1,9 +1,12 @@
 """One level of a TIFF: where its tiles or strips lie in the file, and how to turn them into RGB."""
 
 import math
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -29,12 +32,27 @@ ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
 ROWS = 64
 
 
-class File(Protocol):
-    """A file that several threads read from."""
+class SharedFile:
+    """A file that several threads read from; it has no shared position."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
+        self.size = os.fstat(self._fd).st_size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes from a position on; fewer at the end of the file."""
-        ...
+        """Read bytes from a position on; fewer at the end of the file."""
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, size, offset)
+        with self._lock:  # Windows has no pread
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            return os.read(self._fd, size)
+
+    def close(self) -> None:
+        """Close the file; nothing can be read afterwards."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +94,7 @@ class TiffLevel:
         """Whether a tile is present."""
         return bool(self.sizes[:, number].all())
 
-    def tile(self, file: File, number: int) -> Pixels:
+    def tile(self, file: SharedFile, number: int) -> Pixels:
         """Decode a tile that is present.
 
         Returns:

@@ -35,12 +35,6 @@ class EncodedLevel:
     tiles: Iterator[bytes]
 
 
-def tiff_encoder(compression: str) -> Encode:
-    """The encoder of TIFF tiles for a compression, by its name."""
-    encode: Encode = COMPRESSIONS[compression].encode
-    return encode
-
-
 @dataclass(frozen=True)
 class SlideFormat:
     """How pyramids of one format are written.
@@ -50,7 +44,7 @@ class SlideFormat:
             matching ending; among equals, the first in the table.
         assemble: writes the file or folder from encoded tiles, the largest level first. It takes
             one tile at a time from each level, and may raise OSError.
-        encoder: returns the encoder of a tile for the name of a compression.
+        encoder: returns the encoder of a tile for the name of a compression; by default, of a TIFF.
         holds_associated: whether it can store a label, macro image and thumbnail.
         bits: pixel depths that it can hold.
         is_folder: whether an output is a folder of files.
@@ -58,7 +52,7 @@ class SlideFormat:
 
     endings: tuple[str, ...]
     assemble: Callable[[Path, OutputSpec, list[EncodedLevel]], None]
-    encoder: Callable[[str], Encode] = tiff_encoder
+    encoder: Callable[[str], Encode] = lambda compression: COMPRESSIONS[compression].encode
     holds_associated: bool = False
     bits: tuple[int, ...] = (8, 16)
     is_folder: bool = False

@@ -1,4 +1,4 @@
-"""Which borders of a grid of tiles show most, and where: for heat maps and crops."""
+"""Where the borders of a grid of tiles show most, for heat maps and crops."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from uhrtranslate.metrics.seams.profiles import STRIP, Read
 
 # px along a border over which its step is averaged.
 LENGTH = 128
-# A border is compared with what is usual this many px away from it, on both sides.
+# The step of a border is compared with the steps so many px away from it, on both sides.
 _AWAY = 2 * STRIP
 _REACH = _AWAY + STRIP
 # px along borders that are read together.
@@ -28,8 +28,8 @@ class Border:
         axis: the coordinate that steps: "x" for a vertical border.
         x, y: of its centre, in px of the image.
         length: px along the border.
-        step: difference of the colours of its two sides (strips of 8 px) in grey levels, less what
-            is usual 16 px away; below 0 where it steps less than that.
+        step: difference of the mean colours of its two sides (strips of 8 px) in grey levels, minus
+            the mean step 16 px away; below 0 if it steps less than that.
     """
 
     axis: Literal["x", "y"]
@@ -40,7 +40,7 @@ class Border:
 
 
 def measure_borders(read: Read, width: int, height: int, grid: Grid) -> list[Border]:
-    """All borders of a grid, in pieces; reads the image near them only.
+    """All borders of a grid, in pieces; only the pixels near them are read.
 
     Args:
         read: gives x, y, w, h of the image as RGB, [h, w, 3].
@@ -68,7 +68,7 @@ def worst_borders(borders: list[Border], count: int = 10) -> tuple[Border, ...]:
 def heat_map(
     borders: list[Border], width: int, height: int, grid: Grid
 ) -> NDArray[np.float32] | None:
-    """How much the borders of each tile step.
+    """The mean step of the borders of each tile.
 
     Args:
         borders: all of them.

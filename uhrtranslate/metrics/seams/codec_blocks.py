@@ -1,6 +1,6 @@
-"""Blocks of codecs in a profile of an image.
+"""Blocks of codecs, such as those of JPEG, in a profile of an image.
 
-They are 8 or 16 px apart, or any distance near that if the image has been resampled since.
+They are 8 or 16 px apart, or at some distance near that if the image was resampled afterwards.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from uhrtranslate.metrics.seams.profiles import Floats
 
-# Distances in px that are searched, how finely, and how many robust standard deviations above the
-# usual one a distance's score must be.
+# Distances in px that are tried, in how fine steps, and how many robust standard deviations the
+# score of a distance must be above the median score.
 _SHORTEST, _LONGEST = 6.0, 30.0
 _FINENESS = 4
 _CERTAIN = 8.0
-# Share of the pattern of means that the pattern of medians must have.
+# Least power of the pattern of medians, as a share of that of the pattern of means.
 _TYPICAL = 0.4
-# Phases per px: what comes back every 8.9 px is not the same at each of these 8 or 9.
+# Phases per px, as a period such as 8.9 px is not a whole number of px.
 _SUBPIXEL = 3
 
 
 def find_blocks(places: Floats) -> float | None:
-    """Distance in px, maybe fractional, at which a profile comes back; None without any.
+    """Period of a profile in px, not always a whole number; None if it has none.
 
     Args:
         places: [n], about 0 on average, with a standard deviation of about 1.
@@ -38,7 +38,7 @@ def find_blocks(places: Floats) -> float | None:
     spread = 1.4826 * np.median(np.abs(scores - usual))
     if scores[best] < usual + _CERTAIN * spread:
         return None
-    # A few high places, those of a grid of tiles, move a mean and no median.
+    # A few high places, such as the borders of a grid of tiles, change a mean but not a median.
     phase = _phases(len(places), distances[best], round(distances[best]))
     medians = _medians(places, phase)
     means = np.bincount(phase, places) / np.maximum(np.bincount(phase), 1)
@@ -47,9 +47,9 @@ def find_blocks(places: Floats) -> float | None:
 
 
 def block_pattern(places: Floats, distance: float) -> Floats:
-    """What comes back at a distance, [n].
+    """The periodic part of a profile, [n].
 
-    It is made of medians: a grid of tiles, whose borders are few of those of a phase, is not in it.
+    It consists of medians, so a grid of tiles, which has few borders at each phase, is not in it.
     """
     number = round(distance) * _SUBPIXEL
     phase = _phases(len(places), distance, number)

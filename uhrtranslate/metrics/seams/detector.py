@@ -1,9 +1,9 @@
-"""Find the grid of tiles in an image that somebody else has stitched, and how sure that is.
+"""Find the grid of tiles in an image of unknown origin, with a p-value.
 
-The surprise of every column and row (`profiles`), compared with that of its neighbours, is added up
-at equal distances, for every distance and every first column. How high the highest of these sums
-gets by chance is learned from the same profiles in shuffled order. Tiles of codecs, whose borders
-are disturbed but do not step, are told from seams by the pixels beyond the border.
+The surprise of every column and row (`profiles`), relative to that of its neighbours, is summed at
+equal distances, for every distance and every first column. The same profiles in shuffled order show
+how high the largest of these sums gets by chance. The pixels beyond the border distinguish seams
+from the tiles of codecs, which change the pixels at their borders but leave no step.
 """
 
 from dataclasses import dataclass, replace
@@ -13,25 +13,25 @@ import numpy as np
 from uhrtranslate.metrics.seams.codec_blocks import block_pattern, find_blocks
 from uhrtranslate.metrics.seams.profiles import NEAR, OWN, Floats, Profiles
 
-# px between borders: below, blocks of codecs and texture would be found.
+# px between borders. Below the first, blocks of codecs and texture would be found.
 SHORTEST, LONGEST = 64, 4096
-# Fewer borders in all (columns and rows together) tell nothing.
+# Least number of borders, columns and rows together.
 FEWEST = 3
-# A grid is found if chance gives one as clear in fewer cases than this.
+# A grid is found if its p-value is below this.
 SIGNIFICANCE = 0.002
 SHUFFLES = 40
 # px that are shuffled together.
 _BLOCK = 16
-# Columns of a profile that the blind search looks at: more are not needed, and take long.
+# Most columns of a profile that are searched: more are not needed, and take long.
 _COLUMNS = 8192
-# Standard deviations by which a grid's borders must stand out beyond their pixels, too.
+# Standard deviations by which a grid must also stand out in the pixels beyond its borders.
 _CONFIRMED = 1.0
-# A single border must not make a grid.
+# Limits of a single place's prominence, so that one border alone does not make a grid.
 _LEAST, _MOST = -3.0, 6.0
-# Distances of tiles that begin at the image's corner, which most tiles do, are tried on their own,
-# as few candidates need less proof.
+# Most tiles begin at the image's corner, at multiples of this many px. These grids are tested
+# separately, as few candidates need weaker evidence.
 _COMMON = 16
-# Mean of Gumbel's distribution, in its scale, above its location.
+# Mean of Gumbel's distribution minus its location, in units of its scale.
 _EULER = 0.5772156649
 
 
@@ -42,7 +42,7 @@ class Grid:
     Attributes:
         period: px between them.
         x, y: of the first of them inside the image.
-        p_value: how often images without seams have a grid as clear.
+        p_value: how often an image without seams has a grid as clear.
     """
 
     period: int
@@ -59,8 +59,8 @@ def find_grid(profiles: Profiles, seed: int = 0) -> Grid | None:
         seed: of the shuffling.
 
     Returns:
-        The clearest grid, be it significant (`Grid.p_value` below `SIGNIFICANCE`) or not; None if
-        the image is too small to have one.
+        The clearest grid, significant (`Grid.p_value` below `SIGNIFICANCE`) or not; None if the
+        image is too small to have one.
     """
     both = profiles.columns, profiles.rows
     inner = [prominence(profile.surprise[:_COLUMNS]) for profile in both]
@@ -86,7 +86,7 @@ def _clearest(axes: list[Floats], seed: int) -> Grid | None:
 
 
 def _centred(grid: Grid, profiles: Profiles) -> Grid:
-    """The grid whose borders surprise most, among those a pixel or two beside it."""
+    """The grid with the largest surprise among this one and those shifted by one or two pixels."""
     firsts = []
     for profile, first in ((profiles.columns, grid.x), (profiles.rows, grid.y)):
         sums = {
@@ -98,7 +98,7 @@ def _centred(grid: Grid, profiles: Profiles) -> Grid:
 
 
 def _standing(axes: list[Floats], grid: Grid) -> float:
-    """How much a grid's borders stand out together, in standard deviations."""
+    """How much all borders of a grid together stand out, in standard deviations."""
     places = [
         axis[first :: grid.period] for axis, first in zip(axes, (grid.x, grid.y), strict=True)
     ]
@@ -107,13 +107,13 @@ def _standing(axes: list[Floats], grid: Grid) -> float:
 
 
 def prominence(surprise: Floats) -> Floats:
-    """How much each place stands out of those near it, in robust standard deviations.
+    """How much each place stands out from those near it, in robust standard deviations.
 
     Args:
         surprise: as in `Profile`.
 
     Returns:
-        Likewise [n], 0 where nothing is known; without blocks of codecs.
+        [n], 0 where nothing is known; the pattern of codec blocks is removed.
     """
     steps = np.sqrt(surprise)
     padded = np.pad(steps, NEAR, constant_values=np.nan)
@@ -158,7 +158,7 @@ def _search(axes: list[Floats]) -> tuple[tuple[float, int, int, int], ...] | Non
 def _folded(axis: Floats, period: int) -> tuple[Floats, Floats]:
     """For each first place below the period: the sum of the places at this distance, their number.
 
-    The image's edge is no border.
+    The image's edge is not a border.
     """
     rows = -(-len(axis) // period)
     table = np.zeros(rows * period)
@@ -170,13 +170,13 @@ def _folded(axis: Floats, period: int) -> tuple[Floats, Floats]:
 
 
 def _shuffled(axis: Floats, random: np.random.Generator) -> Floats:
-    """Blocks of the axis in another order, so that near places stay together."""
+    """The axis with its blocks in random order; within a block, places stay together."""
     blocks = [axis[start : start + _BLOCK] for start in range(0, len(axis), _BLOCK)]
     return np.concatenate([blocks[i] for i in random.permutation(len(blocks))])
 
 
 def _p_value(score: float, maxima: Floats) -> float:
-    """How often chance comes as high: maxima of many sums are distributed as Gumbel's."""
+    """How often chance gives such a score: maxima of many sums follow Gumbel's distribution."""
     scale = max(float(maxima.std()) * 6**0.5 / np.pi, 1e-9)
     location = float(maxima.mean()) - _EULER * scale
     return float(-np.expm1(-np.exp(-(score - location) / scale)))

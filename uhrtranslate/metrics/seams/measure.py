@@ -1,4 +1,4 @@
-"""Whether seams show and how much: a few numbers from the profiles of an image."""
+"""Whether seams show, and how much: a few figures from the profiles of an image."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 from uhrtranslate.metrics.seams.detector import SIGNIFICANCE, Grid, find_grid
 from uhrtranslate.metrics.seams.profiles import STRIP, Floats, Profiles
 
-# A grid that is known needs less proof than one that was searched for.
+# A known grid needs weaker evidence than one that was found by a search.
 KNOWN_SIGNIFICANCE = 0.05
 
 
@@ -18,11 +18,11 @@ class Seams:
     Attributes:
         grid: where the borders are, significant or not; None if no grid fits into the image.
         period: px between borders, None if none show.
-        ratio: mean step at the borders over the mean step elsewhere; 1 where borders are like any
-            other place, or none were found.
-        ratio_x, ratio_y: the same of vertical and of horizontal borders alone; None without any.
-        gradient_ratio: likewise of the gradient, which shows what padding leaves.
-        p_value: how often places that are no borders step as much.
+        ratio: mean step at the borders divided by the mean step elsewhere; 1 if borders are like
+            any other place, or none were found.
+        ratio_x, ratio_y: the same for vertical and for horizontal borders alone; None without any.
+        gradient_ratio: the same for the gradient, which shows the trace of padding.
+        p_value: how often places that are not borders step as much.
         borders: how many were measured.
     """
 
@@ -37,7 +37,7 @@ class Seams:
 
 
 def search_seams(profiles: Profiles, seed: int = 0) -> Seams:
-    """Figures of the grid that an image shows, or of none.
+    """Search for a grid of tiles, and measure it if one is found.
 
     Args:
         profiles: of the image.
@@ -52,7 +52,7 @@ def search_seams(profiles: Profiles, seed: int = 0) -> Seams:
 
 
 def measure_seams(profiles: Profiles, period: int, x: int = 0, y: int = 0) -> Seams:
-    """Figures of a grid that is known.
+    """Measure a known grid.
 
     The p-value is by permutation: the share of other offsets of the same grid whose steps are as
     large. Offsets that touch the borders are left out.
@@ -60,7 +60,7 @@ def measure_seams(profiles: Profiles, period: int, x: int = 0, y: int = 0) -> Se
     Args:
         profiles: of the image.
         period: px between borders.
-        x, y: of any border; the image's corner without.
+        x, y: of any border; by default, the grid begins at the image's corner.
     """
     grid = Grid(period, x % period or period, y % period or period, 1.0)
     axes = _axes(profiles, grid)
@@ -94,7 +94,7 @@ def _axes(profiles: Profiles, grid: Grid) -> list[tuple[Floats, Floats, int]]:
 
 
 def _ratio(profile: Floats, period: int, first: int) -> tuple[float, int]:
-    """Mean at the borders over that elsewhere, and the number of borders; 1 and 0 without."""
+    """Mean at the borders divided by that elsewhere, and the number of borders; 1, 0 if none."""
     at_borders = profile[first::period]
     at_borders = at_borders[np.isfinite(at_borders)]
     usual = _elsewhere(profile, period, first)
@@ -104,14 +104,14 @@ def _ratio(profile: Floats, period: int, first: int) -> tuple[float, int]:
 
 
 def _elsewhere(profile: Floats, period: int, first: int) -> float:
-    """Mean of the places that are clear of any border; 0 without any."""
+    """Mean of the places that are far from any border; 0 without any."""
     offset = (np.arange(len(profile)) - first) % period
     clear = (offset >= 2 * STRIP) & (offset <= period - 2 * STRIP) & np.isfinite(profile)
     return float(profile[clear].mean()) if clear.any() else 0.0
 
 
 def _folded(profile: Floats, period: int) -> tuple[Floats, Floats]:
-    """Sum and number of what is known at each offset."""
+    """Sum and number of the known values at each offset."""
     padded = np.full(-(-len(profile) // period) * period, np.nan)
     padded[: len(profile)] = profile
     table = padded.reshape(-1, period)

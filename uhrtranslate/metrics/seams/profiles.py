@@ -1,16 +1,16 @@
-"""How much the colour steps at every column and every row of an image: one pass, few numbers.
+"""The step of colour at every column and every row of an image, measured in one pass.
 
-Tiles that came out in colours of their own differ by a constant along their common border, however
-small. So colours are averaged **along** a segment of the border, where texture cancels, before the
-two sides are compared. These figures come of that for every column (and row):
+Two tiles with different statistics differ by a constant along their common border, which may be
+very small. So colours are averaged **along** a segment of the border, which cancels texture, before
+the two sides are compared. This gives four figures for every column (and every row):
 
-- the **step**, from the mean of the strip on one side to that on the other: what people see;
-- the **gradient**, between the two columns alone: what padding leaves at a border, and no more;
-- the **surprise**: the step of the innermost pixels less the slope on both sides of it, over what
-  is usual near it in the same segment. A step far below what is seen shows in it where texture is
-  calm, and edges of objects count no more than a few times what is usual;
-- the surprise **beyond** the two pixels at the border: codecs disturb those where a tile of theirs
-  ends, as they have no neighbour to interpolate colours from, and that is no seam.
+- the **step** between the mean colours of the strips on both sides: what people see;
+- the **gradient** between the two adjacent columns: the trace of padding at a border;
+- the **surprise**: the step of the innermost pixels minus the slope on both sides, relative to the
+  usual value nearby in the same segment. In smooth texture it shows steps that are too small to be
+  seen, and an edge of an object counts as a few times the usual value at most;
+- the surprise **beyond** the two pixels at the border. Codecs change these two where one of their
+  tiles ends, as they have no neighbour to interpolate colours from; that is not a seam.
 """
 
 from collections.abc import Callable
@@ -29,23 +29,23 @@ Floats = NDArray[np.float64]
 STRIP = 8
 # px along a border over which colours are averaged.
 SEGMENT = 64
-# Reach in px of what is near a column, and of a step's own slopes, which are not.
+# Columns within the first number of px are near; those within the second are left out.
 NEAR, OWN = 16, 2
 # Rows that are read together, a multiple of the segment.
 _BAND = 512
-# Margin of a band, so that its first rows know those near them.
+# Margin of a band in px, so that its first and last rows have their neighbours.
 _MARGIN = NEAR + OWN + 1
-# Squares of a step over the usual one count up to this.
+# Upper limit of the squared ratio of a step to the usual one.
 _MOST = 16.0
-# Grey levels: what rounding to 8 bits makes of the mean of a segment; flat areas have no more.
+# Grey levels: how much rounding to 8 bits changes the mean of a segment; flat areas have this.
 _ROUNDING = 0.05
-# Brightness, and two differences of colours: their textures do not hide each other's steps.
+# Brightness and two colour differences, so that the texture of one hides no step of another.
 _OPPONENT = np.array([[1 / 3, 1 / 3, 1 / 3], [1, -1, 0], [0.5, 0.5, -1]], np.float32).T
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What every column (or every row) steps, on average over its segments.
+    """The figures of every column (or every row), averaged over its segments.
 
     All are [n] float64; the i-th value is of the border between columns i - 1 and i; NaN where the
     image's edge is too near.
@@ -53,8 +53,8 @@ class Profile:
     Attributes:
         step: between strips of `STRIP` px, in grey levels.
         gradient: between two columns, in grey levels.
-        surprise: mean square of the innermost step over the usual one.
-        beyond: likewise, of the step from the pixel before the border's two to the one behind them.
+        surprise: mean square of the innermost step relative to the usual one.
+        beyond: the same for the step from the pixel before the border's two to the one after them.
     """
 
     step: Floats
@@ -72,7 +72,7 @@ class Profiles:
 
 
 def measure_profiles(read: Read, width: int, height: int) -> Profiles:
-    """Profiles of an image, read once in bands, in memory that grows with its width alone.
+    """Profiles of an image, which is read once in bands; memory grows with its width alone.
 
     Args:
         read: gives x, y, w, h of the image as RGB, [h, w, 3].
@@ -84,7 +84,7 @@ def measure_profiles(read: Read, width: int, height: int) -> Profiles:
         band = read(0, first, width, last - first).astype(np.float32)
         core = band[top - first : bottom - first]
         for start, end in spans(len(core), SEGMENT):
-            if end - start == SEGMENT or height < SEGMENT:  # short rests have noise of their own
+            if end - start == SEGMENT or height < SEGMENT:  # shorter pieces have more noise
                 columns[:4] += _figures(core[start:end].mean(axis=0)[:, None])
                 columns[4] += 1
         whole = width // SEGMENT * SEGMENT or width
@@ -115,10 +115,10 @@ def _figures(lines: NDArray[np.float32]) -> Floats:
 
 
 def _surprise(steps: Floats) -> Floats:
-    """Mean squares of [n, segments, colours] over what is usual near each; [n]."""
+    """Mean squares of [n, segments, colours] relative to the usual value near each; [n]."""
     wide, own = 2 * NEAR + 1, 2 * OWN + 1
     near = uniform_filter1d(steps, wide, axis=0) * wide - uniform_filter1d(steps, own, axis=0) * own
-    # The mean of a normal distribution's absolute values, as its standard deviation.
+    # From the mean of absolute values to the standard deviation, for a normal distribution.
     usual = near / (wide - own) * np.sqrt(np.pi / 2) + _ROUNDING
     squares: Floats = np.minimum((steps / usual) ** 2, _MOST).mean(axis=(1, 2))
     return squares

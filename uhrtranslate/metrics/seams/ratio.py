@@ -1,8 +1,8 @@
-"""Whether seams show at a known grid, from a sample of places: quick, for images just written.
+"""Whether seams show at a known grid, from a sample of places: a quick check of a new result.
 
 People see a seam as a step of colour between two areas, not as a gradient of one pixel. So the mean
-colours of two strips, one on each side of a border, are compared, and steps at the borders are
-compared with steps half-way between them.
+colours of two strips, one on each side of a border, are compared. The ratio is that of the steps at
+borders to the steps half-way between borders.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from uhrtranslate.metrics.seams.profiles import SEGMENT, STRIP, Read
 
-# Places looked at along each axis; the ratio of an image without seams then lies within about 0.1
-# of 1. Fewer than the second number tell nothing.
+# Places sampled along each axis: the ratio of an image without seams then lies within about 0.1 of
+# 1. With fewer places than the second number, there is no ratio.
 SAMPLES = 96
 FEWEST = 16
 
@@ -19,18 +19,18 @@ FEWEST = 16
 def seam_ratio(
     read: Read, width: int, height: int, spacing: int, samples: int = SAMPLES, seed: int = 0
 ) -> float | None:
-    """Mean colour step at the borders of a grid, over the mean step half-way between them.
+    """Mean colour step at the borders of a grid, divided by the mean step half-way between them.
 
     Args:
         read: gives x, y, w, h of the image as RGB, [h, w, 3] uint8.
         width, height: of the image in px.
         spacing: of the grid in px; its first line is the image's edge.
-        samples: places looked at along each axis at most, drawn at random.
+        samples: most places along each axis, drawn at random.
         seed: of the draw.
 
     Returns:
-        1 where borders are like any other place, more where they show; None for an image with
-        hardly any border inside, or without any step (a bare one).
+        1 if borders are like any other place, more if they show; None if the image has too few
+        borders, or no steps at all (a blank image).
     """
     if spacing < 4 * STRIP:
         return None

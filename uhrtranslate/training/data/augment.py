@@ -1,6 +1,6 @@
 """Changes of patches that a generator should not care about. Arrays in, arrays out."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,29 +11,14 @@ from uhrtranslate.training.options import DataOptions
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Turn:
-    """How a patch is mirrored and turned; partners of a pair share it.
+def draw_turn(options: DataOptions, random: np.random.Generator) -> Callable[[Pixels], Pixels]:
+    """A way to mirror and turn patches that the options allow; partners of a pair share it.
 
-    Attributes:
-        flip: left to right.
-        quarters: of a turn, 0 to 3, after it.
+    Returns: takes [h, w, 3], and gives the same or [w, h, 3]: mirrored left to right, then turned.
     """
-
-    flip: bool
-    quarters: int
-
-    def __call__(self, pixels: Pixels) -> Pixels:
-        """[h, w, 3] to the same, or [w, h, 3]."""
-        if self.flip:
-            pixels = pixels[:, ::-1]
-        return np.rot90(pixels, self.quarters)
-
-
-def draw_turn(options: DataOptions, random: np.random.Generator) -> Turn:
-    """A turn that the options allow."""
     flip = options.flip and random.random() < 0.5
-    return Turn(bool(flip), int(random.integers(4)) if options.rotate else 0)
+    quarters = int(random.integers(4)) if options.rotate else 0
+    return lambda pixels: np.rot90(pixels[:, ::-1] if flip else pixels, quarters)
 
 
 def as_floats(pixels: Pixels) -> Floats:

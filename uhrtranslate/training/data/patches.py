@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Pixels, SlideView, resized
+from uhrtranslate.io import Pixels, resized
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.data.pictures import (
     Opened,
@@ -169,7 +169,11 @@ def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opene
         with partners.view(partner) as view:
             if options.pairs == "slides":
                 view = resized(view, first.width, first.height)
-            _check_partner(first, partner, view)
+            if (view.width, view.height) != (first.width, first.height):
+                raise InputError(
+                    f"{partner}: has {view.width} x {view.height} px where its partner {path} has "
+                    f"{first.width} x {first.height}; cut both alike, or set data.pairs: slides."
+                )
             pictures["A"].append(first)
             pictures["B"].append(examine(partner, view, options.patch, 0))
     return Paired(pictures, options, seed, opened, partners, dict(pairs))
@@ -252,11 +256,3 @@ def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:
                 )
             half = (view.width // 2, view.height)
         return examine(path, view, options.patch, options.tissue, half)
-
-
-def _check_partner(first: Picture, partner: Path, view: SlideView) -> None:
-    if (view.width, view.height) != (first.width, first.height):
-        raise InputError(
-            f"{partner}: has {view.width} x {view.height} px where its partner {first.path} has "
-            f"{first.width} x {first.height}; cut both alike, or set data.pairs: slides."
-        )

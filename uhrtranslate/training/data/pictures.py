@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
-    Found,
     Pixels,
     SlideView,
-    expand_inputs,
+    find_images,
     fingerprint,
     open_slide,
     open_view,
-    resized,
     slide_thumbnail,
 )
 from uhrtranslate.tables import RESULT_SUFFIXES
@@ -167,12 +165,7 @@ def find_pictures(place: Path) -> list[Path]:
     Raises:
         InputError: there are none, or the folder cannot be read.
     """
-    paths = []
-    for found in expand_inputs([str(place)], results=RESULT_SUFFIXES):
-        if not isinstance(found, Found):
-            raise found.error
-        paths.append(found.path.resolve())
-    return paths
+    return [path.resolve() for path in find_images(place, RESULT_SUFFIXES)]
 
 
 def examine(
@@ -233,13 +226,6 @@ def window_share(mask: NDArray[np.bool_], side: float) -> NDArray[np.float64]:
     inside = total[y + rows, x + columns] - total[y, x + columns]
     inside = inside - total[y + rows, x] + total[y, x]
     return np.asarray(inside / (rows * columns))
-
-
-def same_size(view: SlideView, like: SlideView) -> SlideView:
-    """A view brought to the size in px of another one."""
-    if (view.width, view.height) == (like.width, like.height):
-        return view
-    return resized(view, like.width, like.height)
 
 
 def pick(pictures: Sequence[Picture], random: np.random.Generator) -> Picture:

@@ -1,13 +1,14 @@
 """What a method is: facts, networks, optimisers, and steps that say who learns from which loss."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from uhrtranslate.models import GeneratorInfo
+from uhrtranslate.models.checkpoint import info_of
 from uhrtranslate.training.options import TrainOptions
 
 Samples = dict[str, Tensor]
@@ -115,12 +116,9 @@ class Method:
             direction: A2B or B2A.
             mpp: of the training patches.
         """
-        options, family = self.options, self.options.generator.family
-        arguments = options.generator.arguments()
-        return GeneratorInfo(
-            architecture=family.name,
-            arguments=arguments,
-            stride=family.stride(arguments),
+        options = self.options
+        return replace(
+            info_of(options.generator.family, options.generator.arguments()),
             cell=options.data.patch,
             mpp=mpp,
             domains=options.domains if direction == "A2B" else options.domains[::-1],

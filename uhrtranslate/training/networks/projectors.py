@@ -1,25 +1,35 @@
 """Small learned heads that features are compared behind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class MlpProjector(nn.Module):
-    """CUT's projector: two linear layers for each layer of features, then unit length.
+class _Projector(nn.Module):
+    """Two layers for each layer of features.
 
     Args:
         channels: of each layer's features.
-        width: of both linear layers.
+        width: of both layers.
     """
+
+    layer: Callable[[int, int], nn.Module]
 
     def __init__(self, channels: Sequence[int], width: int = 256) -> None:
         super().__init__()
+        layer = type(self).layer
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(c, width), nn.ReLU(), nn.Linear(width, width)) for c in channels
+            nn.Sequential(layer(c, width), nn.ReLU(), layer(width, width)) for c in channels
         )
+
+
+class MlpProjector(_Projector):
+    """CUT's projector: two linear layers, then unit length; see `_Projector`."""
+
+    layer = nn.Linear
 
     def forward(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
         """Project features at places.
@@ -37,20 +47,10 @@ class MlpProjector(nn.Module):
         return projected
 
 
-class ConvProjector(nn.Module):
-    """LSeSim's projections: two 1 x 1 convolutions for each layer of features.
+class ConvProjector(_Projector):
+    """LSeSim's projections: two 1 x 1 convolutions; see `_Projector`."""
 
-    Args:
-        channels: of each layer's features.
-        width: of both convolutions.
-    """
-
-    def __init__(self, channels: Sequence[int], width: int = 256) -> None:
-        super().__init__()
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1))
-            for c in channels
-        )
+    layer = partial(nn.Conv2d, kernel_size=1)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """[n, c, h, w] each to [n, width, h, w] each."""

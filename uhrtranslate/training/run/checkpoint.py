@@ -1,4 +1,4 @@
-"""Checkpoints of a run: generators in the native format, and the state to go on from.
+"""Checkpoints of a run: generators in the native format, and the state to resume from.
 
 `checkpoints/step-00001200/` holds `A2B.safetensors`, for `uhrt translate`, and `state.pt`: plain
 tensors, numbers and strings in lists and dicts, read with `weights_only=True`. The folder gets its
@@ -26,12 +26,12 @@ _NAME = re.compile(r"step-(\d{8})")
 def save_checkpoint(
     run: Path, step: int, state: dict[str, Any], generators: dict[str, Generator], keep: int
 ) -> Path:
-    """Write a checkpoint, and remove those that are older than the newest `keep`.
+    """Write a checkpoint, and remove all but the newest `keep`.
 
     Returns: its folder.
 
     Raises:
-        OutputError: it cannot be written; older ones are as they were.
+        OutputError: it cannot be written; older ones are unchanged.
     """
     folder = run / FOLDER / f"step-{step:08d}"
     new = folder.with_name(f".{folder.name}.uhrt-partial")
@@ -73,7 +73,7 @@ def load_state(folder: Path) -> dict[str, Any]:
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         version = state["format"]
-    except Exception as error:  # whatever torch raises for a damaged file
+    except Exception as error:  # torch raises many kinds for a damaged file
         raise InputError(
             f"{path}: cannot be read; resume from another checkpoint of the run."
         ) from error
@@ -83,7 +83,7 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def drop_newer(run: Path, folder: Path) -> None:
-    """Remove checkpoints that are newer than the one a run goes on from."""
+    """Remove checkpoints that are newer than the one from which a run is resumed."""
     for other in list_checkpoints(run):
         if other.name > folder.name:
             with output_errors(other):

@@ -1,9 +1,8 @@
-"""The folder of a training: all that is needed to know how it was made, and to go on with it."""
+"""The folder of a training: how it was started, and everything needed to resume it."""
 
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,26 +22,11 @@ from uhrtranslate.version import versions
 CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
 
 
-@dataclass(frozen=True)
-class Resumed:
-    """A run to resume.
-
-    Attributes:
-        run: folder of the run.
-        options: those it was started with.
-        checkpoint: folder of the checkpoint to resume from.
-    """
-
-    run: Path
-    options: TrainOptions
-    checkpoint: Path
-
-
 def create_run(run: Path, options: TrainOptions, data: dict[str, Any], device: str) -> None:
-    """Make the folder of a new run and write down how it is made.
+    """Make the folder of a new run, with a record of how it was started.
 
     Args:
-        run: folder, which must not exist or be empty.
+        run: the folder; it must be empty or not exist.
         options: of the training.
         data: manifest of the images.
         device: in words.
@@ -74,51 +58,53 @@ def check_free(run: Path) -> None:
     """
     if run.is_dir() and (run / CONFIG).exists():
         raise OutputError(
-            f"{run}: there is a run already; go on with it (uhrt train --resume {run}), or choose "
+            f"{run}: has a run already; resume it with uhrt train --resume {run}, or choose "
             "another folder with -o."
         )
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise OutputError(f"{run}: exists already and is no run; choose another folder with -o.")
+        raise OutputError(f"{run}: exists already and is not a run; choose another folder with -o.")
 
 
-def find_run(place: Path) -> Resumed:
+def find_run(place: Path) -> tuple[Path, TrainOptions, Path]:
     """Find the run to resume, given its folder or one of its checkpoints.
 
+    Returns: its folder, the options it was started with, and the folder of the checkpoint.
+
     Raises:
-        InputError: it is no run, or has no checkpoint.
+        InputError: it is not a run, or has no checkpoint.
         OptionError: its configuration is wrong.
     """
     run, checkpoint = place, None
     if place.parent.name == FOLDER:
         run, checkpoint = place.parent.parent, place
         if not checkpoint.is_dir():
-            raise InputError(f"{place}: there is no such checkpoint; see {run / FOLDER}.")
+            raise InputError(f"{place}: does not exist; choose a checkpoint in {run / FOLDER}.")
     if not (run / CONFIG).is_file():
-        raise InputError(f"{place}: is no run of uhrt train; name the folder with {CONFIG} in it.")
+        raise InputError(f"{place}: is not a run of uhrt train; name the folder with {CONFIG}.")
     options = make_train_options(read_config(run / CONFIG))
     saved = list_checkpoints(run)
     if checkpoint is None and not saved:
-        raise InputError(f"{run}: ended before its first checkpoint; remove it and start it again.")
-    return Resumed(run, options, checkpoint or saved[-1])
+        raise InputError(f"{run}: ended before its first checkpoint; remove it and start again.")
+    return run, options, checkpoint or saved[-1]
 
 
 def check_data(run: Path, data: dict[str, Any]) -> None:
-    """Make sure that the images are those that the run began with.
+    """Check that the images are those that the run began with.
 
     Raises:
-        InputError: one has changed, come or gone.
+        InputError: one has changed, is new or is missing.
     """
     try:
         before = json.loads((run / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{run / DATA}: cannot be read; the run cannot go on.") from error
+        raise InputError(f"{run / DATA}: cannot be read; start a new run.") from error
     for domain, pictures in data.items():
         old = {one["path"]: one for one in before.get(domain, [])}
         new = {one["path"]: one for one in pictures}
         changed = [path for path in {**old, **new} if old.get(path) != new.get(path)]
         if changed:
             raise InputError(
-                f"{changed[0]}: has changed, come or gone since the run began; put it back, or "
+                f"{changed[0]}: was changed, added or removed since the run began; undo that, or "
                 "start a new run."
             )
 
@@ -131,7 +117,7 @@ def dump_options(options: TrainOptions) -> str:
             return {key: plain(one) for key, one in value.items()}
         if isinstance(value, tuple | list):
             return [plain(one) for one in value]
-        # Not resolved: a pattern is no path.
+        # Not resolved, as it may be a pattern.
         return str(Path(os.path.abspath(value))) if isinstance(value, Path) else value
 
     text: str = yaml.safe_dump(plain(options.model_dump()), sort_keys=False, allow_unicode=True)
@@ -139,7 +125,7 @@ def dump_options(options: TrainOptions) -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the source tree that runs; None where there is none."""
+    """Commit of the source tree in use; None if there is none."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],

@@ -1,4 +1,4 @@
-"""A method and what changes while it learns: optimisers, loss scaling, the mean of weights."""
+"""A method and its state while it learns: optimisers, loss scaling, the mean of the weights."""
 
 import copy
 from dataclasses import replace
@@ -16,10 +16,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Learner:
-    """Makes steps of a method.
+    """Makes the steps of a method.
 
     Attributes:
-        stages: what is learned in which epochs.
+        stages: of the method, see `Stage`.
         rate: the highest learning rate of the last step.
 
     Args:
@@ -41,11 +41,11 @@ class Learner:
         self.networks = self.method.networks.to(device).train()
         self.method.fixed.to(device).eval().requires_grad_(False)
         self.group.share_weights(self.networks)
-        torch.manual_seed(options.seed + self.group.rank)  # other dropout, other places
+        torch.manual_seed(options.seed + self.group.rank)  # its own dropout and places
         self.stages = self.method.stages()
         self.rate = 0.0
         self.optimisers = self.method.optimisers()
-        self._rates = {  # those of the start, which schedules multiply
+        self._rates = {  # initial learning rates, which schedules multiply
             name: [settings["lr"] for settings in optimiser.param_groups]
             for name, optimiser in self.optimisers.items()
         }
@@ -62,7 +62,7 @@ class Learner:
             samples: patches by domain, [n, 3, h, w] float32 in -1..1.
             epoch: of the training, from 0.
 
-        Returns: the losses, detached and unread: they may be infinite or NaN.
+        Returns: the losses, detached and unchecked: they may be infinite or NaN.
         """
         stage, epoch = self.stage(epoch)
         samples = {name: x.to(self.device) for name, x in samples.items()}
@@ -107,7 +107,7 @@ class Learner:
         return {d: networks[name] for d, name in self.method.generators.items()}
 
     def state(self) -> dict[str, Any]:
-        """What is needed to resume to the bit: tensors and numbers in dicts and lists."""
+        """What is needed to resume with the same bits: tensors and numbers in dicts and lists."""
         cuda = self.device.type == "cuda"
         return {
             "networks": self.networks.state_dict(),

@@ -1,4 +1,4 @@
-"""What a training logs: a table of losses and, if wanted, TensorBoard."""
+"""The log of a training: a table of losses and, if wanted, TensorBoard."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ NAME = "log.csv"
 
 
 class Log:
-    """Lines of losses in `log.csv`, which is whole after each line.
+    """Lines of losses in `log.csv`, which is complete after each line.
 
     Args:
         run: folder of the run.

@@ -1,4 +1,4 @@
-"""The loop: batches in, steps, and what is written between them."""
+"""The training loop: batches, steps, and the files that are written between steps."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.errors import TrainingError
+from uhrtranslate.io.files.disk import write_png
 from uhrtranslate.models import Generator
 from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.log import Log
-from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid, write_picture
+from uhrtranslate.training.run.sample_grid import draw_samples, sample_grid
 from uhrtranslate.training.run.tally import Tally
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         step, steps: how many are done, and how many there are.
@@ -115,7 +116,7 @@ class Training:
                 if to_save:
                     self.save()
                 if at_end and group.leads:
-                    with torch.random.fork_rng():  # what it draws changes nothing
+                    with torch.random.fork_rng():  # so that its random numbers change nothing
                         on_epoch(epoch + 1, self.exports())
         except TrainingError as error:
             raise TrainingError(f"{error}{self._last()}") from error
@@ -146,7 +147,7 @@ class Training:
             OutputError: it cannot be written.
         """
         if not self.learner.is_sound():
-            raise TrainingError(f"step {self.step}: weights are no finite numbers")
+            raise TrainingError(f"step {self.step}: some weights are not finite numbers")
         if self.learner.group.leads:
             state = {
                 "step": self.step,
@@ -173,7 +174,7 @@ class Training:
 
     def _show(self, epoch: int, fixed: dict[str, Tensor], log: Log | None) -> None:
         pixels = sample_grid(self.learner.pictures(fixed))
-        write_picture(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
+        write_png(self.run / "samples" / f"epoch-{epoch:04d}.png", pixels)
         if log is not None:
             log.picture("samples", pixels, self.step)
 

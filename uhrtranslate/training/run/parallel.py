@@ -1,4 +1,4 @@
-"""Several devices under torchrun: each takes its share of the samples, gradients are averaged."""
+"""Training on several devices under torchrun: samples are shared, gradients are averaged."""
 
 import os
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ class Workgroup:
 
 
 def join_workgroup() -> Workgroup:
-    """The group that torchrun has started this process in; a group of one without it."""
+    """The group of processes that torchrun has started; without torchrun, this process alone."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Workgroup()

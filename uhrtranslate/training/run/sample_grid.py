@@ -1,15 +1,11 @@
-"""Pictures that show a training's progress on the same patches each time."""
+"""Pictures of a training's progress, always of the same patches."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from uhrtranslate.io import Pixels
-from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.replace import replacing
 from uhrtranslate.training.data.patches import Patches, stacked
 
 # Samples of a training have smaller numbers than these.
@@ -31,18 +27,6 @@ def sample_grid(rows: Sequence[Tensor]) -> Pixels:
     """
     drawn = [_row(row.float().cpu()) for row in rows]
     return np.concatenate([part for row in drawn for part in (row, row[:GAP] * 0 + 255)][:-1])
-
-
-def write_picture(path: Path, pixels: Pixels) -> None:
-    """Write a PNG whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            Image.fromarray(pixels).save(file, format="PNG")
 
 
 def _row(x: Tensor) -> Pixels:

@@ -1,4 +1,4 @@
-"""The losses since the last line of the log, read once for many steps."""
+"""The losses since the last line of the log, fetched from the device once for many steps."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from uhrtranslate.training.methods.base import Phase
 
 
 class Tally:
-    """Means of losses. Reading one waits for the device, so steps only store them.
+    """Means of losses. Reading a loss waits for the device, so steps only store it.
 
     Args:
         sums: of earlier losses, as `read` returns them.
@@ -49,7 +49,7 @@ class Tally:
         return self._sums
 
     def means(self) -> dict[str, float]:
-        """The mean of each loss; then start again from none."""
+        """The mean of each loss; the sums are then cleared."""
         means = {name: total / count for name, (total, count) in self.read().items()}
         self._sums = {}
         return means
