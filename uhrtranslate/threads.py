@@ -26,26 +26,27 @@ class _Signals:
     """What the main thread knows of signals; other threads only read `came`."""
 
     depth = 0  # of blocks that must not be torn apart
-    came = False
-    waiting: BaseException | None = None
+    came: BaseException | None = None
+    held_up = False  # until the end of the block
 
 
 def interrupt(error: BaseException) -> None:
     """Raise an exception in the main thread; for the handlers of signals that end the program.
 
-    It is raised at once or, within `undivided`, at the end of the block. Other threads that wait
-    for results are interrupted too.
+    It is raised at once or, within `undivided`, at the end of the block. From then on nobody waits
+    for results: neither other threads, nor the main thread if Python drops the exception, as it
+    does in finalizers.
     """
-    _Signals.came = True
+    _Signals.came = error
     if not _Signals.depth:
         raise error
-    _Signals.waiting = error
+    _Signals.held_up = True
 
 
 @contextmanager
 def undivided() -> Iterator[None]:
     """A short block that no signal tears apart; what one raises is raised at the end of it."""
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    if not _in_main_thread():  # which alone gets signals
         yield
         return
     _Signals.depth += 1
@@ -53,10 +54,14 @@ def undivided() -> Iterator[None]:
         yield
     finally:
         _Signals.depth -= 1
-        error = _Signals.waiting
-        if error is not None and not _Signals.depth:
-            _Signals.waiting = None
-            raise error
+        if _Signals.held_up and not _Signals.depth:
+            _Signals.held_up = False
+            assert _Signals.came is not None
+            raise _Signals.came
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class Workers:
@@ -110,15 +115,15 @@ def result_of(future: Future[Result]) -> Result:
     """Wait for the result of a piece of work.
 
     Raises:
-        Interrupted: the program is being stopped; only in threads that are not the main one.
+        Interrupted: the program is being stopped. In the main thread, what `interrupt` was given.
         Exception: whatever the work raised.
     """
     done = False
     while not done:
         with undivided():
             done = bool(wait([future], _SLICE).done)
-        if _Signals.came and threading.current_thread() is not threading.main_thread():
-            raise Interrupted
+        if _Signals.came is not None:
+            raise _Signals.came if _in_main_thread() else Interrupted
     return future.result()
 
 

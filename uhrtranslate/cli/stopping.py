@@ -40,7 +40,11 @@ def stoppable() -> Iterator[None]:
         if not came:
             came.append(number)
             _silence_closed_terminals()
-            interrupt(Stopped(number))
+            stopped = Stopped(number)
+            if _is_half_imported("torch"):  # its C++ code would abort; and nothing has begun yet
+                print_error(stopped.sentence)
+                os._exit(128 + number)
+            interrupt(stopped)
 
     _watch(numbers)
     for number in numbers:
@@ -61,6 +65,11 @@ def _silence_closed_terminals() -> None:
         with suppress(OSError):
             if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+def _is_half_imported(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def _watch(numbers: Collection[int]) -> None:
