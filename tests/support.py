@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +22,38 @@ UHRT = Path(sys.executable).parent / "uhrt"
 SHARED = REPOSITORY.parent / "shared"
 
 
+@contextmanager
+def killed_at_last(run):
+    """Kill a process at the end of the block, so that nobody waits for it if a test fails."""
+    try:
+        yield
+    finally:
+        run.kill()
+
+
 def interrupted(command, number, *states):
     """Run a command until it has saved all these states, then send it a signal that it obeys.
 
     Gives stdout and stderr.
     """
     began = time.monotonic()
-    run = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Background jobs of a shell ignore Ctrl-C, and so would what they start.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    while not all(state.exists() for state in states) and run.poll() is None:
-        assert time.monotonic() < began + 180, "the run has not begun to write"
-        time.sleep(0.05)
-    run.send_signal(number)
-    # At once, as the machine counts: ten seconds, or twice what it took to begin.
-    out, errors = run.communicate(timeout=max(10, 2 * (time.monotonic() - began)))
+    with (
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as run,
+        killed_at_last(run),
+    ):
+        while not all(state.exists() for state in states) and run.poll() is None:
+            assert time.monotonic() < began + 180, "the run has not begun to write"
+            time.sleep(0.05)
+        run.send_signal(number)
+        # At once, as the machine counts: ten seconds, or twice what it took to begin.
+        out, errors = run.communicate(timeout=max(10, 2 * (time.monotonic() - began)))
     assert run.returncode == 128 + number
     assert "Traceback" not in errors
     assert "--resume goes on" in errors

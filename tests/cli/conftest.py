@@ -60,17 +60,16 @@ def uhrt(folder):
 @pytest.fixture
 def uhrt_here(folder, monkeypatch, capfd):
     """The same in this process, through the program's own entry: a process each takes seconds."""
-    from uhrtranslate.cli import main
+    from uhrtranslate.cli.app import run_program
 
     def run(*arguments, stdin=""):
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.argv", ["uhrt", *map(str, arguments)])
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
-        monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setenv("COLUMNS", "120")
         capfd.readouterr()
         with pytest.raises(SystemExit) as stop:
-            main()
+            run_program()
         printed = capfd.readouterr()
         return SimpleNamespace(
             returncode=stop.value.code or 0, stdout=printed.out, stderr=printed.err

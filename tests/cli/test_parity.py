@@ -7,7 +7,7 @@ import pytest
 from golden import OUTPUTS, cases
 from PIL import Image
 
-from uhrtranslate.cli import main
+from uhrtranslate.cli.app import run_program
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,8 @@ def test_the_command_matches_the_public_code(file, name, shared, tmp_path, monke
     # 16 px for dn and none for the others is the default, and needs no saying.
     arguments += [] if int(halo) == (16 if method == "dn" else 0) else ["--halo", halo]
     monkeypatch.setattr("sys.argv", ["uhrt", *map(str, arguments), "--quiet"])
-    monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as stop:
-        main()
+        run_program()
     assert not stop.value.code
     theirs = (arrays[name].transpose(1, 2, 0) * 127.5 + 128).clip(0, 255).astype(int)
     with Image.open(target) as ours:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 import tifffile
-from support import UHRT
+from support import UHRT, killed_at_last
 
 from uhrtranslate.cli.report import Report, Stopped, errors_as_sentences
 from uhrtranslate.io.files.atomic import PartialOutput
@@ -81,7 +81,7 @@ def begun(folder, tmp_path):
     yield start
     for run in running:
         run.kill()
-        run.wait()
+        run.communicate()  # also closes its streams
 
 
 @on_unix
@@ -125,18 +125,98 @@ def test_a_closed_terminal_leaves_nothing_behind(begun, tmp_path):
 @on_unix
 @pytest.mark.slow
 def test_nohup_is_obeyed():
-    run = subprocess.Popen(
-        [UHRT, "translate", "-"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )
-    time.sleep(2)
-    run.send_signal(signal.SIGHUP)
-    _, errors = run.communicate(timeout=300)
+    with (
+        subprocess.Popen(
+            [UHRT, "translate", "-"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        ) as run,
+        killed_at_last(run),
+    ):
+        time.sleep(2)
+        run.send_signal(signal.SIGHUP)
+        _, errors = run.communicate(timeout=300)
     assert run.returncode == 2
     assert "the list is empty" in errors
+
+
+# Runs the program so that something in it says that it hangs, and does.
+HANGING = """
+import hashlib, os, sys, threading, time
+from contextlib import suppress
+from uhrtranslate.cli import main, stopping
+from uhrtranslate.engine import GeneratorRunner
+from uhrtranslate.io import PyramidWriter
+from uhrtranslate.runs import one_image
+
+def hang(*_):
+    os.write(1, b"hangs\\n")
+    threading.Event().wait()
+
+def hang_in_c(*_, **__):  # where no handler of signals is called
+    while True:
+        with suppress(BaseException):  # the signal may come while it writes
+            os.write(1, b"hangs\\n")
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+
+def linger(*_):
+    os.write(1, b"hangs\\n")
+    time.sleep(2)
+    return b"", None
+
+what = sys.argv.pop(1)
+if what == "device":
+    GeneratorRunner.record = hang
+elif what == "encoder":
+    PyramidWriter._encode_and_halve = hang
+    stopping.PATIENCE = 1
+elif what == "engine":
+    one_image.stream = hang_in_c
+    stopping.PATIENCE = 1
+elif what == "nothing":
+    PyramidWriter._encode_and_halve = linger
+main()
+"""
+NOTHING_SAVED = "stopped before anything was saved; the same command starts afresh."
+BROKEN_OFF = "stopped; cleaning up took more than 1 s and was broken off."
+
+
+@on_unix
+@pytest.mark.parametrize(
+    ("what", "at_once", "sentence"),
+    [
+        ("device", 1, NOTHING_SAVED),
+        ("device", 2, NOTHING_SAVED),
+        ("encoder", 1, BROKEN_OFF),
+        ("engine", 1, BROKEN_OFF),
+        ("nothing", 1, NOTHING_SAVED),
+    ],
+)
+def test_it_ends_whatever_its_threads_do(folder, tmp_path, what, at_once, sentence):
+    """More signals do not disturb it."""
+    inputs = [folder / "slide.tif", folder / "photo.png"][:at_once]
+    with subprocess.Popen(
+        [
+            sys.executable, "-c", HANGING, what, "translate", *inputs, "-o", tmp_path / "out",
+            "--model", folder / "tiny.safetensors", "--cell", "128", "--format", "ome-tiff",
+            "--device", ",".join(["cpu"] * at_once), "--at-once", str(at_once),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run, killed_at_last(run):  # fmt: skip
+        for _ in inputs:
+            assert run.stdout.readline() == "hangs\n"
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            run.send_signal(number)
+            time.sleep(0.2)
+        _, errors = run.communicate(timeout=20)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert errors.splitlines()[-1] == f"uhrt: {sentence}"
+    assert "Traceback" not in errors
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["uhrt-run.json"]
 
 
 @pytest.mark.parametrize("saved", [True, False])

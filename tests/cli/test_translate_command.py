@@ -209,7 +209,7 @@ def test_a_config_fills_in_and_flags_win(uhrt, folder, tmp_path):
 )
 def test_wrong_input_gets_one_sentence(folder, monkeypatch, capsys, arguments, code, sentence):
     """In this process, through the program's own entry: a subprocess each would take minutes."""
-    from uhrtranslate.cli import main
+    from uhrtranslate.cli.app import run_program
 
     monkeypatch.chdir(folder)
     (folder / "empty-folder").mkdir(exist_ok=True)
@@ -217,9 +217,8 @@ def test_wrong_input_gets_one_sentence(folder, monkeypatch, capsys, arguments, c
     model = [] if "--model" in arguments else [*TINY]
     monkeypatch.setattr("sys.argv", ["uhrt", "translate", *arguments, *model])
     monkeypatch.setattr("sys.stdin", iter([]))
-    monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as stop:
-        main()
+        run_program()
     printed = capsys.readouterr()
     assert stop.value.code == code, printed.err
     assert sentence in printed.err.replace("\n", " ")

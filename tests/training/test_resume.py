@@ -1,7 +1,5 @@
 """A run that is killed and resumed is the run that was never killed, bit by bit."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +10,7 @@ import torch
 import yaml
 from problems import SMALL, write_pair
 from safetensors.torch import load_file
-from support import UHRT
+from support import UHRT, killed_at_last
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.tasks.train import read_train_options, resume_training, train
@@ -55,20 +53,20 @@ def uhrt(desk, *arguments):
 
 def kill_after(desk, run, checkpoints):
     """Start a training and kill it, with no warning, once it has so many checkpoints."""
-    process = subprocess.Popen(
-        [UHRT, "train", "config.yaml", "-o", run, "--quiet"],
-        cwd=desk,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.monotonic() + 120
-    while len(list_checkpoints(desk / run)) < checkpoints:
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    with (
+        subprocess.Popen(
+            [UHRT, "train", "config.yaml", "-o", run, "--quiet"],
+            cwd=desk,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process,
+        killed_at_last(process),
+    ):
+        deadline = time.monotonic() + 120
+        while len(list_checkpoints(desk / run)) < checkpoints:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def tensors(value):

@@ -3,12 +3,9 @@
 import io
 import logging
 import os
-import signal
-import stat
 import sys
 from contextlib import suppress
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -25,7 +22,7 @@ from uhrtranslate.cli import (
     translate,
     validate,
 )
-from uhrtranslate.cli.report import Stopped
+from uhrtranslate.cli.stopping import stoppable
 from uhrtranslate.version import __version__
 
 app = typer.Typer(
@@ -68,21 +65,14 @@ def _root(
     pass
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    for stream in (1, 2):
-        # The terminal was closed: nobody reads what is printed from here on.
-        with suppress(OSError):
-            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-    raise Stopped(number)
-
-
 def main() -> None:
-    """Run the program; the console script `uhrt`."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows knows no SIGHUP
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _stop)
+    """The console script `uhrt`: run the program in this process, which ends with it."""
+    with stoppable():
+        run_program()
+
+
+def run_program() -> None:
+    """Run the program; it ends with SystemExit."""
     for stream in (sys.stdin, sys.stdout):
         # Names of files may be any bytes. A stream that has been read from cannot be changed.
         if isinstance(stream, io.TextIOWrapper):

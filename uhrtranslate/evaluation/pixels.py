@@ -1,7 +1,6 @@
 """Sums over all pixels of an image and its partners, streamed area by area."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from operator import iadd
 
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Sums
@@ -9,6 +8,7 @@ from uhrtranslate.evaluation.images import PARTNERS, read8
 from uhrtranslate.geometry import spans
 from uhrtranslate.metrics.planes import NO_HALO, Halo
 from uhrtranslate.metrics.structure import MS_SSIM_HALO
+from uhrtranslate.threads import Workers, result_of
 
 # Side of a block in px; MS-SSIM needs a multiple of 16.
 BLOCK = 1024
@@ -48,10 +48,10 @@ def _summed(
 
     totals: dict[str, Sums] = {}
     waiting = list(places)
-    with ThreadPoolExecutor(threads) as pool:
+    with Workers(threads, "uhrt-evaluate") as pool:
         for first in range(0, len(waiting), 4):  # a few at a time: their results wait in memory
-            for found in pool.map(of, waiting[first : first + 4]):
-                for name, sums in found.items():
+            for found in [pool.submit(of, place) for place in waiting[first : first + 4]]:
+                for name, sums in result_of(found).items():
                     before = totals.get(name)
                     totals[name] = sums if before is None else tuple(map(iadd, before, sums))
     return totals

@@ -74,5 +74,4 @@ class GeneratorPool:
 
     def ask(self, question: Callable[..., Answer], *arguments: Any) -> Answer:
         """Call a question with a runner that nobody else uses meanwhile, and the arguments."""
-        with self._lanes.borrowed() as runner:
-            return question(runner, *arguments)
+        return self._lanes.ask(lambda runner: question(runner, *arguments))

@@ -7,9 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.engine import Clock
+from uhrtranslate.engine import Clock, GeneratorRunner
 from uhrtranslate.geometry import reflect
-from uhrtranslate.io import SlideView, can_resume, open_slide, open_view, output_bytes_per_pixel
+from uhrtranslate.io import (
+    Pixels,
+    SlideView,
+    can_resume,
+    open_slide,
+    open_view,
+    output_bytes_per_pixel,
+)
 from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast
@@ -71,11 +78,15 @@ class Probe:
         middle = view.read((view.width - w) // 2, (view.height - h) // 2, w, h)
         cell = middle[reflect(0, side, h)[:, None], reflect(0, side, w)]
         digest = translator.generator.digest
-        with translator.pool.at(plan.provenance["precision"]).borrowed() as runner:
+
+        def forward(runner: GeneratorRunner) -> tuple[Pixels, float]:
             for _ in range(1 if digest in self._speeds else 2):  # the first warms up
                 began = time.perf_counter()
                 (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
                 seconds = time.perf_counter() - began
+            return result, seconds
+
+        result, seconds = translator.pool.at(plan.provenance["precision"]).ask(forward)
         return result[:h, :w], self._speeds.setdefault(digest, seconds / side**2)
 
 

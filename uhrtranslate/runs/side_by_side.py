@@ -2,17 +2,15 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TypeVar
 
 from uhrtranslate.runs.events import Event, OnEvent
+from uhrtranslate.threads import Interrupted, Workers, result_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class _Stopped(BaseException):
-    """Ends work whose result is no longer wanted, as Ctrl-C would."""
 
 
 def side_by_side(
@@ -20,8 +18,8 @@ def side_by_side(
 ) -> Iterator[tuple[int, Result]]:
     """Work on items, several at once; yield the number and result of each as it is done.
 
-    If the caller stops early, for instance by Ctrl-C, work in progress ends at its next event. We
-    wait for it, so that it can save its state.
+    If the caller stops early, work in progress ends at its next event, and after Ctrl-C also where
+    it waits for other threads. We wait for it, so that it can save its state.
 
     Args:
         work: called with an item, and a function that takes its events.
@@ -43,15 +41,20 @@ def side_by_side(
     def tell(event: Event) -> None:
         with lock:
             if ended.is_set():
-                raise _Stopped
+                raise Interrupted
             on_event(event)
 
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="uhrt-image")
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
+    pool = Workers(at_once, "uhrt-image")
     try:
-        numbers = {pool.submit(work, item, tell): number for number, item in enumerate(items)}
-        for future in as_completed(numbers):
-            yield numbers[future], future.result()
+        numbers = {
+            pool.submit(work, item, tell, then=done.put): number
+            for number, item in enumerate(items)
+        }
+        for _ in items:
+            future = done.get()
+            yield numbers[future], result_of(future)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # first, so that nothing new begins
+        pool.drop()  # first, so that nothing new begins
         ended.set()
-        pool.shutdown()
+        pool.close()

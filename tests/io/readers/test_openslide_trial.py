@@ -1,13 +1,16 @@
 """What would end the process ends another one."""
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import skimage.data
 import tifffile
+from support import killed_at_last
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.readers import openslide_trial
@@ -89,10 +92,43 @@ def test_the_process_ends_with_its_parent(good):
         "print(t._process._child.pid, flush=True); os._exit(3)"
     )
     done = subprocess.run([sys.executable, "-c", script, good], capture_output=True, text=True)
+    assert within_ten_seconds(lambda: not runs(done.stdout.strip()))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_it_ends_with_its_parent_even_if_it_hangs(tmp_path):
+    path = tmp_path / "hangs.svs"
+    os.mkfifo(path)
+    script = (
+        "import sys, threading, time; from pathlib import Path; "
+        "from uhrtranslate.io.readers import openslide_trial as t\n"
+        "threading.Thread(target=t.try_out, args=[Path(sys.argv[1])]).start()\n"
+        "while t._process._child is None: time.sleep(0.01)\n"
+        "print(t._process._child.pid, flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True
+    ) as parent, killed_at_last(parent):  # fmt: skip
+        child = parent.stdout.readline().strip()
+        # From now on it waits for what we do not write.
+        ours = within_ten_seconds(lambda: writable(path))
+        assert runs(child)
+    assert within_ten_seconds(lambda: not runs(child))
+    os.close(ours)
+
+
+def within_ten_seconds(question):
+    """The answer as soon as it is true."""
     deadline = time.monotonic() + 10
-    while runs(done.stdout.strip()) and time.monotonic() < deadline:
+    while not (answer := question()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not runs(done.stdout.strip())
+    return answer
+
+
+def writable(path):
+    """An open named pipe, if somebody reads it."""
+    with suppress(OSError):
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
 
 
 def runs(process):

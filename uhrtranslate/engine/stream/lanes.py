@@ -2,10 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
+
+from uhrtranslate.threads import Workers, cancel, result_of
 
 Device = TypeVar("Device")
 Item = TypeVar("Item")
@@ -35,12 +37,12 @@ class Lanes(Generic[Device]):
     ) -> None:
         self.devices = tuple(devices)
         self._setting = setting
-        self._pool: ThreadPoolExecutor
+        self._pool: Workers
         self._idle: SimpleQueue[int]
         if shared_with:
             self._pool, self._idle = shared_with._pool, shared_with._idle
         else:
-            self._pool = ThreadPoolExecutor(len(devices), thread_name_prefix="uhrt-device")
+            self._pool = Workers(len(devices), "uhrt-device")
             self._idle = SimpleQueue()
             for number in range(len(devices)):
                 self._idle.put(number)
@@ -49,15 +51,14 @@ class Lanes(Generic[Device]):
         """Lanes over the same devices that do each piece of work within a setting."""
         return Lanes(self.devices, setting, shared_with=self)
 
-    @contextmanager
-    def borrowed(self) -> Iterator[Device]:
-        """Reserve any device for the caller, once one is idle; must not be nested."""
-        number = self._idle.get()
-        try:
-            with self._setting(self.devices[number]):
-                yield self.devices[number]
-        finally:
-            self._idle.put(number)
+    def ask(self, question: Callable[[Device], Result]) -> Result:
+        """The answer of any device, once one is idle; not to be asked by the work of a device.
+
+        Raises:
+            Exception: whatever the question raises.
+        """
+        (answer,) = self.map(lambda device, _: question(device), [None])
+        return answer
 
     def map(
         self, work: Callable[[Device, Item], Result], items: Iterable[Item]
@@ -72,13 +73,19 @@ class Lanes(Generic[Device]):
             for item in items:
                 waiting.append(self._pool.submit(self._run, work, item))
                 if len(waiting) >= _IN_FLIGHT * len(self.devices):
-                    yield waiting.popleft().result()
+                    yield result_of(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield result_of(waiting.popleft())
         finally:
             for future in waiting:
-                future.cancel()
+                cancel(future)
 
     def _run(self, work: Callable[[Device, Item], Result], item: Item) -> Result:
-        with self.borrowed() as device:
-            return work(device, item)
+        """The work of the threads; they alone take devices, as no signal can part them from one."""
+        number = self._idle.get()
+        try:
+            device = self.devices[number]
+            with self._setting(device):
+                return work(device, item)
+        finally:
+            self._idle.put(number)

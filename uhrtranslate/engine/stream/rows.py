@@ -2,13 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from uhrtranslate.geometry import Box, reflect, spans
 from uhrtranslate.io import Pixels
+from uhrtranslate.threads import Workers, result_of
 
 # Width of one read: wide enough that storage tiles are seldom cut, narrow enough to share a
 # strip among the reader threads.
@@ -66,7 +67,7 @@ class RowBuffer:
     ) -> None:
         self._source = source
         self._wanted = wanted
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="uhrt-read")
+        self._pool = Workers(workers, "uhrt-read")
         self._strips: deque[tuple[int, Pixels]] = deque()
         # Dropped strips are reused: freeing and allocating blocks of this size would fragment the
         # heap, which could double the memory.
@@ -85,7 +86,7 @@ class RowBuffer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
 
     def view(self, box: Box) -> Pixels:
         """A copy of a rectangle of the image, continued by reflection, [h, w, 3]."""
@@ -118,7 +119,7 @@ class RowBuffer:
             start, strip, reads = self._pending
             self._pending = None
             for read in reads:
-                read.result()
+                result_of(read)
             self._strips.append((start, strip))
             self._request_next()
 

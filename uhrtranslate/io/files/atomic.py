@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -16,11 +17,14 @@ from typing import Self
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import NAME, Job, State, check_same_job, load_state
+from uhrtranslate.threads import undivided
 
 SUFFIX = ".uhrt-partial"
 LOCK = "lock"
 # The longest file name, in bytes, that all common file systems allow.
 LONGEST = 255
+
+_held: set["PartialOutput"] = set()  # whose folders this process has locked
 
 
 class PartialOutput:
@@ -64,6 +68,7 @@ class PartialOutput:
         self._job = job
         self._resume = resume
         self._published = False
+        self._leaving = threading.Lock()
         with output_errors(self.target):
             self._check_target()
 
@@ -71,21 +76,34 @@ class PartialOutput:
         with output_errors(self.target):
             self._check_target()
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._lock()
             try:
+                with undivided():
+                    self._lock()
+                    _held.add(self)
                 self.state = self._found_state()
                 if self.state is None:
                     self._empty()
             except BaseException:
-                self._leave()
+                self.leave()
                 raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._published:
-            self._remove()
-        else:
-            self._leave()
+        self.leave()
+
+    def leave(self) -> None:
+        """Keep the folder if it has a saved state for the next run; otherwise remove it.
+
+        Nothing happens if that was done already.
+        """
+        with self._leaving, undivided():
+            if self not in _held:
+                return
+            if self._published or not (self.folder / NAME).exists():
+                self._remove()
+            else:
+                os.close(self._descriptor)
+            _held.discard(self)
 
     def publish(self, file: Path) -> None:
         """Write a finished file or folder through to the disk and give it its final name.
@@ -95,12 +113,13 @@ class PartialOutput:
         """
         with output_errors(self.target):
             _sync(file)
-            if file.is_dir():
-                self._replace_folder(file)
-            else:
-                self._check_target()
-                os.replace(file, self.target)
-            self._published = True
+            with undivided():
+                if file.is_dir():
+                    self._replace_folder(file)
+                else:
+                    self._check_target()
+                    os.replace(file, self.target)
+                self._published = True
             _sync_entries(self.target.parent)
 
     def _replace_folder(self, folder: Path) -> None:
@@ -164,13 +183,6 @@ class PartialOutput:
             else:
                 entry.unlink()
 
-    def _leave(self) -> None:
-        """Keep the folder if it has a saved state for the next run; otherwise remove it."""
-        if not (self.folder / NAME).exists():
-            self._remove()
-        else:
-            os.close(self._descriptor)
-
     def _remove(self) -> None:
         """Remove the folder. The lock goes last: until then no other run may touch the folder."""
         with suppress(OSError):
@@ -182,6 +194,12 @@ class PartialOutput:
             self.folder.rmdir()
         if sys.platform != "win32":
             os.close(self._descriptor)
+
+
+def leave_all() -> None:
+    """Leave all outputs that are unfinished, whatever their threads do: the process ends now."""
+    for output in list(_held):
+        output.leave()
 
 
 def partial_folder(target: Path) -> Path:

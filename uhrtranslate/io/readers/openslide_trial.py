@@ -56,9 +56,10 @@ class _Process:
             except OSError:  # if no process can be started, files are trusted
                 return
             late = threading.Timer(SECONDS, child.kill)
-            late.start()
+            late.daemon = True
             answer = ""
             try:
+                late.start()
                 assert child.stdin is not None
                 assert child.stdout is not None
                 with suppress(OSError):  # it ended before the request

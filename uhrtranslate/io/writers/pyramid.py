@@ -8,7 +8,7 @@ stay in memory: one row per level if the image arrives from top to bottom.
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
 from uhrtranslate.io.writers.writer import ImageWriter
+from uhrtranslate.threads import Workers, result_of
 
 # Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.
 _IN_FLIGHT = 4
@@ -60,8 +61,7 @@ class PyramidWriter(ImageWriter):
             self._levels.append(level)
             stack.callback(level.close)
             level.open(None if state is None else _arrays_of(number, state))
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="uhrt-encode")
-        stack.callback(self._pool.shutdown, cancel_futures=True)
+        self._pool = stack.enter_context(Workers(self._workers, "uhrt-encode"))
 
     def _take(self, x: int, y: int, pixels: Pixels) -> None:
         for row, col, tile in self._levels[0].add(x, y, pixels):
@@ -91,7 +91,7 @@ class PyramidWriter(ImageWriter):
     def _collect(self) -> None:
         """Take the oldest result: keep its bytes, and pass its half to the next level."""
         number, row, col, future = self._pending.popleft()
-        encoded, half = future.result()
+        encoded, half = result_of(future)
         self._levels[number].keep(row, col, encoded)
         if half is None:
             return

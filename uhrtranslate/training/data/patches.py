@@ -5,7 +5,7 @@ any stored state, and the number of threads does not change the samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import Pixels, resized
+from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.data.pictures import (
     Opened,
@@ -224,17 +225,13 @@ def batches(
     """
     total = count * batch
     waiting: list[Future[Sample]] = []
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            asked = 0
-            for _ in range(count):
-                while asked < total and len(waiting) < batch + AHEAD * workers:
-                    waiting.append(pool.submit(sample, first + asked))
-                    asked += 1
-                yield stacked([waiting.pop(0).result() for _ in range(batch)])
-        finally:
-            for future in waiting:
-                future.cancel()
+    with Workers(workers, "uhrt-sample") as pool:
+        asked = 0
+        for _ in range(count):
+            while asked < total and len(waiting) < batch + AHEAD * workers:
+                waiting.append(pool.submit(sample, first + asked))
+                asked += 1
+            yield stacked([result_of(waiting.pop(0)) for _ in range(batch)])
 
 
 def stacked(samples: Sequence[Sample]) -> dict[str, Tensor]:
