@@ -14,7 +14,7 @@ from types import FrameType
 from uhrtranslate.cli.report import Stopped, print_error
 from uhrtranslate.threads import interrupt
 
-# Seconds that cleaning up may take: pixels are read, tiles encoded and results written to the end.
+# Seconds that cleaning up may take: it waits for pixels being read and tiles being encoded.
 PATIENCE = 30.0
 # Seconds for what must be done even then.
 _LAST = 5.0
