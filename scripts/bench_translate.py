@@ -8,11 +8,10 @@ each run a process of its own, interleaved, medians. Patch-IN is what the public
 bare cell alone, one forward (`--norm in --pad reflect`). What a run costs whatever the image's size
 (starting up, measuring the halo) is measured by a run over 16 px and subtracted.
 
-Scaling: a tiny, small or usual generator over virtual slides that make their pixels on request, DN,
-whole pipeline with the pyramid written; peak resident memory of each process, and time per pixel,
-from which what a run of 16 px takes is subtracted. With the tiny generator it is what goes on
-beside a fast device; of that the calling thread's time cannot be shared out among processors.
-With `--device cuda --scaling usual --sizes 50000 --file` it is a slide on a GPU, from a file.
+Scaling: a tiny, small or usual generator over slides of repeated tissue in JPEG tiles, from the
+file to the written pyramid; peak memory of each process, and time per pixel beyond that of 16 px.
+With the tiny generator it is what goes on beside a fast device; of that the calling thread's time
+cannot be shared out. With `--device cuda --scaling usual --sizes 50000` it is a slide on a GPU.
 """
 
 import os
@@ -31,12 +30,11 @@ from skimage.data import immunohistochemistry
 from stand_ins import resnet
 from torch import nn
 
-from uhrtranslate.io import VirtualSlide
 from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.options import make_options
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.one_image import process_file, process_slide
+from uhrtranslate.runs.one_image import process_file
 
 CELL = 512
 CLOCKS = ("cpu_s", "wall_s")
@@ -48,15 +46,6 @@ METHODS = {
     "dn": {"norm": "dn"},
     "dn-published": {"norm": "dn", "pad": "reflect"},
 }
-
-
-def texture(x: int, y: int, w: int, h: int) -> np.ndarray:
-    """Pixels of a virtual slide: blobs and grain that differ from cell to cell."""
-    column, row = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)
-    wave = np.sin(row / 37)[:, None] * np.cos(column / 53) + np.sin(row / 911)[:, None]
-    grain = ((row.astype(np.int64) * 7919)[:, None] ^ (column.astype(np.int64) * 104729)) & 31
-    base = (wave * 40 + 150).astype(np.int64) + grain
-    return np.stack([base, base - 40, base - 10], axis=-1).clip(0, 255).astype(np.uint8)
 
 
 def tissue(path: Path, side: int) -> None:
@@ -92,21 +81,16 @@ GENERATORS = {
 }
 
 
-def run(generator: str, side: int, real: bool = False, **options: object) -> dict[str, object]:
-    """Translate in this process, a virtual slide or a real file; what it took."""
+def run(generator: str, side: int, **options: object) -> dict[str, object]:
+    """Translate a slide in this process; what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
         chosen = make_options(options)
         translator = Translator(chosen, GeneratorPool(chosen, GENERATORS[generator]()))
         source, target = Path(folder, "source.tif"), Path(folder, "out.tif")
-        if real:
-            tissue(source, side)
+        tissue(source, side)
         began = time.thread_time()
-        result = (
-            process_file(translator, source, target)
-            if real
-            else process_slide(translator, VirtualSlide(side, side, texture), target)
-        )
+        result = process_file(translator, source, target)
         serial = time.thread_time() - began
     return {
         "cpu_s": cpu_seconds(),
@@ -152,7 +136,7 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
     rows: dict[int, dict[str, object]] = {}
     print(f"\n{method} with a {given.scaling} generator, whole pipeline:")
     for size in given.sizes:
-        rows[size] = row = job(size, real=given.file)
+        rows[size] = row = job(size)
         for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
             row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
         print(
@@ -175,7 +159,6 @@ def main() -> None:
     )  # fmt: skip
     options.add_argument("--scaling", choices=list(GENERATORS), default="tiny", help="generator")
     options.add_argument("--methods", choices=list(METHODS), default=["dn"], nargs="+")
-    options.add_argument("--file", action="store_true", help="a JPEG TIFF as source")
     given = options.parse_args()
     report: dict[str, object] = {"torch": torch.__version__, "threads": given.threads}
     if given.repeat:
