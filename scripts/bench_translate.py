@@ -146,8 +146,6 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
             f"waited for {row['stages']}",
             flush=True,
         )
-    peaks = [row["peak_mb"] for row in rows.values()]
-    print(f"difference between largest and smallest: {max(peaks) - min(peaks):.0f} MB")
     return rows
 
 
