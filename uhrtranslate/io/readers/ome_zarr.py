@@ -34,6 +34,7 @@ class ZarrSlide(Slide):
             attributes = dict(group.attrs)
             ngff = attributes.get("ome", attributes)
             (image,) = ngff["multiscales"][:1]
+            version = str(ngff.get("version") or image.get("version") or "")[:10]
             axes = [axis["name"] for axis in image["axes"]]
             self._levels = [group[data["path"]] for data in image["datasets"]]
             levels = _levels_of(path, axes, self._levels)
@@ -49,7 +50,7 @@ class ZarrSlide(Slide):
         self.info = SlideInfo(
             path=str(path),
             reader="zarr",
-            format="OME-Zarr",
+            format=f"OME-Zarr {version}".rstrip(),
             levels=levels,
             mpp=mpp,
             bits=16 if deep and self._levels[0].dtype == np.uint16 else 8,
