@@ -27,6 +27,8 @@ PACKAGES = (*DECISIVE, "pillow", "scikit-image", "safetensors", "pydantic", "typ
 # Package to import, the extra that installs it, and what it is for.
 EXTRAS = (
     ("zarr", "zarr", "--format ome-zarr"),
+    ("aiohttp", "remote", "inputs by URL"),
+    ("s3fs", "remote", "inputs by URL"),
     ("onnx", "export", "uhrt models export to ONNX"),
     ("onnxruntime", "export", "uhrt models export to ONNX"),
 )
