@@ -66,7 +66,7 @@ class ImageOptions(BaseModel):
         Format | None,
         Flag(
             "File format of slides: pyramidal BigTIFF (tiff), OME-TIFF, BigTIFF with Aperio's "
-            "description (svs), or OME-Zarr.",
+            "description (svs), or OME-Zarr (0.4, which more programs read, or 0.5).",
             MACHINE,
             default="by the output's ending, or tiff",
         ),

@@ -81,6 +81,7 @@ FORMATS: Table[Any] = Table(
         "ome-tiff": "io.writers.ome_tiff:OME_TIFF",
         "svs": "io.writers.aperio:APERIO",
         "ome-zarr": "io.writers.ome_zarr:OME_ZARR",
+        "ome-zarr-0.5": "io.writers.ome_zarr_05:OME_ZARR_05",
     }
 )
 # How the tiles of a slide are encoded: `--compression`.

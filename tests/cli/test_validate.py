@@ -11,7 +11,7 @@ def made(folder, tmp_path_factory):
     from uhrtranslate import translate
 
     out = tmp_path_factory.mktemp("made")
-    for name in ("a.tif", "a.ome.tif", "a.svs", "a.ome.zarr", "a.png"):
+    for name in ("a.tif", "a.ome.tif", "a.svs", "a.ome.zarr", "a.v05.ome.zarr", "a.png"):
         translate(folder / "slide.tif", out / name, model=str(folder / "tiny.safetensors"))
     return out
 
@@ -28,6 +28,7 @@ def validate(uhrt, path):
         ("a.ome.tif", 1, 1, None),
         ("a.svs", 1, 1, None),
         ("a.ome.zarr", 0, None, None),
+        ("a.v05.ome.zarr", 0, None, None),
         ("a.png", 0, None, "mpp"),
     ],
 )
@@ -38,6 +39,10 @@ def test_results_are_good(uhrt, made, name, openslide, bioformats, advice):
     assert found["error"] is None
     viewers = {viewer["name"].split(",")[0]: viewer for viewer in found["viewers"]}
     assert viewers["OpenSlide"]["levels"] == openslide
+    if name.endswith("zarr"):
+        version = "0.5" if "v05" in name else "0.4"
+        assert found["format"] == f"OME-Zarr {version}"
+        assert ("QuPath" in viewers) == (version == "0.5"), "those that do not read it are named"
     if bioformats is not None:
         assert viewers["Bio-Formats"]["levels"] == bioformats
         assert found["mpp"][0] == pytest.approx([0.5, 0.5])

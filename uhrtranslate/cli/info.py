@@ -1,6 +1,5 @@
 """`uhrt info`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +20,8 @@ uhrt info slide.svs --json | jq .levels
 
 def info(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos.")
+        list[str],
+        typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos, or URLs."),
     ],
     properties: Annotated[
         bool, typer.Option("--properties", help="Also list the vendor's properties.")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.options import TranslateOptions, make_options
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.models import ModelDescription
@@ -20,10 +22,24 @@ uhrt models show latest_net_G.pth
 uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5
 
 uhrt models convert he2ihc he2ihc_net_G.pth
+
+uhrt models export slide.svs --norm tin -o frozen.onnx
+
+uhrt models export slide.svs --model latest_net_G.pth --cell 512 -o frozen.pt
 """
 
+# The only statistics that are the same everywhere in a slide.
+EXPORT_DEFAULTS = {"norm": "tin"}
+# These belong to the translation of whole images.
+NOT_FOR_EXPORT = {
+    "kernel", "kernel_type", "tile", "halo", "pad", "batch", "at_once", "precision",
+    "stats_precision", "compile", "mask", "background", "format", "compression", "quality",
+    "keep_associated", "preview", "resume", "skip_existing", "workers", "profile",
+}  # fmt: skip
+
 app = typer.Typer(
-    help="List the generators that ship, show what a checkpoint is, convert checkpoints.",
+    help="List the generators that ship, show what a checkpoint is, convert checkpoints, export "
+    "them for other programs.",
     epilog=EXAMPLES,
 )
 
@@ -102,6 +118,43 @@ def convert(
         names = _two(domains) if domains else None
         convert_model(source, target, cell, mpp, names, description, overwrite)
         print(target)
+
+
+@app.command(no_args_is_help=True)
+@takes(TranslateOptions, leave_out=NOT_FOR_EXPORT, shown=EXPORT_DEFAULTS)
+def export(
+    given: Given,
+    slide: Annotated[
+        str, typer.Argument(metavar="SLIDE", show_default=False, help="A slide or photo.")
+    ],
+    target: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="New file: name.pt (TorchScript) or name.onnx (ONNX, opset 17).",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="What was written, as JSON.")] = False,
+    debug: p.Debug = False,
+) -> None:
+    """Write a generator for one slide that any tile-wise program can run without seams.
+
+    The slide's statistics (--norm tin) become constants. The network takes and gives RGB in 0..1,
+    float32 with channels first; the file says how many pixels of context its tiles need.
+    """
+    with errors_as_sentences(debug):
+        options = make_options(EXPORT_DEFAULTS | given)
+
+        from uhrtranslate.tasks.export import export_model
+
+        exported = export_model(slide, target, options)
+        if as_json:
+            print_json(exported)
+        else:
+            print(target)
 
 
 def _two(domains: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ Inputs = Annotated[
     typer.Argument(
         metavar="[INPUT...]",
         help="Slides, photos, folders (searched by known endings), glob patterns, "
-        "or - for a list of paths on stdin.",
+        "URLs (https://, s3://) of TIFF and OME-Zarr slides, or - for a list on stdin.",
         show_default=False,
     ),
 ]

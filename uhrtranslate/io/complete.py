@@ -64,9 +64,11 @@ def _zarr(path: Path) -> Complete:
         info = slide.info
         for number, level in enumerate(info.levels):
             width, height = slide.tile_size(number)
+            array = path / str(number)
+            chunks = (array / "c" if (array / "zarr.json").exists() else array) / "0"
             for row in range(-(-level.height // height)):
                 for column in range(-(-level.width // width)):
-                    chunk = path / str(number) / "0" / str(row) / str(column)
+                    chunk = chunks / str(row) / str(column)
                     if not chunk.stat().st_size:
                         raise InputError(f"{path}: one of its chunks is empty; make it again.")
         last = info.levels[-1]

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from uhrtranslate.errors import InputError, OutputError
+from uhrtranslate.io.files.inputs import SLIDE_ENDINGS
 from uhrtranslate.io.files.journal import Job
+from uhrtranslate.io.files.remote import RemoteFile, is_url, name_of, shown_url
 from uhrtranslate.io.readers.ome_zarr import ZarrSlide
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.photo import PhotoSlide
@@ -24,17 +26,21 @@ NEVER_PHOTOS = (".mrxs",)
 def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the first reader that can read it.
 
-    OpenSlide is tried first, then tifffile, then Pillow.
+    OpenSlide is tried first, then tifffile, then Pillow. By URL (`https://`, `http://`, `s3://`),
+    TIFFs and OME-Zarr images are read.
 
     Args:
-        path: the file; for formats of several files, the one that OpenSlide expects.
+        path: the file, or its URL; for formats of several files, the one that OpenSlide expects.
         deep: return 16-bit pixels where the file has more than 8 bits and is read by tifffile, zarr
             or (grey images only) Pillow. Otherwise pixels are scaled to 8 bits.
         sparse: accept a TIFF whose tiles are nearly all missing, which is otherwise refused.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader can read it.
+        MissingExtraError: a package that its format or its URL needs is not installed.
     """
+    if isinstance(path, str) and is_url(path):
+        return _open_remote(path, deep, sparse)
     path = Path(path)
     if path.suffix.lower() == ".zarr" and path.is_dir():
         return ZarrSlide(path, deep)
@@ -56,6 +62,28 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
         f"{path}: no reader takes it ({'; '.join(reasons)}); "
         f"check that it is an image, and that it and the files belonging to it are complete."
     )
+
+
+def _open_remote(url: str, deep: bool, sparse: bool) -> Slide:
+    suffix = Path(name_of(url)).suffix.lower()
+    if suffix == ".zarr":
+        return ZarrSlide(url, deep)
+    if suffix in SLIDE_ENDINGS and suffix != ".svs":
+        raise InputError(
+            f"{shown_url(url)}: {suffix[1:]} slides are read by OpenSlide, which needs a file on "
+            "this machine; download it first."
+        )
+    file = RemoteFile(url)
+    try:
+        check_directories(file, sparse)
+        return TiffSlide(file, deep=deep)
+    except NotForThisReaderError as error:
+        raise InputError(
+            f"{file}: cannot be read over the network ({error}), as only TIFF, SVS and OME-Zarr "
+            "can; download it first."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{file}: cannot be read ({error}).") from error
 
 
 def _photo(path: Path, deep: bool) -> Slide:

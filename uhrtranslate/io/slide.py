@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
 from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
 
 
@@ -123,6 +124,11 @@ class Slide(Protocol):
         has = ", ".join(self.info.associated) or "none"
         raise InputError(f"{self.info.path}: has no associated image {name!r}; it has: {has}.")
 
+    def fingerprint(self) -> Fingerprint | None:
+        """What tells whether the file has changed; None if it is not known."""
+        path = Path(self.info.path)
+        return fingerprint(path) if path.exists() else None
+
     def close(self) -> None:
         """Close the file; nothing can be read afterwards."""
         return  # by default, nothing is open
@@ -176,7 +182,7 @@ class NotForThisReaderError(Exception):
     """This reader cannot read the file, but another one may. The text says why, in a few words."""
 
 
-def damaged(path: str | Path, reason: object) -> InputError:
+def damaged(path: object, reason: object) -> InputError:
     """The error for a damaged file, with the reason (such as a library's exception) in brackets."""
     text = str(reason).strip().rstrip(".") or repr(reason)
     return InputError(f"{path}: is damaged ({text}); copy it again.")

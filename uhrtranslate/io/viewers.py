@@ -65,11 +65,20 @@ def viewers_of_tiff(path: Path, layout: Layout) -> list[Viewer]:
     return [_openslide(path), _tifffile(path, layout), _bioformats(layout), _libvips(layout)]
 
 
-def viewers_of_zarr(levels: int, mpp: tuple[float, float] | None) -> list[Viewer]:
-    """What programs see in an OME-Zarr image."""
+def viewers_of_zarr(
+    levels: int, mpp: tuple[float, float] | None, zarr_3: bool = False
+) -> list[Viewer]:
+    """What programs see in an OME-Zarr image of NGFF 0.4, or of 0.5, which is zarr format 3."""
+    seen = [Viewer("napari, QuPath 0.5+, Bio-Formats with OMEZarrReader", levels, mpp, "", False)]
+    if zarr_3:
+        old = "are not known to read zarr format 3; --format ome-zarr writes NGFF 0.4"
+        seen = [
+            Viewer("napari with ome-zarr 0.12+", levels, mpp, "", False),
+            Viewer("QuPath, Bio-Formats with OMEZarrReader", 0, None, old, False),
+        ]
     return [
         Viewer("OpenSlide", 0, None, "does not read OME-Zarr", False),
-        Viewer("napari, QuPath 0.5+, Bio-Formats with OMEZarrReader", levels, mpp, "", False),
+        *seen,
         Viewer("libvips", 0, None, "does not read OME-Zarr", False),
     ]
 

@@ -52,7 +52,7 @@ def pool_tally(inputs: Sequence[Found | Missing], options: EnhanceOptions) -> Ta
     for item in inputs:
         if isinstance(item, Found):
             try:
-                total += _tally_file(item.path, options)
+                total += _tally_file(item.source, options)
             except InputError:
                 continue
     return total
@@ -119,7 +119,7 @@ class Enhancer(ColourRecipe):
         return f"{kind}, {look}, {view.info.bits} bits to {self.bits_out}"
 
 
-def _tally_file(path: Path, options: EnhanceOptions) -> Tally:
+def _tally_file(path: Path | str, options: EnhanceOptions) -> Tally:
     with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
         return tally_view(open_view(slide, options.level, options.mpp))
 

@@ -54,7 +54,7 @@ class StainNetwork(ColourRecipe):
         return f"{self.options.method} to {self._weights}"
 
 
-def distil_normalizer(source: Path, reference: Reference, options: StainOptions) -> StainNet:
+def distil_normalizer(source: Path | str, reference: Reference, options: StainOptions) -> StainNet:
     """Train a StainNet to map colours as a method does for one slide.
 
     Args:

@@ -96,7 +96,7 @@ def method_of(options: StainOptions) -> StainMethod[Any]:
     return method
 
 
-def sample_file(path: Path, options: StainOptions) -> Colours:
+def sample_file(path: Path | str, options: StainOptions) -> Colours:
     """Colours of an image's tissue; see `sample_tissue`.
 
     Raises:
@@ -111,21 +111,21 @@ def _median(
     inputs: Sequence[Found | Missing], method: StainMethod[Any], options: StainOptions
 ) -> Reference:
     """The input whose colours are nearest to all the others'; unreadable ones are left out."""
-    fits: list[tuple[Path, Fit, Colours]] = []
+    fits: list[tuple[Found, Fit, Colours]] = []
     for item in inputs:
         if isinstance(item, Found):
             try:
-                colours = sample_file(item.path, options)
-                fits.append((item.path, method.fit(colours), colours))
+                colours = sample_file(item.source, options)
+                fits.append((item, method.fit(colours), colours))
             except InputError:
                 continue
     if not fits:
         raise OptionError("--target auto: none of the inputs has enough tissue.")
     far = [sum(fit.distance(other) for _, other, _ in fits) for _, fit, _ in fits]
-    path, fit, colours = fits[int(np.argmin(far))]
-    return Reference(fit, colours, str(path), _picture(path))
+    nearest, fit, colours = fits[int(np.argmin(far))]
+    return Reference(fit, colours, nearest.name, _picture(nearest.source))
 
 
-def _picture(path: Path) -> Pixels:
+def _picture(path: Path | str) -> Pixels:
     with open_slide(path, sparse=True) as slide:
         return slide_thumbnail(slide, SIDE)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from uhrtranslate.engine import GeneratorTransform
+from uhrtranslate.engine import FrozenGenerator, GeneratorTransform
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
@@ -77,6 +77,26 @@ class Translator(Recipe):
             ),
             self.pool.devices,
         )
+
+    def freeze(self, view: SlideView) -> FrozenGenerator:
+        """The generator with the statistics of a view's thumbnail as constants.
+
+        Raises:
+            OptionError: the normalizer's statistics differ from place to place.
+        """
+        if self.normalizer.source != "thumbnail":
+            uniform = [name for name, one in NORMALIZERS.items() if one.source == "thumbnail"]
+            raise OptionError(
+                f"--norm {self.options.norm}: its statistics differ from place to place, so no "
+                f"network with constants can have them; use --norm {' or '.join(uniform)}."
+            )
+        if self.mirrored:
+            raise OptionError(
+                "--pad reflect: every cell is mirrored, which no network does; use --pad context."
+            )
+        thumbnail = self._thumbnail(view)
+        moments = self.pool.ask(lambda runner: runner.record(runner.to_input([thumbnail])))
+        return FrozenGenerator(self.generator.module, self.generator.info, moments)
 
     def _tiles(self, view: SlideView) -> TilePlan:
         if self.mirrored:

@@ -26,7 +26,7 @@ class Item:
     @property
     def name(self) -> str:
         """The input as text."""
-        return str(self.input.path) if isinstance(self.input, Found) else self.input.item
+        return self.input.name if isinstance(self.input, Found) else self.input.item
 
 
 @dataclass(frozen=True)

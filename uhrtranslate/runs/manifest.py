@@ -5,6 +5,8 @@ from pathlib import Path
 
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.io import Found, Missing
+from uhrtranslate.io.files.inputs import remote_input
+from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.options import make_options
 from uhrtranslate.runs.items import Item
 
@@ -14,7 +16,8 @@ COLUMNS = ("path", "output", "model", "mpp", "region")
 def read_manifest(path: Path) -> list[Item]:
     """Read a CSV file (UTF-8) with the column path, and optionally output, model, mpp, region.
 
-    An empty field counts as absent. Relative paths are relative to the manifest.
+    An empty field counts as absent. A path may be a URL; relative ones are relative to the
+    manifest.
 
     Raises:
         OptionError: the file cannot be read, has other columns, or has a wrong row; names it.
@@ -49,7 +52,9 @@ def _item(manifest: Path, number: int, row: dict[str, str | None]) -> Item:
     folder = manifest.parent
     path = folder / Path(source).expanduser()
     found: Found | Missing = Found(path, path.parent)
-    if not path.exists():
+    if is_url(source):
+        found = remote_input(source)
+    elif not path.exists():
         sentence = f"{path}: does not exist; check line {number} of {manifest}."
         found = Missing(str(path), InputError(sentence))
     return Item(found, folder / Path(output).expanduser() if output else None, given or None)

@@ -89,8 +89,8 @@ def run_tasks(
     return [results[number] for number in range(len(tasks))]
 
 
-def needed(task: Task) -> tuple[Path, Path]:
-    """Input and output path of a task.
+def needed(task: Task) -> tuple[Path | str, Path]:
+    """Path or URL of a task's input, and path of its output.
 
     Raises:
         InputError: the input is missing.
@@ -98,7 +98,7 @@ def needed(task: Task) -> tuple[Path, Path]:
     if isinstance(task.item.input, Missing):
         raise task.item.input.error
     assert task.target is not None
-    return task.item.input.path, task.target
+    return task.item.input.source, task.target
 
 
 def sentence_of(task: Task, error: Exception) -> str:

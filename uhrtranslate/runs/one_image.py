@@ -17,7 +17,6 @@ from uhrtranslate.io import (
     SlideView,
     check_complete,
     discard_state,
-    fingerprint,
     open_slide,
     open_view,
     open_writer,
@@ -41,9 +40,9 @@ FACTS = ("norm", "cell", "halo", "pad", "precision")
 
 
 def process_file(
-    recipe: Recipe, path: Path, target: Path, on_event: OnEvent = lambda event: None
+    recipe: Recipe, path: Path | str, target: Path, on_event: OnEvent = lambda event: None
 ) -> ImageResult:
-    """Run a recipe on an image file, and write the result to another.
+    """Run a recipe on an image file or URL, and write the result to another file.
 
     Calls `on_event` with the start, with progress and with the result.
 
@@ -175,11 +174,10 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
 def _job(
     recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking
 ) -> dict[str, Any] | None:
-    """Everything that the result's bytes depend on; None if the input is not a file."""
-    path = Path(view.info.path)
-    if not path.exists():
+    """Everything that the result's bytes depend on; None if the input may change unnoticed."""
+    source = view.slide.fingerprint()
+    if source is None:
         return None
-    source = fingerprint(path)
     return {
         "input's size": source.size,
         "input's time": source.mtime_ns,

@@ -29,7 +29,7 @@ class Probe:
     def __init__(self) -> None:
         self._speeds: dict[str, float] = {}  # seconds per px through the generator, by digest
 
-    def plan(self, translator: Translator, path: Path, target: Path) -> Forecast:
+    def plan(self, translator: Translator, path: Path | str, target: Path) -> Forecast:
         """Estimate the cost of translating an image.
 
         Raises:
@@ -49,7 +49,7 @@ class Probe:
             area = sum(tile.shape[0] * tile.shape[1] for tile in tiles)  # halos included
             share = output_bytes_per_pixel(result, target, options.compression, options.quality)
             return Forecast(
-                input=str(path),
+                input=slide.info.path,
                 output=str(target),
                 status="planned",
                 width=view.width,

@@ -25,7 +25,13 @@ from uhrtranslate.version import versions
 
 PACKAGES = (*DECISIVE, "pillow", "scikit-image", "safetensors", "pydantic", "typer")
 # Package to import, the extra that installs it, and what it is for.
-EXTRAS = (("zarr", "zarr", "--format ome-zarr"),)
+EXTRAS = (
+    ("zarr", "zarr", "--format ome-zarr"),
+    ("aiohttp", "remote", "inputs by URL"),
+    ("s3fs", "remote", "inputs by URL"),
+    ("onnx", "export", "uhrt models export to ONNX"),
+    ("onnxruntime", "export", "uhrt models export to ONNX"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,11 @@ def diagnose() -> Diagnosis:
     for name, works in codecs.items():
         if not works:
             problems.append(f"the codec {name} does not work; reinstall imagecodecs and pillow")
-    missing = [
-        f"{purpose}: pip install 'uhrtranslate[{extra}]'"
+    missing = {
+        f"{purpose}: pip install 'uhrtranslate[{extra}]'": None
         for module, extra, purpose in EXTRAS
         if not _has(module)
-    ]
+    }
     return Diagnosis(
         versions=found,
         devices=tuple(_devices()),

@@ -65,9 +65,9 @@ def evaluate_many(
             on_result(Failed(item.item, str(item.error)))
             continue
         try:
-            found.append(evaluator.evaluate(item.path, item.root))
+            found.append(evaluator.evaluate(item.local(), item.root))
         except Exception as error:
-            on_result(Failed(str(item.path), in_a_sentence(str(item.path), error)))
+            on_result(Failed(item.name, in_a_sentence(item.name, error)))
             continue
         if len(inputs) > 1:
             on_result(found[-1])

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import ImageCms
 
 from uhrtranslate.io import Level, open_slide
+from uhrtranslate.io.files.remote import is_url
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,19 @@ class InputDescription:
 def describe_input(path: str | Path, properties: bool = False) -> InputDescription:
     """Describe an image, with the vendor's properties (often hundreds) only if asked for.
 
+    Args:
+        path: its path or URL.
+        properties: whether to list them.
+
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
     with open_slide(path, sparse=True) as slide:
         info = slide.info
+        seen = slide.fingerprint() if is_url(path) else None
         return InputDescription(
-            path=str(path),
-            file_bytes=Path(path).stat().st_size,
+            path=info.path if is_url(path) else str(path),
+            file_bytes=(seen.size if seen else 0) if is_url(path) else Path(path).stat().st_size,
             reader=info.reader,
             format=info.format,
             width=info.width,

@@ -54,7 +54,7 @@ def stain_normalize(
     reference = find_reference(target, inputs, options)
     if fit:
         save_fit(fit, options, reference.fit)
-    first = next((found.path for found in inputs if isinstance(found, Found)), None)
+    first = next((found.source for found in inputs if isinstance(found, Found)), None)
     if network and first is not None:
         save_stainnet(network, distil_normalizer(first, reference, options))
     return run_recipe(items, output, StainNormalizer(options, reference, qc), on_event)

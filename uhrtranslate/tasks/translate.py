@@ -34,7 +34,7 @@ def translate(
     """Translate one slide or photo.
 
     Args:
-        source: path of the image.
+        source: path or URL of the image.
         output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes next to the
             source, `slide.svs` to `slide.dn.tif`.
         generator: a loaded generator, used instead of the option `model`.
@@ -48,12 +48,11 @@ def translate(
         UhrError: one sentence that says what is wrong with which file or option.
     """
     chosen = make_options(options)
-    path = Path(source)
-    found = Found(path, path.parent)
+    found = Found.at(source)
     suffix = f".{chosen.norm}{suffix_of(chosen.format)}"
     (target,) = plan_outputs([found], Path(output) if output else None, [suffix])
     return process_file(
-        Translator(chosen, GeneratorPool(chosen, generator)), path, target, on_event
+        Translator(chosen, GeneratorPool(chosen, generator)), found.source, target, on_event
     )
 
 

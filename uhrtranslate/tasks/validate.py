@@ -87,7 +87,7 @@ def _viewers(
     path: Path, levels: int, mpp: tuple[float, float] | None
 ) -> tuple[list[Viewer], Layout | None]:
     if path.is_dir():
-        return viewers_of_zarr(levels, mpp), None
+        return viewers_of_zarr(levels, mpp, (path / "zarr.json").exists()), None
     try:
         with tifffile.TiffFile(path) as tiff:
             layout = layout_of(tiff, mpp)

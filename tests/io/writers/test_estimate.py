@@ -27,6 +27,7 @@ def tissue():
         ("a.svs", "jpeg"),
         ("a.ome.zarr", "jpeg"),  # asked for or not, chunks are zstd
         ("a.ome.zarr", "none"),
+        ("a.v05.ome.zarr", "jpeg"),
         ("a.png", "jpeg"),
         ("a.jpg", "jpeg"),
         ("a.webp", "jpeg"),

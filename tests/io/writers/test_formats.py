@@ -271,6 +271,64 @@ class TestOmeZarr:
         assert all("unit" not in axis for axis in metadata["multiscales"][0]["axes"])
 
 
+class TestOmeZarr05:
+    """NGFF 0.5, checked against what its specification demands of an image."""
+
+    @pytest.fixture(params=["jpeg", "none"])
+    def path(self, request, tmp_path_factory):
+        pytest.importorskip("zarr")
+        folder = tmp_path_factory.mktemp("zarr")
+        return write(folder / "a.v05.ome.zarr", compression=request.param, position=(4, 10))
+
+    def test_zarr_reads_the_levels(self, path):
+        zarr = pytest.importorskip("zarr")
+        group = zarr.open_group(path, mode="r", zarr_format=3)
+        for number, expected in enumerate(LEVELS):
+            array = group[str(number)]
+            assert array.metadata.dimension_names == ("c", "y", "x")
+            assert np.array_equal(array[:].transpose(1, 2, 0), expected)
+
+    def test_the_metadata_is_ngff(self, path):
+        node = json.loads((path / "zarr.json").read_text())
+        assert (node["zarr_format"], node["node_type"]) == (3, "group")
+        assert not list(path.rglob(".z*")), "nothing of zarr 2"
+        ome = node["attributes"]["ome"]
+        assert ome["version"] == "0.5"
+        assert "multiscales" not in node["attributes"]
+        (image,) = ome["multiscales"]
+        assert "version" not in image
+        assert image["axes"] == [
+            {"name": "c", "type": "channel"},
+            {"name": "y", "type": "space", "unit": "micrometer"},
+            {"name": "x", "type": "space", "unit": "micrometer"},
+        ]
+        assert [data["path"] for data in image["datasets"]] == ["0", "1", "2", "3"][: len(LEVELS)]
+        scales = []
+        for data, level in zip(image["datasets"], LEVELS, strict=True):
+            scale, translation = data["coordinateTransformations"]
+            assert (scale["type"], translation["type"]) == ("scale", "translation")
+            assert len(scale["scale"]) == len(translation["translation"]) == len(image["axes"])
+            assert scale["scale"][1:] == pytest.approx(
+                [0.3 * SIZE[1] / level.shape[0], 0.25 * SIZE[0] / level.shape[1]]
+            )
+            scales.append(scale["scale"][1])
+        assert scales == sorted(scales), "the largest level first"
+        for channel in ome["omero"]["channels"]:
+            assert len(bytes.fromhex(channel["color"])) == 3
+            assert set(channel["window"]) == {"min", "max", "start", "end"}
+
+    def test_we_read_it_back_and_notice_a_lost_chunk(self, path):
+        with open_slide(path) as slide:
+            assert slide.info.format == "OME-Zarr 0.5"
+            assert slide.info.mpp == (0.25, 0.3)
+            assert np.array_equal(slide.read(700, 500, 300, 200), TISSUE[500:700, 700:1000])
+        complete = check_complete(path)
+        assert (complete.width, complete.height, complete.description) == (*SIZE, HOW)
+        (path / "0" / "c" / "0" / "1" / "1").unlink()
+        with pytest.raises(InputError, match="not complete"):
+            check_complete(path)
+
+
 IMAGES = {
     "thumbnail": TISSUE[::8, ::8].copy(),
     "label": np.full((60, 80, 3), 200, np.uint8),
@@ -307,6 +365,7 @@ class TestNames:
         [
             ("a.tif", None, "tiff"), ("a.OME.TIFF", None, "ome-tiff"), ("a.svs", None, "svs"),
             ("a.zarr", None, "ome-zarr"), ("a.tif", "svs", "svs"),
+            ("a.zarr", "ome-zarr-0.5", "ome-zarr-0.5"),
             ("a.tif", "ome-tiff", "ome-tiff"),
             ("a.btf", None, "tiff"),
         ],

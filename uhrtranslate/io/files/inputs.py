@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io.files.remote import is_url, name_of, shown_url
 
 Saved = TypeVar("Saved")
 
@@ -35,12 +36,46 @@ class Found:
     """An input.
 
     Attributes:
-        path: the file.
+        path: the file; of a URL, the name of the file that it stands for.
         root: the folder below which it was found; outputs keep the folders in between.
+        url: where it is, if on another machine.
     """
 
     path: Path
     root: Path
+    url: str | None = None
+
+    @classmethod
+    def at(cls, source: str | Path) -> "Found":
+        """A single input, which may not exist.
+
+        Raises:
+            InputError: a URL names no file.
+        """
+        if isinstance(source, str) and is_url(source):
+            return cls(Path(name_of(source)), Path(), source)
+        path = Path(source)
+        return cls(path, path.parent)
+
+    @property
+    def source(self) -> Path | str:
+        """What `open_slide` takes."""
+        return self.path if self.url is None else self.url
+
+    def local(self) -> Path:
+        """The path, for tasks that only read files of this machine.
+
+        Raises:
+            InputError: it is a URL.
+        """
+        if self.url is not None:
+            raise InputError(f"{self.name}: is not read over the network here; download it first.")
+        return self.path
+
+    @property
+    def name(self) -> str:
+        """The input as text; of a URL, without what may be secret."""
+        return str(self.path) if self.url is None else shown_url(self.url)
 
 
 @dataclass(frozen=True)
@@ -61,9 +96,10 @@ def expand_inputs(
 ) -> list[Found | Missing]:
     """Find the images that items stand for.
 
-    An item is a file, a folder, a pattern such as `slides/*.svs` (`**` is any number of folders),
-    or `-` for a list on stdin. Folders and their subfolders are searched for known endings; files
-    in them that are hidden, unfinished, part of another slide, or results are left out.
+    An item is a file, a URL, a folder, a pattern such as `slides/*.svs` (`**` is any number of
+    folders), or `-` for a list on stdin. Folders and their subfolders are searched for known
+    endings; files in them that are hidden, unfinished, part of another slide, or results are left
+    out.
 
     Args:
         items: as on a command line.
@@ -76,7 +112,7 @@ def expand_inputs(
         path. An item that is missing or has no images gets a `Missing` in its place.
     """
     expanded: list[Found | Missing] = []
-    seen: set[Path] = set()
+    seen: set[Path | str] = set()
     for item in _with_stdin(items, stdin):
         try:
             found = _expand(item, results)
@@ -85,12 +121,20 @@ def expand_inputs(
             continue
         for one in found:
             if isinstance(one, Found):
-                identity = one.path.resolve()
+                identity = one.url or one.path.resolve()
                 if identity in seen:
                     continue
                 seen.add(identity)
             expanded.append(one)
     return expanded
+
+
+def remote_input(url: str) -> Found | Missing:
+    """The input that a URL stands for."""
+    try:
+        return Found.at(url)
+    except InputError as error:
+        return Missing(shown_url(url), error)
 
 
 def find_images(place: str | Path, results: Collection[str] = ()) -> list[Path]:
@@ -103,7 +147,7 @@ def find_images(place: str | Path, results: Collection[str] = ()) -> list[Path]:
     for item in expand_inputs([str(place)], results=results):
         if isinstance(item, Missing):
             raise item.error
-        paths.append(item.path)
+        paths.append(item.local())
     return paths
 
 
@@ -135,6 +179,8 @@ def _with_stdin(items: Iterable[str], stdin: Iterable[str] | None) -> Iterator[s
 def _expand(item: str, results: Collection[str]) -> Sequence[Found | Missing]:
     if not item.strip():  # would mean the current folder
         raise InputError("'': is no path; name a file or folder.")
+    if is_url(item):
+        return [remote_input(item)]
     try:
         path = Path(item).expanduser()
         if path.is_dir() and path.suffix.lower() != ".zarr":

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
-from uhrtranslate.errors import InputError, require
+from uhrtranslate.errors import InputError, UhrError, require
+from uhrtranslate.io.files.remote import broken_off, filesystem, shown_url, unreachable
 from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
 
@@ -19,7 +21,7 @@ class ZarrSlide(Slide):
     """An OME-Zarr image (NGFF 0.4 or 0.5) with three channels of 8 or 16 bits.
 
     Args:
-        path: the folder.
+        path: the folder, or its URL.
         deep: return 16 bits where the image has them.
 
     Raises:
@@ -27,21 +29,26 @@ class ZarrSlide(Slide):
         MissingExtraError: zarr is not installed.
     """
 
-    def __init__(self, path: Path, deep: bool = False) -> None:
+    def __init__(self, path: Path | str, deep: bool = False) -> None:
         zarr = require("zarr", "zarr")
+        self._url = None if isinstance(path, Path) else path
+        path = path if isinstance(path, Path) else shown_url(path)
         try:
-            group = zarr.open_group(path, mode="r")
+            group = zarr.open_group(path if self._url is None else _store(self._url), mode="r")
             attributes = dict(group.attrs)
             ngff = attributes.get("ome", attributes)
             (image,) = ngff["multiscales"][:1]
+            version = str(ngff.get("version") or image.get("version") or "")[:10]
             axes = [axis["name"] for axis in image["axes"]]
             self._levels = [group[data["path"]] for data in image["datasets"]]
             levels = _levels_of(path, axes, self._levels)
             scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
             mpp = _mpp(image["axes"], scale)
-        except InputError:
+        except UhrError:
             raise
         except Exception as error:  # zarr passes on whatever its stores and codecs raise
+            if self._url is not None and not isinstance(error, LookupError | ValueError):
+                raise unreachable(self._url, error) from error
             raise InputError(
                 f"{path}: is no OME-Zarr image, or damaged ({error}); name the folder that holds "
                 "its .zattrs or zarr.json."
@@ -49,7 +56,7 @@ class ZarrSlide(Slide):
         self.info = SlideInfo(
             path=str(path),
             reader="zarr",
-            format="OME-Zarr",
+            format=f"OME-Zarr {version}".rstrip(),
             levels=levels,
             mpp=mpp,
             bits=16 if deep and self._levels[0].dtype == np.uint16 else 8,
@@ -68,6 +75,8 @@ class ZarrSlide(Slide):
             try:
                 planes = self._levels[level][:, y : y + h, x : x + w]
             except Exception as error:
+                if self._url is not None and not isinstance(error, LookupError | ValueError):
+                    raise broken_off(self._url, error) from error
                 raise InputError(
                     f"{self.info.path}: a chunk of it is damaged ({error}); make it again."
                 ) from error
@@ -77,7 +86,13 @@ class ZarrSlide(Slide):
         return read_padded(self.info, (x, y, w, h), level, inside)
 
 
-def _levels_of(path: Path, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
+def _store(url: str) -> Any:
+    """The store of a group on another machine; a query would belong to a single file of it."""
+    system, path = filesystem(urlsplit(url)._replace(query="", fragment="").geturl(), True)
+    return require("zarr.storage", "zarr").FsspecStore(system, read_only=True, path=path)
+
+
+def _levels_of(path: Path | str, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
     for array in arrays:
         good = array.ndim == 3 and array.shape[0] == 3 and array.dtype in (np.uint8, np.uint16)
         if axes != ["c", "y", "x"] or not good or not 0 < max(array.shape) < _LARGEST:

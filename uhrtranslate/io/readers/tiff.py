@@ -17,6 +17,8 @@ import tifffile
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
+from uhrtranslate.io.files.fingerprint import Fingerprint
+from uhrtranslate.io.files.remote import RemoteFile
 from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
@@ -59,7 +61,7 @@ class TiffSlide(Slide):
     """A TIFF whose tiles or strips are decoded here.
 
     Args:
-        path: the file.
+        path: the file, here or on another machine; this slide closes the latter.
         judge: the same file opened by OpenSlide; this slide closes it.
         deep: return 16 bits where the file has more than 8; OpenSlide never does.
 
@@ -68,7 +70,9 @@ class TiffSlide(Slide):
         InputError: it is damaged, or its pixels are not colours.
     """
 
-    def __init__(self, path: Path, judge: OpenSlideSlide | None = None, deep: bool = False) -> None:
+    def __init__(
+        self, path: Path | RemoteFile, judge: OpenSlideSlide | None = None, deep: bool = False
+    ) -> None:
         self._path = path
         self._deep = deep
         self._judge = judge
@@ -81,7 +85,8 @@ class TiffSlide(Slide):
             # tifffile raises all kinds of exceptions for damaged files. Other files that this one
             # names are not opened, since they may be anything, such as pipes.
             try:
-                tif = stack.enter_context(tifffile.TiffFile(path, _multifile=False))
+                file = path if isinstance(path, Path) else stack.enter_context(path.open())
+                tif = stack.enter_context(tifffile.TiffFile(file, _multifile=False))
                 if tif.is_ome and (reason := exaggerates(tif.ome_metadata)):
                     raise InputError(f"{path}: is damaged: {reason}; write it again.")
                 self._levels, self.info = self._describe(tif)
@@ -89,7 +94,7 @@ class TiffSlide(Slide):
                 raise
             except Exception as error:
                 raise self._not_read(error) from error
-        self._file = SharedFile(path)
+        self._file = SharedFile(path) if isinstance(path, Path) else path
         try:
             self._check_levels()
         except BaseException:
@@ -116,6 +121,14 @@ class TiffSlide(Slide):
             return super().associated_image(name)
         image = self._associated[name]
         return self._read(image, name, 0, 0, image.width, image.height)
+
+    def fingerprint(self) -> Fingerprint | None:
+        """See `Slide.fingerprint`."""
+        return (
+            self._path.fingerprint()
+            if isinstance(self._path, RemoteFile)
+            else super().fingerprint()
+        )
 
     def close(self) -> None:
         """See `Slide.close`."""
@@ -147,6 +160,8 @@ class TiffSlide(Slide):
             # The exceptions of codecs have no common base.
             try:
                 return level.tile(self._file, number)
+            except InputError:
+                raise
             except Exception as error:
                 raise damaged(self._path, error) from error
 
@@ -167,6 +182,9 @@ class TiffSlide(Slide):
         series = tif.series[index]
         judged = self._judge.info if self._judge is not None else None
         pages = [level.keyframe for level in series.levels]
+        if tif.is_svs and judged is None:
+            # Of Aperio's pages those in tiles are levels; tifffile always drops the second page.
+            pages = [page.aspage() for page in tif.pages if page.aspage().is_tiled] or pages
         if judged is not None and (judged.format == "aperio" or len(judged.levels) >= len(pages)):
             if judged.format != "aperio":
                 self._check_colours(series)
@@ -222,7 +240,8 @@ class TiffSlide(Slide):
                 objective_power=judged.objective_power or found.objective_power,
                 associated=tuple(sorted({*judged.associated, *self._associated})),
             )
-        kind = "OME-TIFF" if tif.is_ome else "BigTIFF" if tif.is_bigtiff else "TIFF"
+        plain = "BigTIFF" if tif.is_bigtiff else "TIFF"
+        kind = "OME-TIFF" if tif.is_ome else "aperio" if tif.is_svs else plain
         return SlideInfo(
             path=str(self._path),
             reader="tifffile",
@@ -273,11 +292,11 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
         raise
 
 
-def _check_header(path: Path) -> None:
+def _check_header(path: Path | RemoteFile) -> None:
     """Refuse files that are not TIFFs, or that end before their first directory."""
     with path.open("rb") as file:
         head = file.read(16)
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 8:
         raise NotForThisReaderError("not a TIFF")

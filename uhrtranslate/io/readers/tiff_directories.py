@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io.files.remote import RemoteFile
 
 # Slides with all their levels and channels have some hundreds. For more, tifffile takes seconds
 # because it compares all sizes with each other.
@@ -42,7 +43,7 @@ _INTEGERS = {
 }  # fmt: skip
 
 
-def check_directories(path: Path, sparse: bool = False) -> None:
+def check_directories(path: Path | RemoteFile, sparse: bool = False) -> None:
     """Refuse a TIFF that would lead a library astray.
 
     Files that are not TIFFs, or whose chain of directories leads out of the file, are left to the
@@ -93,7 +94,7 @@ class _Tiff:
     """
 
     file: BinaryIO
-    path: Path
+    path: Path | RemoteFile
     size: int
     order: str
     big: bool
@@ -102,7 +103,7 @@ class _Tiff:
     taken: int = 0
 
     @classmethod
-    def open(cls, file: BinaryIO, path: Path) -> "_Tiff | None":
+    def open(cls, file: BinaryIO, path: Path | RemoteFile) -> "_Tiff | None":
         """Read the header; None if the file is not a TIFF."""
         head = file.read(16)
         order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -258,7 +259,7 @@ class _Tiff:
         )
 
 
-def cut_off(path: Path, size: int, needed: int) -> InputError:
+def cut_off(path: Path | RemoteFile, size: int, needed: int) -> InputError:
     """The error for a file with fewer bytes than its parts need."""
     return InputError(
         f"{path}: the file ends after {size / 1e6:,.1f} of at least {needed / 1e6:,.1f} MB; "

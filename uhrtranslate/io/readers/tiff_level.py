@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from uhrtranslate.io.files.remote import RemoteFile
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
 from uhrtranslate.io.readers.encoded_size import PICTURES, encoded_size
 
@@ -94,7 +95,7 @@ class TiffLevel:
         """Whether a tile is present."""
         return bool(self.sizes[:, number].all())
 
-    def tile(self, file: SharedFile, number: int) -> Pixels:
+    def tile(self, file: SharedFile | RemoteFile, number: int) -> Pixels:
         """Decode a tile that is present.
 
         Returns:

@@ -37,6 +37,8 @@ def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:
     mpp = power = None
     if tif.is_ome:
         mpp, power = _ome(tif.ome_metadata, series)
+    elif tif.is_svs:
+        mpp, power = _aperio(page.description)
     if mpp is None:
         mpp = plausible(_imagej(tif, page) if tif.is_imagej else _resolution(page))
     properties = {
@@ -127,6 +129,14 @@ def _ome(xml: str | None, index: int) -> tuple[Mpp | None, float | None]:
     chosen = [o for o in objectives if wanted is None or o.get("ID") == wanted]
     power = positive(chosen[0].get("NominalMagnification")) if len(chosen) == 1 else None
     return mpp, power
+
+
+def _aperio(description: str) -> tuple[Mpp | None, float | None]:
+    """What a description says in Aperio's manner, as `|MPP = 0.499|AppMag = 20`."""
+    pairs = (part.partition("=") for part in description.split("|")[1:])
+    facts = {name.strip(): positive(value) for name, _, value in pairs}
+    mpp, power = facts.get("MPP"), facts.get("AppMag")
+    return (mpp, mpp) if mpp else None, power
 
 
 def _length(element: Any, name: str) -> float | None:

@@ -1,0 +1,64 @@
+"""Pyramids as OME-Zarr of NGFF 0.5: zarr format 3, with all metadata under the attribute `ome`.
+
+Axes, chunks and their compression are those of the older version.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from uhrtranslate.errors import require
+from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
+from uhrtranslate.io.writers.ome_zarr import (
+    ZSTD_LEVEL,
+    encode_chunk,
+    ngff_metadata,
+    write_chunks,
+)
+from uhrtranslate.io.writers.output_spec import OutputSpec
+
+VERSION = "0.5"
+
+
+def write_ome_zarr_05(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
+    """Write a pyramid as a folder; see `SlideFormat.assemble`.
+
+    Raises:
+        MissingExtraError: zarr is not installed.
+    """
+    zarr = require("zarr", "zarr")
+    codecs = require("zarr.codecs", "zarr")
+    compressor = None if spec.compression == "none" else codecs.ZstdCodec(level=ZSTD_LEVEL)
+    attributes = ngff_05_metadata(spec, [(level.width, level.height) for level in levels])
+    (image,) = attributes["ome"]["multiscales"]
+    group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
+    for number, level in enumerate(levels):
+        group.create_array(
+            str(number),
+            shape=(3, level.height, level.width),
+            chunks=(3, spec.tile, spec.tile),
+            dtype=spec.dtype,
+            compressors=compressor,
+            fill_value=0,
+            dimension_names=[axis["name"] for axis in image["axes"]],
+        )
+        # Zarr 3 keeps the chunks of an array in its folder `c`.
+        write_chunks(path / str(number) / "c", spec, level)
+
+
+def ngff_05_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, Any]:
+    """The group's attributes by NGFF 0.5, which states its version once; see `ngff_metadata`."""
+    older = ngff_metadata(spec, sizes)
+    unversioned = {
+        "multiscales": [_without_version(image) for image in older.pop("multiscales")],
+        "omero": _without_version(older.pop("omero")),
+    }
+    return {"ome": {"version": VERSION, **unversioned}, **older}
+
+
+def _without_version(block: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in block.items() if key != "version"}
+
+
+OME_ZARR_05 = SlideFormat(
+    (".v05.ome.zarr", ".ome.zarr", ".zarr"), write_ome_zarr_05, encode_chunk, is_folder=True
+)
