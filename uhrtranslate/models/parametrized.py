@@ -101,8 +101,9 @@ def folded(state: State, network: nn.Module) -> dict[str, Tensor]:
         else:
             raise CheckpointError(
                 f"{name[:80]} is stored as {', '.join(keys.values())[:200]}, a parametrization "
-                "that is not known here (only spectral norm, weight norm and pruning are); make the "
-                "weights plain with torch.nn.utils.parametrize.remove_parametrizations, and save the state_dict again"
+                "that is not known here (only spectral norm, weight norm and pruning are); make "
+                "the weights plain with torch.nn.utils.parametrize.remove_parametrizations, and "
+                "save the state_dict again"
             )
     return whole
 
