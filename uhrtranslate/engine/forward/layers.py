@@ -114,6 +114,17 @@ def norm_kind(layer: nn.Module) -> tuple[str, bool] | None:
 _KEPT = {"instance": nn.modules.instancenorm._InstanceNorm, "layer": nn.LayerNorm}
 
 
+def forget_running_statistics(module: nn.Module) -> int:
+    """Make all batch norms use the statistics of their input, in place; how many did not."""
+    changed = 0
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_mean is not None:
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+            changed += 1
+    return changed
+
+
 def replace_norms(module: nn.Module) -> NormSwitch:
     """Swap every norm layer that sees its neighbourhood inside a module, in place.
 
