@@ -127,8 +127,8 @@ class TranslateOptions(ImageOptions):
     norm: Annotated[
         Norm,
         Flag(
-            "What replaces instance norm: dense (dn), kernelized (kin), thumbnail (tin), or the "
-            "statistics of each cell alone (in)."
+            "What replaces instance norm and the like: dense (dn), kernelized (kin), thumbnail "
+            "(tin), or the statistics of each cell alone (in)."
         ),
     ] = "dn"
     kernel: Annotated[
@@ -139,6 +139,13 @@ class TranslateOptions(ImageOptions):
         Literal["aspect", "square"],
         Flag("Shape of TIN's thumbnail: the image's aspect, or square as in the public code."),
     ] = "aspect"
+    batch_statistics: Annotated[
+        bool,
+        Flag(
+            "Batch norms follow --norm too, instead of their running statistics: as the public "
+            "code of pix2pix and DeepLIIF runs its checkpoints."
+        ),
+    ] = False
     cell: Annotated[
         Annotated[int, Field(ge=16, le=8192)] | None,
         Flag(

@@ -29,8 +29,17 @@ def test_a_checkpoint_is_described(checkpoint):
 
 
 def test_norms_are_counted_by_kind(make):
-    assert describe_model(make("unet", ngf=1, n_downs=5)).norms == {"batch": 7}
+    unet = describe_model(make("unet", ngf=1, n_downs=5))
+    assert (unet.norms, unet.replaced) == ({"batch": 7}, {})
     assert describe_model(torch.nn.Conv2d(3, 3, 1)).norms == {}
+    nn = torch.nn
+    mixed = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.GroupNorm(2, 4), nn.BatchNorm2d(4), nn.InstanceNorm2d(4),
+        nn.BatchNorm2d(4, track_running_stats=False), nn.GroupNorm(1, 4), nn.Conv2d(4, 3, 1),
+    )  # fmt: skip
+    found = describe_model(mixed)
+    assert found.norms == {"group": 2, "batch": 1, "instance": 1, "batch statistics": 1}
+    assert found.replaced == {"group": 2, "instance": 1, "batch statistics": 1}
 
 
 def test_bundled_models_are_listed():

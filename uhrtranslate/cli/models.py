@@ -1,5 +1,6 @@
 """`uhrt models`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,11 +165,22 @@ def _two(domains: str) -> tuple[str, str]:
     return first.strip(), second.strip()
 
 
+def _norms(model: "ModelDescription") -> Iterator[str]:
+    """Each kind of norm layer, and what becomes of it."""
+    for kind, count in model.norms.items():
+        if kind in model.replaced:
+            yield f"{count} {kind} (follow --norm)"
+        elif kind == "batch":
+            yield f"{count} batch (running statistics; kept, unless --batch-statistics is given)"
+        else:
+            yield f"{count} {kind} (kept)"
+
+
 def _show(model: "ModelDescription", as_json: bool) -> None:
     if as_json:
         print_json(model)
         return
-    norms = ", ".join(f"{count} {kind}" for kind, count in model.norms.items()) or "none"
+    norms = ", ".join(_norms(model)) or "none"
     arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
     rows = [
         ("domains", " -> ".join(model.domains)),

@@ -6,6 +6,10 @@ from uhrtranslate.engine.forward.devices import choose_device as choose_device
 from uhrtranslate.engine.forward.devices import choose_devices as choose_devices
 from uhrtranslate.engine.forward.devices import fast_precisions as fast_precisions
 from uhrtranslate.engine.forward.frozen import FrozenGenerator as FrozenGenerator
+from uhrtranslate.engine.forward.layers import (
+    forget_running_statistics as forget_running_statistics,
+)
+from uhrtranslate.engine.forward.layers import norm_kind as norm_kind
 from uhrtranslate.engine.forward.layers import replace_norms as replace_norms
 from uhrtranslate.engine.forward.memory import choose_batch as choose_batch
 from uhrtranslate.engine.forward.memory import choose_tile as choose_tile

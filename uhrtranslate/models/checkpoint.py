@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from uhrtranslate.errors import CheckpointError, warnings_kept
 from uhrtranslate.models.family import Arguments, Family
 from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.parametrized import folded
 from uhrtranslate.models.pickle_size import called, check_pickle
 from uhrtranslate.models.unwrap import State, first_mismatches, show, unwrap
 
@@ -143,7 +144,7 @@ def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn
     """Build a network and load weights into it; every key must fit.
 
     Running statistics of instance norms are left out, and affine weights of shape [1, c, 1, 1], as
-    in the KIN authors' layers, become [c].
+    in the KIN authors' layers, become [c]. Spectral norm and weight norm are folded in.
 
     Returns: the network on the CPU in float32, in eval mode, without gradients; its weights are
         copies.
@@ -160,7 +161,7 @@ def fit(family: Family, arguments: Arguments, state: Mapping[str, Tensor]) -> nn
         ) from error
     want = module.state_dict()
     have: State = {}
-    for key, tensor in state.items():
+    for key, tensor in folded(state, module).items():
         if key not in want and key.endswith(_RUNNING):
             continue
         if key in want and tensor.ndim == 4 and tuple(tensor.shape) == (1, *want[key].shape, 1, 1):

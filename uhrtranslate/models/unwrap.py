@@ -14,6 +14,7 @@ from torch import Tensor
 
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models.family import Arguments, Family
+from uhrtranslate.models.parametrized import whole_shapes
 from uhrtranslate.tables import GENERATOR_FAMILIES
 
 State = dict[str, Tensor]
@@ -49,9 +50,13 @@ def show(text: object, length: int = 80) -> str:
 
 
 def recognise(state: Mapping[str, Tensor]) -> tuple[Family, Arguments] | None:
-    """The family that knows a state dict with bare keys, and what it reads; None if none does."""
+    """The family that knows a state dict with bare keys, and what it reads; None if none does.
+
+    Weights may be stored in parts (spectral norm, weight norm).
+    """
+    shapes = whole_shapes(state)
     for family in GENERATOR_FAMILIES.values():
-        arguments = family.recognise(state)
+        arguments = family.recognise(shapes)
         if arguments is not None:
             return family, arguments
     return None

@@ -16,8 +16,10 @@ from uhrtranslate.engine import (
     choose_batch,
     choose_devices,
     choose_tile,
+    forget_running_statistics,
     measure_halo,
 )
+from uhrtranslate.errors import OptionError
 from uhrtranslate.models import Generator, load_generator
 from uhrtranslate.options import TranslateOptions
 
@@ -36,11 +38,21 @@ class GeneratorPool:
     """
 
     # Options a pool depends on; translations that agree on them can share one.
-    IDENTITY = frozenset({"model", "device", "precision", "stats_precision", "compile"})
+    IDENTITY = frozenset(
+        {"model", "device", "precision", "stats_precision", "compile", "batch_statistics"}
+    )
 
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
         self.devices = tuple(choose_devices(options.device))
         self.generator = generator or load_generator(options.model)
+        if options.batch_statistics:
+            module = copy.deepcopy(self.generator.module)
+            if not forget_running_statistics(module):
+                raise OptionError(
+                    f"--batch-statistics: {self.generator.name} has no batch norm with running "
+                    "statistics; leave the option out."
+                )
+            self.generator = dataclasses.replace(self.generator, module=module)
         self._precision = options.precision
         kind = CompiledRunner if options.compile else GeneratorRunner
         dtype = DTYPES.get(options.precision, torch.float32)
@@ -65,6 +77,12 @@ class GeneratorPool:
         """Radius of the receptive field in px: known, or measured when first asked for."""
         known = self.generator.info.halo
         return self.ask(measure_halo) if known is None else known
+
+    @cached_property
+    def norm_layers(self) -> int:
+        """Norm layers of the generator that follow the normalizer."""
+        layers: int = self.ask(lambda runner: runner.switch.layers)
+        return layers
 
     def at(self, precision: str) -> Lanes[GeneratorRunner]:
         """The devices, set to a precision."""

@@ -18,6 +18,8 @@ from uhrtranslate.tables import NORMALIZERS
 # Patch size of most published generators, for checkpoints that do not tell theirs.
 USUAL_CELL = 512
 
+_WHY_NONE = "no norm layer follows it, see 'uhrt models show'"
+
 
 class Translator(Recipe):
     """One way to translate images; a `Recipe`.
@@ -123,6 +125,8 @@ class Translator(Recipe):
         }
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
+        if options.batch_statistics:
+            facts |= {"batch_statistics": True}
         return facts | self.normalizer.facts()
 
     def _note(
@@ -131,8 +135,11 @@ class Translator(Recipe):
         """See `ImagePlan`."""
         if deviation is not None:
             precision += f" ({deviation:.2f} grey levels from fp32)"
+        norm = self.options.norm
+        if not self.pool.norm_layers:
+            norm += f" (without effect: {_WHY_NONE})"
         return (
-            f"{self.options.norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
+            f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "
             f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
             f"halo {tiles.halo} px{self._advice(view)}"

@@ -8,18 +8,12 @@ from typing import Any
 
 from torch import nn
 
+from uhrtranslate.engine import norm_kind
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
 from uhrtranslate.tables import GENERATOR_FAMILIES
-
-_NORMS = {
-    "instance": nn.modules.instancenorm._InstanceNorm,
-    "batch": nn.modules.batchnorm._BatchNorm,
-    "group": nn.GroupNorm,
-    "layer": nn.LayerNorm,
-}
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,9 @@ class ModelDescription:
         architecture: a family of `tables.GENERATOR_FAMILIES`, or where the network's code is.
         arguments: keyword arguments that rebuild the network.
         parameters: number of weights.
-        norms: number of norm layers by kind; a normalizer replaces the `instance` ones.
+        norms: number of norm layers by kind: `instance`, `group`, `layer`, `batch` (with running
+            statistics), `batch statistics` (of what it sees).
+        replaced: the same, of those alone that follow a normalizer.
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
         halo: neighbouring px that a tile needs; None if it has to be measured.
@@ -48,6 +44,7 @@ class ModelDescription:
     arguments: dict[str, Any]
     parameters: int
     norms: dict[str, int]
+    replaced: dict[str, int]
     cell: int | None
     stride: int
     halo: int | None
@@ -136,15 +133,15 @@ def convert_model(
 
 def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     info = generator.info
-    layers = list(generator.module.modules())
-    norms = Counter(k for layer in layers for k, base in _NORMS.items() if isinstance(layer, base))
+    kinds = [kind for layer in generator.module.modules() if (kind := norm_kind(layer))]
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
         architecture=info.architecture,
         arguments=info.arguments,
         parameters=sum(p.numel() for p in generator.module.parameters()),
-        norms=dict(norms),
+        norms=dict(Counter(kind for kind, _ in kinds)),
+        replaced=dict(Counter(kind for kind, replaced in kinds if replaced)),
         cell=info.cell,
         stride=info.stride,
         halo=info.halo,

@@ -210,7 +210,10 @@ def test_state_dict_keys_of_affine_layers_stay():
 
 
 def test_a_batch_norm_generator_has_nothing_to_replace():
-    assert replace_norms(UnetGenerator(ngf=4, n_downs=7, norm="batch")).layers == 0
+    """In eval mode; in training mode, it uses the statistics of what it sees."""
+    network = UnetGenerator(ngf=4, n_downs=7, norm="batch")
+    assert replace_norms(network.eval()).layers == 0
+    assert replace_norms(network.train()).layers == 11
 
 
 def test_shared_layers_stay_shared():

@@ -45,21 +45,50 @@ class StatisticsComplete(Exception):
 class Action(Protocol):
     """What the norm layers do with their input, [n, c, h, w] -> the same shape and dtype."""
 
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
-        """Normalize the input of this forward's norm call number `call`, without affine."""
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+        """Normalize the input of this forward's norm call number `call`, without affine.
+
+        `share` neighbouring channels have statistics in common: 1 but for group normalization.
+        """
         ...
 
 
-def plain_instance_norm(call: int, x: Tensor, eps: float) -> Tensor:
-    """Plain instance normalization as an `Action`."""
-    return Recorder()(call, x, eps)
+def plain_instance_norm(call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+    """Plain instance (or group) normalization as an `Action`."""
+    return Recorder()(call, x, eps, share)
 
 
-def moments(x: Tensor, rule: MomentRule, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each; eps is the layer's."""
-    correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
-    var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
+def moments(x: Tensor, rule: MomentRule, eps: float, share: int = 1) -> tuple[Tensor, Tensor]:
+    """Mean and std of [n, c, h, w] float32 over its pixels, [n, c] each.
+
+    Args:
+        x: the feature maps.
+        rule: definition of std.
+        eps: the layer's.
+        share: neighbouring channels that have statistics in common, each of which gets them.
+    """
+    if share == 1:
+        correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
+        var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
+    else:
+        var, mean = _of_groups(x, share, rule.unbiased)
     return mean, (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
+
+
+def _of_groups(x: Tensor, share: int, unbiased: bool) -> tuple[Tensor, Tensor]:
+    """Variance and mean of groups of channels, [n, c] each.
+
+    From those of single channels, as a group's variance is the mean of its channels' variances plus
+    the variance of their means: so the maps keep their layout, and nothing cancels out.
+    """
+    found = torch.var_mean(x, (2, 3), correction=0)
+    var, mean = (part.reshape(len(x), -1, share) for part in found)
+    between, centre = torch.var_mean(mean, dim=2, correction=0, keepdim=True)
+    within = var.mean(2, keepdim=True) + between
+    values = share * x.shape[-1] * x.shape[-2]
+    if unbiased:
+        within = within * (values / (values - 1))
+    return within.expand_as(mean).flatten(1), centre.expand_as(mean).flatten(1)
 
 
 @dataclass
@@ -70,7 +99,7 @@ class Recorder:
         rule: definition of std.
         stop_after: number of norm calls after which `StatisticsComplete` ends the forward; None to
             complete it.
-        mean, std: one [n, c] float32 tensor per norm call.
+        mean, std: one [n, c] float32 tensor per norm call; channels of a group have the same.
     """
 
     rule: MomentRule = AS_TRAINED
@@ -78,14 +107,15 @@ class Recorder:
     mean: list[Tensor] = field(default_factory=list)
     std: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`; statistics and arithmetic in float32."""
         # A compiler turns the plain formula into fewer passes than batch norm takes.
-        if self.rule == AS_TRAINED and x[0, 0].numel() > 1 and not torch.compiler.is_compiling():
+        fused = share == 1 and x[0, 0].numel() > 1 and not torch.compiler.is_compiling()
+        if self.rule == AS_TRAINED and fused:
             y, mean, std = _by_batch_norm(x, eps)
         else:
             wide = x.float()
-            mean, std = moments(wide, self.rule, eps)
+            mean, std = moments(wide, self.rule, eps, share)
             y = (wide - mean[..., None, None]).div_(std[..., None, None])
         self.mean.append(mean)
         self.std.append(std)
@@ -129,7 +159,7 @@ class Applier:
 
     source: FieldSource
 
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`; arithmetic in float32."""
         h, w = x.shape[-2:]
         y = torch.empty_like(x)

@@ -109,7 +109,7 @@ class CompiledRunner(GeneratorRunner):
             ghost = copy.deepcopy(self.module).to("meta")
             sizes: list[tuple[int, int]] = []
 
-            def note(call: int, x: Tensor, eps: float) -> Tensor:
+            def note(call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
                 sizes.append((x.shape[-2], x.shape[-1]))
                 return x
 
@@ -123,7 +123,7 @@ class _Normalize:
     def __init__(self, factors: list[Factors]) -> None:
         self._factors = factors
 
-    def __call__(self, call: int, x: Tensor, eps: float) -> Tensor:
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         mean, scale, cols, inverse, gaps = self._factors[call]
         centre, spread = _interpolated(mean, cols), _interpolated(scale, cols)
         if gaps is not None:

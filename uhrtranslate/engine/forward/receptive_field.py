@@ -57,7 +57,7 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     # Copies made outside inference mode may take part in a graph.
     mean, std = ([part.clone() for part in parts] for parts in (recorder.mean, recorder.std))
 
-    def frozen(call: int, x: Tensor, eps: float) -> Tensor:
+    def frozen(call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """Normalize with the recorded statistics, as constants; gradients pass through."""
         return (x - mean[call][..., None, None]) / std[call][..., None, None]
 
