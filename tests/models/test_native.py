@@ -77,7 +77,7 @@ def rewrite(path, tensors, **changes):
 
 
 HOSTILE = {
-    "newer": ({"format": 2}, "newer than 1"),
+    "newer": ({"format": 3}, "newer than 2"),
     "unknown family": ({"architecture": "os:abort"}, "not known here"),
     "other family": ({"architecture": "unet"}, "not of a unet generator"),
     "other arguments": ({"arguments": {"n_blocks": 10**9}}, "differ in n_blocks"),

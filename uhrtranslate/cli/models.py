@@ -7,6 +7,7 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.tables import PLANES
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.models import ModelDescription
@@ -20,6 +21,8 @@ uhrt models show latest_net_G.pth
 uhrt models convert latest_net_G.pth mine.safetensors --cell 512 --mpp 0.5
 
 uhrt models convert he2ihc he2ihc_net_G.pth
+
+uhrt models convert student.pth student.safetensors --inputs rgb,enhanced --histogram stained.json
 """
 
 app = typer.Typer(
@@ -90,6 +93,20 @@ def convert(
         str | None, typer.Option(metavar="TEXT", help="One sentence about the generator.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help=f"Planes that it takes, in order: {', '.join(PLANES)}."
+        ),
+    ] = None,
+    histogram: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HIST.json",
+            help="What an enhanced plane is matched to: the stained training images' histogram, "
+            "as uhrt enhance --save-reference writes it.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
@@ -100,7 +117,8 @@ def convert(
         from uhrtranslate.tasks.models import convert_model
 
         names = _two(domains) if domains else None
-        convert_model(source, target, cell, mpp, names, description, overwrite)
+        planes = None if inputs is None else [name.strip() for name in inputs.split(",")]
+        convert_model(source, target, cell, mpp, names, description, overwrite, planes, histogram)
         print(target)
 
 
@@ -122,6 +140,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("architecture", f"{model.architecture}({arguments})"),
         ("weights", f"{model.parameters:,}"),
         ("norm layers", norms),
+        ("inputs", ", ".join(model.inputs)),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),

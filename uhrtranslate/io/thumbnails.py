@@ -51,7 +51,7 @@ def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
             w = min(int(columns[right - 1]) + 2, view.width) - x0
             h = min(int(rows[bottom - 1]) + 2, view.height) - y0
             result[top:bottom, left:right] = _interpolate(
-                view.read(x0, y0, w, h),
+                to_bits(view.read(x0, y0, w, h), view.info.bits),
                 rows[top:bottom] - y0,
                 y_weights[top:bottom],
                 columns[left:right] - x0,

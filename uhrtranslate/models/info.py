@@ -11,7 +11,7 @@ class GeneratorInfo:
     Attributes:
         architecture: a name of `tables.GENERATOR_FAMILIES`, or `package.module:factory`.
         arguments: keyword arguments that rebuild the network.
-        in_channels: channels of the input; the engine feeds RGB, so 3 (or 1 for grey).
+        in_channels: channels of the input: as many as `inputs` make, or 1 for grey made of RGB.
         out_channels: channels of the output, 3 or 1.
         stride: total downsampling inside the generator; tiles are multiples of it.
         cell: side in px of the patches it was trained on, and so of the statistics cells; None if
@@ -20,6 +20,9 @@ class GeneratorInfo:
         mpp: micrometres per pixel it was trained at; None if unknown.
         domains: names of the source and target domain, ("A", "B") if unknown.
         value_range: range of input and output values, usually (-1.0, 1.0).
+        inputs: names in `tables.PLANES` of what the input's channels are, in order.
+        histogram: how many pixels of the target's training images have each luma, [256], if an
+            input is matched to it.
         description: a sentence for people: what it was trained on, and what it is not for.
     """
 
@@ -34,3 +37,5 @@ class GeneratorInfo:
     domains: tuple[str, str] = ("A", "B")
     value_range: tuple[float, float] = (-1.0, 1.0)
     description: str = ""
+    inputs: tuple[str, ...] = ("rgb",)
+    histogram: tuple[int, ...] | None = None

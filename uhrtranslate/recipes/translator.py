@@ -4,13 +4,16 @@ from functools import partial
 from typing import Any
 
 from uhrtranslate.engine import GeneratorTransform
+from uhrtranslate.enhance import are_matched
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import Pixels, SlideView, bilinear_thumbnail, thumbnail
+from uhrtranslate.io import Pixels, SlideView, bilinear_thumbnail, open_view, thumbnail
+from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
 from uhrtranslate.recipes.generator_pool import GeneratorPool
+from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 from uhrtranslate.tables import NORMALIZERS
@@ -37,6 +40,8 @@ class Translator(Recipe):
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
         parse_background(options.background)  # fail now, not at the first image
+        # Dark-field images often have 16 bits, which an enhanced plane makes visible.
+        self.bits_in = 16 if are_matched(self.generator.info.inputs) else 8
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -61,9 +66,10 @@ class Translator(Recipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         precision: str = self.options.precision
+        inputs = self.inputs(view)
         deviation = None
         if precision == "auto":
-            precision, deviation = self.pool.ask(choose_precision, view, self.cell)
+            precision, deviation = self.pool.ask(choose_precision, view, self.cell, inputs)
         lanes = self.pool.at(precision)
         tiles = self._tiles(view)
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
@@ -73,10 +79,15 @@ class Translator(Recipe):
             self._provenance(precision),
             self._note(view, tiles, batch, precision, deviation),
             lambda clock: GeneratorTransform(
-                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock
+                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock, inputs
             ),
             self.pool.devices,
         )
+
+    def inputs(self, view: SlideView) -> Inputs:
+        """What makes the generator's input of a view's pixels."""
+        whole = open_view(view.slide, self.options.level, self.options.mpp)
+        return Inputs(self.generator.info, whole)
 
     def _tiles(self, view: SlideView) -> TilePlan:
         if self.mirrored:
@@ -101,6 +112,9 @@ class Translator(Recipe):
             "pad": options.pad,
             "precision": precision,
         }
+        info = self.generator.info
+        if info.inputs != GeneratorInfo.inputs:
+            facts |= {"inputs": list(info.inputs)}
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
         return facts | self.normalizer.facts()

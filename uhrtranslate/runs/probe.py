@@ -36,7 +36,7 @@ class Probe:
             UhrError: it cannot be translated.
         """
         options = translator.options
-        with open_slide(path, sparse=options.allow_sparse) as slide:
+        with open_slide(path, translator.bits_in > 8, options.allow_sparse) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
             plan = translator.plan(view)
             grid = plan.tiles.grid
@@ -76,7 +76,7 @@ class Probe:
         side = translator.cell
         w, h = min(side, view.width), min(side, view.height)
         middle = view.read((view.width - w) // 2, (view.height - h) // 2, w, h)
-        cell = middle[reflect(0, side, h)[:, None], reflect(0, side, w)]
+        cell = translator.inputs(view)(middle[reflect(0, side, h)[:, None], reflect(0, side, w)])
         digest = translator.generator.digest
 
         def forward(runner: GeneratorRunner) -> tuple[Pixels, float]:

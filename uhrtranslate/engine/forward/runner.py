@@ -19,6 +19,7 @@ from uhrtranslate.engine.forward.actions import (
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
@@ -28,7 +29,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class GeneratorRunner:
-    """Feeds uint8 RGB pixels to a generator and returns its output as uint8 RGB pixels.
+    """Feeds uint8 pixels to a generator and returns its output as uint8 RGB pixels.
 
     The generator's norm layers are replaced in place; `switch` controls them.
 
@@ -39,7 +40,8 @@ class GeneratorRunner:
         statistics_dtype: the same for passes that only record statistics; None: as `dtype`.
 
     Raises:
-        CheckpointError: the generator's input or output is neither RGB nor grey.
+        CheckpointError: the generator's input is not what its facts say, or its output is neither
+            RGB nor grey.
     """
 
     def __init__(
@@ -50,12 +52,12 @@ class GeneratorRunner:
         statistics_dtype: torch.dtype | None = None,
     ) -> None:
         self.info: GeneratorInfo = generator.info
-        for what, channels in (("takes", self.info.in_channels), ("gives", self.info.out_channels)):
-            if channels not in (1, 3):
-                raise CheckpointError(
-                    f"{generator.name}: the generator {what} {channels} channels; "
-                    "images have 3 (RGB) or 1 (grey)."
-                )
+        if self.info.out_channels not in (1, 3):
+            raise CheckpointError(
+                f"{generator.name}: the generator gives {self.info.out_channels} channels; "
+                "images have 3 (RGB) or 1 (grey)."
+            )
+        _check_inputs(generator)
         self.name = generator.name
         self.device = device
         self.dtype = dtype
@@ -121,7 +123,16 @@ class GeneratorRunner:
         return y.float()
 
     def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
-        """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
+        """Pixels as the generator's input, mirrored by m px.
+
+        Args:
+            pixels: [h, w, in_channels] uint8 of equal shape, as `Stack` makes them; or RGB for a
+                generator of grey.
+            mirror: m.
+
+        Returns:
+            [n, in_channels, h + 2m, w + 2m] float32 in the value range.
+        """
         if mirror:
             # Unlike torch, numpy can reflect more than once.
             around = ((mirror, mirror), (mirror, mirror), (0, 0))
@@ -130,7 +141,7 @@ class GeneratorRunner:
         np.stack(pixels, out=host.numpy())
         bytes_ = host.to(self.device, non_blocking=True)
         x = bytes_.permute(0, 3, 1, 2).float()
-        if self.info.in_channels == 1:
+        if self.info.in_channels == 1 and x.shape[1] == 3:
             luma = torch.tensor(LUMA).to(self.device, non_blocking=True)
             x = torch.einsum("nchw,c->nhw", x, luma)[:, None]
         low, high = self.info.value_range
@@ -167,3 +178,19 @@ class GeneratorRunner:
     def _host_bytes(self, *shape: int) -> Tensor:
         """Memory for pixels; pinned if there is a GPU, so that it can copy them by itself."""
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+
+
+def _check_inputs(generator: Generator) -> None:
+    """Refuse a generator whose facts do not say what its input is."""
+    info, how = generator.info, "uhrt models convert"
+    made, named = channels_of(info.inputs), ", ".join(info.inputs)
+    if info.in_channels != made and (info.inputs, info.in_channels) != (("rgb",), 1):
+        raise CheckpointError(
+            f"{generator.name}: the generator takes {info.in_channels} channels, and its inputs "
+            f"({named}) make {made}; say what they are with {how} --inputs, as rgb,enhanced."
+        )
+    if are_matched(info.inputs) and info.histogram is None:
+        raise CheckpointError(
+            f"{generator.name}: the generator takes {named}, but knows no histogram of the target; "
+            f"store one with {how} --histogram, as uhrt enhance --save-reference writes it."
+        )
