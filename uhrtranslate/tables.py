@@ -57,6 +57,7 @@ PLANES: Table[Any] = Table(
         "grey": "enhance.planes:GREY",
         "enhanced": "enhance.planes:ENHANCED",
         "enhanced-colour": "enhance.planes:ENHANCED_COLOUR",
+        "channels": "enhance.planes:CHANNELS",
     }
 )
 # From the colours of one slide to those of another: `uhrt stain-normalize --method`.

@@ -107,6 +107,13 @@ def convert(
             "as uhrt enhance --save-reference writes it.",
         ),
     ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Names of the output's channels, such as markers, if it is no colour picture.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
@@ -117,8 +124,13 @@ def convert(
         from uhrtranslate.tasks.models import convert_model
 
         names = _two(domains) if domains else None
-        planes = None if inputs is None else [name.strip() for name in inputs.split(",")]
-        convert_model(source, target, cell, mpp, names, description, overwrite, planes, histogram)
+        planes, outputs = (
+            None if text is None else [name.strip() for name in text.split(",")]
+            for text in (inputs, channels)
+        )
+        convert_model(
+            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs
+        )
         print(target)
 
 
@@ -141,6 +153,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("weights", f"{model.parameters:,}"),
         ("norm layers", norms),
         ("inputs", ", ".join(model.inputs)),
+        ("output", ", ".join(model.channels) or "a picture"),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),

@@ -25,7 +25,7 @@ class Plane:
     """A kind of input; each member of `tables.PLANES` is one.
 
     Attributes:
-        channels: how many it gives.
+        channels: how many it gives; 0 for all that the source has.
         make: takes pixels [h, w, 3] of 8 or 16 bits, and the table of the inverse matching for
             this depth; returns [h, w, channels] uint8.
         matched: whether it needs that table; otherwise it may be empty.
@@ -37,8 +37,15 @@ class Plane:
 
 
 def channels_of(names: Sequence[str]) -> int:
-    """Number of channels that planes have together."""
-    return sum(PLANES[name].channels for name in names)
+    """Number of channels that planes have together; 0 if they are all that the source has.
+
+    Raises:
+        ValueError: the source's own channels are not alone.
+    """
+    counts = [PLANES[name].channels for name in names]
+    if len(counts) > 1 and 0 in counts:
+        raise ValueError(f"{names[counts.index(0)]} stands for all channels, and so by itself")
+    return sum(counts)
 
 
 def are_matched(names: Sequence[str]) -> bool:
@@ -70,7 +77,7 @@ class Stack:
             self._table = match(source, target, invert=True) * (255 / (target.levels - 1))
 
     def __call__(self, pixels: Pixels) -> Bytes:
-        """Pixels [h, w, 3], of 8 or 16 bits, as [h, w, channels] uint8."""
+        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8."""
         # A histogram of 16 bits serves thumbnails, which have 8, too.
         table = self._table[:: 257 if len(self._table) == 65536 and pixels.itemsize == 1 else 1]
         made: list[Bytes] = [plane.make(pixels, table) for plane in self._planes]
@@ -89,6 +96,8 @@ def _grey(pixels: Pixels) -> NDArray[Any]:
     return (luma.astype(np.uint8) if pixels.itemsize == 1 else _narrow(luma))[..., None]
 
 
+# Of a source that is no colour picture.
+CHANNELS = Plane(0, lambda pixels, table: _narrow(pixels))
 RGB = Plane(3, lambda pixels, table: _narrow(pixels))
 GREY = Plane(1, lambda pixels, table: _grey(pixels))
 # The z of "Digital Staining with Knowledge Distillation", as `uhrt enhance` makes it.

@@ -12,7 +12,8 @@ class GeneratorInfo:
         architecture: a name of `tables.GENERATOR_FAMILIES`, or `package.module:factory`.
         arguments: keyword arguments that rebuild the network.
         in_channels: channels of the input: as many as `inputs` make, or 1 for grey made of RGB.
-        out_channels: channels of the output, 3 or 1.
+        out_channels: channels of the output: 3 or 1 for colours or grey; others are channels of
+            their own, as `channel_names` says.
         stride: total downsampling inside the generator; tiles are multiples of it.
         cell: side in px of the patches it was trained on, and so of the statistics cells; None if
             unknown (512 is then assumed).
@@ -23,6 +24,7 @@ class GeneratorInfo:
         inputs: names in `tables.PLANES` of what the input's channels are, in order.
         histogram: how many pixels of the target's training images have each luma, [256], if an
             input is matched to it.
+        channels: names of the output's channels, if it is no colour or grey picture.
         description: a sentence for people: what it was trained on, and what it is not for.
     """
 
@@ -39,3 +41,11 @@ class GeneratorInfo:
     description: str = ""
     inputs: tuple[str, ...] = ("rgb",)
     histogram: tuple[int, ...] | None = None
+    channels: tuple[str, ...] = ()
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the output's channels; none if it is a colour or grey picture."""
+        if self.channels or self.out_channels in (1, 3):
+            return self.channels
+        return tuple(f"channel {number + 1}" for number in range(self.out_channels))

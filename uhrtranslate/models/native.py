@@ -25,7 +25,7 @@ FORMAT = 2
 _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
-_ADDED = {"inputs", "histogram"}
+_ADDED = {"inputs", "histogram", "channels"}
 
 
 def _printable(text: str) -> str:
@@ -59,6 +59,7 @@ class _Header(BaseModel):
     description: Annotated[_Text, Field(max_length=2000)]
     inputs: list[_Name] = Field(default=["rgb"], min_length=1, max_length=64)
     histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
+    channels: list[_Name] = Field(default=[], max_length=64)
 
 
 def check_info(info: GeneratorInfo) -> None:
@@ -177,6 +178,7 @@ def _parse(text: str) -> GeneratorInfo:
     values = header.model_dump(exclude={"format"})
     values["domains"] = tuple(header.domains)
     values["inputs"] = tuple(header.inputs)
+    values["channels"] = tuple(header.channels)
     values["histogram"] = None if header.histogram is None else tuple(header.histogram)
     values["value_range"] = (low, high)
     return GeneratorInfo(**values)

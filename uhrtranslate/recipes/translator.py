@@ -4,11 +4,18 @@ from functools import partial
 from typing import Any
 
 from uhrtranslate.engine import GeneratorTransform
-from uhrtranslate.enhance import are_matched
-from uhrtranslate.errors import OptionError
+from uhrtranslate.enhance import are_matched, channels_of
+from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import Pixels, SlideView, bilinear_thumbnail, open_view, thumbnail
+from uhrtranslate.io import (
+    Pixels,
+    SlideView,
+    bilinear_thumbnail,
+    make_channels,
+    open_view,
+    thumbnail,
+)
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
@@ -42,6 +49,8 @@ class Translator(Recipe):
         parse_background(options.background)  # fail now, not at the first image
         # Dark-field images often have 16 bits, which an enhanced plane makes visible.
         self.bits_in = 16 if are_matched(self.generator.info.inputs) else 8
+        self.takes_channels = channels_of(self.generator.info.inputs) == 0
+        self.channels = make_channels(self.generator.info.channel_names)
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -65,6 +74,7 @@ class Translator(Recipe):
 
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
+        self._check_channels(view)
         precision: str = self.options.precision
         inputs = self.inputs(view)
         deviation = None
@@ -83,6 +93,15 @@ class Translator(Recipe):
             ),
             self.pool.devices,
         )
+
+    def _check_channels(self, view: SlideView) -> None:
+        wanted, found = self.generator.info.in_channels, view.samples
+        if self.takes_channels and found != wanted:
+            names = ", ".join(channel.name for channel in view.info.channels[:8]) or "RGB"
+            raise InputError(
+                f"{view.info.path}: has {found} channels ({names}), and the generator "
+                f"{self.generator.name} takes {wanted}; choose another image or generator."
+            )
 
     def inputs(self, view: SlideView) -> Inputs:
         """What makes the generator's input of a view's pixels."""
@@ -115,6 +134,8 @@ class Translator(Recipe):
         info = self.generator.info
         if info.inputs != GeneratorInfo.inputs:
             facts |= {"inputs": list(info.inputs)}
+        if self.channels:
+            facts |= {"channels": list(info.channel_names)}
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
         return facts | self.normalizer.facts()

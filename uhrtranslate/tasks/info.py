@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from uhrtranslate.io import Level, open_slide
+from uhrtranslate.io import Channel, Level, open_slide
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class InputDescription:
         icc_bytes, icc_name: of the colour profile; 0 and None without one.
         associated: names of associated images.
         tile: width and height of the storage tiles of level 0.
+        channels: their names and colours, if it is no colour picture.
         properties: by the names in the file, if they were asked for.
     """
 
@@ -40,6 +41,7 @@ class InputDescription:
     icc_name: str | None
     associated: tuple[str, ...]
     tile: tuple[int, int]
+    channels: tuple[Channel, ...]
     properties: dict[str, str]
 
 
@@ -49,7 +51,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
-    with open_slide(path, sparse=True) as slide:
+    with open_slide(path, sparse=True, channels=True) as slide:
         info = slide.info
         return InputDescription(
             path=str(path),
@@ -65,6 +67,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
             icc_name=_profile_name(info.icc_profile),
             associated=info.associated,
             tile=slide.tile_size(0),
+            channels=info.channels,
             properties=dict(info.properties) if properties else {},
         )
 

@@ -44,6 +44,7 @@ class ModelDescription:
         description: a sentence about the generator.
         sha256: digest of the weights, see `models.Generator`.
         inputs: names of the planes that it takes, in `tables.PLANES`.
+        channels: names of the output's channels; empty if it is a colour or grey picture.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ModelDescription:
     description: str
     sha256: str
     inputs: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -95,6 +97,7 @@ def convert_model(
     overwrite: bool = False,
     inputs: Sequence[str] | None = None,
     histogram: Path | None = None,
+    channels: Sequence[str] | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
@@ -109,6 +112,7 @@ def convert_model(
         overwrite: replace an existing target.
         inputs: names in `tables.PLANES` of the planes that it takes, in order.
         histogram: of the target's training images, as `uhrt enhance --save-reference` writes it.
+        channels: names of the output's channels, which then is no colour picture.
 
     Raises:
         CheckpointError: the source cannot be loaded.
@@ -134,6 +138,14 @@ def convert_model(
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if inputs is not None:
         facts["inputs"] = _checked_inputs(inputs, generator.info.in_channels)
+    if channels is not None:
+        facts["channels"] = tuple(channels)
+        gives = generator.info.out_channels
+        if len(channels) != gives:
+            raise OptionError(
+                f"--channels {','.join(channels)}: are {len(channels)} names, and the generator "
+                f"gives {gives} channels."
+            )
     if histogram is not None:
         tally = read_saved(histogram, load_tally, "uhrt enhance --save-reference")
         facts["histogram"] = tuple(tally.narrowed().counts.tolist())
@@ -153,8 +165,11 @@ def _checked_inputs(names: Sequence[str], channels: int) -> tuple[str, ...]:
     unknown = [name for name in names if name not in PLANES]
     if unknown:
         raise OptionError(f"--inputs {unknown[0]}: is no plane; choose from {', '.join(PLANES)}.")
-    made = channels_of(names)
-    if made != channels:
+    try:
+        made = channels_of(names)
+    except ValueError as error:
+        raise OptionError(f"--inputs {','.join(names)}: {error}.") from None
+    if made not in (0, channels):
         raise OptionError(
             f"--inputs {','.join(names)}: makes {made} channels; the generator takes {channels}."
         )
@@ -180,4 +195,5 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         description=info.description,
         sha256=generator.digest,
         inputs=info.inputs,
+        channels=info.channel_names,
     )
