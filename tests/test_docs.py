@@ -1,5 +1,6 @@
 """Every command and example of the documentation is run as it stands."""
 
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ from uhrtranslate.cli import (
     translate,
     validate,
 )
+from uhrtranslate.enhance import Tally, dump_tally
 
 README = (REPOSITORY / "README.md").read_text()
 TRAINING = (REPOSITORY / "docs/training.md").read_text()
@@ -87,6 +89,8 @@ def desk(tmp_path):
     Image.fromarray(skimage.data.coffee()).save(desk / "photo.jpg")
     (desk / "slides.csv").write_text('path,region\nslide.svs,\nphoto.jpg,"0,0,300,200"\n')
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
+    torch.save(small_resnet(in_channels=4).state_dict(), desk / "student.pth")
+    (desk / "stained.json").write_text(json.dumps(dump_tally(Tally.of(section))))
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}
     (desk / "cut.yaml").write_text(yaml.safe_dump({**config, **SMALL, "data": data}))

@@ -50,6 +50,16 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "unet": "models.unet:UNET",
     }
 )
+# What a generator takes, made from the source's pixels: `inputs` of its facts.
+PLANES: Table[Any] = Table(
+    {
+        "rgb": "enhance.planes:RGB",
+        "grey": "enhance.planes:GREY",
+        "enhanced": "enhance.planes:ENHANCED",
+        "enhanced-colour": "enhance.planes:ENHANCED_COLOUR",
+        "channels": "enhance.planes:CHANNELS",
+    }
+)
 # From the colours of one slide to those of another: `uhrt stain-normalize --method`.
 STAIN_METHODS: Table[Any] = Table(
     {

@@ -76,8 +76,22 @@ def rewrite(path, tensors, **changes):
     save_file(tensors, path, {"uhrt": json.dumps(fields)})
 
 
+@pytest.mark.parametrize("first", [0x50, 0x80])
+def test_a_header_of_any_length_is_one_of_safetensors(first, make, tmp_path):
+    """Its length comes first, and may begin like a zip file or a pickle."""
+    module, sizes = make(ngf=2), []
+    for length in range(0, 400, 4):
+        save_native(tmp_path / "g.safetensors", module, info_of(module, description="x" * length))
+        sizes.append((tmp_path / "g.safetensors").read_bytes()[0])
+        if sizes[-1] == first:
+            break
+    assert sizes[-1] == first
+    assert len(load_native(tmp_path / "g.safetensors")[1].description) == length
+    assert load_generator(tmp_path / "g.safetensors").info.cell is None
+
+
 HOSTILE = {
-    "newer": ({"format": 2}, "newer than 1"),
+    "newer": ({"format": 3}, "newer than 2"),
     "unknown family": ({"architecture": "os:abort"}, "not known here"),
     "other family": ({"architecture": "unet"}, "not of a unet generator"),
     "other arguments": ({"arguments": {"n_blocks": 10**9}}, "differ in n_blocks"),

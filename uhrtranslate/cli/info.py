@@ -60,6 +60,8 @@ def _print(image: "InputDescription") -> None:
         ("ICC profile", f"{image.icc_name or 'unnamed'}" if image.icc_bytes else "none"),
         ("associated", ", ".join(image.associated) or "none"),
     ]
+    if image.channels:
+        rows.append(("channels", ", ".join(channel.name for channel in image.channels)))
     for number, level in enumerate(image.levels):
         size = f"{level.width:,} x {level.height:,} px, downsample {level.downsample:.4g}"
         rows.append((f"level {number}", size))

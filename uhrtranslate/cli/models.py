@@ -10,6 +10,7 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
 from uhrtranslate.options import TranslateOptions, make_options
+from uhrtranslate.tables import PLANES
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.models import ModelDescription
@@ -27,6 +28,7 @@ uhrt models convert he2ihc he2ihc_net_G.pth
 uhrt models export slide.svs --norm tin -o frozen.onnx
 
 uhrt models export slide.svs --model latest_net_G.pth --cell 512 -o frozen.pt
+uhrt models convert student.pth student.safetensors --inputs rgb,enhanced --histogram stained.json
 """
 
 # The only statistics that are the same everywhere in a slide.
@@ -107,6 +109,27 @@ def convert(
         str | None, typer.Option(metavar="TEXT", help="One sentence about the generator.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the target.")] = False,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help=f"Planes that it takes, in order: {', '.join(PLANES)}."
+        ),
+    ] = None,
+    histogram: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HIST.json",
+            help="What an enhanced plane is matched to: the stained training images' histogram, "
+            "as uhrt enhance --save-reference writes it.",
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Names of the output's channels, such as markers, if it is no colour picture.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
@@ -117,7 +140,13 @@ def convert(
         from uhrtranslate.tasks.models import convert_model
 
         names = _two(domains) if domains else None
-        convert_model(source, target, cell, mpp, names, description, overwrite)
+        planes, outputs = (
+            None if text is None else [name.strip() for name in text.split(",")]
+            for text in (inputs, channels)
+        )
+        convert_model(
+            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs
+        )
         print(target)
 
 
@@ -187,6 +216,8 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("architecture", f"{model.architecture}({arguments})"),
         ("weights", f"{model.parameters:,}"),
         ("norm layers", norms),
+        ("inputs", ", ".join(model.inputs)),
+        ("output", ", ".join(model.channels) or "a picture"),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),

@@ -1,15 +1,45 @@
 """Histograms that are counted part by part, exact for 8 and 16 bits."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.enhance.illuminance import illuminance
 from uhrtranslate.errors import InputError
+from uhrtranslate.geometry import spans
 
 VERSION = 1
+# Width in px of what is read and counted at once.
+READ_WIDTH = 4096
+
+
+class Image(Protocol):
+    """An image whose parts can be read, such as a view of a slide.
+
+    Attributes:
+        width, height: in px.
+        strip_height: rows that are best read together.
+        dtype: of the pixels, uint8 or uint16.
+        read: takes x, y, w, h inside the image; gives [h, w, 3].
+    """
+
+    @property
+    def width(self) -> int: ...  # noqa: D102
+
+    @property
+    def height(self) -> int: ...  # noqa: D102
+
+    @property
+    def strip_height(self) -> int: ...  # noqa: D102
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+
+    @property
+    def read(self) -> Callable[[int, int, int, int], Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +65,32 @@ class Tally:
         return Tally(np.bincount(illuminance(pixels).reshape(-1), minlength=levels))
 
     @staticmethod
+    def of_levels(counts: Sequence[int]) -> "Tally":
+        """The tally with these counts of 256 or 65536 levels."""
+        return Tally(np.array(counts, np.int64))
+
+    @staticmethod
     def nothing(levels: int = 256) -> "Tally":
         """The tally of no pixels."""
         return Tally(np.zeros(levels, np.int64))
+
+    @staticmethod
+    def of_image(image: Image) -> "Tally":
+        """The tally of all pixels of an image, in one pass that holds one strip at a time."""
+        total = Tally.nothing(2 ** (8 * image.dtype.itemsize))
+        for y0, y1 in spans(image.height, image.strip_height):
+            for x0, x1 in spans(image.width, READ_WIDTH):
+                total += Tally.of(image.read(x0, y0, x1 - x0, y1 - y0))
+        return total
+
+    def narrowed(self) -> "Tally":
+        """The same tally with 8 bits: each level counts as the nearest one."""
+        if self.levels == 256:
+            return self
+        nearest = (np.arange(65536) * 255 + 32767) // 65535
+        counts = np.zeros(256, np.int64)
+        np.add.at(counts, nearest, self.counts)
+        return Tally(counts)
 
     def widened(self) -> "Tally":
         """The same tally with 16 bits: level 255 becomes 65535."""

@@ -1,5 +1,9 @@
 """Reading slides and photos, writing pyramids and photos; no torch."""
 
+from uhrtranslate.io.channels import MOST_CHANNELS as MOST_CHANNELS
+from uhrtranslate.io.channels import Channel as Channel
+from uhrtranslate.io.channels import compose as compose
+from uhrtranslate.io.channels import make_channels as make_channels
 from uhrtranslate.io.complete import check_complete as check_complete
 from uhrtranslate.io.files.atomic import can_resume as can_resume
 from uhrtranslate.io.files.atomic import discard_state as discard_state

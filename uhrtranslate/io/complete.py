@@ -60,7 +60,7 @@ def _photo(path: Path) -> Complete:
 
 
 def _zarr(path: Path) -> Complete:
-    with open_slide(path) as slide:
+    with open_slide(path, channels=True) as slide:
         info = slide.info
         for number, level in enumerate(info.levels):
             width, height = slide.tile_size(number)

@@ -23,7 +23,9 @@ from uhrtranslate.io.writers.writer import ImageWriter
 NEVER_PHOTOS = (".mrxs",)
 
 
-def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Slide:
+def open_slide(
+    path: str | Path, deep: bool = False, sparse: bool = False, channels: bool = False
+) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the first reader that can read it.
 
     OpenSlide is tried first, then tifffile, then Pillow. By URL (`https://`, `http://`, `s3://`),
@@ -34,6 +36,8 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
         deep: return 16-bit pixels where the file has more than 8 bits and is read by tifffile, zarr
             or (grey images only) Pillow. Otherwise pixels are scaled to 8 bits.
         sparse: accept a TIFF whose tiles are nearly all missing, which is otherwise refused.
+        channels: also open OME-Zarr and stacks of grey TIFF pages whose up to 64 channels are no
+            colours; `info.channels` names them. Other images are RGB as always.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader can read it.
@@ -43,8 +47,17 @@ def open_slide(path: str | Path, deep: bool = False, sparse: bool = False) -> Sl
         return _open_remote(path, deep, sparse)
     path = Path(path)
     if path.suffix.lower() == ".zarr" and path.is_dir():
-        return ZarrSlide(path, deep)
+        slide = ZarrSlide(path, deep)
+        if slide.info.channels and not channels:
+            slide.close()
+            raise InputError(
+                f"{path}: has {slide.info.samples} channels of its own "
+                f"({slide.info.channels[0].name}, ...); only colour images are read here."
+            )
+        return slide
     _check_file(path, sparse)
+    if channels and (stack := _stack(path, deep)):
+        return stack
     if deep and (tiff := _deep_tiff(path)):
         return tiff
     readers: dict[str, Callable[[], Slide]] = {
@@ -99,6 +112,20 @@ def _deep_tiff(path: Path) -> Slide | None:
     except (NotForThisReaderError, InputError):
         return None  # the other readers will report what is wrong
     if slide.info.bits > 8:
+        return slide
+    slide.close()
+    return None
+
+
+def _stack(path: Path, deep: bool) -> Slide | None:
+    """The slide, if it is a TIFF whose pages are channels."""
+    try:
+        slide = TiffSlide(path, deep=deep, channels=True)
+    except NotForThisReaderError:
+        return None
+    except InputError:
+        return None  # the other readers will report what is wrong
+    if slide.info.channels:
         return slide
     slide.close()
     return None

@@ -12,7 +12,7 @@ WHITE = (255, 255, 255)
 CHUNK = 1 << 20
 
 
-def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, int, int]) -> Pixels:
+def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, ...]) -> Pixels:
     """Lay pixels over a background colour.
 
     Args:

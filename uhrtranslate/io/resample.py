@@ -48,8 +48,8 @@ class Resampled:
     _cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
 
     def __call__(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of the result, [h, w, 3] of the slide's type; safe from several threads."""
-        pixels = np.empty((h, w, 3), self.slide.info.dtype)
+        """Pixels of the result, [h, w, c] of the slide's type; safe from several threads."""
+        pixels = np.empty((h, w, self.slide.info.samples), self.slide.info.dtype)
         for row in range(y // BLOCK, -(-(y + h) // BLOCK)):
             for col in range(x // BLOCK, -(-(x + w) // BLOCK)):
                 block = self._cache.get((row, col), partial(self._block, row, col))
@@ -79,7 +79,7 @@ class Resampled:
         if kx == ky == 1:
             w, h = across.last - across.first, down.last - down.first
             return self.slide.read(across.first, down.first, w, h, self.level)
-        shape = down.last - down.first, across.last - across.first, 3
+        shape = down.last - down.first, across.last - across.first, self.slide.info.samples
         pixels = np.empty(shape, self.slide.info.dtype)
         for top, bottom in spans(pixels.shape[0], max(PIECE // ky, 1)):
             for left, right in spans(pixels.shape[1], max(PIECE // kx, 1)):
@@ -93,13 +93,17 @@ class Resampled:
 
 
 def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Change an image; one with 16 bits as three float images, as Pillow has no 16-bit RGB."""
-    if pixels.dtype == np.uint8:
+    """Change an image; what Pillow does not hold, 16-bit RGB and other channels, one by one."""
+    narrow = pixels.dtype == np.uint8
+    if narrow and pixels.shape[2] == 3:
         return np.asarray(change(Image.fromarray(pixels)))
     planes = [
-        change(Image.fromarray(plane.astype(np.float32))) for plane in np.moveaxis(pixels, 2, 0)
+        change(Image.fromarray(np.ascontiguousarray(plane) if narrow else plane.astype(np.float32)))
+        for plane in np.moveaxis(pixels, 2, 0)
     ]
     changed = np.stack([np.asarray(plane) for plane in planes], axis=2)
+    if narrow:
+        return changed
     rounded: Pixels = np.rint(changed).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
     return rounded
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io.channels import Channel
 from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
 from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
 
@@ -43,11 +44,13 @@ class SlideInfo:
         mpp: micrometres per pixel of level 0, x and y.
         objective_power: the objective's nominal number; informative only.
         icc_profile: RGB profile; profiles of other colour spaces are left out.
-        background: RGB of transparent and missing parts.
+        background: values of transparent and missing parts, 8-bit RGB or one per channel.
         properties: metadata under the names that the file uses.
         associated: names of associated images.
         exif: EXIF block of a photo. Its orientation has already been applied to the pixels.
         bits: bits per sample that reads return, 8 or 16.
+        channels: of an image that is no colour picture; empty for RGB. Others are only opened by
+            `open_slide` where they are asked for.
     """
 
     path: str
@@ -57,13 +60,19 @@ class SlideInfo:
     mpp: tuple[float, float] | None = None
     objective_power: float | None = None
     icc_profile: bytes | None = field(default=None, repr=False)
-    background: tuple[int, int, int] = WHITE
+    background: tuple[int, ...] = WHITE
     properties: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, hash=False
     )
     associated: tuple[str, ...] = ()
     exif: bytes | None = field(default=None, repr=False)
     bits: int = 8
+    channels: tuple[Channel, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel: as many as channels, or 3."""
+        return len(self.channels) or 3
 
     @property
     def width(self) -> int:
@@ -105,7 +114,7 @@ class Slide(Protocol):
             level: 0 is the largest.
 
         Returns:
-            RGB, [h, w, 3] uint8; uint16 if `info.bits` is 16; a copy.
+            [h, w, c] uint8, RGB or the image's channels; uint16 if `info.bits` is 16; a copy.
 
         Raises:
             InputError: the file is damaged.
@@ -155,7 +164,7 @@ def read_padded(
         inside: reads a rectangle x, y, w, h that lies inside the level.
 
     Returns:
-        RGB, [h, w, 3], with background outside the level.
+        [h, w, c], with background outside the level.
 
     Raises:
         ValueError: the rectangle is empty, or there is no such level.
@@ -170,7 +179,7 @@ def read_padded(
     right, bottom = min(x + w, size.width), min(y + h, size.height)
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return inside(x, y, w, h)
-    padded = np.empty((h, w, 3), info.dtype)
+    padded = np.empty((h, w, info.samples), info.dtype)
     padded[:] = to_bits(np.array(info.background, np.uint8), 8, info.bits)
     if left < right and top < bottom:
         pixels = inside(left, top, right - left, bottom - top)

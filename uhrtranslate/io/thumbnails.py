@@ -14,7 +14,7 @@ WEIGHT = 1 << 11
 
 
 def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
-    """An antialiased thumbnail of a view, RGB [height, width, 3] uint8; sides at least 1 px.
+    """An antialiased thumbnail of a view, [height, width, c] uint8; sides at least 1 px.
 
     It is made from the coarsest level that suffices.
     """
@@ -23,7 +23,7 @@ def thumbnail(view: SlideView, width: int, height: int) -> Pixels:
 
 
 def fitted_thumbnail(view: SlideView, max_side: int) -> Pixels:
-    """An antialiased thumbnail of a view, RGB [h, w, 3] uint8.
+    """An antialiased thumbnail of a view, [h, w, c] uint8.
 
     Its longer side has at most `max_side` px (at least 1); it is never enlarged.
     """
@@ -44,14 +44,14 @@ def bilinear_thumbnail(view: SlideView, width: int, height: int) -> Pixels:
     """
     columns, x_weights = _samples(width, view.width)
     rows, y_weights = _samples(height, view.height)
-    result = np.empty((height, width, 3), np.uint8)
+    result = np.empty((height, width, view.info.samples), np.uint8)
     for top, bottom in _groups(rows):
         for left, right in _groups(columns):
             x0, y0 = int(columns[left]), int(rows[top])
             w = min(int(columns[right - 1]) + 2, view.width) - x0
             h = min(int(rows[bottom - 1]) + 2, view.height) - y0
             result[top:bottom, left:right] = _interpolate(
-                view.read(x0, y0, w, h),
+                to_bits(view.read(x0, y0, w, h), view.info.bits),
                 rows[top:bottom] - y0,
                 y_weights[top:bottom],
                 columns[left:right] - x0,

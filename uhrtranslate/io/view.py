@@ -52,13 +52,18 @@ class SlideView:
         """Type of the pixels, which is the slide's."""
         return self.info.dtype
 
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel, as the slide's."""
+        return self.info.samples
+
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
         """Read a rectangle inside the view, in px of the view; safe from several threads.
 
         A pixel's value does not depend on the rectangle it is read in.
 
         Returns:
-            RGB, [h, w, 3] of `dtype`; a copy.
+            [h, w, samples] of `dtype`; a copy.
 
         Raises:
             ValueError: the rectangle is empty or not inside the view.

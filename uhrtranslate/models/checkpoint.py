@@ -129,11 +129,14 @@ def sniff(path: Path) -> str:
             f"{path}: has {size / 1e9:.1f} GB, more than this machine's memory; save only the "
             "generator's state_dict"
         )
+    # First, as the length of its header, which comes first, may begin like any other kind.
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
+        return "safetensors"
     if head[:2] == b"PK":
         return "zip"
     if head[:1] == b"\x80":
         return "pickle"
-    if head[8:] == b"{":
+    if head[8:] == b"{":  # its end is missing
         return "safetensors"
     raise CheckpointError(
         f"{path}: is not a checkpoint; give a .pth, .pt, .ckpt or .safetensors file of weights"

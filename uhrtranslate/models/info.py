@@ -11,8 +11,9 @@ class GeneratorInfo:
     Attributes:
         architecture: a name of `tables.GENERATOR_FAMILIES`, or `package.module:factory`.
         arguments: keyword arguments that rebuild the network.
-        in_channels: channels of the input; the engine feeds RGB, so 3 (or 1 for grey).
-        out_channels: channels of the output, 3 or 1.
+        in_channels: channels of the input: as many as `inputs` make, or 1 for grey made of RGB.
+        out_channels: channels of the output: 3 or 1 for colours or grey; others are channels of
+            their own, as `channel_names` says.
         stride: total downsampling inside the generator; tiles are multiples of it.
         cell: side in px of the patches it was trained on, and so of the statistics cells; None if
             unknown (512 is then assumed).
@@ -20,6 +21,10 @@ class GeneratorInfo:
         mpp: micrometres per pixel it was trained at; None if unknown.
         domains: names of the source and target domain, ("A", "B") if unknown.
         value_range: range of input and output values, usually (-1.0, 1.0).
+        inputs: names in `tables.PLANES` of what the input's channels are, in order.
+        histogram: how many pixels of the target's training images have each luma, [256], if an
+            input is matched to it.
+        channels: names of the output's channels, if it is no colour or grey picture.
         description: a sentence for people: what it was trained on, and what it is not for.
     """
 
@@ -34,3 +39,13 @@ class GeneratorInfo:
     domains: tuple[str, str] = ("A", "B")
     value_range: tuple[float, float] = (-1.0, 1.0)
     description: str = ""
+    inputs: tuple[str, ...] = ("rgb",)
+    histogram: tuple[int, ...] | None = None
+    channels: tuple[str, ...] = ()
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the output's channels; none if it is a colour or grey picture."""
+        if self.channels or self.out_channels in (1, 3):
+            return self.channels
+        return tuple(f"channel {number + 1}" for number in range(self.out_channels))

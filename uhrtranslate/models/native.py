@@ -19,10 +19,13 @@ from uhrtranslate.models.checkpoint import fit, opened_safetensors, read_safeten
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.public import write_whole
 from uhrtranslate.models.unwrap import show
-from uhrtranslate.tables import GENERATOR_FAMILIES
+from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "uhrt"
+# Facts that format 2 added. They are written only if they say something, so that older versions
+# read all other files.
+_ADDED = {"inputs", "histogram", "channels"}
 
 
 def _printable(text: str) -> str:
@@ -33,6 +36,7 @@ def _printable(text: str) -> str:
 
 _Text = Annotated[str, AfterValidator(_printable)]
 _Name = Annotated[_Text, Field(min_length=1, max_length=100)]
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Value = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
@@ -53,6 +57,9 @@ class _Header(BaseModel):
     domains: Annotated[list[_Name], Field(min_length=2, max_length=2)]
     value_range: Annotated[list[_Value], Field(min_length=2, max_length=2)]
     description: Annotated[_Text, Field(max_length=2000)]
+    inputs: list[_Name] = Field(default=["rgb"], min_length=1, max_length=64)
+    histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
+    channels: list[_Name] = Field(default=[], max_length=64)
 
 
 def check_info(info: GeneratorInfo) -> None:
@@ -138,7 +145,9 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
 
 
 def _dump(info: GeneratorInfo) -> str:
-    return json.dumps({"format": FORMAT, **dataclasses.asdict(info)})
+    silent = {key for key in _ADDED if getattr(info, key) == getattr(GeneratorInfo, key)}
+    fields = {key: v for key, v in dataclasses.asdict(info).items() if key not in silent}
+    return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **fields})
 
 
 def _parse(text: str) -> GeneratorInfo:
@@ -158,10 +167,18 @@ def _parse(text: str) -> GeneratorInfo:
         raise ValueError(f"its metadata is wrong at {show(place)}: {first['msg']}") from None
     if header.architecture not in GENERATOR_FAMILIES:
         raise ValueError(f"its architecture is {header.architecture}, which is not known here")
+    unknown = [name for name in header.inputs if name not in PLANES]
+    if unknown:
+        raise ValueError(f"its input {unknown[0]} is not known here, only {', '.join(PLANES)}")
+    if header.histogram is not None and not any(header.histogram):
+        raise ValueError("its metadata is wrong at histogram: it counts no pixels")
     low, high = header.value_range
     if low >= high:
         raise ValueError("its metadata is wrong at value_range: it is empty")
     values = header.model_dump(exclude={"format"})
     values["domains"] = tuple(header.domains)
+    values["inputs"] = tuple(header.inputs)
+    values["channels"] = tuple(header.channels)
+    values["histogram"] = None if header.histogram is None else tuple(header.histogram)
     values["value_range"] = (low, high)
     return GeneratorInfo(**values)

@@ -8,26 +8,16 @@ from typing import Any
 
 from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
-from uhrtranslate.geometry import spans
 from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_images, open_slide, open_view
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import EnhanceOptions
-from uhrtranslate.recipes.colour import TILE, ColourRecipe
+from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
 SAVED_ENDING = ".json"
 # Options that a result's description records.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
-
-
-def tally_view(view: SlideView) -> Tally:
-    """The histogram of all pixels of a view, in one pass."""
-    total = Tally.nothing(2**view.info.bits)
-    for y0, y1 in spans(view.height, view.strip_height):
-        for x0, x1 in spans(view.width, 4 * TILE):
-            total += Tally.of(view.read(x0, y0, x1 - x0, y1 - y0))
-    return total
 
 
 def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
@@ -90,7 +80,7 @@ class Enhancer(ColourRecipe):
 
     def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the whole view is read once for its histogram."""
-        tally = self._pooled or tally_view(view)
+        tally = self._pooled or Tally.of_image(view)
         tally = tally.clipped(self.options.clip)
         table = match(tally, self._reference, self.options.invert)
         top = 2**self.bits_out - 1
@@ -121,7 +111,7 @@ class Enhancer(ColourRecipe):
 
 def _tally_file(path: Path | str, options: EnhanceOptions) -> Tally:
     with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
-        return tally_view(open_view(slide, options.level, options.mpp))
+        return Tally.of_image(open_view(slide, options.level, options.mpp))
 
 
 def _digest(tally: Tally) -> str:

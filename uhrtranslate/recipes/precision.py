@@ -1,5 +1,7 @@
 """Choice of a reduced precision whose effect on a translation is invisible."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,16 +17,19 @@ TOLERANCE = 1.0
 _PLACES = 4
 
 
-def choose_precision(runner: GeneratorRunner, view: SlideView, side: int) -> tuple[str, float]:
+def choose_precision(
+    runner: GeneratorRunner, view: SlideView, side: int, inputs: Callable[[Pixels], Pixels]
+) -> tuple[str, float]:
     """The fastest precision of a device whose results stay close to those of float32.
 
-    A probe of `side` px is translated in each. Which precisions are fast follows from the device
-    and is not timed, so a resumed run makes the same choice again.
+    A probe of `side` px is translated in each; `inputs` makes the generator's input of it. Which
+    precisions are fast follows from the device and is not timed, so a resumed run makes the same
+    choice again.
 
     Returns:
         "bf16", "fp16" or "fp32", and the mean absolute difference from float32 in grey levels.
     """
-    x = runner.to_input([probe(view, side)])
+    x = runner.to_input([inputs(probe(view, side))])
     reference = _pixels(runner, torch.float32, x)
     for name in fast_precisions(runner.device):
         try:

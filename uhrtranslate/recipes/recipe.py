@@ -8,7 +8,7 @@ import torch
 
 from uhrtranslate.engine import Clock, Transform
 from uhrtranslate.geometry import TilePlan
-from uhrtranslate.io import SlideView
+from uhrtranslate.io import Channel, SlideView
 from uhrtranslate.options import ImageOptions
 
 
@@ -48,13 +48,17 @@ class Recipe:
         options: those that all recipes have.
         suffix: end of a result's name before the format's ending, such as `dn`.
         bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8.
+        takes_channels: whether sources may have channels that are no colours.
         bits_out: bits per channel of results, 8 or 16.
+        channels: of results that are no colour pictures; empty for RGB.
     """
 
     options: ImageOptions
     suffix: str
     bits_in: int = 8
+    takes_channels: bool = False
     bits_out: int = 8
+    channels: tuple[Channel, ...] = ()
 
     def plan(self, view: SlideView) -> ImagePlan:
         """Decide how to work on a view.

@@ -4,13 +4,23 @@ from functools import partial
 from typing import Any
 
 from uhrtranslate.engine import FrozenGenerator, GeneratorTransform
-from uhrtranslate.errors import OptionError
+from uhrtranslate.enhance import are_matched, channels_of
+from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import Pixels, SlideView, bilinear_thumbnail, thumbnail
+from uhrtranslate.io import (
+    Pixels,
+    SlideView,
+    bilinear_thumbnail,
+    make_channels,
+    open_view,
+    thumbnail,
+)
+from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
 from uhrtranslate.recipes.generator_pool import GeneratorPool
+from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 from uhrtranslate.tables import NORMALIZERS
@@ -39,6 +49,10 @@ class Translator(Recipe):
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
         parse_background(options.background)  # fail now, not at the first image
+        # Dark-field images often have 16 bits, which an enhanced plane makes visible.
+        self.bits_in = 16 if are_matched(self.generator.info.inputs) else 8
+        self.takes_channels = channels_of(self.generator.info.inputs) == 0
+        self.channels = make_channels(self.generator.info.channel_names)
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -62,10 +76,12 @@ class Translator(Recipe):
 
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
+        self._check_channels(view)
         precision: str = self.options.precision
+        inputs = self.inputs(view)
         deviation = None
         if precision == "auto":
-            precision, deviation = self.pool.ask(choose_precision, view, self.cell)
+            precision, deviation = self.pool.ask(choose_precision, view, self.cell, inputs)
         lanes = self.pool.at(precision)
         tiles = self._tiles(view)
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
@@ -75,7 +91,7 @@ class Translator(Recipe):
             self._provenance(precision),
             self._note(view, tiles, batch, precision, deviation),
             lambda clock: GeneratorTransform(
-                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock
+                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock, inputs
             ),
             self.pool.devices,
         )
@@ -100,6 +116,20 @@ class Translator(Recipe):
         moments = self.pool.ask(lambda runner: runner.record(runner.to_input([thumbnail])))
         return FrozenGenerator(self.generator.module, self.generator.info, moments)
 
+    def _check_channels(self, view: SlideView) -> None:
+        wanted, found = self.generator.info.in_channels, view.samples
+        if self.takes_channels and found != wanted:
+            names = ", ".join(channel.name for channel in view.info.channels[:8]) or "RGB"
+            raise InputError(
+                f"{view.info.path}: has {found} channels ({names}), and the generator "
+                f"{self.generator.name} takes {wanted}; choose another image or generator."
+            )
+
+    def inputs(self, view: SlideView) -> Inputs:
+        """What makes the generator's input of a view's pixels."""
+        whole = open_view(view.slide, self.options.level, self.options.mpp)
+        return Inputs(self.generator.info, whole)
+
     def _tiles(self, view: SlideView) -> TilePlan:
         if self.mirrored:
             tile = self.cell
@@ -123,6 +153,11 @@ class Translator(Recipe):
             "pad": options.pad,
             "precision": precision,
         }
+        info = self.generator.info
+        if info.inputs != GeneratorInfo.inputs:
+            facts |= {"inputs": list(info.inputs)}
+        if self.channels:
+            facts |= {"channels": list(info.channel_names)}
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
         if options.batch_statistics:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.engine import Masking
-from uhrtranslate.errors import InputError
+from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, CellMask, cells_with_tissue, spans
 from uhrtranslate.io import Slide, SlideView, open_slide, slide_thumbnail
 from uhrtranslate.options import parse_background
+from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.tissue import detect_tissue, draw_polygons, read_polygons
 
 Mask = NDArray[np.bool_]
@@ -33,14 +34,23 @@ LARGEST_MASK = 200_000_000
 
 
 def make_masking(
-    view: SlideView, grid: CellGrid, mask: str, background: str, bits: int = 8
+    view: SlideView, grid: CellGrid, mask: str, background: str, recipe: Recipe | None = None
 ) -> Masking:
-    """What `stream` needs for the options `mask` and `background`; `bits` are the result's.
+    """What `stream` needs for the options `mask` and `background`; a recipe tells of the result.
+
+    In channels that are no colours, cells without tissue are 0.
 
     Raises:
         OptionError, InputError: as in `make_cell_mask` and `parse_background`.
     """
-    return Masking(make_cell_mask(view, grid, mask), parse_background(background), bits)
+    behind = parse_background(background)
+    cells = make_cell_mask(view, grid, mask)
+    channels = recipe.channels if recipe else ()
+    if behind is None and cells is not None and (channels or view.info.channels):
+        raise OptionError(
+            "--background keep: source and result have different channels; leave it out."
+        )
+    return Masking(cells, (0,) * len(channels) or behind, recipe.bits_out if recipe else 8)
 
 
 def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | None:
@@ -64,6 +74,11 @@ def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | Non
     if (grid.width, grid.height) != (view.width, view.height):
         raise ValueError("the grid is not that of the view")
     slide = view.slide
+    if mask == "auto" and slide.info.channels:
+        raise InputError(
+            f"{slide.info.path}: has channels, in which no tissue can be detected; give --mask an "
+            "image or a GeoJSON file."
+        )
     if mask == "auto":
         found = _detected(slide, _picture_side(view, grid))
     elif Path(mask).suffix.lower() in GEOJSON_ENDINGS:

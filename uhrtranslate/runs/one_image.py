@@ -52,7 +52,8 @@ def process_file(
     with suppress(OSError):  # a missing or unreadable file is reported when it is opened
         if target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
-    with open_slide(path, recipe.bits_in > 8, recipe.options.allow_sparse) as slide:
+    deep, sparse = recipe.bits_in > 8, recipe.options.allow_sparse
+    with open_slide(path, deep, sparse, recipe.takes_channels) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 
@@ -65,7 +66,7 @@ def process_slide(
     view = open_view(slide, options.level, options.mpp, options.region)
     plan = recipe.plan(view)
     tiles = plan.tiles
-    masking = make_masking(view, tiles.grid, options.mask, options.background, recipe.bits_out)
+    masking = make_masking(view, tiles.grid, options.mask, options.background, recipe)
     spec = _spec(recipe, plan, view, masking)
     result = ImageResult(
         input=slide.info.path,
@@ -204,7 +205,7 @@ def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str
 def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
     """How much more visible the borders of a grid are in the result than in the source."""
     try:
-        with open_slide(target) as slide:
+        with open_slide(target, channels=True) as slide:
             before, after = (
                 seam_ratio(image.read, view.width, view.height, spacing)
                 for image in (view, open_view(slide))
@@ -225,7 +226,7 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         width=view.width,
         height=view.height,
         mpp=view.mpp,
-        icc_profile=view.info.icc_profile,
+        icc_profile=None if recipe.channels else view.info.icc_profile,
         exif=view.info.exif,
         format=options.format,
         objective_power=_power(view),
@@ -238,6 +239,7 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         compression=options.compression,
         quality=options.quality,
         bits=recipe.bits_out,
+        channels=recipe.channels,
     )
 
 

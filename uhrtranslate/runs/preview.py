@@ -7,7 +7,9 @@ import numpy as np
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import (
     OutputSpec,
+    Pixels,
     SlideView,
+    compose,
     fitted_thumbnail,
     open_slide,
     open_view,
@@ -35,15 +37,22 @@ def preview_path(result: Path, overwrite: bool) -> Path:
 def write_preview(view: SlideView, result: Path, target: Path) -> None:
     """Write a PNG with the source on the left and the result on the right, replacing `target`.
 
+    Channels are laid over each other in their colours.
+
     Raises:
         OutputError: it cannot be written.
     """
-    with open_slide(result) as slide:
-        after = fitted_thumbnail(open_view(slide), SIDE)
-    before = fitted_thumbnail(view, SIDE)
+    with open_slide(result, channels=True) as slide:
+        after = _picture(open_view(slide))
+    before = _picture(view)
     height = len(before)
     gap = np.full((height, GAP, 3), 255, np.uint8)
     pixels = np.concatenate([before, gap, after], axis=1)
     spec = OutputSpec(width=pixels.shape[1], height=height, icc_profile=view.info.icc_profile)
     with open_writer(target, spec, overwrite=True) as writer:
         writer.write(0, 0, pixels)
+
+
+def _picture(view: SlideView) -> Pixels:
+    pixels = fitted_thumbnail(view, SIDE)
+    return compose(pixels, view.info.channels) if view.info.channels else pixels

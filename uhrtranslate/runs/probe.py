@@ -36,12 +36,13 @@ class Probe:
             UhrError: it cannot be translated.
         """
         options = translator.options
-        with open_slide(path, sparse=options.allow_sparse) as slide:
+        deep, channels = translator.bits_in > 8, translator.takes_channels
+        with open_slide(path, deep, options.allow_sparse, channels) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
             plan = translator.plan(view)
             grid = plan.tiles.grid
             result, speed = self._forward_middle(translator, plan, view)
-            masking = make_masking(view, grid, options.mask, options.background)
+            masking = make_masking(view, grid, options.mask, options.background, translator)
             tiles = [
                 tile for band in plan.tiles.bands() for tile in masking.cut(plan.tiles, *band)[0]
             ]
@@ -76,7 +77,7 @@ class Probe:
         side = translator.cell
         w, h = min(side, view.width), min(side, view.height)
         middle = view.read((view.width - w) // 2, (view.height - h) // 2, w, h)
-        cell = middle[reflect(0, side, h)[:, None], reflect(0, side, w)]
+        cell = translator.inputs(view)(middle[reflect(0, side, h)[:, None], reflect(0, side, w)])
         digest = translator.generator.digest
 
         def forward(runner: GeneratorRunner) -> tuple[Pixels, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from uhrtranslate.io import Level, open_slide
+from uhrtranslate.io import Channel, Level, open_slide
 from uhrtranslate.io.files.remote import is_url
 
 
@@ -25,6 +25,7 @@ class InputDescription:
         icc_bytes, icc_name: of the colour profile; 0 and None without one.
         associated: names of associated images.
         tile: width and height of the storage tiles of level 0.
+        channels: their names and colours, if it is no colour picture.
         properties: by the names in the file, if they were asked for.
     """
 
@@ -41,6 +42,7 @@ class InputDescription:
     icc_name: str | None
     associated: tuple[str, ...]
     tile: tuple[int, int]
+    channels: tuple[Channel, ...]
     properties: dict[str, str]
 
 
@@ -54,7 +56,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
-    with open_slide(path, sparse=True) as slide:
+    with open_slide(path, sparse=True, channels=True) as slide:
         info = slide.info
         seen = slide.fingerprint() if is_url(path) else None
         return InputDescription(
@@ -71,6 +73,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
             icc_name=_profile_name(info.icc_profile),
             associated=info.associated,
             tile=slide.tile_size(0),
+            channels=info.channels,
             properties=dict(info.properties) if properties else {},
         )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from torch import nn
 
 from uhrtranslate.engine import norm_kind
+from uhrtranslate.enhance import channels_of, load_tally
 from uhrtranslate.errors import OptionError, OutputError
+from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
-from uhrtranslate.tables import GENERATOR_FAMILIES
+from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class ModelDescription:
         domains: names of the source and the target domain.
         description: a sentence about the generator.
         sha256: digest of the weights, see `models.Generator`.
+        inputs: names of the planes that it takes, in `tables.PLANES`.
+        channels: names of the output's channels; empty if it is a colour or grey picture.
     """
 
     name: str
@@ -52,6 +57,8 @@ class ModelDescription:
     domains: tuple[str, str]
     description: str
     sha256: str
+    inputs: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -85,6 +92,9 @@ def convert_model(
     domains: tuple[str, str] | None = None,
     description: str | None = None,
     overwrite: bool = False,
+    inputs: Sequence[str] | None = None,
+    histogram: Path | None = None,
+    channels: Sequence[str] | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
@@ -97,9 +107,13 @@ def convert_model(
         domains: names of the source and the target domain.
         description: a sentence about the generator.
         overwrite: replace an existing target.
+        inputs: names in `tables.PLANES` of the planes that it takes, in order.
+        histogram: of the target's training images, as `uhrt enhance --save-reference` writes it.
+        channels: names of the output's channels, which then is no colour picture.
 
     Raises:
         CheckpointError: the source cannot be loaded.
+        InputError: the histogram cannot be read.
         OptionError: a fact is out of bounds, or the source belongs to no known family.
         OutputError: the target exists or cannot be written.
     """
@@ -119,6 +133,19 @@ def convert_model(
         )
     given = {"cell": cell, "mpp": mpp, "domains": domains, "description": description}
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if inputs is not None:
+        facts["inputs"] = _checked_inputs(inputs, generator.info.in_channels)
+    if channels is not None:
+        facts["channels"] = tuple(channels)
+        gives = generator.info.out_channels
+        if len(channels) != gives:
+            raise OptionError(
+                f"--channels {','.join(channels)}: are {len(channels)} names, and the generator "
+                f"gives {gives} channels."
+            )
+    if histogram is not None:
+        tally = read_saved(histogram, load_tally, "uhrt enhance --save-reference")
+        facts["histogram"] = tuple(tally.narrowed().counts.tolist())
     if target.suffix == ".pth":
         if facts:
             raise OptionError(
@@ -129,6 +156,21 @@ def convert_model(
     else:
         save_native(target, generator.module, dataclasses.replace(generator.info, **facts))
     return _describe(load_generator(target), target)
+
+
+def _checked_inputs(names: Sequence[str], channels: int) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in PLANES]
+    if unknown:
+        raise OptionError(f"--inputs {unknown[0]}: is no plane; choose from {', '.join(PLANES)}.")
+    try:
+        made = channels_of(names)
+    except ValueError as error:
+        raise OptionError(f"--inputs {','.join(names)}: {error}.") from None
+    if made not in (0, channels):
+        raise OptionError(
+            f"--inputs {','.join(names)}: makes {made} channels; the generator takes {channels}."
+        )
+    return tuple(names)
 
 
 def _describe(generator: Generator, path: Path | None) -> ModelDescription:
@@ -149,4 +191,6 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         domains=info.domains,
         description=info.description,
         sha256=generator.digest,
+        inputs=info.inputs,
+        channels=info.channel_names,
     )

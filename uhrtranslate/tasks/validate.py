@@ -57,7 +57,7 @@ class Validation:
 def validate(path: Path) -> Validation:
     """Open a file, check that it is complete, and say which programs can read it."""
     try:
-        with open_slide(path) as slide:
+        with open_slide(path, channels=True) as slide:
             info = slide.info
         viewers, layout = _viewers(path, len(info.levels), info.mpp)
     except InputError as error:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.actions import plain_instance_norm
 from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.enhance import channels_of
 from uhrtranslate.errors import UhrError
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     """
     stride = runner.info.stride
     step = -(-128 // stride) * stride
+    # Rows are kept as the image has them: planes that are made of colours are made later.
+    samples = 3 if channels_of(runner.info.inputs) else runner.info.in_channels
     per_pixel = batch * bytes_per_pixel(runner)
     on_gpu = runner.device.type == "cuda"
     largest = LARGEST_TILE
@@ -94,7 +97,7 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
         features = ALIVE * per_pixel * (side + 2 * halo) ** 2
         # A tile's fields reach into cells that begin up to two rows of cells below it. Rows are
         # kept for these anyway, so tiles lower than a cell would save little.
-        rows = 3 * width * (side + 2 * halo + 2 * cell) if side > cell else 0
+        rows = samples * width * (side + 2 * halo + 2 * cell) if side > cell else 0
         room = _gpu_bytes(runner.device) if on_gpu else HOST_BYTES - rows
         return rows <= ROW_BYTES and features <= room
 

@@ -19,8 +19,9 @@ from uhrtranslate.engine.forward.actions import (
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
-from uhrtranslate.io import Pixels
+from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
 
 # Rec. 601, which Pillow and most cameras use for grey.
@@ -28,7 +29,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class GeneratorRunner:
-    """Feeds uint8 RGB pixels to a generator and returns its output as uint8 RGB pixels.
+    """Feeds uint8 pixels to a generator and returns its output as uint8 pixels.
 
     The generator's norm layers are replaced in place; `switch` controls them.
 
@@ -39,7 +40,7 @@ class GeneratorRunner:
         statistics_dtype: the same for passes that only record statistics; None: as `dtype`.
 
     Raises:
-        CheckpointError: the generator's input or output is neither RGB nor grey.
+        CheckpointError: the generator's input or output is not what its facts say.
     """
 
     def __init__(
@@ -50,12 +51,7 @@ class GeneratorRunner:
         statistics_dtype: torch.dtype | None = None,
     ) -> None:
         self.info: GeneratorInfo = generator.info
-        for what, channels in (("takes", self.info.in_channels), ("gives", self.info.out_channels)):
-            if channels not in (1, 3):
-                raise CheckpointError(
-                    f"{generator.name}: the generator {what} {channels} channels; "
-                    "images have 3 (RGB) or 1 (grey)."
-                )
+        _check_channels(generator)
         self.name = generator.name
         self.device = device
         self.dtype = dtype
@@ -121,7 +117,16 @@ class GeneratorRunner:
         return y.float()
 
     def to_input(self, pixels: Sequence[Pixels], mirror: int = 0) -> Tensor:
-        """Pixels of equal shape [h, w, 3] as [n, c, h + 2m, w + 2m], mirrored by m px."""
+        """Pixels as the generator's input, mirrored by m px.
+
+        Args:
+            pixels: [h, w, in_channels] uint8 of equal shape, as `Stack` makes them; or RGB for a
+                generator of grey.
+            mirror: m.
+
+        Returns:
+            [n, in_channels, h + 2m, w + 2m] float32 in the value range.
+        """
         if mirror:
             # Unlike torch, numpy can reflect more than once.
             around = ((mirror, mirror), (mirror, mirror), (0, 0))
@@ -130,7 +135,7 @@ class GeneratorRunner:
         np.stack(pixels, out=host.numpy())
         bytes_ = host.to(self.device, non_blocking=True)
         x = bytes_.permute(0, 3, 1, 2).float()
-        if self.info.in_channels == 1:
+        if self.info.in_channels == 1 and x.shape[1] == 3:
             luma = torch.tensor(LUMA).to(self.device, non_blocking=True)
             x = torch.einsum("nchw,c->nhw", x, luma)[:, None]
         low, high = self.info.value_range
@@ -143,7 +148,7 @@ class GeneratorRunner:
         return torch.channels_last if on_cpu else torch.contiguous_format
 
     def to_pixels(self, y: Tensor) -> list[Pixels]:
-        """[n, c, h, w] float32 in the value range as uint8 RGB, [h, w, 3] each.
+        """[n, c, h, w] float32 in the value range as uint8, [h, w, c] each; grey becomes RGB.
 
         Raises:
             UhrError: the output is not finite.
@@ -154,8 +159,9 @@ class GeneratorRunner:
         low, high = self.info.value_range
         # Rounds half up, like torchvision's save_image.
         bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
-        rgb = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
-        pixels = list(self._host_bytes(*rgb.shape).copy_(rgb).numpy())
+        samples = len(self.info.channel_names) or 3
+        last = bytes_.expand(-1, samples, -1, -1).permute(0, 2, 3, 1)
+        pixels = list(self._host_bytes(*last.shape).copy_(last).numpy())
         # Checked last, since the copy has already waited for the device.
         if not bool(finite):
             raise UhrError(
@@ -167,3 +173,29 @@ class GeneratorRunner:
     def _host_bytes(self, *shape: int) -> Tensor:
         """Memory for pixels; pinned if there is a GPU, so that it can copy them by itself."""
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+
+
+def _check_channels(generator: Generator) -> None:
+    """Refuse a generator whose facts do not say what its input and output are."""
+    info, how = generator.info, "uhrt models convert"
+    named = ", ".join(info.inputs)
+    try:
+        made = channels_of(info.inputs) or info.in_channels
+    except ValueError as error:
+        raise CheckpointError(f"{generator.name}: its inputs do not fit: {error}.") from None
+    if info.in_channels != made and (info.inputs, info.in_channels) != (("rgb",), 1):
+        raise CheckpointError(
+            f"{generator.name}: the generator takes {info.in_channels} channels, and its inputs "
+            f"({named}) make {made}; say what they are with {how} --inputs, as rgb,enhanced, or "
+            "channels for those of the image."
+        )
+    if are_matched(info.inputs) and info.histogram is None:
+        raise CheckpointError(
+            f"{generator.name}: the generator takes {named}, but knows no histogram of the target; "
+            f"store one with {how} --histogram, as uhrt enhance --save-reference writes it."
+        )
+    if info.out_channels > MOST_CHANNELS or len(info.channels) not in (0, info.out_channels):
+        raise CheckpointError(
+            f"{generator.name}: the generator gives {info.out_channels} channels and names "
+            f"{len(info.channels)}; name each of up to {MOST_CHANNELS} with {how} --channels."
+        )

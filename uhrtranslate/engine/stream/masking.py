@@ -8,7 +8,6 @@ import numpy as np
 from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.geometry import Box, CellGrid, CellMask, Tile, TilePlan, cut_band, spans
 from uhrtranslate.io import Pixels, to_bits
-from uhrtranslate.options import Colour
 
 # Px over which the generator's output changes into the background; at most half a cell.
 RAMP = 16
@@ -24,12 +23,13 @@ class Masking:
 
     Attributes:
         cells: kept and skipped cells; None keeps all.
-        background: 8-bit RGB that replaces skipped cells; None leaves the image's own pixels.
+        background: 8-bit values, such as RGB, that replace skipped cells; None leaves the image's
+            own pixels.
         bits: depth of the result, 8 or 16.
     """
 
     cells: CellMask | None = None
-    background: Colour | None = (255, 255, 255)
+    background: tuple[int, ...] | None = (255, 255, 255)
     bits: int = 8
 
     def __post_init__(self) -> None:
@@ -81,12 +81,12 @@ class Masking:
         return self.cells.near(box, margin)
 
     def backdrop(self, box: Box, rows: RowBuffer) -> Pixels:
-        """The pixels that replace skipped cells in a box, [h, w, 3]."""
+        """The pixels that replace skipped cells in a box, [h, w, c]."""
         if self.background is None:
             pixels = rows.view(box)
             return to_bits(pixels, 8 * pixels.itemsize, self.bits)
         colour = to_bits(np.array(self.background, np.uint8), 8, self.bits)
-        return np.broadcast_to(colour, (box.h, box.w, 3)).copy()
+        return np.broadcast_to(colour, (box.h, box.w, len(colour))).copy()
 
     def joined(self, plan: TilePlan, core: Box, pixels: Pixels, rows: RowBuffer) -> Pixels:
         """A tile's result with the ramps into the background, [h, w, 3]."""

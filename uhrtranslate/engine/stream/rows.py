@@ -38,7 +38,7 @@ class Source(Protocol):
     def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
 
     def read(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of a rectangle inside the image, [h, w, 3] RGB."""
+        """Pixels of a rectangle inside the image, [h, w, c]; c is its `samples`, or 3."""
         ...
 
 
@@ -66,6 +66,7 @@ class RowBuffer:
         wanted: Callable[[Box], bool] = lambda box: True,
     ) -> None:
         self._source = source
+        self._samples: int = getattr(source, "samples", 3)
         self._wanted = wanted
         self._pool = Workers(workers, "uhrt-read")
         self._strips: deque[tuple[int, Pixels]] = deque()
@@ -89,13 +90,13 @@ class RowBuffer:
         self._pool.close()
 
     def view(self, box: Box) -> Pixels:
-        """A copy of a rectangle of the image, continued by reflection, [h, w, 3]."""
+        """A copy of a rectangle of the image, continued by reflection, [h, w, c]."""
         ys = reflect(box.y, box.y + box.h, self._source.height)
         xs = reflect(box.x, box.x + box.w, self._source.width)
         top, bottom = int(ys.min()), int(ys.max()) + 1
         left, right = int(xs.min()), int(xs.max()) + 1
         self._read_to(bottom)
-        block = np.empty((bottom - top, right - left, 3), self._source.dtype)
+        block = np.empty((bottom - top, right - left, self._samples), self._source.dtype)
         there = 0
         for start, strip in self._strips:
             first, last = max(start, top), min(start + len(strip), bottom)
@@ -127,7 +128,7 @@ class RowBuffer:
         y0, y1 = next(self._starts, (0, 0))
         if y1 == 0:
             return
-        shape = y1 - y0, self._source.width, 3
+        shape = y1 - y0, self._source.width, self._samples
         if self._spare and self._spare[-1].shape == shape:
             strip = self._spare.pop()
         else:

@@ -47,6 +47,8 @@ class GeneratorTransform(Transform):
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
             multiples of the stride; called at most once, by TIN or if a cell is missing.
         clock: measures how long devices work.
+        stack: makes the generator's input, [h, w, c] uint8, of the image's pixels; must be
+            thread-safe.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class GeneratorTransform(Transform):
         plan: TilePlan,
         thumbnail: Callable[[], Pixels],
         clock: Clock | None = None,
+        stack: Callable[[Pixels], Pixels] = lambda pixels: pixels,
     ) -> None:
         self.plan = plan
+        self._stack = stack
         runner = lanes.devices[0]
         self._device = runner.device
         self._lanes = lanes
@@ -77,7 +81,8 @@ class GeneratorTransform(Transform):
 
         def forwarded() -> Iterator[list[Pixels]]:
             for batch in batches:
-                kept = [None if cell is None or is_flat(cell) else cell for cell in batch]
+                made = [None if cell is None else self._stack(cell) for cell in batch]
+                kept = [None if cell is None or is_flat(cell) else cell for cell in made]
                 valid.extend(cell is not None for cell in kept)
                 if any(valid[-len(kept) :]):
                     yield [cell for cell in kept if cell is not None]
@@ -103,7 +108,9 @@ class GeneratorTransform(Transform):
         tiles, pixels = batch
         if self._tables.lack_thumbnail(tiles):
             rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
-            (found,) = self._lanes.map(partial(self._record, rule, 0), [[self._thumbnail()]])
+            (found,) = self._lanes.map(
+                partial(self._record, rule, 0), [[self._stack(self._thumbnail())]]
+            )
             self._tables.put_thumbnail(found)
         return tiles, pixels, self._tables.fields(tiles)
 
@@ -122,7 +129,7 @@ class GeneratorTransform(Transform):
         tiles, pixels, fields = batch
 
         def translate(some: Sequence[int]) -> list[Pixels]:
-            x = runner.to_input([pixels[i] for i in some], tiles[0].mirror)
+            x = runner.to_input([self._stack(pixels[i]) for i in some], tiles[0].mirror)
             if fields is None:
                 y = runner.plain(x)
             else:
@@ -136,9 +143,11 @@ class GeneratorTransform(Transform):
 
 
 def is_flat(pixels: Pixels) -> bool:
-    """Whether pixels [h, w, 3] vary so little that their statistics are meaningless."""
+    """Whether pixels [h, w, c] uint8 vary so little that their statistics are meaningless."""
     # Pillow counts values forty times as fast as numpy adds them up, and a GPU waits for this.
-    counts = np.reshape(Image.fromarray(pixels).histogram(), (3, 256)) / pixels[..., 0].size
+    planes = [pixels] if pixels.shape[2] == 3 else [pixels[..., c] for c in range(pixels.shape[2])]
+    found = [Image.fromarray(plane).histogram() for plane in planes]
+    counts = np.reshape(found, (-1, 256)) / pixels[..., 0].size
     values = np.arange(256)
     variance = counts @ values**2 - (counts @ values) ** 2
     return bool((variance < FLAT_STD**2).all())

@@ -1,4 +1,4 @@
-"""OME-Zarr images, written by uhrt or other programs: a folder with levels of RGB planes."""
+"""OME-Zarr images, written by uhrt or other programs: a folder with levels of planes."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,15 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from uhrtranslate.errors import InputError, UhrError, require
+from uhrtranslate.io.channels import (
+    MOST_CHANNELS,
+    Channel,
+    hex_colour,
+    numbered_channels,
+    shown_name,
+)
 from uhrtranslate.io.files.remote import broken_off, filesystem, shown_url, unreachable
-from uhrtranslate.io.pixels import Pixels, to_bits
+from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
 
 # In micrometres. Slides do not use the other units of NGFF.
@@ -18,7 +25,7 @@ _LARGEST = 2**31
 
 
 class ZarrSlide(Slide):
-    """An OME-Zarr image (NGFF 0.4 or 0.5) with three channels of 8 or 16 bits.
+    """An OME-Zarr image (NGFF 0.4 or 0.5) with up to 64 channels of 8 or 16 bits; three are RGB.
 
     Args:
         path: the folder, or its URL.
@@ -44,6 +51,7 @@ class ZarrSlide(Slide):
             levels = _levels_of(path, axes, self._levels)
             scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
             mpp = _mpp(image["axes"], scale)
+            channels = _channels(ngff, self._levels[0].shape[0])
         except UhrError:
             raise
         except Exception as error:  # zarr passes on whatever its stores and codecs raise
@@ -60,6 +68,8 @@ class ZarrSlide(Slide):
             levels=levels,
             mpp=mpp,
             bits=16 if deep and self._levels[0].dtype == np.uint16 else 8,
+            channels=channels,
+            background=(0,) * len(channels) or WHITE,
             properties={"description": str(attributes.get("uhrt", {}).get("description", ""))},
         )
 
@@ -94,16 +104,31 @@ def _store(url: str) -> Any:
 
 def _levels_of(path: Path | str, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
     for array in arrays:
-        good = array.ndim == 3 and array.shape[0] == 3 and array.dtype in (np.uint8, np.uint16)
+        good = array.ndim == 3 and array.dtype in (np.uint8, np.uint16)
+        good = good and array.shape[0] == arrays[0].shape[0] <= MOST_CHANNELS
         if axes != ["c", "y", "x"] or not good or not 0 < max(array.shape) < _LARGEST:
             raise InputError(
-                f"{path}: has axes {''.join(axes)} of {array.dtype} {array.shape}; only RGB images "
-                "of 8 or 16 bits with axes cyx are read."
+                f"{path}: has axes {''.join(axes)} of {array.dtype} {array.shape}; only images of "
+                f"axes cyx with up to {MOST_CHANNELS} channels of 8 or 16 bits are read."
             )
     _, height, width = arrays[0].shape
     return tuple(
         Level(a.shape[2], a.shape[1], max((width / a.shape[2] + height / a.shape[1]) / 2, 1.0))
         for a in arrays
+    )
+
+
+def _channels(ngff: dict[str, Any], count: int) -> tuple[Channel, ...]:
+    """Names and colours of the channels; none if they are red, green and blue."""
+    if count == 3:
+        return ()
+    told = dict(enumerate(ngff.get("omero", {}).get("channels", ())))
+    return tuple(
+        Channel(
+            shown_name(told.get(i, {}).get("label"), plain),
+            hex_colour(told.get(i, {}).get("color"), plain),
+        )
+        for i, plain in enumerate(numbered_channels(count))
     )
 
 

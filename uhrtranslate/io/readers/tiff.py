@@ -17,6 +17,7 @@ import tifffile
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
+from uhrtranslate.io.channels import MOST_CHANNELS
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import RemoteFile
 from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
@@ -31,9 +32,15 @@ from uhrtranslate.io.readers.tiff_level import (
     no_colours,
     not_decoded,
     piece_bytes,
+    stacked,
     uncompressed_end,
 )
-from uhrtranslate.io.readers.tiff_metadata import exaggerates, plausible, read_metadata
+from uhrtranslate.io.readers.tiff_metadata import (
+    exaggerates,
+    plausible,
+    read_channels,
+    read_metadata,
+)
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -64,6 +71,7 @@ class TiffSlide(Slide):
         path: the file, here or on another machine; this slide closes the latter.
         judge: the same file opened by OpenSlide; this slide closes it.
         deep: return 16 bits where the file has more than 8; OpenSlide never does.
+        channels: also read a stack of grey pages, as the channels of an image.
 
     Raises:
         NotForThisReaderError: it is not a TIFF, or pixels would differ from the judge's.
@@ -71,9 +79,14 @@ class TiffSlide(Slide):
     """
 
     def __init__(
-        self, path: Path | RemoteFile, judge: OpenSlideSlide | None = None, deep: bool = False
+        self,
+        path: Path | RemoteFile,
+        judge: OpenSlideSlide | None = None,
+        deep: bool = False,
+        channels: bool = False,
     ) -> None:
         self._path = path
+        self._stacks = channels
         self._deep = deep
         self._judge = judge
         self._associated: dict[str, TiffLevel] = {}
@@ -139,7 +152,7 @@ class TiffSlide(Slide):
 
     def _read(self, level: TiffLevel, key: int | str, x: int, y: int, w: int, h: int) -> Pixels:
         behind = to_bits(np.array(self.info.background, np.uint8), 8, level.bits)
-        pixels = np.empty((h, w, 3), behind.dtype)
+        pixels = np.empty((h, w, level.samples), behind.dtype)
         for row in range(y // level.tile_height, (y + h - 1) // level.tile_height + 1):
             for col in range(x // level.tile_width, (x + w - 1) // level.tile_width + 1):
                 x0, y0 = col * level.tile_width, row * level.tile_height
@@ -180,6 +193,8 @@ class TiffSlide(Slide):
     def _describe(self, tif: tifffile.TiffFile) -> tuple[list[TiffLevel], SlideInfo]:
         index = max(range(len(tif.series)), key=lambda i: _pixels(tif.series[i]))
         series = tif.series[index]
+        if self._stacks and is_stack(series):
+            return self._describe_stack(tif, index)
         judged = self._judge.info if self._judge is not None else None
         pages = [level.keyframe for level in series.levels]
         if tif.is_svs and judged is None:
@@ -200,6 +215,33 @@ class TiffSlide(Slide):
                 raise NotForThisReaderError(reason)
             levels = self._make_levels(tif, pages)
         return levels, self._info(tif, index, levels)
+
+    def _describe_stack(
+        self, tif: tifffile.TiffFile, index: int
+    ) -> tuple[list[TiffLevel], SlideInfo]:
+        """Levels whose channels are pages."""
+        series = tif.series[index]
+        levels = []
+        for step in series.levels:
+            pages = [page.aspage() for page in step.pages if page is not None]
+            if len(pages) != series.shape[0]:
+                raise ValueError("some of its channels are missing")
+            for page in pages:
+                reason = no_colours(page) or not_decoded(page)
+                if reason is not None:
+                    raise InputError(
+                        f"{self._path}: {reason}; convert its channels to 8 or 16 bits."
+                    )
+            self._make_levels(tif, pages)  # checks them
+            levels.append(stacked(pages, self._bits(pages[0])))
+        channels = read_channels(tif, index, levels[0].samples)
+        info = replace(
+            self._info(tif, index, levels),
+            channels=channels,
+            background=(0,) * len(channels),
+            icc_profile=None,
+        )
+        return levels, info
 
     def _make_levels(
         self, tif: tifffile.TiffFile, pages: list[tifffile.TiffPage]
@@ -290,6 +332,19 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
     except BaseException:
         judge.close()
         raise
+
+
+def is_stack(series: tifffile.TiffPageSeries) -> bool:
+    """Whether a series is a stack of up to 64 grey pages, which may be channels."""
+    others = series.axes.replace("Y", "").replace("X", "")
+    count = len(series.pages)
+    return (
+        series.axes.endswith("YX")
+        and len(others) == 1
+        and others in "CQIZT"
+        and series.keyframe.samplesperpixel == 1
+        and 1 < count == series.shape[0] <= MOST_CHANNELS
+    )
 
 
 def _check_header(path: Path | RemoteFile) -> None:

@@ -3,8 +3,8 @@
 import math
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,9 @@ class TiffLevel:
         cols: tiles in a row.
         offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
         decode: turns the bytes of a tile, and its number, into [h, w, samples of the plane].
-        to_rgb: turns all samples of a tile into RGB.
-        bits: depth of the RGB, 8 or 16.
+        to_rgb: turns all samples of a tile into RGB, or into channels.
+        bits: depth of these, 8 or 16.
+        samples: of a pixel, 3 for RGB.
     """
 
     width: int
@@ -80,6 +81,7 @@ class TiffLevel:
     decode: Callable[[bytes, int], NDArray[Any]]
     to_rgb: Callable[[NDArray[Any]], Pixels]
     bits: int = 8
+    samples: int = 3
 
     @property
     def end(self) -> int:
@@ -99,7 +101,7 @@ class TiffLevel:
         """Decode a tile that is present.
 
         Returns:
-            RGB, [h, w, 3]; at least the part of the tile that lies in the image.
+            [h, w, samples]; at least the part of the tile that lies in the image.
 
         Raises:
             Exception: whatever the codec raises for damaged data.
@@ -239,6 +241,33 @@ def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
         decode,
         to_rgb,
         bits,
+    )
+
+
+def stacked(pages: Sequence[tifffile.TiffPage], bits: int = 8) -> TiffLevel:
+    """A level whose channels are pages of grey, of equal size.
+
+    Raises:
+        ValueError: they are not.
+    """
+    levels = [make_level(page, bits) for page in pages]
+    first, depth = levels[0], pages[0].bitspersample
+    for page, level in zip(pages, levels, strict=True):
+        shape = (level.width, level.height, level.tile_width, level.tile_height, level.cols)
+        if (
+            page.photometric != MIN_IS_BLACK
+            or (page.samplesperpixel, page.bitspersample) != (1, depth)
+            or shape != (first.width, first.height, first.tile_width, first.tile_height, first.cols)
+        ):
+            raise ValueError("its channels are no grey pages of equal size")
+    count = first.offsets.shape[1]
+    return replace(
+        first,
+        offsets=np.concatenate([level.offsets for level in levels]),
+        sizes=np.concatenate([level.sizes for level in levels]),
+        decode=lambda data, index: levels[index // count].decode(data, index % count),
+        to_rgb=lambda samples: np.ascontiguousarray(to_bits(samples, depth, bits)),
+        samples=len(levels),
     )
 
 

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import tifffile
 
+from uhrtranslate.io.channels import Channel, numbered_channels, ome_colour, shown_name
+
 Mpp = tuple[float, float]
 
 # Coarser resolutions belong to paper and screens (1200 dpi is 21 um), not to microscopes.
@@ -29,6 +31,22 @@ class TiffMetadata:
     objective_power: float | None
     icc_profile: bytes | None
     properties: Mapping[str, str]
+
+
+def read_channels(tif: tifffile.TiffFile, series: int, count: int) -> tuple[Channel, ...]:
+    """Names and colours of a series' channels, as its OME-XML tells them."""
+    plain = numbered_channels(count)
+    try:
+        images = ElementTree.fromstring(tif.ome_metadata or "").findall("{*}Image")
+        told = images[series].findall("{*}Pixels/{*}Channel")
+    except (ElementTree.ParseError, IndexError):
+        return plain
+    if len(told) != count:
+        return plain
+    return tuple(
+        Channel(shown_name(one.get("Name"), own), ome_colour(one.get("Color"), own))
+        for one, own in zip(told, plain, strict=True)
+    )
 
 
 def read_metadata(tif: tifffile.TiffFile, series: int) -> TiffMetadata:

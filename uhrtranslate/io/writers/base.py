@@ -9,7 +9,7 @@ from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.tables import COMPRESSIONS
 
-# Encodes a tile [tile, tile, 3], contiguous, at a quality of 1 to 100.
+# Encodes a tile [tile, tile, c], contiguous, at a quality of 1 to 100.
 Encode = Callable[[Pixels, int], bytes]
 
 
@@ -17,7 +17,7 @@ class Sink(Protocol):
     """Receives the pixels of an image."""
 
     def write(self, x: int, y: int, pixels: Pixels) -> None:
-        """Take the rectangle [h, w, 3] whose top left corner is `x, y`.
+        """Take the rectangle [h, w, c] whose top left corner is `x, y`.
 
         Every pixel of the image arrives exactly once, in any order, from one thread.
         """
@@ -28,11 +28,15 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class EncodedLevel:
-    """One level: its size in px and its encoded tiles, row by row, from left to right."""
+    """One level: its size in px and its encoded tiles, row by row, from left to right.
+
+    Of a planar format, an image with channels has such tiles for each of them, in `planes`.
+    """
 
     width: int
     height: int
     tiles: Iterator[bytes]
+    planes: tuple[Iterator[bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class SlideFormat:
         holds_associated: whether it can store a label, macro image and thumbnail.
         bits: pixel depths that it can hold.
         is_folder: whether an output is a folder of files.
+        holds_channels: whether it can store channels that are no colours.
+        planar: whether it stores each of these by itself.
     """
 
     endings: tuple[str, ...]
@@ -56,6 +62,8 @@ class SlideFormat:
     holds_associated: bool = False
     bits: tuple[int, ...] = (8, 16)
     is_folder: bool = False
+    holds_channels: bool = False
+    planar: bool = False
 
 
 @dataclass(frozen=True)

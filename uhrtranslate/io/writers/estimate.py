@@ -8,14 +8,14 @@ from PIL import Image
 
 from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import photo_format, slide_format
-from uhrtranslate.io.writers.pyramid import halve
+from uhrtranslate.io.writers.pyramid import each_plane, halve
 
 
 def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:
     """Bytes of an output per pixel of its largest level, including the smaller levels.
 
     Args:
-        sample: pixels similar to the image's, [h, w, 3] uint8.
+        sample: pixels similar to the image's, [h, w, c] uint8.
         target: its ending decides between photo and pyramid, and chooses the encoder.
         compression, quality: as in `OutputSpec`.
 
@@ -29,10 +29,13 @@ def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quali
         file = BytesIO()
         Image.fromarray(sample).save(file, format=photo.name, quality=quality, **photo.options)
         return 3 * len(file.getvalue()) / sample.size
-    encode = slide_format(target).encoder(compression)
+    format = slide_format(target)
+    encode = format.encoder(compression)
+    if format.planar and sample.shape[2] != 3:
+        encode = each_plane(encode)
 
     def rate(pixels: Pixels) -> float:
-        return 3 * len(encode(pixels, quality)) / pixels.size
+        return len(encode(pixels, quality)) / len(pixels) / len(pixels[0])
 
     half = halve(np.pad(sample, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge"))
     # The smaller levels have 1/4 + 1/16 + ... = 1/3 of the pixels, with more detail in each pixel.

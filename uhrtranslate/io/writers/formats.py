@@ -4,6 +4,7 @@ from pathlib import Path
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.writers.base import PhotoFormat, SlideFormat
+from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.tables import FORMATS, PHOTO_FORMATS
 
 _SLIDES: dict[str, SlideFormat] = dict(FORMATS)
@@ -23,6 +24,17 @@ FOLDER_SUFFIXES = _suffixes(*(format for format in _SLIDES.values() if format.is
 OUTPUT_SUFFIXES = (*SLIDE_SUFFIXES, *_PHOTOS)
 # Formats that can store a label, macro image and thumbnail.
 ASSOCIATING = tuple(name for name, format in _SLIDES.items() if format.holds_associated)
+
+
+def no_channels(target: Path, spec: OutputSpec) -> OutputError:
+    """The error for an output whose format holds colours alone."""
+    holding = [name for name, format in _SLIDES.items() if format.holds_channels]
+    endings = " or ".join(_SLIDES[name].endings[0] for name in holding)
+    return OutputError(
+        f"{target}: this format holds colours, and the result has {len(spec.channels)} channels of "
+        f"its own ({spec.channels[0].name}, ...); use --format {' or '.join(holding)}, or a name "
+        f"that ends with {endings}"
+    )
 
 
 def suffix_of(format: str | None) -> str:

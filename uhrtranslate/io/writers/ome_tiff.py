@@ -3,6 +3,7 @@
 For Bio-Formats, OMERO, QuPath and napari. OME-TIFF specification 6, schema 2016-06.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,9 +18,13 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
     """Write a pyramid, and its associated images as separate images; see `SlideFormat`."""
     first = {**image_tags(spec, ome_xml(spec)), "subifds": len(levels) - 1}
+    next_ = {"subfiletype": 0, "subifds": len(levels) - 1}
     with open_tiff(path) as tiff:
-        for level in levels:
-            write_level(tiff, spec, level, **(first if level is levels[0] else {"subfiletype": 1}))
+        for plane in range(len(spec.channels) or 1):
+            top = first if plane == 0 else next_
+            for number, level in enumerate(levels):
+                one = replace(level, tiles=level.planes[plane]) if spec.channels else level
+                write_level(tiff, spec, one, **(top if number == 0 else {"subfiletype": 1}))
         for image in spec.associated.values():
             write_picture(tiff, image)
 
@@ -30,21 +35,24 @@ def ome_xml(spec: OutputSpec) -> str:
     ElementTree.register_namespace("xsi", _XSI)
     location = {f"{{{_XSI}}}schemaLocation": f"{_SCHEMA} {_SCHEMA}/ome.xsd"}
     root = ElementTree.Element(f"{{{_SCHEMA}}}OME", {"Creator": SOFTWARE, **location})
-    _image(root, 0, "image", spec.width, spec.height, spec)
-    for number, (name, image) in enumerate(spec.associated.items(), start=1):
-        _image(root, number, name, image.shape[1], image.shape[0], None)
+    _image(root, 0, 0, "image", spec.width, spec.height, spec)
+    pages = len(spec.channels) or 1
+    for number, (name, image) in enumerate(spec.associated.items()):
+        _image(root, 1 + number, pages + number, name, image.shape[1], image.shape[0], None)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False)
 
 
 def _image(
     root: ElementTree.Element,
     number: int,
+    page: int,
     name: str,
     width: int,
     height: int,
     spec: OutputSpec | None,
 ) -> None:
-    """Add one image; spec is None for associated images."""
+    """Add one image, whose first page is `page`; spec is None for associated images."""
+    channels = spec.channels if spec else ()
 
     def child(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
         return ElementTree.SubElement(parent, f"{{{_SCHEMA}}}{tag}", attributes)
@@ -64,14 +72,22 @@ def _image(
         Type=f"uint{spec.bits if spec else 8}",
         SizeX=str(width),
         SizeY=str(height),
-        SizeC="3",
+        SizeC=str(len(channels) or 3),
         SizeZ="1",
         SizeT="1",
-        Interleaved="true",
+        Interleaved="false" if channels else "true",
         **spacing,
     )
-    child(pixels, "Channel", ID=f"Channel:{number}:0", Name="RGB", SamplesPerPixel="3")
-    child(pixels, "TiffData", IFD=str(number), PlaneCount="1")
+    for c, channel in enumerate(channels):
+        child(
+            pixels, "Channel", ID=f"Channel:{number}:{c}", Name=channel.name, SamplesPerPixel="1",
+            Color=str(_signed(channel.colour)),
+        )  # fmt: skip
+    for c in range(len(channels)):
+        child(pixels, "TiffData", IFD=str(page + c), FirstC=str(c), PlaneCount="1")
+    if not channels:
+        child(pixels, "Channel", ID=f"Channel:{number}:0", Name="RGB", SamplesPerPixel="3")
+        child(pixels, "TiffData", IFD=str(page), PlaneCount="1")
     position = spec.position_um if spec else None
     if position:
         child(
@@ -81,8 +97,15 @@ def _image(
         )  # fmt: skip
 
 
+def _signed(colour: tuple[int, int, int]) -> int:
+    """A colour as OME's number: red, green, blue and opacity in 32 bits with a sign."""
+    return int.from_bytes(bytes([*colour, 255]), "big", signed=True)
+
+
 OME_TIFF = SlideFormat(
     (".ome.tif", ".ome.tiff", ".ome.btf", ".tif", ".tiff", ".btf"),
     write_ome_tiff,
     holds_associated=True,
+    holds_channels=True,
+    planar=True,
 )

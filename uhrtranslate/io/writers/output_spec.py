@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OptionError
+from uhrtranslate.io.channels import Channel
 from uhrtranslate.tables import COMPRESSIONS
 from uhrtranslate.version import __version__
 
@@ -37,6 +38,7 @@ class OutputSpec:
         format: for slides, a name in `FORMATS`; None chooses it by the output's name.
         objective_power: nominal magnification of the largest level.
         position: x and y of the top left corner in the source, in px of the largest level.
+        channels: of an image that is no colour picture; empty for RGB.
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
     """
 
@@ -54,6 +56,7 @@ class OutputSpec:
     format: str | None = None
     objective_power: float | None = None
     position: tuple[float, float] = (0, 0)
+    channels: tuple[Channel, ...] = ()
     associated: Mapping[str, NDArray[np.uint8]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, compare=False
     )
@@ -81,6 +84,11 @@ class OutputSpec:
             raise OptionError(f"mpp {self.mpp} cannot be stored; name the true one")
         if self.description.startswith("Aperio"):
             raise ValueError("a description that starts with 'Aperio' changes how readers read")
+
+    @property
+    def samples(self) -> int:
+        """Samples of a pixel: as many as channels, or 3."""
+        return len(self.channels) or 3
 
     @property
     def dtype(self) -> np.dtype[Any]:

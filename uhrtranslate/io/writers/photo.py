@@ -13,7 +13,7 @@ from uhrtranslate.io.files.disk import human_size
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.formats import photo_format
+from uhrtranslate.io.writers.formats import no_channels, photo_format
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.writers.writer import ImageWriter
 
@@ -28,6 +28,8 @@ class PhotoWriter(ImageWriter):
         spec, format = self._spec, photo_format(target)
         if format is None:
             raise OutputError(f"{target}: the ending names no format of photos")
+        if spec.channels:
+            raise no_channels(target, spec)
         if spec.bits != 8:
             raise OutputError(
                 f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"

@@ -21,13 +21,15 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.pixels import Pixels
-from uhrtranslate.io.writers.base import EncodedLevel
-from uhrtranslate.io.writers.formats import ASSOCIATING, slide_format
+from uhrtranslate.io.writers.base import Encode, EncodedLevel
+from uhrtranslate.io.writers.formats import ASSOCIATING, no_channels, slide_format
 from uhrtranslate.io.writers.writer import ImageWriter
 from uhrtranslate.threads import Workers, result_of
 
 # Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.
 _IN_FLIGHT = 4
+# Of the length of a plane's bytes.
+_LENGTH = np.dtype("<u4")
 
 
 class PyramidWriter(ImageWriter):
@@ -48,7 +50,12 @@ class PyramidWriter(ImageWriter):
             raise OutputError(
                 f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
             )
+        if spec.channels and not self._format.holds_channels:
+            raise no_channels(target, spec)
         self._encode = self._format.encoder(spec.compression)
+        self._planar = self._format.planar and bool(spec.channels)
+        if self._planar:
+            self._encode = each_plane(self._encode)
         return self._format.is_folder
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
@@ -110,7 +117,16 @@ class PyramidWriter(ImageWriter):
                 "--overwrite without --resume to start afresh"
             )
         path = folder / f"complete{self._format.endings[0]}"
-        levels = [EncodedLevel(level.width, level.height, level.tiles()) for level in self._levels]
+        planes = len(self._spec.channels) if self._planar else 0
+        levels = [
+            EncodedLevel(
+                level.width,
+                level.height,
+                level.tiles(),
+                tuple(level.plane(number, planes) for number in range(planes)),
+            )
+            for level in self._levels
+        ]
         self._format.assemble(path, self._spec, levels)
         return path
 
@@ -122,12 +138,25 @@ class PyramidWriter(ImageWriter):
         return int(2 * spilled / share) - used
 
 
+def each_plane(encode: Encode) -> Encode:
+    """An encoder of the planes of a tile one by one; before their bytes come their lengths."""
+
+    def planes(pixels: Pixels, quality: int) -> bytes:
+        parts = [
+            encode(np.ascontiguousarray(pixels[..., c, None]), quality)
+            for c in range(pixels.shape[2])
+        ]
+        return np.array([len(part) for part in parts], _LENGTH).tobytes() + b"".join(parts)
+
+    return planes
+
+
 def halve(pixels: Pixels) -> Pixels:
     """Average squares of 2 x 2 pixels, rounding .5 up; both sides must be even."""
-    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, 3), pixels.dtype)
+    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, pixels.shape[2]), pixels.dtype)
     wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
     rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
-    for channel in range(3):  # numpy's inner loop then runs along a row, not over 3 channels
+    for channel in range(half.shape[2]):  # numpy's inner loop then runs along a row
         sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
         sums += 2
         sums >>= 2
@@ -140,7 +169,7 @@ class _OpenTile:
     """A tile that is not full yet.
 
     Attributes:
-        pixels: [tile, tile, 3].
+        pixels: [tile, tile, c].
         came: which pixels inside the image have arrived, [h, w].
         missing: how many have not.
     """
@@ -217,7 +246,7 @@ class _Level:
     def add(self, x: int, y: int, pixels: Pixels) -> Iterator[tuple[int, int, Pixels]]:
         """Copy a rectangle into its tiles; yield row, col and pixels of those that are now full.
 
-        Tiles are [tile, tile, 3]; beyond the image they repeat its last pixels.
+        Tiles are [tile, tile, c]; beyond the image they repeat its last pixels.
         """
         size = self._tile
         h, w = pixels.shape[:2]
@@ -242,11 +271,11 @@ class _Level:
             h,
             w,
         ):  # arrived all at once: nothing to keep track of
-            full = np.empty((size, size, 3), pixels.dtype)
+            full = np.empty((size, size, pixels.shape[2]), pixels.dtype)
             full[:h, :w] = part
         else:
             if tile is None:
-                blank = np.empty((size, size, 3), pixels.dtype)
+                blank = np.empty((size, size, pixels.shape[2]), pixels.dtype)
                 tile = self._open[key] = _OpenTile(blank, np.zeros((h, w), bool), h * w)
             tile.pixels[place] = part
             tile.came[place] = True
@@ -273,6 +302,14 @@ class _Level:
         for offset, length in self._index.reshape(-1, 2):
             self.spill.seek(offset)
             yield self.spill.read(length)
+
+    def plane(self, number: int, planes: int) -> Iterator[bytes]:
+        """The tiles of one plane, as `each_plane` has encoded it."""
+        for offset, _ in self._index.reshape(-1, 2):
+            self.spill.seek(offset)
+            lengths = np.frombuffer(self.spill.read(planes * _LENGTH.itemsize), _LENGTH)
+            self.spill.seek(int(lengths[:number].sum()), os.SEEK_CUR)
+            yield self.spill.read(int(lengths[number]))
 
     def close(self) -> None:
         if hasattr(self, "spill"):

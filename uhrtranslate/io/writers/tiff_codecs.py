@@ -29,6 +29,8 @@ class TiffCodec:
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
+    if pixels.shape[2] == 1:
+        return bytes(imagecodecs.jpeg8_encode(pixels[..., 0], level=quality))
     return bytes(
         imagecodecs.jpeg8_encode(
             pixels, level=quality, colorspace="rgb", outcolorspace="ycbcr", subsampling="420"

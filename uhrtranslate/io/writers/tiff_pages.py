@@ -30,15 +30,21 @@ def write_level(
 
     The tags are those of this page only, as arguments of tifffile's `write`.
     """
+    shape: tuple[int, ...] = (level.height, level.width, 3)
+    codec = COMPRESSIONS[spec.compression].tags
+    if spec.channels:  # a page holds one of them
+        shape = shape[:2]
+        codec = {name: tag for name, tag in codec.items() if name != "subsampling"}
+        codec["photometric"] = "minisblack"
     downsample = spec.width / level.width, spec.height / level.height
     tiff.write(
         level.tiles,
-        shape=(level.height, level.width, 3),
+        shape=shape,
         dtype=spec.dtype,
         tile=(spec.tile, spec.tile),
         resolution=pixels_per_cm(spec.mpp, downsample) if spec.mpp else None,
         resolutionunit="CENTIMETER" if spec.mpp else "NONE",
-        **COMPRESSIONS[spec.compression].tags,
+        **codec,
         **{"software": False, **_PLAIN, **tags},
     )
 

@@ -83,16 +83,18 @@ class ImageWriter:
 
         Args:
             x, y: its top left corner, in px of the image.
-            pixels: [h, w, 3] RGB of the spec's type; every pixel must arrive exactly once.
+            pixels: [h, w, c] of the spec's type: RGB, or its channels; every pixel must arrive
+                exactly once.
 
         Raises:
             OutputError: the disk is full, or cannot be written.
             ValueError: the rectangle leaves the image, or covers a pixel that has arrived before.
         """
         spec = self._spec
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != spec.dtype:
+        if pixels.shape[2:] != (spec.samples,) or pixels.dtype != spec.dtype:
             raise ValueError(
-                f"pixels must be [h, w, 3] {spec.dtype}, not {pixels.shape} {pixels.dtype}"
+                f"pixels must be [h, w, {spec.samples}] {spec.dtype}, not {pixels.shape} "
+                f"{pixels.dtype}"
             )
         h, w = pixels.shape[:2]
         if not (h and w and 0 <= x <= spec.width - w and 0 <= y <= spec.height - h):
