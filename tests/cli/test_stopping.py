@@ -148,7 +148,7 @@ import hashlib, os, sys, threading, time
 from contextlib import suppress
 from uhrtranslate.cli import main, stopping
 from uhrtranslate.engine import GeneratorRunner
-from uhrtranslate.io import PyramidWriter
+from uhrtranslate.io.writers.pyramid import PyramidWriter
 from uhrtranslate.runs import one_image
 
 def hang(*_):
