@@ -112,9 +112,15 @@ class Translator(Recipe):
             raise OptionError(
                 "--pad reflect: every cell is mirrored, which no network does; use --pad context."
             )
-        thumbnail = self._thumbnail(view)
-        moments = self.pool.ask(lambda runner: runner.record(runner.to_input([thumbnail])))
-        return FrozenGenerator(self.generator.module, self.generator.info, moments)
+        info = self.generator.info
+        if info.inputs != GeneratorInfo.inputs or info.out_channels not in (1, 3):
+            raise OptionError(
+                f"{self.generator.name}: takes or gives other planes than RGB or grey, which an "
+                "exported network cannot; use 'uhrt translate'."
+            )
+        pixels = self.inputs(view)(self._thumbnail(view))
+        moments = self.pool.ask(lambda runner: runner.record(runner.to_input([pixels])))
+        return FrozenGenerator(self.generator.module, info, moments)
 
     def _check_channels(self, view: SlideView) -> None:
         wanted, found = self.generator.info.in_channels, view.samples

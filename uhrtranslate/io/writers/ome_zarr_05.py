@@ -34,8 +34,8 @@ def write_ome_zarr_05(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) 
     for number, level in enumerate(levels):
         group.create_array(
             str(number),
-            shape=(3, level.height, level.width),
-            chunks=(3, spec.tile, spec.tile),
+            shape=(spec.samples, level.height, level.width),
+            chunks=(spec.samples, spec.tile, spec.tile),
             dtype=spec.dtype,
             compressors=compressor,
             fill_value=0,
@@ -60,5 +60,5 @@ def _without_version(block: dict[str, Any]) -> dict[str, Any]:
 
 
 OME_ZARR_05 = SlideFormat(
-    (".v05.ome.zarr", ".ome.zarr", ".zarr"), write_ome_zarr_05, encode_chunk, is_folder=True
+    (".v05.ome.zarr", ".ome.zarr", ".zarr"), write_ome_zarr_05, encode_chunk, is_folder=True, holds_channels=True
 )
