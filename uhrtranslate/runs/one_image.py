@@ -127,7 +127,8 @@ def process_slide(
         result,
         status="done",
         resumed=writer.start,
-        seams=_seams(view, target, tiles.grid.cell),
+        # Of many channels, each place would cost many times the decoding.
+        seams=None if spec.channels else _seams(view, target, tiles.grid.cell),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,
@@ -205,7 +206,7 @@ def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str
 def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
     """How much more visible the borders of a grid are in the result than in the source."""
     try:
-        with open_slide(target, channels=True) as slide:
+        with open_slide(target) as slide:
             before, after = (
                 seam_ratio(image.read, view.width, view.height, spacing)
                 for image in (view, open_view(slide))

@@ -160,6 +160,20 @@ def test_stacks_of_other_programs_are_channels(tmp_path, ome):
         assert np.array_equal(slide.read(0, 0, 401, 333), pixels)
 
 
+@pytest.mark.parametrize(
+    ("height", "kind"), [(333, "float32"), (333, "uint32"), (4000, "uint8")], ids=str
+)
+def test_stacks_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch, height, kind):
+    monkeypatch.setattr("uhrtranslate.io.readers.tiff.MAX_TILE_BYTES", 2_000_000)
+    stack = np.zeros((7, height, 100), kind)
+    tifffile.imwrite(
+        tmp_path / "a.tif", stack, photometric="minisblack", compression="zlib",
+        rowsperstrip=height, metadata=None,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"a\.tif: .*; convert it"):
+        open_slide(tmp_path / "a.tif", channels=True)
+
+
 def test_colours_stay_colours_where_channels_are_allowed(tmp_path):
     pixels = planes(count=3)
     tifffile.imwrite(tmp_path / "rgb.tif", pixels, photometric="rgb", tile=(128, 128))

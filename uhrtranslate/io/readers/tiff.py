@@ -233,6 +233,11 @@ class TiffSlide(Slide):
                         f"{self._path}: {reason}; convert its channels to 8 or 16 bits."
                     )
             self._make_levels(tif, pages)  # checks them
+            if len(pages) * piece_bytes(pages[0]) > MAX_TILE_BYTES:
+                raise InputError(
+                    f"{self._path}: its {len(pages)} channels are stored in pieces that are too "
+                    "large; convert it to a tiled TIFF."
+                )
             levels.append(stacked(pages, self._bits(pages[0])))
         channels = read_channels(tif, index, levels[0].samples)
         info = replace(
