@@ -133,7 +133,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),
         ("weights", f"{model.parameters:,}"),
-        ("norm layers", norms),
+        ("norm layers", f"{norms}; inside TorchScript, out of reach" if model.opaque else norms),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),

@@ -1,5 +1,6 @@
 """Read a generator from a checkpoint without running any code in it."""
 
+import dataclasses
 import os
 import re
 import zipfile
@@ -50,7 +51,8 @@ def load_checkpoint(path: Path, part: str | None = None) -> tuple[nn.Module, Gen
         module = fit(found.family, found.arguments, found.state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    return module, info_of(found.family, found.arguments)
+    facts = info_of(found.family, found.arguments)
+    return module, dataclasses.replace(facts, description=found.note)
 
 
 def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
@@ -129,6 +131,9 @@ def sniff(path: Path) -> str:
             f"{path}: has {size / 1e9:.1f} GB, more than this machine's memory; save only the "
             "generator's state_dict"
         )
+    # First, since the length of a safetensors header may be bytes with which others begin.
+    if head[8:] == b"{" and 8 + int.from_bytes(head[:8], "little") <= size:
+        return "safetensors"
     if head[:2] == b"PK":
         return "zip"
     if head[:1] == b"\x80":

@@ -21,6 +21,8 @@ class GeneratorInfo:
         domains: names of the source and target domain, ("A", "B") if unknown.
         value_range: range of input and output values, usually (-1.0, 1.0).
         description: a sentence for people: what it was trained on, and what it is not for.
+        opaque: whether it is a program that cannot be looked into (TorchScript), so that its norm
+            layers cannot follow a normalizer.
     """
 
     architecture: str
@@ -34,3 +36,4 @@ class GeneratorInfo:
     domains: tuple[str, str] = ("A", "B")
     value_range: tuple[float, float] = (-1.0, 1.0)
     description: str = ""
+    opaque: bool = False

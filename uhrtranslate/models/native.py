@@ -138,7 +138,9 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
 
 
 def _dump(info: GeneratorInfo) -> str:
-    return json.dumps({"format": FORMAT, **dataclasses.asdict(info)})
+    facts = dataclasses.asdict(info)
+    del facts["opaque"]  # native files hold weights, never programs
+    return json.dumps({"format": FORMAT, **facts})
 
 
 def _parse(text: str) -> GeneratorInfo:

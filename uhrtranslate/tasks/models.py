@@ -27,7 +27,7 @@ class ModelDescription:
         arguments: keyword arguments that rebuild the network.
         parameters: number of weights.
         norms: number of norm layers by kind: `instance`, `group`, `layer`, `batch` (with running
-            statistics), `batch statistics` (of what it sees).
+            statistics), `batch statistics` (of what it sees); in TorchScript by class.
         replaced: the same, of those alone that follow a normalizer.
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
@@ -36,6 +36,7 @@ class ModelDescription:
         domains: names of the source and the target domain.
         description: a sentence about the generator.
         sha256: digest of the weights, see `models.Generator`.
+        opaque: whether it is TorchScript, whose norm layers cannot follow a normalizer.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelDescription:
     domains: tuple[str, str]
     description: str
     sha256: str
+    opaque: bool
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -133,7 +135,11 @@ def convert_model(
 
 def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     info = generator.info
-    kinds = [kind for layer in generator.module.modules() if (kind := norm_kind(layer))]
+    layers = list(generator.module.modules())
+    kinds = [kind for layer in layers if (kind := norm_kind(layer))]
+    if info.opaque:
+        names = [str(getattr(layer, "original_name", "")) for layer in layers]
+        kinds = [(name, False) for name in names if "Norm" in name]
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
@@ -149,4 +155,5 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         domains=info.domains,
         description=info.description,
         sha256=generator.digest,
+        opaque=info.opaque,
     )
