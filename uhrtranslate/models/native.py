@@ -8,7 +8,7 @@ built from what the weights say, never by importing what the metadata names.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save
@@ -53,6 +53,7 @@ class _Header(BaseModel):
     domains: Annotated[list[_Name], Field(min_length=2, max_length=2)]
     value_range: Annotated[list[_Value], Field(min_length=2, max_length=2)]
     description: Annotated[_Text, Field(max_length=2000)]
+    opaque: Literal[False] = False  # native files hold weights, never programs
 
 
 def check_info(info: GeneratorInfo) -> None:
@@ -139,7 +140,7 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
 
 def _dump(info: GeneratorInfo) -> str:
     facts = dataclasses.asdict(info)
-    del facts["opaque"]  # native files hold weights, never programs
+    del facts["opaque"]  # which older versions do not know
     return json.dumps({"format": FORMAT, **facts})
 
 
