@@ -18,11 +18,23 @@ CASES = {
     "resnet-batch": ("resnet", {"ngf": 2, "n_blocks": 2, "norm": "batch", "bias": False}),
     "resnet-batch-bias": ("resnet", {"ngf": 2, "n_blocks": 2, "norm": "batch"}),
     "resnet-grey-to-rgb": ("resnet", {"in_channels": 1, "ngf": 2, "n_blocks": 0}),
+    "resnet-zero": ("resnet", {"ngf": 2, "n_blocks": 2, "padding": "zero"}),
+    "resnet-deepliif": (
+        "resnet",
+        {"ngf": 2, "n_blocks": 3, "padding": "zero", "norm": "batch", "bias": False}
+        | {"dropout": True},
+    ),
     "kaminyou": ("kaminyou", {"ngf": 4, "n_blocks": 2}),
     "kaminyou-affine": ("kaminyou", {"ngf": 2, "n_blocks": 3, "affine": True}),
     "kaminyou-to-grey": ("kaminyou", {"out_channels": 1, "ngf": 2, "n_blocks": 1}),
+    "kaminyou-virtual-multiplexer": (
+        "kaminyou",
+        {"ngf": 2, "n_blocks": 2, "antialias": False, "antialias_up": False},
+    ),
+    "kaminyou-strided-up": ("kaminyou", {"ngf": 2, "n_blocks": 1, "antialias_up": False}),
     "unet": ("unet", {"ngf": 2, "n_downs": 5}),
     "unet-128": ("unet", {"ngf": 1, "n_downs": 7, "dropout": True}),
+    "unet-512": ("unet", {"ngf": 1, "n_downs": 9}),
     "unet-instance": (
         "unet",
         {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "out_channels": 1},

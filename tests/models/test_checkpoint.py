@@ -130,14 +130,28 @@ def test_one_of_several_generators_is_chosen_by_its_name(prefix, make, tmp_path)
         load_checkpoint(tmp_path / "both.pth", "G_C")
 
 
-@pytest.mark.parametrize("names", [("params", "params_ema"), ("G", "ema"), ("netG", "ema_netG")])
+AVERAGES = [
+    ("params", "params_ema"), ("G", "ema"), ("netG", "ema_netG"), ("state_dict", "state_dict_ema"),
+    ("trans_state_dict", "trans_ema_state_dict"), ("netG", "netG_EMA"), ("model", "ema_model"),
+    ("model", "averaged_model"), ("model", "swa_model"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", AVERAGES)
 def test_averaged_weights_are_preferred(names, make, tmp_path):
     plain, averaged = make(seed=1).state_dict(), make(seed=2).state_dict()
     torch.save(dict(zip(names, (plain, averaged), strict=True)), tmp_path / "g.pth")
-    module = load_checkpoint(tmp_path / "g.pth")[0]
+    module, info = load_checkpoint(tmp_path / "g.pth")
     assert torch.equal(module.state_dict()["model.1.weight"], averaged["model.1.weight"])
-    module = load_checkpoint(tmp_path / "g.pth", names[0])[0]
+    assert info.description == f"Averaged weights, {names[1]}; the file also holds {names[0]}."
+    module, info = load_checkpoint(tmp_path / "g.pth", names[0])
     assert torch.equal(module.state_dict()["model.1.weight"], plain["model.1.weight"])
+    assert info.description == ""
+
+
+def test_what_only_sounds_like_an_average_is_none(make, tmp_path):
+    torch.save({"schema": make(seed=1).state_dict()}, tmp_path / "g.pth")
+    assert load_checkpoint(tmp_path / "g.pth")[1].description == ""
 
 
 def test_keys_that_do_not_fit_are_named(make, tmp_path):
@@ -161,6 +175,21 @@ TREES = {
     "unknown": ({"encoder.0.weight": torch.zeros(2, 2)}, "they begin encoder.0.weight"),
     "discriminator": (discriminator(), "looks like a discriminator"),
     "feature network": ({"mlp_0.0.weight": torch.zeros(2, 2)}, "CUT's feature network"),
+    "HistoPlexer": (
+        {
+            "encoder.0.block.0.weight": torch.zeros(8, 3, 4, 4),
+            "center_block.0.block.0.weight": torch.zeros(8, 8, 4, 4),
+            "to_imc.0.block.0.weight": torch.zeros(11, 8, 3, 3),
+        },
+        r"looks like HistoPlexer's generator.*package\.module:factory",
+    ),
+    "a backbone": (
+        {
+            "encoder.vit.blocks.0.attn.qkv.weight": torch.zeros(9, 3),
+            "decoder.0.weight": torch.zeros(8, 3, 3, 3),
+        },
+        r"a vision transformer \(encoder\.vit\..*\), a backbone whose code is not here",
+    ),
     "too many": ({f"w{i}": torch.zeros(0) for i in range(50_001)}, "more than 50000 tensors"),
     "escape": ({"\x1b[2J": torch.zeros(2)}, r"they begin \?\[2J"),
 }
@@ -285,6 +314,18 @@ def test_other_files_are_refused(content, message, tmp_path):
     (tmp_path / "g.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(tmp_path / "g.pth")
+
+
+@pytest.mark.parametrize("first", [b"\x80", b"PK"])
+def test_a_safetensors_header_of_any_length_is_one(first, make, tmp_path):
+    """The file begins with that length, which may look like the beginning of another kind."""
+    path = tmp_path / "g.safetensors"
+    save_file(make().state_dict(), path, {"note": ""})
+    size = int.from_bytes(path.read_bytes()[:8], "little")
+    wanted = int.from_bytes(first, "little") + (2048 if len(first) == 1 else 0)
+    save_file(make().state_dict(), path, {"note": "x" * (wanted - size)})
+    assert path.read_bytes().startswith(first)
+    assert load_checkpoint(path)[1].arguments["n_blocks"] == 1
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Read a generator from a checkpoint without running any code in it."""
 
+import dataclasses
 import os
 import re
 import zipfile
@@ -50,7 +51,8 @@ def load_checkpoint(path: Path, part: str | None = None) -> tuple[nn.Module, Gen
         module = fit(found.family, found.arguments, found.state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
-    return module, info_of(found.family, found.arguments)
+    facts = info_of(found.family, found.arguments)
+    return module, dataclasses.replace(facts, description=found.note)
 
 
 def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:

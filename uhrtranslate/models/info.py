@@ -26,6 +26,8 @@ class GeneratorInfo:
             input is matched to it.
         channels: names of the output's channels, if it is no colour or grey picture.
         description: a sentence for people: what it was trained on, and what it is not for.
+        opaque: whether it is a program that cannot be looked into (TorchScript), so that its norm
+            layers cannot follow a normalizer.
     """
 
     architecture: str
@@ -42,6 +44,7 @@ class GeneratorInfo:
     inputs: tuple[str, ...] = ("rgb",)
     histogram: tuple[int, ...] | None = None
     channels: tuple[str, ...] = ()
+    opaque: bool = False
 
     @property
     def channel_names(self) -> tuple[str, ...]:

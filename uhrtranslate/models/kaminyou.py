@@ -1,7 +1,8 @@
 """The ResNet generator of the KIN, DN and URUST authors (Ho 2022 and 2024).
 
 A CycleGAN generator with learned resampling after (down) and before (up) an ordinary convolution,
-so the norms of these blocks act at the larger size.
+so the norms of these blocks act at the larger size. VirtualMultiplexer (Pati 2024) took it over,
+with strided convolutions instead unless told otherwise.
 """
 
 from collections.abc import Mapping
@@ -55,6 +56,34 @@ class Up(nn.Module):
         return F.relu(self.instancenorm(self.conv(self.upsample(x))))
 
 
+class StridedDown(nn.Module):
+    """3x3 convolution to half the size, norm, ReLU."""
+
+    def __init__(self, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+        self.instancenorm = nn.InstanceNorm2d(2 * channels, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] to [n, 2c, h/2, w/2]."""
+        return F.relu(self.instancenorm(self.conv(x)))
+
+
+class StridedUp(nn.Module):
+    """3x3 transposed convolution to double the size, norm, ReLU."""
+
+    def __init__(self, channels: int, affine: bool) -> None:
+        super().__init__()
+        self.upsample = nn.ConvTranspose2d(
+            channels, channels // 2, 3, stride=2, padding=1, output_padding=1
+        )
+        self.instancenorm = nn.InstanceNorm2d(channels // 2, affine=affine)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, c, h, w] to [n, c/2, 2h, 2w]."""
+        return F.relu(self.instancenorm(self.upsample(x)))
+
+
 class Block(nn.Module):
     """x + two 3x3 convolutions of x, at the same size."""
 
@@ -77,6 +106,8 @@ class KaminyouGenerator(nn.Module):
         ngf: channels after the first convolution; twice and four times that further inside.
         n_blocks: number of residual blocks.
         affine: whether the instance norms have weight and bias.
+        antialias: halve after a convolution, learned; otherwise with its stride.
+        antialias_up: double before a convolution, learned; otherwise with its stride.
     """
 
     def __init__(
@@ -86,6 +117,8 @@ class KaminyouGenerator(nn.Module):
         ngf: int = 64,
         n_blocks: int = 9,
         affine: bool = False,
+        antialias: bool = True,
+        antialias_up: bool = True,
     ) -> None:
         super().__init__()
         self.block1 = nn.Sequential(
@@ -93,11 +126,12 @@ class KaminyouGenerator(nn.Module):
             nn.InstanceNorm2d(ngf, affine=affine),
             nn.ReLU(inplace=True),
         )
-        self.downsampleblock2 = Down(ngf, affine)
-        self.downsampleblock3 = Down(2 * ngf, affine)
+        down, up = (Down if antialias else StridedDown), (Up if antialias_up else StridedUp)
+        self.downsampleblock2 = down(ngf, affine)
+        self.downsampleblock3 = down(2 * ngf, affine)
         self.resnetblocks4 = nn.Sequential(*(Block(4 * ngf, affine) for _ in range(n_blocks)))
-        self.upsampleblock5 = Up(4 * ngf, affine)
-        self.upsampleblock6 = Up(2 * ngf, affine)
+        self.upsampleblock5 = up(4 * ngf, affine)
+        self.upsampleblock6 = up(2 * ngf, affine)
         self.block7 = nn.Sequential(
             nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()
         )
@@ -127,6 +161,8 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
         "ngf": ngf,
         "n_blocks": n_blocks,
         "affine": "block1.1.weight" in state,
+        "antialias": "downsampleblock2.downsample.conv.weight" in state,
+        "antialias_up": "upsampleblock5.conv.weight" in state,
     }
 
 

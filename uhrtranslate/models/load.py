@@ -20,6 +20,7 @@ from uhrtranslate.models.checkpoint import info_of, load_checkpoint
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.measure import measure_info
 from uhrtranslate.models.native import is_native, load_native
+from uhrtranslate.models.torchscript import is_script, load_script
 from uhrtranslate.models.unwrap import recognise, show
 
 DEFAULT = "he2ihc"
@@ -59,6 +60,7 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
         model: one of
             a bundled name (`bundled_generators()`);
             a checkpoint, native file or state dict: `latest_net_G.pth`;
+            a TorchScript file, which is run as it is (see `models.torchscript`);
             one of several generators in a checkpoint: `checkpoint.pth:G_B`;
             a function without arguments, `package.module:factory`, that returns a network, or a
             network and its GeneratorInfo; it is also searched in the current directory, and run;
@@ -74,8 +76,7 @@ def load_generator(model: str | Path | nn.Module = DEFAULT) -> Generator:
     path, part = find_weights(model)
     if path is None:
         return _from_factory(str(model))
-    native = part is None and is_native(path)
-    module, info = load_native(path) if native else load_checkpoint(path, part)
+    module, info = _from_file(path, part)
     digest = digest_file(path) if part is None else digest_state(module)
     return Generator(module, info, path.stem if part is None else f"{path.stem}:{part}", digest)
 
@@ -120,6 +121,17 @@ def digest_state(module: nn.Module) -> str:
         digest.update(f"{key} {plain.dtype} {tuple(plain.shape)};".encode())
         digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _from_file(path: Path, part: str | None) -> tuple[nn.Module, GeneratorInfo]:
+    if is_script(path):
+        if part is not None:
+            raise CheckpointError(
+                f"{path}: is a TorchScript file of one network; leave out :{show(part)}"
+            )
+        return load_script(path)
+    native = part is None and is_native(path)
+    return load_native(path) if native else load_checkpoint(path, part)
 
 
 def _from_factory(text: str) -> Generator:

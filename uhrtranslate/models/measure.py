@@ -13,7 +13,9 @@ _LARGEST_STRIDE = 512
 _SMALLEST_SIDE = 64  # smaller inputs fail in reflection padding, not because of the stride
 
 
-def measure_info(module: nn.Module, architecture: str) -> GeneratorInfo:
+def measure_info(
+    module: nn.Module, architecture: str, in_channels: int | None = None
+) -> GeneratorInfo:
     """Find out what the engine needs to know of a network.
 
     The network's own attributes `stride`, `cell`, `halo` and `value_range` are trusted. Without
@@ -24,12 +26,14 @@ def measure_info(module: nn.Module, architecture: str) -> GeneratorInfo:
     Args:
         module: in eval mode on the CPU; takes [n, c, h, w] and returns the same size.
         architecture: the name to give it.
+        in_channels: channels of the input; None: those of the first convolution.
 
     Raises:
         CheckpointError: the attributes are wrong, or no size gives an output of the same size.
     """
-    first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
-    in_channels = 3 if first is None else first.in_channels
+    if in_channels is None:
+        first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
+        in_channels = 3 if first is None else first.in_channels
     stride = _declared(module, "stride")
     low, high = _value_range(module)
     strides = [2**i for i in range(_LARGEST_STRIDE.bit_length())] if stride is None else [stride]

@@ -8,7 +8,7 @@ built from what the weights say, never by importing what the metadata names.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import save
@@ -60,6 +60,7 @@ class _Header(BaseModel):
     inputs: list[_Name] = Field(default=["rgb"], min_length=1, max_length=64)
     histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
     channels: list[_Name] = Field(default=[], max_length=64)
+    opaque: Literal[False] = False  # native files hold weights, never programs
 
 
 def check_info(info: GeneratorInfo) -> None:
@@ -146,8 +147,9 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
 
 def _dump(info: GeneratorInfo) -> str:
     silent = {key for key in _ADDED if getattr(info, key) == getattr(GeneratorInfo, key)}
-    fields = {key: v for key, v in dataclasses.asdict(info).items() if key not in silent}
-    return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **fields})
+    facts = {key: v for key, v in dataclasses.asdict(info).items() if key not in silent}
+    del facts["opaque"]  # which older versions do not know
+    return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **facts})
 
 
 def _parse(text: str) -> GeneratorInfo:

@@ -62,14 +62,15 @@ class BlurUp(nn.Module):
 
 
 def two_convolutions(
-    channels: int, dropout: bool, affine: bool, bias: bool, norm: str
+    channels: int, dropout: bool, affine: bool, bias: bool, norm: str, padding: str = "reflect"
 ) -> nn.Sequential:
     """The inside of a residual block: two 3x3 convolutions, each with a norm, at the same size."""
 
     def convolution() -> list[nn.Module]:
+        own = 1 if padding == "zero" else 0
         return [
-            nn.ReflectionPad2d(1),
-            nn.Conv2d(channels, channels, 3, bias=bias),
+            *([] if own else [nn.ReflectionPad2d(1)]),
+            nn.Conv2d(channels, channels, 3, padding=own, bias=bias),
             make_norm(norm, channels, affine),
         ]
 
@@ -81,9 +82,17 @@ def two_convolutions(
 class ResnetBlock(nn.Module):
     """x + two 3x3 convolutions of x, at the same size."""
 
-    def __init__(self, channels: int, dropout: bool, affine: bool, bias: bool, norm: str) -> None:
+    def __init__(
+        self,
+        channels: int,
+        dropout: bool,
+        affine: bool,
+        bias: bool,
+        norm: str,
+        padding: str = "reflect",
+    ) -> None:
         super().__init__()
-        self.conv_block = two_convolutions(channels, dropout, affine, bias, norm)
+        self.conv_block = two_convolutions(channels, dropout, affine, bias, norm, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, c, h, w]."""
@@ -105,6 +114,10 @@ class ResnetGenerator(nn.Module):
         affine: whether instance norms have weight and bias.
         bias: whether convolutions before a norm have a bias; the last one always has.
         norm: "instance" or "batch".
+        padding: "reflect", or "zero" as DeepLIIF can be trained with.
+
+    Raises:
+        ValueError: another norm or padding.
     """
 
     def __init__(
@@ -119,14 +132,18 @@ class ResnetGenerator(nn.Module):
         affine: bool = False,
         bias: bool = True,
         norm: str = "instance",
+        padding: str = "reflect",
     ) -> None:
         super().__init__()
+        if padding not in ("reflect", "zero"):
+            raise ValueError(f"padding is {padding!r}; it must be 'reflect' or 'zero'")
+        pad = nn.ZeroPad2d if padding == "zero" else nn.ReflectionPad2d
 
         def act(channels: int) -> list[nn.Module]:
             return [make_norm(norm, channels, affine), nn.ReLU(inplace=True)]
 
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
+            pad(3),
             nn.Conv2d(in_channels, ngf, 7, bias=bias),
             *act(ngf),
         ]
@@ -135,7 +152,9 @@ class ResnetGenerator(nn.Module):
             layers += [nn.Conv2d(c, 2 * c, 3, stride=stride, padding=1, bias=bias), *act(2 * c)]
             if antialias:
                 layers.append(BlurDown(2 * c))
-        layers += [ResnetBlock(4 * ngf, dropout, affine, bias, norm) for _ in range(n_blocks)]
+        layers += [
+            ResnetBlock(4 * ngf, dropout, affine, bias, norm, padding) for _ in range(n_blocks)
+        ]
         for c in (4 * ngf, 2 * ngf):
             if antialias_up:
                 layers += [BlurUp(c), nn.Conv2d(c, c // 2, 3, padding=1, bias=bias)]
@@ -146,7 +165,7 @@ class ResnetGenerator(nn.Module):
                     )
                 )
             layers += act(c // 2)
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()]
+        layers += [pad(3), nn.Conv2d(ngf, out_channels, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
     @property
@@ -168,8 +187,11 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
         return None
     antialias = "model.7.filt" in state
     first = 12 if antialias else 10
+    # Reflection is a layer of its own, and shifts the keys inside the blocks.
+    zero = is_conv(state, f"model.{first}.conv_block.0.weight", 3)
+    conv = 0 if zero else 1
     n_blocks = 0
-    while f"model.{first + n_blocks}.conv_block.1.weight" in state and n_blocks < MAX_BLOCKS:
+    while f"model.{first + n_blocks}.conv_block.{conv}.weight" in state and n_blocks < MAX_BLOCKS:
         n_blocks += 1
     up = first + n_blocks
     antialias_up = f"model.{up}.filt" in state
@@ -185,7 +207,8 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
         "n_blocks": n_blocks,
         "antialias": antialias,
         "antialias_up": antialias_up,
-        "dropout": f"{block}.6.weight" in state and f"{block}.5.weight" not in state,
+        "dropout": is_conv(state, f"{block}.{4 if zero else 6}.weight", 3),
+        "padding": "zero" if zero else "reflect",
         **norm_arguments(state, "model.2", "model.1"),
     }
 

@@ -7,7 +7,7 @@ file, is shown to all families; what one of them recognises is a generator. So `
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -22,7 +22,8 @@ State = dict[str, Tensor]
 _DEPTH = 5  # wrappers around wrappers, and parts of a prefix: more than any public program makes
 _MAX_DICTS = 500  # an optimizer's state is a dict per parameter, but not under string keys
 _MAX_KEYS = 50_000  # a 9-block ResNet has 50 to 200
-_EMA = re.compile(r"(^|[._])ema([._]|$)")
+_EMA = re.compile(r"(^|[._])(ema|swa|averaged|shadow)([._]|$)", re.IGNORECASE)
+_BACKBONE = re.compile(r"(^|\.)blocks\.\d+\.attn\.qkv\.")  # as timm names those of UNI, H-Optimus
 _NO_NAME = {"", "module", "_orig_mod"}
 
 
@@ -35,12 +36,14 @@ class Found:
         state: its weights under bare keys; the tensors are those of the file.
         family: which recognised it.
         arguments: what the family read.
+        note: a sentence about the choice, if the file holds averaged weights besides others.
     """
 
     part: str
     state: State
     family: Family
     arguments: Arguments
+    note: str = ""
 
 
 def show(text: object, length: int = 80) -> str:
@@ -94,6 +97,7 @@ def unwrap(tree: object, part: str | None = None) -> Found:
             )
         return wanted[0]
     averaged = [f for f in found if _EMA.search(f.part)]
+    others = [f for f in found if f not in averaged]
     if len(averaged) * 2 >= len(found):
         found = averaged
     if len(found) > 1:
@@ -101,6 +105,10 @@ def unwrap(tree: object, part: str | None = None) -> Found:
             f"it holds several generators: {show(names, 300)}; name one, "
             f"as in checkpoint.pth:{show(found[0].part)}"
         )
+    if averaged and others:
+        left = show(", ".join(f.part or "(the file itself)" for f in others), 200)
+        note = f"Averaged weights, {show(found[0].part)}; the file also holds {left}."
+        return replace(found[0], note=note)
     return found[0]
 
 
@@ -145,6 +153,18 @@ def _why_none(state: State) -> str:
         return f"it looks like a discriminator (its keys begin {keys}); give the generator's file"
     if any(re.search(r"(^|\.)mlp_\d+\.", key) for key in state):
         return f"it looks like CUT's feature network (its keys begin {keys}); give net_G's file"
+    if "encoder.0" in keys and any(re.match(r"(to_imc|center_block)\.", key) for key in state):
+        return (
+            "it looks like HistoPlexer's generator, which gives planes of proteins, most often at "
+            "a quarter of its input's resolution; give it as a network that keeps the size and "
+            "returns its last output: --model package.module:factory"
+        )
+    backbone = next((key for key in state if _BACKBONE.search(key)), None)
+    if backbone is not None:
+        return (
+            f"it holds a vision transformer ({show(backbone)}), a backbone whose code is not here; "
+            "give the network as a function, --model package.module:factory"
+        )
     names = ", ".join(GENERATOR_FAMILIES)
     return f"its keys fit no known generator ({names}); they begin {keys}"
 

@@ -45,6 +45,11 @@ class GeneratorPool:
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
         self.devices = tuple(choose_devices(options.device))
         self.generator = generator or load_generator(options.model)
+        if self.generator.info.opaque and options.compile:
+            raise OptionError(
+                f"--compile: {self.generator.name} is TorchScript, which is compiled already; "
+                "leave the option out."
+            )
         if options.batch_statistics:
             module = copy.deepcopy(self.generator.module)
             if not forget_running_statistics(module):

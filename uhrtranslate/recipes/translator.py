@@ -28,6 +28,7 @@ from uhrtranslate.tables import NORMALIZERS
 # Patch size of most published generators, for checkpoints that do not tell theirs.
 USUAL_CELL = 512
 
+_WHY_OPAQUE = "norm layers inside TorchScript cannot follow it"
 _WHY_NONE = "no norm layer follows it, see 'uhrt models show'"
 
 
@@ -178,7 +179,8 @@ class Translator(Recipe):
             precision += f" ({deviation:.2f} grey levels from fp32)"
         norm = self.options.norm
         if not self.pool.norm_layers:
-            norm += f" (without effect: {_WHY_NONE})"
+            opaque = self.generator.info.opaque
+            norm += f" (without effect: {_WHY_OPAQUE if opaque else _WHY_NONE})"
         return (
             f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "

@@ -30,7 +30,7 @@ class ModelDescription:
         arguments: keyword arguments that rebuild the network.
         parameters: number of weights.
         norms: number of norm layers by kind: `instance`, `group`, `layer`, `batch` (with running
-            statistics), `batch statistics` (of what it sees).
+            statistics), `batch statistics` (of what it sees); in TorchScript by class.
         replaced: the same, of those alone that follow a normalizer.
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
@@ -41,6 +41,7 @@ class ModelDescription:
         sha256: digest of the weights, see `models.Generator`.
         inputs: names of the planes that it takes, in `tables.PLANES`.
         channels: names of the output's channels; empty if it is a colour or grey picture.
+        opaque: whether it is TorchScript, whose norm layers cannot follow a normalizer.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelDescription:
     sha256: str
     inputs: tuple[str, ...]
     channels: tuple[str, ...]
+    opaque: bool
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -175,7 +177,11 @@ def _checked_inputs(names: Sequence[str], channels: int) -> tuple[str, ...]:
 
 def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     info = generator.info
-    kinds = [kind for layer in generator.module.modules() if (kind := norm_kind(layer))]
+    layers = list(generator.module.modules())
+    kinds = [kind for layer in layers if (kind := norm_kind(layer))]
+    if info.opaque:
+        names = [str(getattr(layer, "original_name", "")) for layer in layers]
+        kinds = [(name, False) for name in names if "Norm" in name]
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
@@ -193,4 +199,5 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         sha256=generator.digest,
         inputs=info.inputs,
         channels=info.channel_names,
+        opaque=info.opaque,
     )

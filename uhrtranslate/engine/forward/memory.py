@@ -28,6 +28,8 @@ HOST_BYTES = 3 << 30
 # eager forwards on a CPU.
 ALIVE = 5
 LARGEST_TILE = 2048
+# Assumed of a program whose feature maps nobody sees: 64 channels at full size, as most networks.
+OPAQUE_BYTES = 64 * 4
 # Share of a GPU's memory that a batch may take.
 SHARE = 0.5
 LARGEST_BATCH = 16  # more tiles are not faster
@@ -41,6 +43,8 @@ REUSED_BLOCK_BYTES = 32 << 20
 
 def bytes_per_pixel(runner: GeneratorRunner) -> int:
     """Size of the generator's largest feature map in bytes per input px, in float32."""
+    if runner.info.opaque:
+        return OPAQUE_BYTES
     largest = 0
 
     def note(module: nn.Module, inputs: object, output: object) -> None:

@@ -60,5 +60,9 @@ def _without_version(block: dict[str, Any]) -> dict[str, Any]:
 
 
 OME_ZARR_05 = SlideFormat(
-    (".v05.ome.zarr", ".ome.zarr", ".zarr"), write_ome_zarr_05, encode_chunk, is_folder=True, holds_channels=True
+    (".v05.ome.zarr", ".ome.zarr", ".zarr"),
+    write_ome_zarr_05,
+    encode_chunk,
+    is_folder=True,
+    holds_channels=True,
 )
