@@ -17,7 +17,6 @@ import tifffile
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
-from uhrtranslate.io.channels import MOST_CHANNELS
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import RemoteFile
 from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
@@ -28,6 +27,7 @@ from uhrtranslate.io.readers.tiff_level import (
     SharedFile,
     TiffLevel,
     is_plain,
+    is_stack,
     make_level,
     no_colours,
     not_decoded,
@@ -337,19 +337,6 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
     except BaseException:
         judge.close()
         raise
-
-
-def is_stack(series: tifffile.TiffPageSeries) -> bool:
-    """Whether a series is a stack of up to 64 grey pages, which may be channels."""
-    others = series.axes.replace("Y", "").replace("X", "")
-    count = len(series.pages)
-    return (
-        series.axes.endswith("YX")
-        and len(others) == 1
-        and others in "CQIZT"
-        and series.keyframe.samplesperpixel == 1
-        and 1 < count == series.shape[0] <= MOST_CHANNELS
-    )
 
 
 def _check_header(path: Path | RemoteFile) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from uhrtranslate.io.channels import MOST_CHANNELS
 from uhrtranslate.io.files.remote import RemoteFile
 from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
 from uhrtranslate.io.readers.encoded_size import PICTURES, encoded_size
@@ -241,6 +242,19 @@ def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
         decode,
         to_rgb,
         bits,
+    )
+
+
+def is_stack(series: tifffile.TiffPageSeries) -> bool:
+    """Whether a series is a stack of up to 64 grey pages, which may be channels."""
+    others = series.axes.replace("Y", "").replace("X", "")
+    count = len(series.pages)
+    return (
+        series.axes.endswith("YX")
+        and len(others) == 1
+        and others in "CQIZT"
+        and series.keyframe.samplesperpixel == 1
+        and 1 < count == series.shape[0] <= MOST_CHANNELS
     )
 
 
