@@ -13,6 +13,7 @@ from uhrtranslate.engine import Masking
 from uhrtranslate.engine.stream.mosaic import Mosaic
 from uhrtranslate.engine.stream.schedule import Schedule
 from uhrtranslate.geometry import BlendedPlan, CellGrid, CellMask, reflect
+from uhrtranslate.geometry.blended import LEAST_SIDE
 from uhrtranslate.metrics.seams.ratio import seam_ratio
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
 from uhrtranslate.tables import BLENDS
@@ -57,8 +58,11 @@ class TestTheSchedule:
                 assert tile.source.w % plan.stride == tile.source.h % plan.stride == 0
                 assert max(tile.shape) <= plan.tile
                 # Nothing beyond the image's end but what fills the last period.
-                assert tile.source.x + tile.source.w < grid.width + plan.stride
-                assert tile.source.y + tile.source.h < grid.height + plan.stride
+                for end, size in (
+                    (tile.source.x + tile.source.w, grid.width),
+                    (tile.source.y + tile.source.h, grid.height),
+                ):
+                    assert end < max(size, LEAST_SIDE) + plan.stride
                 if schedule.reach is not None:
                     box = tile.field
                     first, end = grid.rows_within(box.y, box.y + box.h, schedule.reach)

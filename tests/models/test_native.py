@@ -25,6 +25,7 @@ def info_of(module, **facts):
         in_channels=arguments["in_channels"],
         out_channels=arguments["out_channels"],
         stride=family.stride(arguments),
+        covariant=family.covariant,
         **facts,
     )
 

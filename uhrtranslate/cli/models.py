@@ -111,6 +111,12 @@ def _two(domains: str) -> tuple[str, str]:
     return first.strip(), second.strip()
 
 
+def _tiles(model: "ModelDescription") -> str:
+    if model.covariant:
+        return f"seamless with a halo (translation-covariant, period {model.period} px)"
+    return f"overlap and are blended (not translation-covariant, period {model.period} px)"
+
+
 def _show(model: "ModelDescription", as_json: bool) -> None:
     if as_json:
         print_json(model)
@@ -124,6 +130,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("norm layers", norms),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
+        ("tiles", _tiles(model)),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),
         ("file", model.path or "none"),
         ("sha256", model.sha256),

@@ -14,6 +14,9 @@ from itertools import pairwise
 from uhrtranslate.geometry.cells import Box
 from uhrtranslate.geometry.tiles import Tile, TilePlan
 
+# In px: reflection padding inside a generator needs something to reflect.
+LEAST_SIDE = 64
+
 
 @dataclass(frozen=True)
 class BlendedPlan(TilePlan):
@@ -51,7 +54,7 @@ class BlendedPlan(TilePlan):
 
     def side(self, size: int) -> int:
         """Side in px of the tiles along an axis of `size` px."""
-        return min(self.tile, -(-size // self.stride) * self.stride)
+        return min(self.tile, -(-max(size, LEAST_SIDE) // self.stride) * self.stride)
 
     def first_band(self, start: int) -> int:
         """See `TilePlan`: the first band of tiles that contribute to row `start`."""

@@ -23,6 +23,8 @@ from uhrtranslate.tables import GENERATOR_FAMILIES
 
 FORMAT = 1
 _KEY = "uhrt"
+# Facts that follow from the architecture, and so are not stored.
+_OF_THE_FAMILY = ("covariant", "period")
 
 
 def _printable(text: str) -> str:
@@ -134,11 +136,12 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         module = fit(family, arguments, tensors)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{path}: {show(error, 400)}") from error
-    return module, dataclasses.replace(info, arguments=arguments)
+    return module, dataclasses.replace(info, arguments=arguments, covariant=family.covariant)
 
 
 def _dump(info: GeneratorInfo) -> str:
-    return json.dumps({"format": FORMAT, **dataclasses.asdict(info)})
+    facts = {name: v for name, v in dataclasses.asdict(info).items() if name not in _OF_THE_FAMILY}
+    return json.dumps({"format": FORMAT, **facts})
 
 
 def _parse(text: str) -> GeneratorInfo:

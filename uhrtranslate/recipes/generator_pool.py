@@ -11,11 +11,13 @@ import torch
 from uhrtranslate.engine import (
     DTYPES,
     CompiledRunner,
+    Covariance,
     GeneratorRunner,
     Lanes,
     choose_batch,
     choose_devices,
     choose_tile,
+    measure_covariance,
     measure_halo,
 )
 from uhrtranslate.models import Generator, load_generator
@@ -65,6 +67,15 @@ class GeneratorPool:
         """Radius of the receptive field in px: known, or measured when first asked for."""
         known = self.generator.info.halo
         return self.ask(measure_halo) if known is None else known
+
+    @cached_property
+    def covariance(self) -> Covariance:
+        """Whether tiles must be blended, and where they may begin: known, or measured."""
+        info = self.generator.info
+        if info.covariant is None:
+            measured = self.ask(measure_covariance)
+            return dataclasses.replace(measured, period=info.period or measured.period)
+        return Covariance(info.covariant, info.period or info.stride)
 
     def at(self, precision: str) -> Lanes[GeneratorRunner]:
         """The devices, set to a precision."""

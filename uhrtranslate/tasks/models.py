@@ -1,13 +1,16 @@
 """Describe generators, list the bundled ones, and convert checkpoints to the native format."""
 
+import copy
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from uhrtranslate.engine import Covariance, GeneratorRunner, measure_covariance
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
@@ -36,6 +39,9 @@ class ModelDescription:
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
         halo: neighbouring px that a tile needs; None if it has to be measured.
+        covariant: whether its output is shifted with its input by any multiple of the stride;
+            tiles of others are blended. Measured if the network does not say.
+        period: px of which the places of tiles are multiples.
         mpp: micrometres per pixel of the training images; None if unknown.
         domains: names of the source and the target domain.
         description: a sentence about the generator.
@@ -51,6 +57,8 @@ class ModelDescription:
     cell: int | None
     stride: int
     halo: int | None
+    covariant: bool
+    period: int
     mpp: float | None
     domains: tuple[str, str]
     description: str
@@ -138,16 +146,24 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     info = generator.info
     layers = list(generator.module.modules())
     norms = Counter(k for layer in layers for k, base in _NORMS.items() if isinstance(layer, base))
+    parameters = sum(p.numel() for p in generator.module.parameters())
+    found = Covariance(info.covariant is True, info.period or info.stride)
+    if info.covariant is None:
+        # On a copy, whose norm layers the runner replaces.
+        copied = dataclasses.replace(generator, module=copy.deepcopy(generator.module))
+        found = measure_covariance(GeneratorRunner(copied, torch.device("cpu")))
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
         architecture=info.architecture,
         arguments=info.arguments,
-        parameters=sum(p.numel() for p in generator.module.parameters()),
+        parameters=parameters,
         norms=dict(norms),
         cell=info.cell,
         stride=info.stride,
         halo=info.halo,
+        covariant=found.covariant,
+        period=info.period or found.period,
         mpp=info.mpp,
         domains=info.domains,
         description=info.description,

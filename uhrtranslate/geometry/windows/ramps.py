@@ -31,4 +31,5 @@ def rising(
 
 def _share(size: int, overlap: int) -> NDArray[np.float64]:
     centres = np.arange(size) + 0.5
-    return (np.minimum(centres, size - centres) / overlap).clip(max=1.0)
+    share: NDArray[np.float64] = np.minimum(centres, size - centres) / overlap
+    return share.clip(max=1.0)
