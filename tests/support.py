@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, Masking, stream
-from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.geometry import BlendedPlan, CellGrid, TilePlan
 from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.models.resnet import ResnetGenerator
 
@@ -80,7 +80,8 @@ class ArraySource:
 class ArraySink:
     """Collects a result, and insists that every pixel comes once."""
 
-    def __init__(self, height, width, dtype=np.uint8):
+    def __init__(self, height, width, dtype=np.uint8, start=0):
+        self.start = start
         self.pixels = np.zeros((height, width, 3), dtype)
         self.written = np.zeros((height, width), int)
 
@@ -90,7 +91,7 @@ class ArraySink:
         self.written[y : y + h, x : x + w] += 1
 
     def reached(self, y):
-        assert (self.written[:y] == 1).all()
+        assert (self.written[self.start : y] == 1).all()
 
 
 class FloatRunner(GeneratorRunner):
@@ -134,8 +135,14 @@ def translate_array(
     devices=("cpu",),
     dtype=torch.float32,
     statistics_dtype=None,
+    overlap=None,
+    blend="linear",
+    start=0,
 ):
-    """Run the engine over an array, [h, w, 3] uint8; devices after the first have a copy each."""
+    """Run the engine over an array, [h, w, 3] uint8; devices after the first have a copy each.
+
+    With an overlap, tiles are blended. Rows above `start` are not computed, and stay black.
+    """
     kind = FloatRunner if floats else GeneratorRunner
     modules = [module, *(copy.deepcopy(module) for _ in devices[1:])]
     runners = [
@@ -144,10 +151,22 @@ def translate_array(
     ]
     height, width = pixels.shape[:2]
     grid = CellGrid(width, height, cell)
-    plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
+    if overlap is None:
+        plan = TilePlan(grid, tile or cell, halo, stride, mirrored)
+    else:
+        plan = BlendedPlan(grid, tile or cell, 0, stride, False, overlap, blend)
     transform = GeneratorTransform(Lanes(runners), normalizer, plan, lambda: thumbnail)
-    sink = ArraySink(height, width, np.float32 if floats else np.uint8)
+    sink = ArraySink(height, width, np.float32 if floats else np.uint8, start)
     source = ArraySource(pixels, strip_height)
-    stream(source, transform, sink, batch=batch, workers=workers, masking=masking or Masking())
-    assert (sink.written == 1).all()
+    stream(
+        source,
+        transform,
+        sink,
+        batch=batch,
+        workers=workers,
+        masking=masking or Masking(),
+        start=start,
+    )
+    assert (sink.written[start:] == 1).all()
+    assert (sink.written[:start] == 0).all()
     return sink.pixels

@@ -11,15 +11,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag, parse_auto, parse_region
-from uhrtranslate.tables import COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
+from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
     Norm: TypeAlias = str
+    Blend: TypeAlias = str
     StainMethod: TypeAlias = str
     Format: TypeAlias = str
     Compression: TypeAlias = str
 else:
     Norm = Literal[tuple(NORMALIZERS)]
+    Blend = Literal[tuple(BLENDS)]
     # Besides the methods: a StainNet, which knows its own target, and any generator.
     StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
     Format = Literal[tuple(FORMATS)]
@@ -176,6 +178,23 @@ class TranslateOptions(ImageOptions):
             "auto",
         ),
     ] = None
+    overlap: Annotated[
+        Annotated[int, Field(ge=0, le=8192)] | None,
+        Auto,
+        Flag(
+            "Px that tiles share at least if they are blended, as of generators whose output "
+            "depends on where a tile begins; a number blends tiles of any generator.",
+            GEOMETRY,
+            "PX|auto",
+            "auto: a quarter of the tile",
+        ),
+    ] = None
+    blend: Annotated[
+        Blend,
+        Flag(
+            "Weights of blended tiles: ramps (linear, cosine), or by distance (centre).", GEOMETRY
+        ),
+    ] = "linear"
     pad: Annotated[
         Literal["context", "reflect"],
         Flag("Seamless (context), or as published: each cell alone, mirrored (reflect).", GEOMETRY),
@@ -222,6 +241,10 @@ class TranslateOptions(ImageOptions):
     def _fit_together(self) -> Self:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, not {self.kernel}")
+        if self.halo is not None and self.overlap is not None:
+            raise ValueError("halo and overlap exclude each other")
+        if self.pad == "reflect" and self.overlap is not None:
+            raise ValueError("overlap cannot be chosen with pad reflect: every cell is alone")
         if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
             raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
         return self

@@ -42,6 +42,14 @@ NORMALIZERS: Table[Any] = Table(
         "in": "normalizers.patch_in:PatchIN",
     }
 )
+# How much each pixel of a tile counts where tiles overlap: `--blend`. The first one is the default.
+BLENDS: Table[Any] = Table(
+    {
+        "linear": "geometry.windows.linear:linear",
+        "cosine": "geometry.windows.cosine:cosine",
+        "centre": "geometry.windows.centre:centre",
+    }
+)
 # Networks that translate images, recognised by the keys and shapes of their weights: `--model`.
 GENERATOR_FAMILIES: Table[Any] = Table(
     {

@@ -25,6 +25,7 @@ def info_of(module, **facts):
         in_channels=arguments["in_channels"],
         out_channels=arguments["out_channels"],
         stride=family.stride(arguments),
+        covariant=family.covariant,
         **facts,
     )
 
@@ -106,13 +107,15 @@ HOSTILE = {
     "escape": ({"description": "\x1b[2J"}, "printable"),
     "empty range": ({"value_range": [1.0, 1.0]}, "value_range"),
     "unknown field": ({"run": "rm"}, "run"),
+    "covariance": ({"covariant": False}, "covariant"),
 }
 
 
 @pytest.mark.parametrize(("changes", "message"), HOSTILE.values(), ids=HOSTILE)
 def test_metadata_is_checked(changes, message, make, tmp_path):
     module = make()
-    base = {"format": 1, **dataclasses.asdict(info_of(module, **FACTS))}
+    base = dataclasses.asdict(info_of(module, **FACTS)) | {"format": 1}
+    del base["covariant"], base["period"]  # the family's
     rewrite(tmp_path / "g.safetensors", module.state_dict(), base=base, **changes)
     with pytest.raises(CheckpointError, match=message) as caught:
         load_generator(tmp_path / "g.safetensors")

@@ -205,6 +205,12 @@ def _norms(model: "ModelDescription") -> Iterator[str]:
             yield f"{count} {kind} (kept)"
 
 
+def _tiles(model: "ModelDescription") -> str:
+    if model.covariant:
+        return f"seamless with a halo (translation-covariant, period {model.period} px)"
+    return f"overlap and are blended (not translation-covariant, period {model.period} px)"
+
+
 def _show(model: "ModelDescription", as_json: bool) -> None:
     if as_json:
         print_json(model)
@@ -220,6 +226,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("norm layers", f"{norms}; inside TorchScript, out of reach" if model.opaque else norms),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
+        ("tiles", _tiles(model)),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),
         ("file", model.path or "none"),
         ("sha256", model.sha256),

@@ -1,6 +1,9 @@
 """The only place where normalizers, generators and images meet; no options, no output files."""
 
 from uhrtranslate.engine.forward.compiled import CompiledRunner as CompiledRunner
+from uhrtranslate.engine.forward.covariance import Covariance as Covariance
+from uhrtranslate.engine.forward.covariance import measure_covariance as measure_covariance
+from uhrtranslate.engine.forward.covariance import shifted_pair as shifted_pair
 from uhrtranslate.engine.forward.devices import DTYPES as DTYPES
 from uhrtranslate.engine.forward.devices import choose_device as choose_device
 from uhrtranslate.engine.forward.devices import choose_devices as choose_devices

@@ -1,5 +1,6 @@
 """Cells, tiles, halos, levels: pure arithmetic; no pixels, no tensors, no files."""
 
+from uhrtranslate.geometry.blended import BlendedPlan as BlendedPlan
 from uhrtranslate.geometry.cells import Box as Box
 from uhrtranslate.geometry.cells import CellGrid as CellGrid
 from uhrtranslate.geometry.cells import reflect as reflect

@@ -1,9 +1,10 @@
 """Tiles: what the device computes at once. Their size is a matter of memory, not of the method.
 
-There are two geometries. **Context** (the default): a tile is computed with a halo of its true
+There are three geometries. **Context** (the default): a tile is computed with a halo of its true
 neighbours, and the field of statistics is evaluated at the true coordinates of every feature pixel,
 so the result does not depend on the tiles. **Mirrored** (the published one): every tile is one
-cell, padded by its own mirror image, and the cell's field is stretched over the padded cell.
+cell, padded by its own mirror image, and the cell's field is stretched over the padded cell. The
+third, for generators whose output depends on where a tile begins, is in `blended.py`.
 """
 
 from collections.abc import Iterator
@@ -26,19 +27,23 @@ class Tile:
         mirror: px by which the source is padded with its own mirror image.
         field: where the field of statistics is evaluated: the source in the context geometry, the
             cell without padding in the mirrored one.
+        shared: the part of the result that it contributes to together with other tiles, which
+            contains the core; None if nothing beside the core.
     """
 
     core: Box
     source: Box
     mirror: int
     field: Box
+    shared: Box | None = None
 
     @property
     def crop(self) -> tuple[slice, slice]:
-        """Rows and columns of the core within the computed tile."""
-        top = self.core.y - self.source.y + self.mirror
-        left = self.core.x - self.source.x + self.mirror
-        return slice(top, top + self.core.h), slice(left, left + self.core.w)
+        """Rows and columns of what it contributes to within the computed tile."""
+        part = self.shared or self.core
+        top = part.y - self.source.y + self.mirror
+        left = part.x - self.source.x + self.mirror
+        return slice(top, top + part.h), slice(left, left + part.w)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,6 +68,20 @@ class TilePlan:
     halo: int
     stride: int
     mirrored: bool = False
+
+    @property
+    def spacing(self) -> int:
+        """Px between the borders that a bad result would show."""
+        return self.grid.cell
+
+    @property
+    def margin(self) -> int:
+        """Px around a pixel of the result that are read to compute it, at most."""
+        return self.halo
+
+    def first_band(self, start: int) -> int:
+        """Where the first band begins that must be computed to know the rows from `start` on."""
+        return start
 
     def bands(self, start: int = 0) -> Iterator[tuple[int, int]]:
         """Pixel rows `y0, y1` of each band from `start` on; together they cover the image once.

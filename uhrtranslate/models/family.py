@@ -21,12 +21,14 @@ class Family:
         recognise: reads those arguments off the keys and shapes of a state dict; None if the
             state is of another family. It changes nothing and reads no values.
         stride: total downsampling of the network that the arguments describe, in px.
+        covariant: see `GeneratorInfo`; the period is the stride.
     """
 
     name: str
     build: Callable[..., nn.Module]
     recognise: Callable[[Mapping[str, Tensor]], Arguments | None]
     stride: Callable[[Arguments], int]
+    covariant: bool = True
 
 
 def shape_of(state: Mapping[str, Tensor], key: str) -> tuple[int, ...]:

@@ -18,6 +18,10 @@ class GeneratorInfo:
         cell: side in px of the patches it was trained on, and so of the statistics cells; None if
             unknown (512 is then assumed).
         halo: px of true neighbours that a tile needs; None to have it measured.
+        covariant: whether its output is shifted with its input by any multiple of the stride, away
+            from the edges; else tiles are blended. None to have it measured.
+        period: px by which it is shifted so if it is not covariant, a multiple of the stride;
+            None: the stride.
         mpp: micrometres per pixel it was trained at; None if unknown.
         domains: names of the source and target domain, ("A", "B") if unknown.
         value_range: range of input and output values, usually (-1.0, 1.0).
@@ -37,6 +41,8 @@ class GeneratorInfo:
     stride: int = 4
     cell: int | None = None
     halo: int | None = None
+    covariant: bool | None = True
+    period: int | None = None
     mpp: float | None = None
     domains: tuple[str, str] = ("A", "B")
     value_range: tuple[float, float] = (-1.0, 1.0)

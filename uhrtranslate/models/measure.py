@@ -18,10 +18,11 @@ def measure_info(
 ) -> GeneratorInfo:
     """Find out what the engine needs to know of a network.
 
-    The network's own attributes `stride`, `cell`, `halo` and `value_range` are trusted. Without
-    `stride`, powers of two are tried until one gives outputs of the input's size for inputs whose
-    sides are odd multiples of it. This cannot see the stride of a network that resizes its output
-    to its input; such a network should declare `stride`.
+    The network's own attributes `stride`, `cell`, `halo`, `covariant`, `period` and `value_range`
+    are trusted; a network with a halo is covariant unless it says otherwise. Without `stride`,
+    powers of two are tried until one gives outputs of the input's size for inputs whose sides are
+    odd multiples of it. This cannot see the stride of a network that resizes its output to its
+    input; such a network should declare `stride`.
 
     Args:
         module: in eval mode on the CPU; takes [n, c, h, w] and returns the same size.
@@ -35,6 +36,7 @@ def measure_info(
         first = next((m for m in module.modules() if isinstance(m, nn.Conv2d)), None)
         in_channels = 3 if first is None else first.in_channels
     stride = _declared(module, "stride")
+    halo = _declared(module, "halo", least=0)
     low, high = _value_range(module)
     strides = [2**i for i in range(_LARGEST_STRIDE.bit_length())] if stride is None else [stride]
     reason = ""
@@ -50,7 +52,9 @@ def measure_info(
             out_channels=out_channels,
             stride=candidate,
             cell=_declared(module, "cell"),
-            halo=_declared(module, "halo", least=0),
+            halo=halo,
+            covariant=_covariant(module, halo),
+            period=_period(module, candidate),
             value_range=(low, high),
         )
     raise CheckpointError(
@@ -83,6 +87,24 @@ def _declared(module: nn.Module, name: str, least: int = 1) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise CheckpointError(f"{name} of the network is {value!r}; it must be a number of px")
     return value
+
+
+def _covariant(module: nn.Module, halo: int | None) -> bool | None:
+    value = getattr(module, "covariant", None)
+    if value is None:
+        return None if halo is None else True
+    if not isinstance(value, bool):
+        raise CheckpointError(f"covariant of the network is {value!r}; it must be True or False")
+    return value
+
+
+def _period(module: nn.Module, stride: int) -> int | None:
+    period = _declared(module, "period")
+    if period is not None and period % stride:
+        raise CheckpointError(
+            f"period of the network is {period}; it must be a multiple of its stride, {stride}"
+        )
+    return period
 
 
 def _value_range(module: nn.Module) -> tuple[float, float]:

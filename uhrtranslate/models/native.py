@@ -26,6 +26,8 @@ _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
 _ADDED = {"inputs", "histogram", "channels"}
+# Facts that follow from the architecture, and so are not stored.
+_OF_THE_FAMILY = ("covariant", "period")
 
 
 def _printable(text: str) -> str:
@@ -142,13 +144,13 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         module = fit(family, arguments, tensors)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{path}: {show(error, 400)}") from error
-    return module, dataclasses.replace(info, arguments=arguments)
+    return module, dataclasses.replace(info, arguments=arguments, covariant=family.covariant)
 
 
 def _dump(info: GeneratorInfo) -> str:
     silent = {key for key in _ADDED if getattr(info, key) == getattr(GeneratorInfo, key)}
-    facts = {key: v for key, v in dataclasses.asdict(info).items() if key not in silent}
-    del facts["opaque"]  # which older versions do not know
+    left_out = {*silent, *_OF_THE_FAMILY, "opaque"}  # older versions do not know the last
+    facts = {key: v for key, v in dataclasses.asdict(info).items() if key not in left_out}
     return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **facts})
 
 

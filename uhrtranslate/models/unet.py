@@ -137,4 +137,6 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
     }
 
 
-UNET = Family("unet", UnetGenerator, recognise, lambda a: int(2 ** a.get("n_downs", 8)))
+UNET = Family(
+    "unet", UnetGenerator, recognise, lambda a: int(2 ** a.get("n_downs", 8)), covariant=False
+)

@@ -11,12 +11,14 @@ import torch
 from uhrtranslate.engine import (
     DTYPES,
     CompiledRunner,
+    Covariance,
     GeneratorRunner,
     Lanes,
     choose_batch,
     choose_devices,
     choose_tile,
     forget_running_statistics,
+    measure_covariance,
     measure_halo,
 )
 from uhrtranslate.errors import OptionError
@@ -88,6 +90,15 @@ class GeneratorPool:
         """Norm layers of the generator that follow the normalizer."""
         layers: int = self.ask(lambda runner: runner.switch.layers)
         return layers
+
+    @cached_property
+    def covariance(self) -> Covariance:
+        """Whether tiles must be blended, and where they may begin: known, or measured."""
+        info = self.generator.info
+        if info.covariant is None:
+            measured = self.ask(measure_covariance)
+            return dataclasses.replace(measured, period=info.period or measured.period)
+        return Covariance(info.covariant, info.period or info.stride)
 
     def at(self, precision: str) -> Lanes[GeneratorRunner]:
         """The devices, set to a precision."""

@@ -29,6 +29,8 @@ class ImagePlan:
         transform: makes the transform to stream; raises `Skipped` if there is nothing to do, and
             `UhrError` if it cannot be done.
         devices: where it is computed.
+        mismatch: how far two ways to cut the image into tiles differ, in grey levels; None if
+            tiles do not matter, or there is only one.
         beside: what the result's bytes depend on besides provenance, tiles, devices and options.
     """
 
@@ -38,6 +40,7 @@ class ImagePlan:
     note: str
     transform: Callable[[Clock], Transform]
     devices: tuple[torch.device, ...] = ()
+    mismatch: float | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
 
 

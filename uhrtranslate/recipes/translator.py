@@ -6,7 +6,8 @@ from typing import Any
 from uhrtranslate.engine import FrozenGenerator, GeneratorTransform
 from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import InputError, OptionError
-from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.geometry import BlendedPlan, CellGrid, TilePlan
+from uhrtranslate.geometry.blended import LEAST_SIDE
 from uhrtranslate.geometry.tiles import MIN_STEPS
 from uhrtranslate.io import (
     Pixels,
@@ -19,6 +20,7 @@ from uhrtranslate.io import (
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions, parse_background
+from uhrtranslate.recipes.blending import Blending, choose_blending, tile_mismatch
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
@@ -57,23 +59,40 @@ class Translator(Recipe):
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
-        self.cell = options.cell or self.generator.info.cell or USUAL_CELL
+        usual = -(-USUAL_CELL // stride) * stride
+        self.cell = options.cell or self.generator.info.cell or usual
         for name, value in (("cell", self.cell), ("tile", options.tile), ("halo", options.halo)):
             if value is not None and value % stride:
                 raise OptionError(
                     f"--{name} {value}: must be a multiple of {stride}, the generator's stride."
                 )
-        if self.cell < MIN_STEPS * stride:
-            raise OptionError(
-                f"--cell {self.cell}: the generator needs at least {MIN_STEPS * stride} px."
-            )
+        covariance = self.pool.covariance
+        # Others than covariant generators may be made for patches of one step.
+        least = MIN_STEPS * stride
+        self._least = least if covariance.covariant else min(least, max(stride, LEAST_SIDE))
+        if self.cell < self._least:
+            raise OptionError(f"--cell {self.cell}: the generator needs at least {self._least} px.")
+        wanted = options.overlap is not None or not covariance.covariant
+        self.blending: Blending | None = None
+        if wanted and options.halo is None and not self.mirrored:
+            self.blending = choose_blending(options, self.cell, covariance.period)
 
     @property
     def halo(self) -> int:
         """Halo in px around each tile: as chosen, as published, or the receptive field."""
         if self.options.halo is not None:
             return self.options.halo
-        return self.normalizer.published_halo if self.mirrored else self.pool.halo
+        if self.blending:
+            return 0
+        if not self.mirrored:
+            return self.pool.halo
+        published = self.normalizer.published_halo
+        return 0 if published % self.generator.info.stride else published
+
+    @property
+    def surroundings(self) -> str:
+        """How tiles are kept from showing, in a few words."""
+        return self.blending.note if self.blending else f"halo {self.halo} px"
 
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
@@ -86,15 +105,18 @@ class Translator(Recipe):
         lanes = self.pool.at(precision)
         tiles = self._tiles(view)
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
+        how = self.blending
+        mismatch = None if how is None else self.pool.ask(tile_mismatch, view, how, inputs)
         return ImagePlan(
             tiles,
             batch,
             self._provenance(precision),
-            self._note(view, tiles, batch, precision, deviation),
+            self._note(view, tiles, batch, precision, deviation, mismatch),
             lambda clock: GeneratorTransform(
                 lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock, inputs
             ),
             self.pool.devices,
+            mismatch,
         )
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
@@ -114,6 +136,11 @@ class Translator(Recipe):
                 "--pad reflect: every cell is mirrored, which no network does; use --pad context."
             )
         info = self.generator.info
+        if self.blending:
+            raise OptionError(
+                f"{self.generator.name}: is not translation-covariant, so its tiles must be blended, "
+                "which other programs do not; use 'uhrt translate'."
+            )
         if info.inputs != GeneratorInfo.inputs or info.out_channels not in (1, 3):
             raise OptionError(
                 f"{self.generator.name}: takes or gives other planes than RGB or grey, which an "
@@ -138,13 +165,16 @@ class Translator(Recipe):
         return Inputs(self.generator.info, whole)
 
     def _tiles(self, view: SlideView) -> TilePlan:
+        grid = CellGrid(view.width, view.height, self.cell)
+        if self.blending:
+            how = self.blending
+            return BlendedPlan(grid, how.tile, 0, how.period, False, how.overlap, how.blend)
         if self.mirrored:
             tile = self.cell
         else:
             tile = self.options.tile or self.pool.choose_tile(
                 self.halo, self.cell, view.width, self.options.batch or 1
             )
-        grid = CellGrid(view.width, view.height, self.cell)
         return TilePlan(grid, tile, self.halo, self.generator.info.stride, self.mirrored)
 
     def _provenance(self, precision: str) -> dict[str, Any]:
@@ -156,7 +186,7 @@ class Translator(Recipe):
             "domains": list(self.generator.info.domains),
             "norm": options.norm,
             "cell": self.cell,
-            "halo": self.halo,
+            **self._tiling(),
             "pad": options.pad,
             "precision": precision,
         }
@@ -171,10 +201,26 @@ class Translator(Recipe):
             facts |= {"batch_statistics": True}
         return facts | self.normalizer.facts()
 
+    def _tiling(self) -> dict[str, Any]:
+        """What the result depends on: not on the tiles if they have a halo."""
+        how = self.blending
+        if how is None:
+            return {"halo": self.halo}
+        return {"tile": how.tile, "overlap": how.overlap, "blend": how.blend}
+
     def _note(
-        self, view: SlideView, tiles: TilePlan, batch: int, precision: str, deviation: float | None
+        self,
+        view: SlideView,
+        tiles: TilePlan,
+        batch: int,
+        precision: str,
+        deviation: float | None,
+        mismatch: float | None,
     ) -> str:
         """See `ImagePlan`."""
+        around = self.surroundings
+        if mismatch is not None:
+            around += f", tile mismatch {mismatch:.1f} grey levels"
         if deviation is not None:
             precision += f" ({deviation:.2f} grey levels from fp32)"
         norm = self.options.norm
@@ -185,7 +231,7 @@ class Translator(Recipe):
             f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "
             f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
-            f"halo {tiles.halo} px{self._advice(view)}"
+            f"{around}{self._advice(view)}"
         )
 
     def _advice(self, view: SlideView) -> str:
@@ -203,8 +249,8 @@ class Translator(Recipe):
             return bilinear_thumbnail(view, self.cell, self.cell)
         stride = self.generator.info.stride
         share = min(1.0, self.cell / max(view.width, view.height))
+        steps = -(-self._least // stride)
         width, height = (
-            max(round(side * share / stride), MIN_STEPS) * stride
-            for side in (view.width, view.height)
+            max(round(side * share / stride), steps) * stride for side in (view.width, view.height)
         )
         return thumbnail(view, width, height)

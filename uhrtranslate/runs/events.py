@@ -48,11 +48,15 @@ class ImageResult:
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
         model: generator, weights file, or method.
-        norm, cell, tile, halo, pad, device, precision: how it was made.
+        norm, cell, tile, halo, overlap, blend, pad, device, precision: how it was made; there is
+            either a halo or an overlap, with the weights' name.
+        mismatch: how far two ways to cut the image into overlapping tiles differ, mean in grey
+            levels; None if tiles have a halo, or there is only one.
         tiles: number of tiles that were or would be computed.
         tissue: share of the cells that are computed; None without a mask.
         resumed: rows of px done by an earlier run.
-        seams: `metrics.seam_ratio` of the result at the borders of cells, divided by the source's;
+        seams: `metrics.seam_ratio` of the result at the borders of cells (of tiles, if they are
+            blended), divided by the source's;
             1 means that no seams were added. None if the image is too small to tell.
         seconds: wall time.
         stages: seconds of it spent waiting for each stage: read, statistics, dense, write.
@@ -72,6 +76,9 @@ class ImageResult:
     cell: int | None = None
     tile: int | None = None
     halo: int | None = None
+    overlap: int | None = None
+    blend: str | None = None
+    mismatch: float | None = None
     pad: str | None = None
     device: str | None = None
     precision: str | None = None
@@ -95,7 +102,7 @@ class Forecast:
         error: a sentence, if it failed.
         width, height: of the result in px.
         mpp: of the result, micrometres per pixel in x and y.
-        cell, tile, halo: sides in px.
+        cell, tile, halo, overlap: sides in px; see `ImageResult`.
         cells, tiles: how many will be computed.
         bytes: size of the result, estimated from the middle of the image.
         seconds: time on this machine, estimated from the same part.
@@ -113,6 +120,7 @@ class Forecast:
     cell: int | None = None
     tile: int | None = None
     halo: int | None = None
+    overlap: int | None = None
     cells: int | None = None
     tiles: int | None = None
     bytes: int | None = None

@@ -33,10 +33,11 @@ from uhrtranslate.version import __version__
 NOT_OF_THE_JOB = {
     "preview", "overwrite", "resume", "skip_existing", "workers", "profile", "at_once",
     "allow_sparse",
-    "model", "device", "cell", "tile", "halo", "batch", "precision", "mask", "pool",
+    "model", "device", "cell", "tile", "halo", "overlap", "blend", "batch", "precision",
+    "mask", "pool",
 }  # fmt: skip
 # The part of the provenance that a result repeats.
-FACTS = ("norm", "cell", "halo", "pad", "precision")
+FACTS = ("norm", "cell", "halo", "overlap", "blend", "pad", "precision")
 
 
 def process_file(
@@ -79,6 +80,7 @@ def process_slide(
         tile=tiles.tile,
         tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
         tissue=None if options.mask == "none" else _share(masking),
+        mismatch=plan.mismatch,
         device=",".join(map(str, plan.devices)) or None,
         **{name: plan.provenance.get(name) for name in FACTS},
     )
@@ -128,7 +130,7 @@ def process_slide(
         status="done",
         resumed=writer.start,
         # Of many channels, each place would cost many times the decoding.
-        seams=None if spec.channels else _seams(view, target, tiles.grid.cell),
+        seams=None if spec.channels else _seams(view, target, tiles.spacing),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,

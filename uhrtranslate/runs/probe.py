@@ -47,7 +47,9 @@ class Probe:
                 tile for band in plan.tiles.bands() for tile in masking.cut(plan.tiles, *band)[0]
             ]
             cells = sum(sum(masking.kept(row, grid)) for row in range(grid.rows))
-            area = sum(tile.shape[0] * tile.shape[1] for tile in tiles)  # halos included
+            area = sum(
+                tile.shape[0] * tile.shape[1] for tile in tiles
+            )  # halos and overlaps included
             share = output_bytes_per_pixel(result, target, options.compression, options.quality)
             return Forecast(
                 input=slide.info.path,
@@ -58,7 +60,8 @@ class Probe:
                 mpp=view.mpp,
                 cell=grid.cell,
                 tile=plan.tiles.tile,
-                halo=plan.tiles.halo,
+                halo=plan.provenance.get("halo"),
+                overlap=plan.provenance.get("overlap"),
                 cells=cells,
                 tiles=len(tiles),
                 bytes=round(share * view.width * view.height),

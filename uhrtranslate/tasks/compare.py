@@ -236,9 +236,11 @@ def _run(
     target = folder / f"{one.name}.tif"
     translated = False
     try:
-        # If the halo has to be measured, measure it before the clock starts.
-        halo = Translator(one.options, pool).halo
-        translator = Translator(one.options.model_copy(update={"halo": halo}), pool)
+        translator = Translator(one.options, pool)
+        if translator.blending is None:
+            # If the halo has to be measured, measure it before the clock starts.
+            known = one.options.model_copy(update={"halo": translator.halo})
+            translator = Translator(known, pool)
         if one.yardstick:
             _check_memory(translator, size)
         with peak_memory() as peak:
@@ -311,7 +313,7 @@ def _settings(
         "generator's SHA-256": translator.generator.digest,
         "cells": f"{translator.cell} px",
         "tiles": f"{options.tile} px" if options.tile else "as large as memory allows",
-        "halo": f"{translator.halo} px",
+        "overlap" if translator.blending else "halo": translator.surroundings,
         "padding": options.pad,
         "device": ", ".join(map(str, translator.pool.devices)),
         "precision": options.precision,

@@ -1,5 +1,6 @@
 """Describe generators, list the bundled ones, and convert checkpoints to the native format."""
 
+import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from uhrtranslate.engine import norm_kind
+from uhrtranslate.engine import Covariance, GeneratorRunner, measure_covariance, norm_kind
 from uhrtranslate.enhance import channels_of, load_tally
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.io.files.inputs import read_saved
@@ -35,6 +37,9 @@ class ModelDescription:
         cell: side of the training patches in px; None if unknown.
         stride: total downsampling in px.
         halo: neighbouring px that a tile needs; None if it has to be measured.
+        covariant: whether its output is shifted with its input by any multiple of the stride;
+            tiles of others are blended. Measured if the network does not say.
+        period: px of which the places of tiles are multiples.
         mpp: micrometres per pixel of the training images; None if unknown.
         domains: names of the source and the target domain.
         description: a sentence about the generator.
@@ -54,6 +59,8 @@ class ModelDescription:
     cell: int | None
     stride: int
     halo: int | None
+    covariant: bool
+    period: int
     mpp: float | None
     domains: tuple[str, str]
     description: str
@@ -182,6 +189,11 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
     if info.opaque:
         names = [str(getattr(layer, "original_name", "")) for layer in layers]
         kinds = [(name, False) for name in names if "Norm" in name]
+    found = Covariance(info.covariant is True, info.period or info.stride)
+    if info.covariant is None:
+        # On a copy, whose norm layers the runner replaces.
+        copied = dataclasses.replace(generator, module=copy.deepcopy(generator.module))
+        found = measure_covariance(GeneratorRunner(copied, torch.device("cpu")))
     return ModelDescription(
         name=generator.name,
         path=None if path is None else str(path),
@@ -193,6 +205,8 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         cell=info.cell,
         stride=info.stride,
         halo=info.halo,
+        covariant=found.covariant,
+        period=info.period or found.period,
         mpp=info.mpp,
         domains=info.domains,
         description=info.description,

@@ -124,6 +124,30 @@ class Recorder:
         return y.to(x.dtype)
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """Normalizes with the statistics of another forward, as constants; gradients pass through.
+
+    Attributes:
+        mean, std: one [n, c] float32 tensor per norm call.
+    """
+
+    mean: tuple[Tensor, ...]
+    std: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, recorder: Recorder) -> "Frozen":
+        """The statistics of a recorder."""
+        # Copies made outside inference mode may take part in a graph.
+        mean, std = (tuple(p.clone() for p in part) for part in (recorder.mean, recorder.std))
+        return cls(mean, std)
+
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+        """See `Action`."""
+        y = (x - self.mean[call][..., None, None]) / self.std[call][..., None, None]
+        return y.to(x.dtype)
+
+
 def _by_batch_norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Instance norm of [n, c, h, w], and the mean and std that it found, [n, c] float32."""
     n, c, h, w = x.shape

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from uhrtranslate.engine.forward.actions import Recorder
+from uhrtranslate.engine.forward.actions import Frozen, Recorder
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.errors import OptionError
 
@@ -39,7 +39,7 @@ def measure_halo(runner: GeneratorRunner) -> int:
         radius *= 2
     raise OptionError(
         f"{runner.name}: an output pixel depends on inputs more than {LARGEST_RADIUS} px away; "
-        "give a --halo that you accept."
+        "give a --halo that you accept, or an --overlap within which tiles are blended."
     )
 
 
@@ -54,15 +54,8 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     x = noise.mul(high - low).add(low).to(runner.device)
     recorder = Recorder()
     runner.forward(x, recorder)
-    # Copies made outside inference mode may take part in a graph.
-    mean, std = ([part.clone() for part in parts] for parts in (recorder.mean, recorder.std))
-
-    def frozen(call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
-        """Normalize with the recorded statistics, as constants; gradients pass through."""
-        return (x - mean[call][..., None, None]) / std[call][..., None, None]
-
     x.requires_grad_()
-    with torch.enable_grad(), runner.switch.doing(frozen):
+    with torch.enable_grad(), runner.switch.doing(Frozen.of(recorder)):
         y = runner.module(x)
         # The outputs of one stride step depend on different pixels; random signs keep the sum of
         # their gradients from cancelling out. [n, c, stride, stride]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from uhrtranslate.engine.stream.clock import DENSE, READ, STATISTICS, WRITE, Clock
 from uhrtranslate.engine.stream.masking import Masking
+from uhrtranslate.engine.stream.mosaic import Mosaic
 from uhrtranslate.engine.stream.rows import RowBuffer, Source
 from uhrtranslate.engine.stream.schedule import EVERYTHING, Band, Schedule
 from uhrtranslate.engine.stream.transform import Transform
@@ -51,6 +52,7 @@ def stream(
         schedule.first_pixels(start),
         lambda box: masking.reads(box, plan),
     ) as rows:
+        mosaic = Mosaic(plan, start)
         for band in schedule.bands(start):
             _observe(band, transform, rows, clock)
             for box in band.background:
@@ -61,11 +63,14 @@ def stream(
             )
             results = clock.timed(DENSE, transform.apply(clock.timed(READ, sources)))
             for tiles, done in zip(band.batches, results, strict=True):
+                finished = 0
                 with clock.waiting(WRITE):
                     for tile, pixels in zip(tiles, done, strict=True):
-                        core = tile.core
-                        sink.write(core.x, core.y, masking.joined(plan, core, pixels, rows))
-                progress(sum(tile.core.w * tile.core.h for tile in tiles))
+                        for core, final in mosaic.add(tile, pixels):
+                            sink.write(core.x, core.y, masking.joined(plan, core, final, rows))
+                            finished += core.w * core.h
+                progress(finished)
+            mosaic.reached(band.y1)
             with clock.waiting(WRITE):
                 sink.reached(band.y1)
             transform.forget_above(band.first_cells)

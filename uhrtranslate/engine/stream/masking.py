@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from uhrtranslate.engine.stream.rows import RowBuffer
-from uhrtranslate.geometry import Box, CellGrid, CellMask, Tile, TilePlan, cut_band, spans
+from uhrtranslate.geometry import (
+    BlendedPlan,
+    Box,
+    CellGrid,
+    CellMask,
+    Tile,
+    TilePlan,
+    cut_band,
+    spans,
+)
 from uhrtranslate.io import Pixels, to_bits
 
 # Px over which the generator's output changes into the background; at most half a cell.
@@ -57,6 +66,14 @@ class Masking:
                 else:
                     background.append(tile.core)
             return tiles, background
+        if isinstance(plan, BlendedPlan):
+            # All tiles that contribute to a pixel in the reach of a kept cell are near that cell.
+            for tile in plan.tiles(y0, y1):
+                if self.cells.near(tile.shared or tile.core, self._ramp(plan.grid)):
+                    tiles.append(tile)
+                else:
+                    background.append(tile.core)
+            return tiles, background
         band = Box(0, y0, plan.grid.width, y1 - y0)
         for box, computed in cut_band(self.cells, band, self._ramp(plan.grid), plan.halo):
             # Tiles have equal widths, so that no narrow one is left that would be mostly halo.
@@ -77,7 +94,7 @@ class Masking:
         if self.cells is None or self.background is None:
             return True
         # Beyond the image's end, a cell or halo mirrors the pixels before it.
-        margin = plan.grid.cell + plan.halo + self._ramp(plan.grid) + 8 * plan.stride
+        margin = plan.grid.cell + plan.margin + self._ramp(plan.grid) + 8 * plan.stride
         return self.cells.near(box, margin)
 
     def backdrop(self, box: Box, rows: RowBuffer) -> Pixels:

@@ -28,7 +28,8 @@ class Band:
     """A band of the image and everything needed to compute it after the bands above.
 
     Attributes:
-        y0, y1: its pixel rows, `y0 <= y < y1`.
+        y0, y1: its pixel rows, `y0 <= y < y1`. Above the start of a schedule are only bands whose
+            tiles reach below it; their background is left out, as it is in the result already.
         cells: rows of cells to be recorded first, from top to bottom.
         background: rectangles that are not computed.
         batches: groups of equally shaped tiles that are computed together. Tiles and background
@@ -67,10 +68,11 @@ class Schedule:
     @property
     def tail(self) -> int:
         """Rows at the image's end that are mirrored beyond it, and so are needed until the end."""
-        return max(self.plan.grid.cell, self.plan.halo) + 8 * self.plan.stride
+        return max(self.plan.grid.cell, self.plan.margin) + 8 * self.plan.stride
 
     def first_pixels(self, start: int) -> int:
         """The first pixel row that the bands from pixel row `start` on need."""
+        start = self.plan.first_band(start)
         first = self.plan.rows_read(start, start + 1)[0]
         cells, end = self._cells(start, start + 1)
         return min(first, cells * self.plan.grid.cell) if end else first
@@ -78,8 +80,9 @@ class Schedule:
     def bands(self, start: int = 0) -> Iterator[Band]:
         """The bands from pixel row `start` on, at which a band must begin."""
         plan, grid = self.plan, self.plan.grid
-        recorded = self._cells(start, start + 1)[0]
-        for y0, y1 in plan.bands(start):
+        first = plan.first_band(start)
+        recorded = self._cells(first, first + 1)[0]
+        for y0, y1 in plan.bands(first):
             end = max(recorded, self._cells(y0, y1)[1])
             cells = tuple(self._cell_row(row) for row in range(recorded, end))
             recorded = end
@@ -91,7 +94,7 @@ class Schedule:
                 y0=y0,
                 y1=y1,
                 cells=cells,
-                background=tuple(background),
+                background=tuple(background) if y0 >= start else (),
                 batches=tuple(_alike(tiles, self.batch)),
                 first_cells=self._cells(y1, y1 + 1)[0],
                 first_pixels=first_pixels,

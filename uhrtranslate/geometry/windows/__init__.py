@@ -1,0 +1,1 @@
+"""How much each pixel of a tile counts where tiles overlap: one window a file, positive numbers."""
