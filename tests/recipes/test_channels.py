@@ -78,7 +78,7 @@ def alone(channel):
     return as_generator(module, out_channels=1)
 
 
-@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr", "out.v05.ome.zarr"])
 @pytest.mark.parametrize("norm", ["dn", "tin"])
 def test_each_channel_is_as_if_it_were_the_only_one(slide, tmp_path, name, norm):
     result = translate(slide, tmp_path / name, generator=generator(), norm=norm, tile=128, **SMALL)
@@ -91,6 +91,15 @@ def test_each_channel_is_as_if_it_were_the_only_one(slide, tmp_path, name, norm)
         expected = tifffile.imread(target)[..., 0].astype(int)
         assert expected.std() > 20
         assert np.abs(found[..., channel] - expected).max() <= 1
+
+
+def test_channels_are_blended_as_colours_are(slide, tmp_path):
+    how = SMALL | {"halo": None, "tile": 128, "overlap": 32}
+    translate(slide, tmp_path / "out.ome.tif", generator=generator(), **how)
+    found = pixels_of(tmp_path / "out.ome.tif")
+    translate(slide, tmp_path / "3.tif", generator=alone(3), **how)
+    expected = tifffile.imread(tmp_path / "3.tif")[..., 0].astype(int)
+    assert np.abs(found[..., 3] - expected).max() <= 1
 
 
 def test_the_result_says_what_its_channels_are(slide, tmp_path):

@@ -86,8 +86,8 @@ def grey():
     return as_generator(Shared(), cell=128, **facts)
 
 
-def resnet():
-    return as_generator(small_resnet(ngf=4, n_blocks=2), cell=128)
+def resnet(**facts):
+    return as_generator(small_resnet(ngf=4, n_blocks=2), cell=128, **facts)
 
 
 @pytest.mark.parametrize("kind", RUN)
@@ -158,6 +158,19 @@ def test_files_say_how_to_use_them_but_not_whose_slide_it_was(slide, tmp_path):
 def test_what_cannot_be_constant_is_refused(slide, tmp_path, options, name, told):
     with pytest.raises(OptionError, match=told):
         export_model(slide, tmp_path / name, make_options(options), resnet())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"covariant": False, "period": 32}, "must be blended, which other programs do not"),
+        ({"out_channels": 5}, "takes or gives other planes than RGB or grey"),
+    ],
+)
+def test_a_generator_that_other_programs_cannot_run_is_refused(slide, tmp_path, facts, told):
+    with pytest.raises(OptionError, match=told):
+        export_model(slide, tmp_path / "a.pt", make_options({"norm": "tin"}), resnet(**facts))
     assert not list(tmp_path.iterdir())
 
 

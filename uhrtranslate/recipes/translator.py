@@ -138,7 +138,7 @@ class Translator(Recipe):
         info = self.generator.info
         if self.blending:
             raise OptionError(
-                f"{self.generator.name}: is not translation-covariant, so its tiles must be blended, "
+                f"{self.generator.name}: is not translation-covariant, so tiles must be blended, "
                 "which other programs do not; use 'uhrt translate'."
             )
         if info.inputs != GeneratorInfo.inputs or info.out_channels not in (1, 3):

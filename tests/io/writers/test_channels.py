@@ -22,7 +22,11 @@ from uhrtranslate.io import (
 from uhrtranslate.io.writers.pyramid import halve
 
 NAMES = ("DAPI", "CD3", "CD8", "Ki-67", "panCK")
-FORMATS = [("a.ome.tif", "ome-tiff"), ("a.ome.zarr", "ome-zarr")]
+FORMATS = [
+    ("a.ome.tif", "ome-tiff"),
+    ("a.ome.zarr", "ome-zarr"),
+    ("a.v05.ome.zarr", "ome-zarr-0.5"),
+]
 
 
 def planes(bits=8, count=5, height=333, width=401):
