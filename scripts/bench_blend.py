@@ -51,7 +51,7 @@ def work(runner: GeneratorRunner, pixels: np.ndarray, overlap: int, blend: str) 
     with timed() as row:
         stream(view, transform, Array(side))
     # Every cell goes through the generator once, too, whatever the tiles.
-    forwarded = area + side**2
+    forwarded = area + plan.grid.rows * plan.grid.cols * TILE**2
     return {**row, "tiles": area / side**2, "per_px": row["cpu_s"] / forwarded * 1e9}
 
 
