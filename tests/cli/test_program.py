@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import torch
 import typer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from typer.main import get_command
@@ -19,6 +20,7 @@ from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.translate import translate
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.flag import Flag, parse_auto
+from uhrtranslate.models.unet import UnetGenerator
 from uhrtranslate.options import EnhanceOptions, StainOptions, TranslateOptions
 
 Tile = Annotated[int | None, BeforeValidator(parse_auto)]
@@ -140,6 +142,25 @@ def test_models_lists_what_ships(uhrt):
     assert run.returncode == 0, run.stderr
     for text in ("he2ihc", "ihc2he", "not for diagnosis", "H&E -> IHC (DAB)"):
         assert text in " ".join(run.stdout.split())
+
+
+def test_models_show_says_which_norm_layers_follow(uhrt, tmp_path):
+    unet = UnetGenerator(ngf=1, n_downs=5)
+    torch.save({"netG": unet.state_dict(), "netG_ema": unet.state_dict()}, tmp_path / "u.pth")
+    for model, texts in (
+        ("tiny.safetensors", ["instance (follow --norm)"]),
+        (
+            tmp_path / "u.pth",
+            [
+                "7 batch (running statistics; kept, unless --batch-statistics is given)",
+                "Averaged weights, netG_ema; the file also holds netG.",
+            ],
+        ),
+    ):
+        run = uhrt("models", "show", model)
+        assert run.returncode == 0, run.stderr
+        for text in texts:
+            assert text in " ".join(run.stdout.split())
 
 
 @pytest.mark.slow
