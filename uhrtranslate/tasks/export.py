@@ -100,7 +100,7 @@ def export_model(
             input="float32 [n, 3, h, w], RGB, 0..1 (8-bit values divided by 255)",
             output="float32 [n, 3, h, w], RGB, 0..1",
             multiple=info.stride,
-            context=translator.halo,
+            context=translator.pool.halo if options.halo is None else options.halo,
         )
         step = info.stride
         side = max(-(-SIDE // step), MIN_STEPS) * step

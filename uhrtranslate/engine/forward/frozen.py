@@ -54,6 +54,6 @@ class FrozenGenerator(nn.Module):
         return y.expand(-1, 3, -1, -1) if y.shape[1] == 1 else y
 
     def _normalize(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
-        """An `Action`: the affine map of a norm call."""
+        """An `Action`: the affine map of a norm call, which has constants for each channel."""
         mean, rstd = self.get_buffer(f"mean_{call}"), self.get_buffer(f"rstd_{call}")
         return (x - mean) * rstd
