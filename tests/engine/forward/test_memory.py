@@ -8,7 +8,7 @@ from support import as_generator
 
 from uhrtranslate.engine import GeneratorRunner, choose_batch, choose_tile, memory_needed
 from uhrtranslate.engine.forward import memory
-from uhrtranslate.models import ResnetGenerator
+from uhrtranslate.models import GeneratorInfo, ResnetGenerator
 
 WIDTHS = (300, 5_000, 20_000, 40_000, 60_000, 100_000, 200_000, 2_000_000)
 
@@ -25,7 +25,7 @@ def gpu(monkeypatch):
     properties = SimpleNamespace(total_memory=16 << 30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(memory, "bytes_per_pixel", lambda runner: 1024)
-    return SimpleNamespace(device=torch.device("cuda"), info=SimpleNamespace(stride=4))
+    return SimpleNamespace(device=torch.device("cuda"), info=GeneratorInfo("test"))
 
 
 class TestTile:
