@@ -1,12 +1,11 @@
 """How often the host waits for a device: a GPU that is waited for runs out of work meanwhile."""
 
-import numpy as np
 import pytest
 import simulated_device
-import skimage.data
 import torch
+from device_cases import CELL, SECTION, translated
 from problems import Problem
-from support import small_resnet, translate_array
+from support import small_resnet
 
 from uhrtranslate.engine import GeneratorRunner
 from uhrtranslate.tables import NORMALIZERS, TRAINING_METHODS
@@ -14,10 +13,6 @@ from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.run.learner import Learner
 
 simulated_device.install()
-CELL = 64
-SECTION = np.ascontiguousarray(skimage.data.immunohistochemistry()[:150, :190])
-# Glass, so that there are fields with missing cells, and the thumbnail is asked for.
-SECTION[:130, :70] = 240
 
 
 @pytest.fixture
@@ -50,18 +45,7 @@ def test_batches_of_cells_do_not_wait_and_batches_of_tiles_once(calls, name, mir
     """
     network = small_resnet(n_blocks=1).to("sim:0")
     with simulated_device.counted_waits() as waits:
-        translate_array(
-            SECTION,
-            network,
-            NORMALIZERS[name](),
-            cell=CELL,
-            tile=CELL if mirrored else 96,
-            halo=16 if mirrored else 24,
-            mirrored=mirrored,
-            thumbnail=SECTION[::3, ::3][:48, :60].copy(),
-            batch=batch,
-            devices=["sim:0"],
-        )
+        translated(name, mirrored, network=network, batch=batch, devices=["sim:0"])
     assert calls["to_pixels"] > 1
     rows = -(-len(SECTION) // CELL)
     assert waits.of("read") <= 2 * calls["to_pixels"] + rows, waits
