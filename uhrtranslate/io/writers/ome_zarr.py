@@ -53,17 +53,25 @@ def write_ome_zarr(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> 
     compressor = None if spec.compression == "none" else numcodecs.Zstd(level=ZSTD_LEVEL)
     group = zarr.open_group(path, mode="w", zarr_format=2)
     for number, level in enumerate(levels):
-        group.create_array(
-            str(number),
-            shape=(spec.samples, level.height, level.width),
-            chunks=(spec.samples, spec.tile, spec.tile),
-            dtype=spec.dtype,
-            compressors=compressor,
-            fill_value=0,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
+        slashes = {"name": "v2", "separator": "/"}
+        create_level(group, number, spec, level, compressor, chunk_key_encoding=slashes)
         write_chunks(path / str(number), spec, level)
     group.attrs.update(ngff_metadata(spec, [(level.width, level.height) for level in levels]))
+
+
+def create_level(
+    group: Any, number: int, spec: OutputSpec, level: EncodedLevel, compressor: Any, **layout: Any
+) -> None:
+    """Create the array of a level, [c, h, w] with one chunk per tile; `layout` is zarr's."""
+    group.create_array(
+        str(number),
+        shape=(spec.samples, level.height, level.width),
+        chunks=(spec.samples, spec.tile, spec.tile),
+        dtype=spec.dtype,
+        compressors=compressor,
+        fill_value=0,
+        **layout,
+    )
 
 
 def write_chunks(folder: Path, spec: OutputSpec, level: EncodedLevel) -> None:

@@ -10,6 +10,7 @@ from uhrtranslate.errors import require
 from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.ome_zarr import (
     ZSTD_LEVEL,
+    create_level,
     encode_chunk,
     ngff_metadata,
     write_chunks,
@@ -32,15 +33,8 @@ def write_ome_zarr_05(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) 
     (image,) = attributes["ome"]["multiscales"]
     group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
     for number, level in enumerate(levels):
-        group.create_array(
-            str(number),
-            shape=(spec.samples, level.height, level.width),
-            chunks=(spec.samples, spec.tile, spec.tile),
-            dtype=spec.dtype,
-            compressors=compressor,
-            fill_value=0,
-            dimension_names=[axis["name"] for axis in image["axes"]],
-        )
+        axes = [axis["name"] for axis in image["axes"]]
+        create_level(group, number, spec, level, compressor, dimension_names=axes)
         # Zarr 3 keeps the chunks of an array in its folder `c`.
         write_chunks(path / str(number) / "c", spec, level)
 
