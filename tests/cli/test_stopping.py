@@ -231,5 +231,6 @@ def test_a_training_says_how_to_go_on(uhrt_here, tmp_path, monkeypatch, saved):
     monkeypatch.setattr(task, "read_train_options", lambda *_: None)
     done = uhrt_here("train", "cut.yaml", "-o", tmp_path / "run")
     assert done.returncode == 143
-    how = "stopped; uhrt train --resume" if saved else "stopped before the first checkpoint; remove"
-    assert done.stderr.startswith(f"uhrt: {how} {tmp_path / 'run'} ")
+    how = "stopped" if saved else "stopped before the first step"
+    assert done.stderr.startswith(f"uhrt: {how}; uhrt train --resume {tmp_path / 'run'} ")
+    assert ("goes on from step 1, " in done.stderr) == saved

@@ -12,6 +12,7 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_json
+from uhrtranslate.cli.stopping import patient
 from uhrtranslate.errors import OptionError
 from uhrtranslate.tables import TRAINING_METHODS
 
@@ -30,6 +31,8 @@ uhrt train --resume runs/he2ihc
 """
 CONFIG = f"Options, with the method: {', '.join(TRAINING_METHODS)}."
 SECONDS_BETWEEN_LINES = 10.0
+# Seconds that a step and a checkpoint may take after a signal.
+PATIENCE = 600.0
 
 
 def train(
@@ -47,7 +50,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Continue a run, or start from RUN/checkpoints/step-N. Takes no CONFIG.",
+            help="Continue a run from its newest checkpoint, or from RUN/checkpoints/step-N. Takes "
+            "no CONFIG.",
         ),
     ] = None,
     check: Annotated[
@@ -61,8 +65,9 @@ def train(
 ) -> None:
     """Train a generator for uhrt translate.
 
-    Patches are read from slides as needed. The run's folder gets checkpoints, losses and pictures,
-    and at the end A2B.safetensors.
+    Patches are read from slides as needed. The run's folder gets losses, pictures and checkpoints
+    (every checkpoint: 5 epochs, or every checkpoint_steps: N steps). The newest one's generator is
+    A2B.safetensors there, for uhrt translate. Ctrl-C saves a checkpoint, too.
     """
     with errors_as_sentences(debug):
         if (config is None) == (resume is None):
@@ -96,16 +101,24 @@ def train(
 
 @contextmanager
 def _told_how_to_go_on(run: Path) -> Iterator[None]:
-    """Have a signal in the block say how to continue the run."""
+    """Have a signal in the block wait for the step in hand, and say how to continue the run."""
     try:
-        yield
+        with patient(PATIENCE, "stopping: the step in hand is finished, and a checkpoint is saved"):
+            yield
     except Stopped as stop:
-        from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
+        from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints, step_of
 
-        if run.parent.name == FOLDER or list_checkpoints(run):
-            stop.sentence = f"stopped; uhrt train --resume {run} goes on from a checkpoint."
+        if run.parent.name == FOLDER:
+            run = run.parent.parent
+        if saved := list_checkpoints(run):
+            stop.sentence = (
+                f"stopped; uhrt train --resume {run} goes on from step {step_of(saved[-1]):,}, and "
+                f"{run / 'A2B.safetensors'} is the generator so far."
+            )
         elif run.exists():
-            stop.sentence = f"stopped before the first checkpoint; remove {run} to start again."
+            stop.sentence = f"stopped before the first step; uhrt train --resume {run} starts it."
+        else:
+            stop.sentence = "stopped before the training began; the same command starts it."
         raise
 
 

@@ -11,7 +11,7 @@ import torch
 from uhrtranslate.engine import choose_device
 from uhrtranslate.io import open_slide, open_view
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.models import Generator, save_native
+from uhrtranslate.models import Generator
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
 from uhrtranslate.tables import TRAINING_METHODS
@@ -19,7 +19,7 @@ from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.configuration import make_train_options, set_option
 from uhrtranslate.training.data.patches import Patches, open_patches
 from uhrtranslate.training.options import TrainOptions
-from uhrtranslate.training.run.checkpoint import drop_newer, load_state
+from uhrtranslate.training.run.checkpoint import go_back_to, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.loop import OnProgress, Training
@@ -96,7 +96,7 @@ def resume_training(
     on_progress: OnProgress = lambda progress: None,
     on_note: OnNote = lambda note: None,
 ) -> TrainResult:
-    """Resume a run from its last checkpoint, or from a given one.
+    """Resume a run from its last checkpoint, or from a given one; without any, from the start.
 
     Args:
         place: folder of the run, or of one of its checkpoints, whose successors are then removed.
@@ -109,10 +109,10 @@ def resume_training(
     group, device = _place(options)
     with _patches(options) as patches:
         check_data(run, patches.manifest())
-        state = load_state(checkpoint)
+        state = load_state(checkpoint) if checkpoint is not None else None
         training = Training(Learner(options, device, group), patches, run, state)
-        if group.leads:
-            drop_newer(run, checkpoint)
+        if group.leads and checkpoint is not None:
+            go_back_to(run, checkpoint)
         return _go(training, on_progress, on_note)
 
 
@@ -159,13 +159,7 @@ def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
 def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
     on_note(f"{_in_words(training)}, from step {training.step}")
     losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
-    written: dict[str, str] = {}
-    for direction, generator in training.exports().items():
-        path = training.run / f"{direction}.safetensors"
-        if training.learner.group.leads:
-            with output_errors(path):
-                save_native(path, generator.module, generator.info)
-        written[direction] = str(path)
+    written = {name: str(training.run / f"{name}.safetensors") for name in training.exports()}
     return TrainResult(str(training.run), written, training.step, losses)
 
 
