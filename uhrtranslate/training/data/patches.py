@@ -4,7 +4,7 @@ The n-th sample depends only on the seed and on n. So a run can resume where it 
 any stored state, and the number of threads does not change the samples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +208,7 @@ def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, 
 
 def batches(
     sample: Callable[[int], Sample], first: int, count: int, batch: int, workers: int
-) -> Iterator[dict[str, Tensor]]:
+) -> Generator[dict[str, Tensor], None, None]:
     """Batches of consecutive samples, read ahead by threads.
 
     Args:

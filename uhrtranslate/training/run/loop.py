@@ -1,6 +1,7 @@
 """The training loop: batches, steps, and the files that are written between steps."""
 
 import time
+from collections import abc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ class Training:
         """That of the last step, from 0."""
         return (self.step - 1) // self.epoch_steps
 
-    def _batches(self) -> Iterator[dict[str, Tensor]]:
+    def _batches(self) -> abc.Generator[dict[str, Tensor], None, None]:
         """This process's batches for the steps that are left.
 
         A step's samples are consecutive, the processes' shares one after the other.

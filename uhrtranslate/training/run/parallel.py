@@ -72,4 +72,5 @@ def join_workgroup() -> Workgroup:
 @functools.cache
 def _on_the_cpu() -> dist.ProcessGroup | None:
     """All processes once more, for small messages that no device has to be waited for."""
-    return dist.new_group(backend="gloo")
+    group: dist.ProcessGroup | None = dist.new_group(backend="gloo")
+    return group
