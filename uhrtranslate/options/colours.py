@@ -1,0 +1,89 @@
+"""Options of the tasks that change colours without a generator: stains, and dark fields."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from uhrtranslate.flag import Flag
+from uhrtranslate.options.images import ImageOptions
+from uhrtranslate.tables import COMPRESSIONS, FORMATS, STAIN_METHODS, STAINNET
+
+if TYPE_CHECKING:
+    StainMethod: TypeAlias = str
+else:
+    # Besides the methods: a StainNet, which knows its own target, and any generator.
+    StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
+
+
+class StainOptions(ImageOptions):
+    """How stains are normalized."""
+
+    method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
+    fit: Annotated[
+        Literal["slide", "tile"],
+        Flag("Fit each slide once, or each tile (leaves seams; for comparison)."),
+    ] = "slide"
+    samples: Annotated[
+        int,
+        Field(ge=1000, le=10_000_000),
+        Flag("Number of tissue pixels that a slide's fit is based on."),
+    ] = 100_000
+    seed: Annotated[int, Field(ge=0), Flag("Seed for drawing these pixels.")] = 0
+    model: Annotated[
+        str | None,
+        Flag(
+            "Weights of a StainNet (method stainnet), or a generator (method model).", metavar="M"
+        ),
+    ] = None
+    little_tissue: Annotated[
+        Literal["copy", "skip"], Flag("What to do with slides that have hardly any tissue.")
+    ] = "copy"
+
+    @model_validator(mode="after")
+    def _model_for_stainnet(self) -> Self:
+        if (self.method in ("stainnet", "model")) != (self.model is not None):
+            raise ValueError("model is for the methods stainnet and model, which need it")
+        return self
+
+
+class EnhanceOptions(ImageOptions):
+    """How dark-field images are enhanced."""
+
+    invert: Annotated[
+        bool, Flag("Make the brightest the darkest, as in the paper; otherwise plain matching.")
+    ] = True
+    colour: Annotated[bool, Flag("Keep the source's chroma; otherwise grey, as in the paper.")] = (
+        False
+    )
+    clip: Annotated[
+        float,
+        Field(ge=0, lt=0.5),
+        Flag("Share of the brightest pixels to ignore, such as a camera's hot pixels."),
+    ] = 0.0
+    pool: Annotated[
+        bool, Flag("Use one histogram for all inputs, which keeps them comparable.")
+    ] = False
+    synthesize: Annotated[
+        bool, Flag("Turn bright-field images into dark-field ones; the reference is dark-field.")
+    ] = False
+    bits: Annotated[
+        Literal[8, 16],
+        Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
+    ] = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lossless(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("bits") == 16:
+            return {"compression": "deflate", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _sixteen_bits_fit(self) -> Self:
+        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
+            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
+                name = getattr(self, kind)
+                if name is not None and self.bits not in table[name].bits:
+                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
+                    raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
+        return self

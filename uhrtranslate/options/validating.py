@@ -1,0 +1,85 @@
+"""From values of a command line, a YAML file or a manifest to options, or to one clear sentence."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from uhrtranslate.errors import OptionError
+from uhrtranslate.options.images import Colour, TranslateOptions
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse_background(text: str) -> Colour | None:
+    """Read what fills cells without tissue.
+
+    Args:
+        text: `keep` for the image's own pixels, or a colour: a CSS name, `#rrggbb`, or `R,G,B`.
+
+    Returns:
+        RGB in 0..255; None for `keep`.
+
+    Raises:
+        OptionError: the text is none of these.
+    """
+    from PIL import ImageColor  # late: the help is printed without it
+
+    wrong = OptionError(
+        f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
+    )
+    if text == "keep":
+        return None
+    try:
+        if "," in text and "(" not in text:
+            colour = tuple(int(part) for part in text.split(","))
+        else:
+            colour = ImageColor.getrgb(text)
+    except ValueError:
+        raise wrong from None
+    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
+        raise wrong
+    return colour[0], colour[1], colour[2]
+
+
+def make_options(values: dict[str, Any]) -> TranslateOptions:
+    """Validate the options of a translation; see `validated`."""
+    return validated(TranslateOptions, values)
+
+
+def validated(kind: type[Options], values: dict[str, Any]) -> Options:
+    """Make options of a class from values by name.
+
+    Raises:
+        OptionError: an option is wrong; names the first one and what it may be.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"][:1]) or "options"
+        # Of an option that may be one thing or another, there is an error for each.
+        same = [one["msg"] for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
+        others = [text.removeprefix("Input should be ") for text in same[1:] if first["loc"]]
+        message = " or ".join([same[0].removeprefix("Value error, "), *others])
+        shown = f" (got {first['input']!r})" if first["loc"] else ""
+        raise OptionError(f"{name}: {message[:1].lower()}{message[1:]}{shown}.") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read options from a YAML file, a mapping whose keys may be written with - or _.
+
+    Raises:
+        OptionError: the file cannot be read or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise OptionError(f"{path}: cannot be read as YAML ({reason}).") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise OptionError(f"{path}: must be a mapping of options, as 'norm: dn'.")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
