@@ -8,7 +8,12 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.cli.report import (
+    errors_as_sentences,
+    print_facts,
+    print_json,
+    print_warning,
+)
 from uhrtranslate.options import TranslateOptions, make_options
 from uhrtranslate.tables import PLANES
 
@@ -181,6 +186,8 @@ def export(
         from uhrtranslate.tasks.export import export_model
 
         exported = export_model(slide, target, options)
+        for sentence in exported.warnings.values():
+            print_warning(sentence)
         if as_json:
             print_json(exported)
         else:

@@ -86,6 +86,11 @@ def print_error(sentence: str) -> None:
     print(f"uhrt: {sentence}", file=sys.stderr)
 
 
+def print_warning(sentence: str) -> None:
+    """One sentence on stderr about what may be wrong, though the work goes on."""
+    print(f"uhrt: warning: {sentence}", file=sys.stderr, flush=True)
+
+
 def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
     """A dataclass, or values by name, as one line of JSON on stdout."""
     values = value if isinstance(value, dict) else dataclasses.asdict(value)
@@ -119,6 +124,7 @@ class Report:
         self._finished = 0
         self._at_work: dict[str, str] = {}  # outputs by inputs
         self._kept = False  # whether any result is complete
+        self._warned: dict[str, set[str]] = {}  # inputs by kinds of warnings
         console = Console(stderr=True)
         self._view: _Bars | _Lines | None = None
         if not quiet:
@@ -137,6 +143,10 @@ class Report:
             self._view.progress.stop()
         if isinstance(error, Stopped):
             error.sentence = self.when_stopped()
+        for kind_of_warning, inputs in self._warned.items():
+            if len(inputs) > 1 and not self._quiet:
+                more = f"{len(inputs) - 1:,} more inputs have the same ({kind_of_warning})"
+                print_warning(f"{more}; --json and uhrt-run.json name them.")
         if kind is None and self.failures and self._inputs > 1:
             print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
             for sentence in self.failures:
@@ -153,6 +163,7 @@ class Report:
     def event(self, event: Event) -> None:
         """Show an event; only one thread at a time may call this."""
         if isinstance(event, Started):
+            self._warn(event)
             self._at_work[event.input] = event.output
             number = self._finished + len(self._at_work)
             if self._view:
@@ -163,7 +174,17 @@ class Report:
         else:
             self._finish(event)
 
+    def _warn(self, event: Started | Forecast) -> None:
+        """Print the first warning of each kind, and count the others."""
+        for kind, sentence in event.warnings.items():
+            inputs = self._warned.setdefault(kind, set())
+            if not inputs and not self._quiet:
+                print_warning(sentence)
+            inputs.add(event.input)
+
     def _finish(self, result: ImageResult | Forecast) -> None:
+        if isinstance(result, Forecast):
+            self._warn(result)
         self._finished += 1
         self._at_work.pop(result.input, None)
         self._kept = self._kept or result.status in ("done", "skipped")

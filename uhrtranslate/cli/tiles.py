@@ -32,6 +32,14 @@ def tiles(
     mpp: Annotated[
         float | None, typer.Option(metavar="F", help="Micrometres per pixel of the patches.")
     ] = None,
+    source_mpp: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Micrometres per pixel of the slides' level 0."),
+    ] = None,
+    source_power: Annotated[
+        float | None,
+        typer.Option(metavar="20|40", help="The same by the objective: 10 um/px divided by it."),
+    ] = None,
     tissue: Annotated[
         float, typer.Option(metavar="0-1", help="Least share of tissue in a patch.")
     ] = 0.25,
@@ -59,7 +67,7 @@ def tiles(
 
         given = {
             "size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue,
-            "allow_sparse": allow_sparse,
+            "allow_sparse": allow_sparse, "source_mpp": source_mpp, "source_power": source_power,
         }  # fmt: skip
         options = validated(TileOptions, given)
 

@@ -11,7 +11,7 @@ from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
-from uhrtranslate.io import open_slide
+from uhrtranslate.io import open_slide, stated_by
 from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
@@ -49,7 +49,7 @@ class Evaluator:
             for name in PARTNERS
         }
         with ExitStack() as stack:
-            view = stack.enter_context(opened(image, o.level, o.mpp, o.region))
+            view = stack.enter_context(opened(image, o.level, o.mpp, o.region, stated_by(o)))
             partners = {
                 name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view)
                 for name, place in places.items()

@@ -10,6 +10,7 @@ from uhrtranslate.io import (
     Pixels,
     Slide,
     SlideView,
+    Stated,
     find_images,
     open_slide,
     open_view,
@@ -29,14 +30,27 @@ _ASPECT = 0.01
 
 @contextmanager
 def opened(
-    image: Path, level: int | None, mpp: float | None, region: Region | None = None
+    image: Path,
+    level: int | None,
+    mpp: float | None,
+    region: Region | None = None,
+    stated: Stated | None = None,
+    if_unknown: bool = False,
 ) -> Iterator[SlideView]:
     """A view of an image.
+
+    Args:
+        image: its path.
+        level, mpp, region: see `open_view`.
+        stated: its resolution, always or only if it does not say its own.
+        if_unknown: the latter.
 
     Raises:
         InputError: it cannot be read.
     """
     with open_slide(image) as slide:
+        if stated is not None:
+            stated.of(slide, if_unknown)
         yield open_view(slide, level, mpp, region)
 
 

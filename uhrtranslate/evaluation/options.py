@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from uhrtranslate.flag import Flag
-from uhrtranslate.options import Level, Mpp, Part
+from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower
 
 # Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
@@ -73,10 +73,14 @@ class EvaluateOptions(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31), Flag("Seed of the first draw.", PATCHES, "N")] = 0
     level: Level = None
     mpp: Mpp = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     region: Part = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
+        if self.source_mpp is not None and self.source_power is not None:
+            raise ValueError("source_mpp and source_power exclude each other")
         if self.shift and self.truth is None:
             raise ValueError("a shift is of paired truth; name it with --truth")
         if self.domain and (self.source is None or self.reference is None):

@@ -14,7 +14,7 @@ from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.extractors import Lpips
-from uhrtranslate.io import SlideView
+from uhrtranslate.io import SlideView, stated_by
 from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
@@ -108,7 +108,7 @@ class Pool:
     def _view(self, image: Path) -> AbstractContextManager[SlideView]:
         o = self._options
         level, region = (None, None) if self._whole else (o.level, o.region)
-        return opened(image, level, o.mpp, region)
+        return opened(image, level, o.mpp, region, stated_by(o), if_unknown=self._whole)
 
 
 class Populations:

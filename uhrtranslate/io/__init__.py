@@ -19,6 +19,9 @@ from uhrtranslate.io.pixels import Pixels as Pixels
 from uhrtranslate.io.pixels import to_bits as to_bits
 from uhrtranslate.io.slide import Level as Level
 from uhrtranslate.io.slide import Slide as Slide
+from uhrtranslate.io.stated import CONVENTION as CONVENTION
+from uhrtranslate.io.stated import Stated as Stated
+from uhrtranslate.io.stated import stated_by as stated_by
 from uhrtranslate.io.thumbnails import bilinear_thumbnail as bilinear_thumbnail
 from uhrtranslate.io.thumbnails import fitted_thumbnail as fitted_thumbnail
 from uhrtranslate.io.thumbnails import slide_thumbnail as slide_thumbnail

@@ -13,6 +13,7 @@ from uhrtranslate.io.readers.photo import PhotoSlide
 from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
 from uhrtranslate.io.readers.tiff_directories import check_directories
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.stated import Stated
 from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES, SLIDE_SUFFIXES, photo_format
 from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.photo import PhotoWriter
@@ -24,7 +25,11 @@ NEVER_PHOTOS = (".mrxs",)
 
 
 def open_slide(
-    path: str | Path, deep: bool = False, sparse: bool = False, channels: bool = False
+    path: str | Path,
+    deep: bool = False,
+    sparse: bool = False,
+    channels: bool = False,
+    stated: Stated | None = None,
 ) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the first reader that can read it.
 
@@ -38,11 +43,19 @@ def open_slide(
         sparse: accept a TIFF whose tiles are nearly all missing, which is otherwise refused.
         channels: also open OME-Zarr and stacks of grey TIFF pages whose up to 64 channels are no
             colours; `info.channels` names them. Other images are RGB as always.
+        stated: the resolution that its user states.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader can read it.
         MissingExtraError: a package that its format or its URL needs is not installed.
     """
+    slide = _open(path, deep, sparse, channels)
+    if stated is not None:
+        stated.of(slide)
+    return slide
+
+
+def _open(path: str | Path, deep: bool, sparse: bool, channels: bool) -> Slide:
     if isinstance(path, str) and is_url(path):
         return _open_remote(path, deep, sparse)
     path = Path(path)

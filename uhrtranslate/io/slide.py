@@ -51,6 +51,7 @@ class SlideInfo:
         bits: bits per sample that reads return, 8 or 16.
         channels: of an image that is no colour picture; empty for RGB. Others are only opened by
             `open_slide` where they are asked for.
+        overruled_mpp: what the file says, where the user has stated another mpp.
     """
 
     path: str
@@ -68,6 +69,7 @@ class SlideInfo:
     exif: bytes | None = field(default=None, repr=False)
     bits: int = 8
     channels: tuple[Channel, ...] = ()
+    overruled_mpp: tuple[float, float] | None = None
 
     @property
     def samples(self) -> int:

@@ -11,6 +11,8 @@ from uhrtranslate.options.images import Level as Level
 from uhrtranslate.options.images import Mpp as Mpp
 from uhrtranslate.options.images import Part as Part
 from uhrtranslate.options.images import Region as Region
+from uhrtranslate.options.images import SourceMpp as SourceMpp
+from uhrtranslate.options.images import SourcePower as SourcePower
 from uhrtranslate.options.images import TranslateOptions as TranslateOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import parse_background as parse_background

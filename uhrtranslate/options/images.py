@@ -30,6 +30,23 @@ Mpp = Annotated[
     Annotated[float, Field(gt=0)] | None,
     Flag("Micrometres per pixel to work at, read from the nearest finer level.", IMAGE, "F"),
 ]
+SourceMpp = Annotated[
+    Annotated[float, Field(gt=0)] | None,
+    Flag(
+        "Micrometres per pixel of the sources' level 0, where they do not say it or are wrong.",
+        IMAGE,
+        "F",
+    ),
+]
+SourcePower = Annotated[
+    Annotated[float, Field(gt=0, le=200)] | None,
+    Flag(
+        "The same by the objective's power: by convention 10 um/px divided by it, so 20 is 0.5 "
+        "and 40 is 0.25.",
+        IMAGE,
+        "20|40",
+    ),
+]
 Part = Annotated[
     Region | None, Flag("Part of the image, in level-0 pixels.", IMAGE, "X,Y,W,H", "all")
 ]
@@ -42,6 +59,8 @@ class ImageOptions(BaseModel):
 
     level: Level = None
     mpp: Mpp = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     region: Part = None
     mask: Annotated[
         str,
@@ -101,6 +120,8 @@ class ImageOptions(BaseModel):
     def _exclude_each_other(self) -> Self:
         if self.level is not None and self.mpp is not None:
             raise ValueError("level and mpp exclude each other")
+        if self.source_mpp is not None and self.source_power is not None:
+            raise ValueError("source_mpp and source_power exclude each other")
         if self.overwrite and self.skip_existing:
             raise ValueError("overwrite and skip_existing exclude each other")
         return self

@@ -8,7 +8,16 @@ from typing import Any
 
 from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_images, open_slide, open_view
+from uhrtranslate.io import (
+    Found,
+    Missing,
+    Pixels,
+    SlideView,
+    find_images,
+    open_slide,
+    open_view,
+    stated_by,
+)
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import EnhanceOptions
@@ -32,7 +41,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
             total += read_saved(Path(name), load_tally, "--save-reference")
             continue
         for path in find_images(name, RESULT_SUFFIXES):
-            total += _tally_file(path, options)
+            total += _tally_file(path, options, is_input=False)
     return total
 
 
@@ -109,8 +118,10 @@ class Enhancer(ColourRecipe):
         return f"{kind}, {look}, {view.info.bits} bits to {self.bits_out}"
 
 
-def _tally_file(path: Path | str, options: EnhanceOptions) -> Tally:
+def _tally_file(path: Path | str, options: EnhanceOptions, is_input: bool = True) -> Tally:
     with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
+        if stated := stated_by(options):
+            stated.of(slide, if_unknown=not is_input)
         return Tally.of_image(open_view(slide, options.level, options.mpp))
 
 

@@ -32,6 +32,8 @@ class ImagePlan:
         mismatch: how far two ways to cut the image into tiles differ, in grey levels; None if
             tiles do not matter, or there is only one.
         beside: what the result's bytes depend on besides provenance, tiles, devices and options.
+        warnings: what may be wrong with the result, in sentences, by kind. The transform's making
+            may add to them.
     """
 
     tiles: TilePlan
@@ -42,6 +44,7 @@ class ImagePlan:
     devices: tuple[torch.device, ...] = ()
     mismatch: float | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 class Recipe:

@@ -18,6 +18,7 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     slide_thumbnail,
+    stated_by,
 )
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.files.inputs import read_saved
@@ -73,7 +74,7 @@ def find_reference(
     if target == "auto":
         return _median(inputs, method, options)
     paths = find_images(target, RESULT_SUFFIXES)
-    samples = [sample_file(path, options) for path in paths]
+    samples = [sample_file(path, options, is_input=False) for path in paths]
     colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
     try:
         return Reference(method.fit(colours), colours, target, _picture(paths[0]))
@@ -96,13 +97,20 @@ def method_of(options: StainOptions) -> StainMethod[Any]:
     return method
 
 
-def sample_file(path: Path | str, options: StainOptions) -> Colours:
+def sample_file(path: Path | str, options: StainOptions, is_input: bool = True) -> Colours:
     """Colours of an image's tissue; see `sample_tissue`.
+
+    Args:
+        path: of the image.
+        options: how they are drawn.
+        is_input: what is stated of the inputs is true of it; else only if it says nothing itself.
 
     Raises:
         InputError: it cannot be read.
     """
     with open_slide(path, sparse=options.allow_sparse) as slide:
+        if stated := stated_by(options):
+            stated.of(slide, if_unknown=not is_input)
         view = open_view(slide, options.level, options.mpp)
         return sample_tissue(view, options.samples, options.seed)
 

@@ -25,6 +25,7 @@ from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
+from uhrtranslate.recipes.resolution import resolution_warning
 from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
@@ -117,6 +118,7 @@ class Translator(Recipe):
             ),
             self.pool.devices,
             mismatch,
+            warnings=self.warnings(view),
         )
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
@@ -231,17 +233,13 @@ class Translator(Recipe):
             f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "
             f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
-            f"{around}{self._advice(view)}"
+            f"{around}"
         )
 
-    def _advice(self, view: SlideView) -> str:
-        """A remark if the image's resolution differs from that of the training."""
-        trained = self.generator.info.mpp
-        if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
-            return ""
-        finer = view.mpp[0] < trained
-        remedy = f"; --mpp {trained:g} would match" if finer else ""
-        return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
+    def warnings(self, view: SlideView) -> dict[str, str]:
+        """A sentence if the image's resolution is not known, or not that of the training."""
+        told = resolution_warning(view, self.generator.info.mpp, self.generator.name)
+        return {"resolution": told} if told else {}
 
     def _thumbnail(self, view: SlideView) -> Pixels:
         """The whole image scaled to one cell, with sides that the generator accepts."""

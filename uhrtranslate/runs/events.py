@@ -13,12 +13,14 @@ class Started:
         input, output: paths.
         pixels: to be computed.
         note: method, device and tiles in a few words.
+        warnings: what may be wrong, in sentences, by kind (such as `resolution`).
     """
 
     input: str
     output: str
     pixels: int
     note: str
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class ImageResult:
         stages: seconds of it spent waiting for each stage: read, statistics, dense, write.
         device_seconds: working time of all devices together; None without any.
         preview: path of the preview, if one was asked for.
+        warnings: what may be wrong with it, in sentences, by kind (such as `resolution`).
     """
 
     input: str
@@ -90,6 +93,7 @@ class ImageResult:
     stages: dict[str, float] | None = None
     device_seconds: float | None = None
     preview: str | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class Forecast:
         seconds: time on this machine, estimated from the same part.
         resumable: whether an unfinished run has left a state to continue from.
         exists: whether the output exists already.
+        warnings: as of `ImageResult`.
     """
 
     input: str
@@ -127,6 +132,7 @@ class Forecast:
     seconds: float | None = None
     resumable: bool = False
     exists: bool = False
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 Event = Started | Advanced | ImageResult | Forecast

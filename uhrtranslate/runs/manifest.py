@@ -1,4 +1,4 @@
-"""A table of inputs, each with its own output, model, mpp or region if needed."""
+"""A table of inputs, each with its own output, model, resolution or region if needed."""
 
 import csv
 from pathlib import Path
@@ -10,11 +10,11 @@ from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.options import make_options
 from uhrtranslate.runs.items import Item
 
-COLUMNS = ("path", "output", "model", "mpp", "region")
+COLUMNS = ("path", "output", "model", "mpp", "region", "source_mpp", "source_power")
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """Read a CSV file (UTF-8) with the column path, and optionally output, model, mpp, region.
+    """Read a CSV file (UTF-8) with the column path, and optionally the others of `COLUMNS`.
 
     An empty field counts as absent. A path may be a URL; relative ones are relative to the
     manifest.

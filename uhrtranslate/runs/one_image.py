@@ -20,6 +20,7 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     open_writer,
+    stated_by,
 )
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.metrics.seams.ratio import seam_ratio
@@ -54,7 +55,8 @@ def process_file(
         if target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
     deep, sparse = recipe.bits_in > 8, recipe.options.allow_sparse
-    with open_slide(path, deep, sparse, recipe.takes_channels) as slide:
+    stated = stated_by(recipe.options)
+    with open_slide(path, deep, sparse, recipe.takes_channels, stated) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 
@@ -66,6 +68,7 @@ def process_slide(
     options = recipe.options
     view = open_view(slide, options.level, options.mpp, options.region)
     plan = recipe.plan(view)
+    plan.warnings.update(warnings_of(view))
     tiles = plan.tiles
     masking = make_masking(view, tiles.grid, options.mask, options.background, recipe)
     spec = _spec(recipe, plan, view, masking)
@@ -81,6 +84,7 @@ def process_slide(
         tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
         tissue=None if options.mask == "none" else _share(masking),
         mismatch=plan.mismatch,
+        warnings=plan.warnings,
         device=",".join(map(str, plan.devices)) or None,
         **{name: plan.provenance.get(name) for name in FACTS},
     )
@@ -108,7 +112,8 @@ def process_slide(
         resume=options.resume,
     ) as writer:
         note = _note(plan, view, masking, writer.start)
-        on_event(Started(slide.info.path, str(target), view.width * view.height, note))
+        pixels = view.width * view.height
+        on_event(Started(slide.info.path, str(target), pixels, note, plan.warnings))
         on_event(Advanced(slide.info.path, writer.start * view.width))
         stream(
             view,
@@ -138,6 +143,18 @@ def process_slide(
     )
     on_event(result)
     return result
+
+
+def warnings_of(view: SlideView) -> dict[str, str]:
+    """What may be wrong with a source, whatever is done to it; see `ImagePlan`."""
+    info = view.info
+    if info.overruled_mpp is None or info.mpp is None:
+        return {}
+    said, stated = info.overruled_mpp[0], info.mpp[0]
+    return {
+        "stated": f"{info.path}: says that it has {said:.4g} um/px, and is taken for "
+        f"{stated:.4g}, as you state."
+    }
 
 
 def _write_trace(clock: Clock, target: Path) -> None:

@@ -16,11 +16,13 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     output_bytes_per_pixel,
+    stated_by,
 )
 from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast
 from uhrtranslate.runs.masks import make_masking
+from uhrtranslate.runs.one_image import warnings_of
 
 
 class Probe:
@@ -37,7 +39,8 @@ class Probe:
         """
         options = translator.options
         deep, channels = translator.bits_in > 8, translator.takes_channels
-        with open_slide(path, deep, options.allow_sparse, channels) as slide:
+        stated = stated_by(options)
+        with open_slide(path, deep, options.allow_sparse, channels, stated) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
             plan = translator.plan(view)
             grid = plan.tiles.grid
@@ -68,6 +71,7 @@ class Probe:
                 seconds=round(speed * (_observed(plan, cells) + area), 1),
                 resumable=can_resume(target),
                 exists=os.path.lexists(target),
+                warnings=plan.warnings | warnings_of(view),
             )
 
     def _forward_middle(

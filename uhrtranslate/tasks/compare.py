@@ -15,7 +15,7 @@ from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
 from uhrtranslate.evaluation.page import candidate, check_free, lead, write_files
 from uhrtranslate.evaluation.pictures import scenes
 from uhrtranslate.evaluation.result import Evaluation, record
-from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
+from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer, stated_by
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options, validated
@@ -121,7 +121,7 @@ def compare(
     pool = GeneratorPool(options, generator)
     translator = Translator(ways[0].options, pool)
     source = folder / "source.tif"
-    with open_slide(slide, sparse=options.allow_sparse) as opened:
+    with open_slide(slide, sparse=options.allow_sparse, stated=stated_by(options)) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         write_source(view, source, options)
         size = view.width, view.height

@@ -10,8 +10,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uhrtranslate.errors import InputError, OutputError
-from uhrtranslate.io import SlideView, open_slide, open_view, same_size, slide_thumbnail
+from uhrtranslate.io import (
+    SlideView,
+    open_slide,
+    open_view,
+    same_size,
+    slide_thumbnail,
+    stated_by,
+)
 from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
+from uhrtranslate.options import SourceMpp, SourcePower
 from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.tissue import detect_tissue
@@ -30,6 +38,7 @@ class TileOptions(BaseModel):
         size: side of the patches in px.
         overlap: of neighbouring patches, in px.
         level, mpp: resolution, see `io.open_view`.
+        source_mpp, source_power: what the slides are stated to have, see `io.stated_by`.
         tissue: smallest share of tissue in a patch; 0 keeps all patches.
         allow_sparse: accept TIFFs that lack nearly all of their tiles.
     """
@@ -40,6 +49,8 @@ class TileOptions(BaseModel):
     overlap: Annotated[int, Field(ge=0)] = 0
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     tissue: Annotated[float, Field(ge=0, le=1)] = 0.25
     allow_sparse: bool = False
 
@@ -49,6 +60,8 @@ class TileOptions(BaseModel):
             raise ValueError(f"overlap {self.overlap} must be smaller than size {self.size}")
         if self.level is not None and self.mpp is not None:
             raise ValueError("level and mpp exclude each other")
+        if self.source_mpp is not None and self.source_power is not None:
+            raise ValueError("source_mpp and source_power exclude each other")
         return self
 
 
@@ -191,7 +204,8 @@ def _cut(
         UhrError: a slide cannot be read, is smaller than a patch, or has no such level or mpp.
     """
     with ExitStack() as opened:
-        slide = opened.enter_context(open_slide(path, sparse=options.allow_sparse))
+        sparse, stated = options.allow_sparse, stated_by(options)
+        slide = opened.enter_context(open_slide(path, sparse=sparse, stated=stated))
         view = open_view(slide, options.level, options.mpp)
         if min(view.width, view.height) < options.size:
             raise InputError(
@@ -202,7 +216,7 @@ def _cut(
         kept = [place for place in places if place.tissue >= options.tissue]
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
-            other = opened.enter_context(open_slide(partner, sparse=options.allow_sparse))
+            other = opened.enter_context(open_slide(partner, sparse=sparse))
             sources.append(("B/", partner, same_size(open_view(other), view.width, view.height)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)

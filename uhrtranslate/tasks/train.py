@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from uhrtranslate.engine import choose_device
-from uhrtranslate.io import open_slide, open_view
+from uhrtranslate.io import open_slide, open_view, stated_by
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.models import Generator
 from uhrtranslate.models.load import digest_state
@@ -158,6 +158,8 @@ def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
 
 def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
     on_note(f"{_in_words(training)}, from step {training.step}")
+    for sentence in training.patches.doubts():
+        on_note(f"warning: {sentence}")
     losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
     written = {name: str(training.run / f"{name}.safetensors") for name in training.exports()}
     return TrainResult(str(training.run), written, training.step, losses)
@@ -166,7 +168,7 @@ def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainRe
 def _check_validation(options: TrainOptions) -> None:
     """Open the validation image, so that an error comes at the start."""
     if options.validation is not None:
-        with open_slide(options.validation.image) as slide:
+        with open_slide(options.validation.image, stated=stated_by(options.data)) as slide:
             open_view(slide, options.data.level, options.data.mpp, options.validation.region)
 
 
@@ -190,6 +192,8 @@ def _validate(
         generator=frozen,
         level=options.data.level,
         mpp=options.data.mpp,
+        source_mpp=options.data.source_mpp,
+        source_power=options.data.source_power,
         region=wanted.region,
         device=options.device,
         preview=True,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,13 +139,20 @@ class _Translators:
         return Translator(options, pool)
 
 
+def _replaced(shared: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of all items, replaced by an item's own and without what these exclude."""
+    stated = {"source_mpp", "source_power"}
+    excluded = stated - own.keys() if stated & own.keys() else set()
+    return {name: value for name, value in shared.items() if name not in excluded} | dict(own)
+
+
 def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:
     """Options and targets of all items.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`; two inputs have one output.
     """
-    own = [make_options(options.model_dump() | dict(item.options or {})) for item in items]
+    own = [make_options(_replaced(options.model_dump(), item.options or {})) for item in items]
     places = [
         (item.input, chosen)
         for item, chosen in zip(items, own, strict=True)

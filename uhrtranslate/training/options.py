@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from uhrtranslate.models.family import Family
-from uhrtranslate.options import Region
+from uhrtranslate.options import Region, SourceMpp, SourcePower
 from uhrtranslate.tables import GENERATOR_FAMILIES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -33,6 +33,9 @@ class DataOptions(Section):
             side-by-side: each image in a has the source left and the target right, and b is empty.
         patch: side of training patches in px, which becomes the generator's cell.
         mpp, level: resolution of the patches; level 0 by default.
+        source_mpp, source_power: what the images' level 0 has, where they do not say it or are
+            wrong: micrometres per pixel, or the objective's power, which by convention is 10 um/px
+            divided by it.
         tissue: least share of tissue in a patch; 0 takes patches from anywhere, for photos.
         flip: mirror half of the patches left to right.
         rotate: turn patches by a random multiple of 90 degrees.
@@ -48,6 +51,8 @@ class DataOptions(Section):
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
     level: Annotated[int | None, Field(ge=0)] = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     tissue: Share = 0.25
     flip: bool = True
     rotate: bool = False
@@ -59,6 +64,8 @@ class DataOptions(Section):
     def _fit_together(self) -> Self:
         if self.mpp is not None and self.level is not None:
             raise ValueError("mpp and level exclude each other")
+        if self.source_mpp is not None and self.source_power is not None:
+            raise ValueError("source_mpp and source_power exclude each other")
         if (self.b is None) != (self.pairs == "side-by-side"):
             raise ValueError("b is needed, except with pairs: side-by-side, which takes no b")
         return self

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Pixels, resized
+from uhrtranslate.io import Pixels, resized, stated_by
 from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.data.pictures import (
@@ -68,6 +68,31 @@ class Patches:
     def mpp(self) -> float | None:
         """Resolution of the patches: the option, or that of the first image of A."""
         return self.options.mpp if self.options.mpp is not None else self.pictures["A"][0].mpp
+
+    def doubts(self) -> list[str]:
+        """What may be wrong with the images' resolution, in sentences."""
+        if self.options.mpp is not None:
+            return []
+        ones = [one for pictures in self.pictures.values() for one in pictures]
+        known = [one for one in ones if one.mpp is not None]
+        if len(known) < len(ones):
+            unknown = next(one for one in ones if one.mpp is None)
+            some = (
+                f"and {len(ones) - len(known) - 1} more do not"
+                if len(ones) - len(known) > 1
+                else "does not"
+            )
+            return [
+                f"{unknown.path} {some} say the mpp, so nobody can check that slides fit the "
+                "generator; state it with data.source_mpp, or data.source_power: 20."
+            ]
+        low, high = (pick(known, key=lambda one: one.mpp or 0) for pick in (min, max))
+        if (high.mpp or 0) > 1.25 * (low.mpp or 0):
+            return [
+                f"{low.path} has {low.mpp:.3g} um/px, and {high.path} {high.mpp:.3g}; have them "
+                "resampled with data.mpp."
+            ]
+        return []
 
     def close(self) -> None:
         """Close all images."""
@@ -140,7 +165,7 @@ def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
             which.
         OptionError: an image has no such level or mpp.
     """
-    opened = Opened(options.level, options.mpp)
+    opened = Opened(options.level, options.mpp, stated_by(options))
     # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
     partners = Opened() if options.pairs == "slides" else opened
     try:

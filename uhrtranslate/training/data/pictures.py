@@ -15,6 +15,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
     Pixels,
     SlideView,
+    Stated,
     find_images,
     fingerprint,
     open_slide,
@@ -96,10 +97,13 @@ class Opened:
 
     Args:
         level, mpp: of the views, see `open_view`.
+        stated: the images' own resolution.
     """
 
-    def __init__(self, level: int | None = None, mpp: float | None = None) -> None:
-        self._level, self._mpp = level, mpp
+    def __init__(
+        self, level: int | None = None, mpp: float | None = None, stated: Stated | None = None
+    ) -> None:
+        self._level, self._mpp, self._stated = level, mpp, stated
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._lock = Lock()
 
@@ -136,7 +140,7 @@ class Opened:
         self._entries.clear()
 
     def _open(self, path: Path) -> SlideView:
-        slide = open_slide(path)
+        slide = open_slide(path, stated=self._stated)
         try:
             return open_view(slide, self._level, self._mpp)
         except BaseException:
