@@ -5,6 +5,8 @@ from uhrtranslate.io.channels import Channel as Channel
 from uhrtranslate.io.channels import compose as compose
 from uhrtranslate.io.channels import make_channels as make_channels
 from uhrtranslate.io.complete import check_complete as check_complete
+from uhrtranslate.io.complete import how_made as how_made
+from uhrtranslate.io.complete import parsed as parsed
 from uhrtranslate.io.files.atomic import can_resume as can_resume
 from uhrtranslate.io.files.atomic import discard_state as discard_state
 from uhrtranslate.io.files.fingerprint import fingerprint as fingerprint
