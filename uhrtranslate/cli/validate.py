@@ -1,6 +1,5 @@
 """`uhrt validate`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,7 @@ uhrt validate slide.svs --json | jq .viewers
 
 def validate(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE...", show_default=False, help="Slides, photos, .zarr folders."
         ),

@@ -12,9 +12,13 @@ from uhrtranslate.io.files.atomic import discard_state as discard_state
 from uhrtranslate.io.files.fingerprint import fingerprint as fingerprint
 from uhrtranslate.io.files.inputs import Found as Found
 from uhrtranslate.io.files.inputs import Missing as Missing
+from uhrtranslate.io.files.inputs import Source as Source
+from uhrtranslate.io.files.inputs import as_source as as_source
 from uhrtranslate.io.files.inputs import expand_inputs as expand_inputs
 from uhrtranslate.io.files.inputs import find_images as find_images
+from uhrtranslate.io.files.inputs import find_sources as find_sources
 from uhrtranslate.io.files.inputs import result_stem as result_stem
+from uhrtranslate.io.files.inputs import shown as shown
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer
 from uhrtranslate.io.pixels import Pixels as Pixels

@@ -8,7 +8,7 @@ from typing import Any
 
 from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_images, open_slide, open_view
+from uhrtranslate.io import Found, Missing, Pixels, SlideView, find_sources, open_slide, open_view
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.options import EnhanceOptions
@@ -31,7 +31,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
         if name.endswith(SAVED_ENDING):
             total += read_saved(Path(name), load_tally, "--save-reference")
             continue
-        for path in find_images(name, RESULT_SUFFIXES):
+        for path in find_sources(name, RESULT_SUFFIXES):
             total += _tally_file(path, options)
     return total
 

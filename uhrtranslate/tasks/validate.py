@@ -8,7 +8,15 @@ import tifffile
 from pydantic import TypeAdapter, ValidationError
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Level, check_complete, how_made, open_slide
+from uhrtranslate.io import (
+    Found,
+    Level,
+    Source,
+    check_complete,
+    how_made,
+    open_slide,
+    shown,
+)
 from uhrtranslate.io.viewers import (
     LIBVIPS_BLIND,
     OPENSLIDE_COMPRESSIONS,
@@ -77,14 +85,15 @@ class Validation:
     blended: Blended | None = None
 
 
-def validate(path: Path) -> Validation:
+def validate(source: Source) -> Validation:
     """Open a file, check that it is complete, and say which programs can read it."""
     try:
+        path = Found.at(source).local()
         with open_slide(path, channels=True) as slide:
             info = slide.info
         viewers, layout = _viewers(path, len(info.levels), info.mpp)
     except InputError as error:
-        return Validation(str(path), "bad", str(error))
+        return Validation(shown(source), "bad", str(error))
     problem = None
     if layout is not None or path.is_dir() or info.is_photo:
         try:
