@@ -56,6 +56,8 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "resnet": "models.resnet:RESNET",
         "kaminyou": "models.kaminyou:KAMINYOU",
         "unet": "models.unet:UNET",
+        "attention-unet": "models.attention_unet:ATTENTION_UNET",
+        "histoplexer": "models.histoplexer:HISTOPLEXER",
     }
 )
 # What a generator takes, made from the source's pixels: `inputs` of its facts.

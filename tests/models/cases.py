@@ -35,6 +35,18 @@ CASES = {
     "unet": ("unet", {"ngf": 2, "n_downs": 5}),
     "unet-128": ("unet", {"ngf": 1, "n_downs": 7, "dropout": True}),
     "unet-512": ("unet", {"ngf": 1, "n_downs": 9}),
+    "attention-unet": ("attention-unet", {"ngf": 2, "n_downs": 5}),
+    "attention-unet-256": ("attention-unet", {"ngf": 2, "n_downs": 8, "out_channels": 1}),
+    "histoplexer": ("histoplexer", {"ngf": 8, "depth": 4, "out_channels": 5}),
+    "histoplexer-odd": ("histoplexer", {"ngf": 4, "depth": 5, "out_channels": 11}),
+    "histoplexer-same-size": (
+        "histoplexer",
+        {"ngf": 4, "depth": 4, "out_channels": 2, "high_res": False},
+    ),
+    "histoplexer-pix2pix": (
+        "histoplexer",
+        {"ngf": 4, "depth": 4, "out_channels": 3, "multiscale": False},
+    ),
     "unet-instance": (
         "unet",
         {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "out_channels": 1},

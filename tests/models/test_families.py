@@ -72,9 +72,13 @@ def test_output_has_the_size_of_the_input(family, size, make):
     assert y.shape[2:] == size
 
 
-def test_unet_needs_five_halvings():
-    with pytest.raises(ValueError, match="at least 5"):
-        GENERATOR_FAMILIES["unet"].build(n_downs=4)
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [("unet", {"n_downs": 4}), ("attention-unet", {"n_downs": 4}), ("histoplexer", {"depth": 3})],
+)
+def test_shallower_networks_are_refused(family, size):
+    with pytest.raises(ValueError, match=rf"at least {next(iter(size.values())) + 1}"):
+        GENERATOR_FAMILIES[family].build(**size)
 
 
 def test_an_unknown_norm_is_refused():

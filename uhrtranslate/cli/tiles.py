@@ -22,7 +22,9 @@ uhrt tiles slide.svs -o pairs/ --paired photo.jpg --size 256
 
 
 def tiles(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Slide, folder or pattern.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Slide or its URL, folder or pattern.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
     size: Annotated[int, typer.Option(metavar="PX", help="Side of the patches.")] = 512,
     overlap: Annotated[

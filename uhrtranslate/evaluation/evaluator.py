@@ -11,7 +11,7 @@ from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
-from uhrtranslate.io import open_slide, stated_by
+from uhrtranslate.io import Source, open_slide, shown, stated_by
 from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
@@ -33,11 +33,11 @@ class Evaluator:
         }
         self._seen: list[Seen] = []
 
-    def evaluate(self, image: Path, root: Path | None = None) -> Evaluation:
+    def evaluate(self, image: Source, root: Path | None = None) -> Evaluation:
         """Evaluate one image, except for figures of all images together.
 
         Args:
-            image: its path.
+            image: its path or URL.
             root: the folder below which it was found; partners are looked for in the same place.
 
         Raises:
@@ -71,7 +71,8 @@ class Evaluator:
             }
             self._seen.append(Seen(image, places["source"], period))
             return Evaluation(
-                input=str(image),
+                input=shown(image),
+                places=(image, places["source"]),
                 source=text_of(places["source"]),
                 truth=text_of(places["truth"]),
                 reference=text_of(o.reference),
@@ -98,6 +99,6 @@ class Evaluator:
         return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
 
 
-def text_of(place: Path | None) -> str | None:
-    """A path as a JSON value."""
-    return None if place is None else str(place)
+def text_of(place: Source | None) -> str | None:
+    """A path or URL as a JSON value."""
+    return None if place is None else shown(place)

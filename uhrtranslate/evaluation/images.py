@@ -7,11 +7,13 @@ from typing import Literal
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
+    Found,
     Pixels,
     Slide,
     SlideView,
+    Source,
     Stated,
-    find_images,
+    find_sources,
     open_slide,
     open_view,
     result_stem,
@@ -30,7 +32,7 @@ _ASPECT = 0.01
 
 @contextmanager
 def opened(
-    image: Path,
+    image: Source,
     level: int | None,
     mpp: float | None,
     region: Region | None = None,
@@ -59,18 +61,18 @@ def read8(view: SlideView, x: int, y: int, w: int, h: int) -> Pixels:
     return to_bits(view.read(x, y, w, h), view.info.bits)
 
 
-def images_in(place: Path, results: bool = False) -> list[Path]:
+def images_in(place: Source, results: bool = False) -> list[Source]:
     """All images of a folder, or the one that is named; our own results only if asked for.
 
     Raises:
         InputError: there are none, or one is missing.
     """
-    return find_images(place, () if results else RESULT_SUFFIXES)
+    return find_sources(place, () if results else RESULT_SUFFIXES)
 
 
 def find_partner(
-    place: Path | None, image: Path, root: Path | None, results: bool = False
-) -> Path | None:
+    place: Source | None, image: Source, root: Path | None, results: bool = False
+) -> Source | None:
     """The image that belongs to another: `place` itself, or the one of the same name in it.
 
     Endings, and what a translation adds to a name, do not count (`slide.dn.tif` belongs to
@@ -79,21 +81,22 @@ def find_partner(
     Raises:
         InputError: the folder has no such image, or several.
     """
-    if place is None or not place.is_dir():
+    if not isinstance(place, Path) or not place.is_dir():
         return place
-    stem = result_stem(image.name, RESULT_SUFFIXES)
+    named = Found.at(image)
+    stem = result_stem(named.path.name, RESULT_SUFFIXES)
     of_name = [
         path
         for path in images_in(place, results)
-        if result_stem(path.name, RESULT_SUFFIXES) == stem
+        if isinstance(path, Path) and result_stem(path.name, RESULT_SUFFIXES) == stem
     ]
     if root is not None and len(of_name) > 1:
-        below = image.relative_to(root).parent
+        below = named.path.relative_to(root).parent
         of_name = [path for path in of_name if path.parent == place / below] or of_name
     if len(of_name) != 1:
         what = "has no image" if not of_name else f"has {len(of_name)} images"
         raise InputError(
-            f"{place}: {what} named {stem}, to go with {image}; names must be equal but for "
+            f"{place}: {what} named {stem}, to go with {named.name}; names must be equal but for "
             "their endings."
         )
     return of_name[0]

@@ -6,12 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from uhrtranslate.flag import Flag
+from uhrtranslate.io import Source, as_source
 from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower
 
 # Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
 # Headings of the help.
 SEAMS, AGAINST, PATCHES, OUTPUT = "Seams", "Compared with", "Patches", "Output"
+
+
+# An image or folder; an image may be named by its URL.
+Image = Annotated[Source | None, BeforeValidator(as_source)]
 
 
 def _against(text: str, metavar: str = "IMAGE|FOLDER") -> Flag:
@@ -28,16 +33,14 @@ class EvaluateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    source: Annotated[
-        Path | None, _against("What was translated: is structure and colour kept?")
-    ] = None
-    truth: Annotated[Path | None, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
+    source: Annotated[Image, _against("What was translated: is structure and colour kept?")] = None
+    truth: Annotated[Image, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
     reference: Annotated[
-        Path | None,
+        Image,
         _against("Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE."),
     ] = None
     baseline: Annotated[
-        Path | None, _against("The same with --norm in: shows what is over- or under-coloured.")
+        Image, _against("The same with --norm in: shows what is over- or under-coloured.")
     ] = None
     grid: Annotated[
         Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.extractors import Lpips
-from uhrtranslate.io import SlideView, stated_by
+from uhrtranslate.io import SlideView, Source, stated_by
 from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
@@ -45,10 +44,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class Seen:
-    """An evaluated image: its path and its source's, and px between its borders."""
+    """An evaluated image: where it and its source are, and px between its borders."""
 
-    image: Path
-    source: Path | None
+    image: Source
+    source: Source | None
     period: int | None
 
 
@@ -74,11 +73,11 @@ class Pool:
     """
 
     def __init__(
-        self, setup: Setup, images: Sequence[tuple[Path, int | None]], whole: bool = True
+        self, setup: Setup, images: Sequence[tuple[Source, int | None]], whole: bool = True
     ) -> None:
         self._options = setup.options
         self._whole = whole
-        self._images: list[tuple[Path, int | None]] = []
+        self._images: list[tuple[Source, int | None]] = []
         errors: list[UhrError] = []
         for image, period in images:
             try:
@@ -105,7 +104,7 @@ class Pool:
                     owners += [i] * len(boxes)
         return Draw(np.concatenate(found), owners)
 
-    def _view(self, image: Path) -> AbstractContextManager[SlideView]:
+    def _view(self, image: Source) -> AbstractContextManager[SlideView]:
         o = self._options
         level, region = (None, None) if self._whole else (o.level, o.region)
         return opened(image, level, o.mpp, region, stated_by(o), if_unknown=self._whole)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
@@ -30,7 +29,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(Path(evaluation.input)) as slide:
+    with open_slide(evaluation.places[0]) as slide:
         view = open_view(slide, None, None, evaluation.region)
         yield same_size(view, evaluation.width, evaluation.height)
 
@@ -42,11 +41,12 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
     Raises:
         InputError: one of the two cannot be read, or there is no source.
     """
-    if evaluation.source is None:
+    place = evaluation.places[1]
+    if place is None:
         raise InputError(f"{evaluation.input}: has no source.")
     with (
         open_evaluated(evaluation) as view,
-        open_slide(Path(evaluation.source), sparse=True) as slide,
+        open_slide(place, sparse=True) as slide,
     ):
         yield matching_view(slide, view)
 

@@ -1,7 +1,9 @@
 """Whether an output is complete. Its contents are read, as a broken copy may look complete."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
@@ -46,6 +48,31 @@ def check_complete(path: Path) -> Complete:
         raise
     except Exception as error:  # damaged files make readers raise all kinds of exceptions
         raise InputError(f"{path}: is not complete ({error}); make it again.") from error
+
+
+def how_made(path: Path) -> dict[str, Any]:
+    """How an output of uhrt was made, as it says itself; empty if it says nothing."""
+    try:
+        if photo_format(path):
+            description = _photo(path).description
+        elif path.is_dir():
+            with open_slide(path, channels=True) as slide:
+                description = slide.info.properties.get("description", "")
+        else:
+            with tifffile.TiffFile(path) as tiff:
+                description = _description(tiff.pages.first)
+    except Exception:  # damaged files, and those of others, make readers raise all kinds
+        return {}
+    return parsed(description)
+
+
+def parsed(description: str) -> dict[str, Any]:
+    """A description of an output of uhrt as JSON values; empty if it is none."""
+    try:
+        found = json.loads(description)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and "software" in found else {}
 
 
 def _photo(path: Path) -> Complete:

@@ -22,6 +22,7 @@ class Family:
             state is of another family. It changes nothing and reads no values.
         stride: total downsampling of the network that the arguments describe, in px.
         covariant: see `GeneratorInfo`; the period is the stride.
+        cell, value_range: see `GeneratorInfo`.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Family:
     recognise: Callable[[Mapping[str, Tensor]], Arguments | None]
     stride: Callable[[Arguments], int]
     covariant: bool = True
+    cell: int | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
 
 
 def shape_of(state: Mapping[str, Tensor], key: str) -> tuple[int, ...]:

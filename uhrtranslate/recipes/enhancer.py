@@ -13,7 +13,7 @@ from uhrtranslate.io import (
     Missing,
     Pixels,
     SlideView,
-    find_images,
+    find_sources,
     open_slide,
     open_view,
     stated_by,
@@ -40,7 +40,7 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
         if name.endswith(SAVED_ENDING):
             total += read_saved(Path(name), load_tally, "--save-reference")
             continue
-        for path in find_images(name, RESULT_SUFFIXES):
+        for path in find_sources(name, RESULT_SUFFIXES):
             total += _tally_file(path, options, is_input=False)
     return total
 

@@ -14,9 +14,10 @@ from uhrtranslate.io import (
     Found,
     Missing,
     Pixels,
-    find_images,
+    find_sources,
     open_slide,
     open_view,
+    shown,
     slide_thumbnail,
     stated_by,
 )
@@ -56,8 +57,8 @@ def find_reference(
     """The reference that a user means.
 
     Args:
-        target: an image, a folder of images (pooled), a saved fit (`.json`), or `auto` for the
-            input that is nearest to all others.
+        target: an image or its URL, a folder of images (pooled), a saved fit (`.json`), or `auto`
+            for the input that is nearest to all others.
         inputs: for `auto`.
         options: method, samples, seed.
 
@@ -73,13 +74,13 @@ def find_reference(
         )
     if target == "auto":
         return _median(inputs, method, options)
-    paths = find_images(target, RESULT_SUFFIXES)
+    paths = find_sources(target, RESULT_SUFFIXES)
     samples = [sample_file(path, options, is_input=False) for path in paths]
     colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
     try:
-        return Reference(method.fit(colours), colours, target, _picture(paths[0]))
+        return Reference(method.fit(colours), colours, shown(target), _picture(paths[0]))
     except InputError as error:
-        raise InputError(f"{target}: {error}; choose another reference.") from error
+        raise InputError(f"{shown(target)}: {error}; choose another reference.") from error
 
 
 def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:

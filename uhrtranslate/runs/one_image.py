@@ -20,6 +20,7 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     open_writer,
+    parsed,
     stated_by,
 )
 from uhrtranslate.io.files.disk import output_errors
@@ -182,7 +183,7 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
     except InputError:
         return False
     if (found.width, found.height) != (spec.width, spec.height) or (
-        found.description and found.description != spec.description
+        found.description and _method(found.description) != _method(spec.description)
     ):
         raise OutputError(
             f"{target}: exists already and was made otherwise; use --overwrite or choose "
@@ -190,6 +191,13 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
         )
     discard_state(target)
     return True
+
+
+def _method(description: str) -> Any:
+    """What a description says of how a result is made, without what was measured of it."""
+    facts = parsed(description)
+    facts.pop("mismatch", None)
+    return facts or description
 
 
 def _job(
@@ -242,6 +250,8 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         how |= {"mask": masking.cells.digest[:16], "background": options.background}
     if options.region:
         how |= {"region": list(options.region)}
+    if plan.mismatch is not None:
+        how |= {"mismatch": plan.mismatch}
     return OutputSpec(
         width=view.width,
         height=view.height,

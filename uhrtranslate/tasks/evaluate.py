@@ -31,14 +31,14 @@ def evaluate(image: str | Path, options: EvaluateOptions) -> Evaluation:
     """Evaluate one image.
 
     Args:
-        image: its path.
-        options: `source`, `truth` and `baseline` in them may be images or folders.
+        image: its path or URL.
+        options: `source`, `truth` and `baseline` in them may be images, URLs or folders.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file.
     """
     evaluator = Evaluator(options)
-    return _with(evaluator.evaluate(Path(image)), *evaluator.together())
+    return _with(evaluator.evaluate(Found.at(image).source), *evaluator.together())
 
 
 def evaluate_many(
@@ -65,7 +65,8 @@ def evaluate_many(
             on_result(Failed(item.item, str(item.error)))
             continue
         try:
-            found.append(evaluator.evaluate(item.local(), item.root))
+            root = None if item.url else item.root
+            found.append(evaluator.evaluate(item.source, root))
         except Exception as error:
             on_result(Failed(item.name, in_a_sentence(item.name, error)))
             continue

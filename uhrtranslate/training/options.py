@@ -4,9 +4,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from torch import nn
 
+from uhrtranslate.errors import OptionError
+from uhrtranslate.io.files.remote import is_url, shown_url
 from uhrtranslate.models.family import Family
 from uhrtranslate.options import Region, SourceMpp, SourcePower
 from uhrtranslate.tables import GENERATOR_FAMILIES
@@ -15,6 +17,19 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _here(value: object) -> object:
+    # Not a ValueError, whose message would repeat the value, which may hold what is secret.
+    if is_url(value):
+        raise OptionError(
+            f"{shown_url(str(value))}: is not read over the network, as patches are read many "
+            "times; download it, or cut it into patches with 'uhrt tiles'."
+        )
+    return value
+
+
+Images = Annotated[Path, BeforeValidator(_here)]
 
 
 class Section(BaseModel):
@@ -45,8 +60,8 @@ class DataOptions(Section):
         workers: threads that read and augment.
     """
 
-    a: Path
-    b: Path | None = None
+    a: Images
+    b: Images | None = None
     pairs: Literal["folders", "slides", "side-by-side"] = "folders"
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
@@ -150,7 +165,7 @@ class ValidationOptions(Section):
         every: epochs between two translations.
     """
 
-    image: Path
+    image: Images
     region: Region | None = None
     every: Count = 10
 

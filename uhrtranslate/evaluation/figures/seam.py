@@ -1,6 +1,9 @@
 """Whether there are seams, and where; needs only the image itself."""
 
+from pathlib import Path
+
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure, Figures, Sums
+from uhrtranslate.io import how_made
 from uhrtranslate.report import Group, Measure
 
 
@@ -29,6 +32,13 @@ class Seam(Figure):
             "ratio_x": Measure("Seam ratio, vertical borders", "one", 3),
             "ratio_y": Measure("Seam ratio, horizontal borders", "one", 3),
             "worst_ratio": Measure("Worst image's seam ratio", "one", 3),
+            "tile_mismatch": Measure(
+                "Tile mismatch",
+                "zero",
+                2,
+                "difference of two tilings, told by translations whose tiles are blended",
+                "grey levels",
+            ),
             "grid": None,
             "x": None,
             "y": None,
@@ -37,4 +47,6 @@ class Seam(Figure):
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """See `Figure`."""
-        return image.seams.figures
+        mismatch = how_made(Path(image.view.info.path)).get("mismatch")
+        told = mismatch if isinstance(mismatch, int | float) else None
+        return image.seams.figures | {"tile_mismatch": told}

@@ -13,6 +13,8 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.io.files.remote import is_url, name_of, shown_url
 
 Saved = TypeVar("Saved")
+# Where an image is: its path, or its URL as text.
+Source = Path | str
 
 SLIDE_ENDINGS = (".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
 TIFF_ENDINGS = (".btf", ".gtiff", ".tf2", ".tf8", ".tif", ".tiff")
@@ -46,7 +48,7 @@ class Found:
     url: str | None = None
 
     @classmethod
-    def at(cls, source: str | Path) -> "Found":
+    def at(cls, source: Source) -> "Found":
         """A single input, which may not exist.
 
         Raises:
@@ -58,7 +60,7 @@ class Found:
         return cls(path, path.parent)
 
     @property
-    def source(self) -> Path | str:
+    def source(self) -> Source:
         """What `open_slide` takes."""
         return self.path if self.url is None else self.url
 
@@ -141,14 +143,31 @@ def find_images(place: str | Path, results: Collection[str] = ()) -> list[Path]:
     """Paths of the images that a file, folder or pattern stands for; see `expand_inputs`.
 
     Raises:
-        InputError: there are none, or one is missing.
+        InputError: there are none, one is missing, or it is a URL.
     """
-    paths = []
+    return [found.local() for found in _found(place, results)]
+
+
+def find_sources(place: Source, results: Collection[str] = ()) -> list[Source]:
+    """As `find_images`, but a URL stands for itself."""
+    return [found.source for found in _found(place, results)]
+
+
+def as_source(value: object) -> object:
+    """Turn text that is no URL into a path, for options that name images."""
+    return Path(value) if isinstance(value, str) and not is_url(value) else value
+
+
+def shown(source: Source) -> str:
+    """A path or URL as text, without what may be secret."""
+    return shown_url(source) if isinstance(source, str) and is_url(source) else str(source)
+
+
+def _found(place: Source, results: Collection[str]) -> Iterator[Found]:
     for item in expand_inputs([str(place)], results=results):
         if isinstance(item, Missing):
             raise item.error
-        paths.append(item.local())
-    return paths
+        yield item
 
 
 def read_saved(path: Path, load: Callable[[Any], Saved], option: str) -> Saved:

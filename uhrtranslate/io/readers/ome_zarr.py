@@ -1,5 +1,6 @@
 """OME-Zarr images, written by uhrt or other programs: a folder with levels of planes."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from uhrtranslate.io.channels import (
     numbered_channels,
     shown_name,
 )
+from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import broken_off, filesystem, shown_url, unreachable
 from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
@@ -52,6 +54,7 @@ class ZarrSlide(Slide):
             scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
             mpp = _mpp(image["axes"], scale)
             channels = _channels(ngff, self._levels[0].shape[0])
+            self._metadata = attributes
         except UhrError:
             raise
         except Exception as error:  # zarr passes on whatever its stores and codecs raise
@@ -94,6 +97,25 @@ class ZarrSlide(Slide):
             return to_bits(pixels, 8 * pixels.itemsize, self.info.bits)
 
         return read_padded(self.info, (x, y, w, h), level, inside)
+
+    def fingerprint(self) -> Fingerprint | None:
+        """See `Slide`; of a URL, what the metadata says and some pixels are.
+
+        Raises:
+            InputError: the pixels cannot be read.
+        """
+        if self._url is None:
+            return super().fingerprint()
+        digest = hashlib.sha256(repr((self._metadata, self.info)).encode())
+        # A changed image changes its smallest level, if its levels are of the same picture.
+        for number, parts in ((0, 3), (len(self._levels) - 1, 1)):
+            level, (width, height) = self.info.levels[number], self.tile_size(number)
+            w, h = min(width, level.width), min(height, level.height)
+            for part in range(parts):
+                share = (part + 0.5) / parts
+                x, y = (int(share * side) for side in (level.width, level.height))
+                digest.update(self.read(x // w * w, y // h * h, w, h, number).tobytes())
+        return Fingerprint(0, 0, digest.hexdigest())
 
 
 def _store(url: str) -> Any:
