@@ -19,12 +19,14 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
-from uhrtranslate.options import TranslateOptions, parse_background
+from uhrtranslate.options import TranslateOptions
+from uhrtranslate.recipes.background import parse_background
 from uhrtranslate.recipes.blending import Blending, choose_blending, tile_mismatch
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
+from uhrtranslate.recipes.tissue_pictures import tissue_shares
 from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
@@ -97,6 +99,7 @@ class Translator(Recipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         self._check_channels(view)
+        normalizer = self.normalizer.at(self._cell_um(view), view.info.path)
         precision: str = self.options.precision
         inputs = self.inputs(view)
         deviation = None
@@ -110,10 +113,16 @@ class Translator(Recipe):
         return ImagePlan(
             tiles,
             batch,
-            self._provenance(precision),
+            self._provenance(precision, normalizer),
             self._note(view, tiles, batch, precision, deviation, mismatch),
             lambda clock: GeneratorTransform(
-                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock, inputs
+                lanes,
+                normalizer,
+                tiles,
+                partial(self._thumbnail, view),
+                clock,
+                inputs,
+                partial(tissue_shares, view, tiles.grid),
             ),
             self.pool.devices,
             mismatch,
@@ -177,7 +186,11 @@ class Translator(Recipe):
             )
         return TilePlan(grid, tile, self.halo, self.generator.info.stride, self.mirrored)
 
-    def _provenance(self, precision: str) -> dict[str, Any]:
+    def _cell_um(self, view: SlideView) -> float | None:
+        """Side of a cell in micrometres; the mean of both axes."""
+        return view.mpp and self.cell * (view.mpp[0] * view.mpp[1]) ** 0.5
+
+    def _provenance(self, precision: str, normalizer: Normalizer) -> dict[str, Any]:
         """See `ImagePlan`."""
         options = self.options
         facts = {
@@ -199,7 +212,7 @@ class Translator(Recipe):
             facts |= {"stats_precision": options.stats_precision}
         if options.batch_statistics:
             facts |= {"batch_statistics": True}
-        return facts | self.normalizer.facts()
+        return facts | normalizer.facts()
 
     def _tiling(self) -> dict[str, Any]:
         """What the result depends on: not on the tiles if they have a halo."""
