@@ -3,7 +3,14 @@
 from functools import partial
 from typing import Any
 
-from uhrtranslate.engine import FrozenGenerator, GeneratorTransform
+from uhrtranslate.engine import (
+    Clock,
+    FrozenGenerator,
+    GeneratorRunner,
+    GeneratorTransform,
+    Lanes,
+    observe_all,
+)
 from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import BlendedPlan, CellGrid, TilePlan
@@ -115,30 +122,23 @@ class Translator(Recipe):
             batch,
             self._provenance(precision, normalizer),
             self._note(view, tiles, batch, precision, deviation, mismatch),
-            lambda clock: GeneratorTransform(
-                lanes,
-                normalizer,
-                tiles,
-                partial(self._thumbnail, view),
-                clock,
-                inputs,
-                partial(tissue_shares, view, tiles.grid),
-            ),
+            partial(self._transform, view, inputs, normalizer, tiles, lanes),
             self.pool.devices,
             mismatch,
         )
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
-        """The generator with the statistics of a view's thumbnail as constants.
+        """The generator with the statistics of a view as constants.
 
         Raises:
             OptionError: the normalizer's statistics differ from place to place.
         """
-        if self.normalizer.source != "thumbnail":
-            uniform = [name for name, one in NORMALIZERS.items() if one.source == "thumbnail"]
+        normalizer = self.normalizer.at(self._cell_um(view), view.info.path)
+        if not normalizer.uniform:
             raise OptionError(
                 f"--norm {self.options.norm}: its statistics differ from place to place, so no "
-                f"network with constants can have them; use --norm {' or '.join(uniform)}."
+                "network with constants can have them; use --norm tin, or --norm pooled with "
+                "--bandwidth inf."
             )
         if self.mirrored:
             raise OptionError(
@@ -155,9 +155,32 @@ class Translator(Recipe):
                 f"{self.generator.name}: takes or gives other planes than RGB or grey, which an "
                 "exported network cannot; use 'uhrt translate'."
             )
-        pixels = self.inputs(view)(self._thumbnail(view))
-        moments = self.pool.ask(lambda runner: runner.record(runner.to_input([pixels])))
-        return FrozenGenerator(self.generator.module, info, moments)
+        tiles = self._tiles(view)
+        batch = self.options.batch or self.pool.choose_batch(self.cell)
+        lanes = self.pool.at("fp32")
+        transform = self._transform(view, self.inputs(view), normalizer, tiles, lanes)
+        if transform.reach is not None:
+            observe_all(view, transform, batch=batch, workers=self.options.workers)
+        return FrozenGenerator(self.generator.module, info, transform.constants())
+
+    def _transform(
+        self,
+        view: SlideView,
+        inputs: Inputs,
+        normalizer: Normalizer,
+        tiles: TilePlan,
+        lanes: Lanes[GeneratorRunner],
+        clock: Clock | None = None,
+    ) -> GeneratorTransform:
+        return GeneratorTransform(
+            lanes,
+            normalizer,
+            tiles,
+            partial(self._thumbnail, view),
+            clock,
+            inputs,
+            partial(tissue_shares, view, tiles.grid),
+        )
 
     def _check_channels(self, view: SlideView) -> None:
         wanted, found = self.generator.info.in_channels, view.samples

@@ -112,6 +112,11 @@ class Tables:
             )
         return found
 
+    def constants(self) -> Moments:
+        """The statistics of the only entry; see `Normalizer.uniform`."""
+        tables = self._tables(0, 1, 0, 1)
+        return Moments(tuple(t.mean[0] for t in tables), tuple(t.std[0] for t in tables))
+
     def _window(self, tile: Tile) -> tuple[int, int, int, int]:
         """Rows `r0..r1` and columns `c0..c1` of the cells that a tile's fields depend on."""
         grid, box, reach = self._grid, tile.field, self._normalizer.reach

@@ -85,6 +85,19 @@ def stream(
             rows.drop_above(band.first_pixels)
 
 
+def observe_all(source: Source, transform: Transform, *, batch: int = 1, workers: int = 2) -> None:
+    """Record the statistics of all cells of an image, from top to bottom, and compute no tile.
+
+    For the arguments see `stream`.
+    """
+    grid, clock = transform.plan.grid, Clock()
+    schedule = Schedule(transform.plan, transform.reach, batch=batch)
+    with RowBuffer(source, workers, schedule.tail) as rows:
+        for row in range(grid.rows):
+            _observe(schedule.cell_row(row), transform, rows, clock)
+            rows.drop_above((row + 1) * grid.cell)
+
+
 def _observe(row: CellRow, transform: Transform, rows: RowBuffer, clock: Clock) -> None:
     """Let the transform record the statistics of a row of cells."""
     cells = ([None if box is None else rows.view(box) for box in batch] for batch in row.batches)

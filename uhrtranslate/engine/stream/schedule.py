@@ -99,7 +99,7 @@ class Schedule:
         recorded = self._cells(first, first + 1)[0]
         for y0, y1 in plan.bands(first):
             end = max(recorded, self._cells(y0, y1)[1])
-            cells = tuple(self._cell_row(row) for row in range(recorded, end))
+            cells = tuple(self.cell_row(row) for row in range(recorded, end))
             recorded = end
             tiles, background = self.masking.cut(plan, y0, y1)
             first_pixels = plan.rows_read(y1, y1 + 1)[0]
@@ -115,13 +115,8 @@ class Schedule:
                 first_pixels=first_pixels,
             )
 
-    def _cells(self, y0: int, y1: int) -> tuple[int, int]:
-        """First and end of the rows of cells that the band `y0 <= y < y1` needs."""
-        if self.reach is None:
-            return 0, 0
-        return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
-
-    def _cell_row(self, row: int) -> CellRow:
+    def cell_row(self, row: int) -> CellRow:
+        """What is recorded of a row of cells."""
         grid = self.plan.grid
         kept = self.masking.kept(row, grid)
         batches = (
@@ -129,6 +124,12 @@ class Schedule:
             for columns in _batches(kept, self.batch)
         )
         return CellRow(row, tuple(batches))
+
+    def _cells(self, y0: int, y1: int) -> tuple[int, int]:
+        """First and end of the rows of cells that the band `y0 <= y < y1` needs."""
+        if self.reach is None:
+            return 0, 0
+        return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
 
 
 def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:

@@ -21,7 +21,7 @@ from uhrtranslate.engine.statistics.tables import Tables
 from uhrtranslate.engine.stream.clock import Clock
 from uhrtranslate.engine.stream.lanes import Lanes
 from uhrtranslate.engine.stream.transform import Transform
-from uhrtranslate.geometry import Tile, TilePlan
+from uhrtranslate.geometry import Box, Tile, TilePlan
 from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import Normalizer
 
@@ -108,15 +108,30 @@ class GeneratorTransform(Transform):
         """See `Transform`."""
         self._tables.drop_above(row)
 
+    def constants(self) -> Moments:
+        """The statistics of every pixel, as of one cell, for a normalizer that is `uniform`.
+
+        All cells must have been observed, if there is a `reach`.
+        """
+        if self._plain:
+            return Moments((), ())
+        height, width = self.plan.grid.height, self.plan.grid.width
+        self._complete([self.plan.tile_over(Box(0, 0, width, height), 0, height)])
+        return self._tables.constants()
+
     def _with_fields(self, batch: tuple[Sequence[Tile], Sequence[Pixels]]) -> Batch:
         tiles, pixels = batch
+        self._complete(tiles)
+        return tiles, pixels, self._tables.fields(tiles)
+
+    def _complete(self, tiles: Sequence[Tile]) -> None:
+        """Record the thumbnail's statistics if the fields of some tiles need them."""
         if self._tables.lack_thumbnail(tiles):
             rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
             (found,) = self._lanes.map(
                 partial(self._record, rule, 0), [[self._stack(self._thumbnail())]]
             )
             self._tables.put_thumbnail(found)
-        return tiles, pixels, self._tables.fields(tiles)
 
     # The work of the lanes.
 
