@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag, parse_auto, parse_region
+from uhrtranslate.flag import (
+    GEOMETRY,
+    IMAGE,
+    MACHINE,
+    Flag,
+    parse_auto,
+    parse_bandwidth,
+    parse_region,
+)
 from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS
 
 if TYPE_CHECKING:
@@ -19,7 +27,6 @@ else:
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
-Colour = tuple[int, int, int]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
 Auto = BeforeValidator(parse_auto)
 Level = Annotated[
@@ -142,10 +149,19 @@ class TranslateOptions(ImageOptions):
     norm: Annotated[
         Norm,
         Flag(
-            "What replaces instance norm and the like: dense (dn), kernelized (kin), thumbnail "
-            "(tin), or the statistics of each cell alone (in)."
+            "What replaces instance norm and the like: dense (dn), pooled from the cells around "
+            "(pooled), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
         ),
     ] = "dn"
+    bandwidth: Annotated[
+        str,
+        BeforeValidator(parse_bandwidth),
+        Flag(
+            "How far --norm pooled looks around a pixel: standard deviation of its Gaussian in "
+            "cells, or in micrometres; inf: all of the image.",
+            metavar="CELLS|Xum|inf|auto",
+        ),
+    ] = "auto"
     kernel: Annotated[
         int, Field(ge=1, le=99), Flag("Side of KIN's kernel in cells, odd.", metavar="K")
     ] = 3

@@ -7,40 +7,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.options.images import Colour, TranslateOptions
+from uhrtranslate.options.images import TranslateOptions
 
 Options = TypeVar("Options", bound=BaseModel)
-
-
-def parse_background(text: str) -> Colour | None:
-    """Read what fills cells without tissue.
-
-    Args:
-        text: `keep` for the image's own pixels, or a colour: a CSS name, `#rrggbb`, or `R,G,B`.
-
-    Returns:
-        RGB in 0..255; None for `keep`.
-
-    Raises:
-        OptionError: the text is none of these.
-    """
-    from PIL import ImageColor  # late: the help is printed without it
-
-    wrong = OptionError(
-        f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
-    )
-    if text == "keep":
-        return None
-    try:
-        if "," in text and "(" not in text:
-            colour = tuple(int(part) for part in text.split(","))
-        else:
-            colour = ImageColor.getrgb(text)
-    except ValueError:
-        raise wrong from None
-    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-        raise wrong
-    return colour[0], colour[1], colour[2]
 
 
 def make_options(values: dict[str, Any]) -> TranslateOptions:
