@@ -4,14 +4,22 @@ from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from torch import nn
 
+from uhrtranslate.enhance import channels_of
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io.files.remote import is_url, shown_url
 from uhrtranslate.models.family import Family
 from uhrtranslate.options import Region, SourceMpp, SourcePower
-from uhrtranslate.tables import GENERATOR_FAMILIES
+from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -91,6 +99,7 @@ class GeneratorOptions(Section):
 
     Attributes:
         architecture: resnet or unet.
+        inputs: what it takes, made of the source's pixels: names in `tables.PLANES`.
         ngf: channels after the first convolution.
         blocks: residual blocks of a resnet.
         downs: halvings of a unet; patches are multiples of 2**downs.
@@ -102,6 +111,7 @@ class GeneratorOptions(Section):
     """
 
     architecture: Literal["resnet", "unet"] = "resnet"
+    inputs: tuple[str, ...] = ("rgb",)
     ngf: Annotated[int, Field(ge=1, le=512)] = 64
     blocks: Annotated[int, Field(ge=1, le=50)] = 9
     downs: Annotated[int, Field(ge=5, le=12)] = 8
@@ -110,6 +120,19 @@ class GeneratorOptions(Section):
     dropout: bool = False
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_planes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        offered = [name for name, plane in PLANES.items() if plane.channels]
+        if not names or not set(names) <= set(offered):
+            raise ValueError(f"must be a list of {', '.join(offered)}")
+        return names
+
+    @property
+    def backwards(self) -> Self:
+        """The same network for the way back, which starts from colours."""
+        return self.model_copy(update={"inputs": ("rgb",)})
 
     @property
     def family(self) -> Family:
@@ -120,6 +143,7 @@ class GeneratorOptions(Section):
     def arguments(self) -> dict[str, bool | int | str]:
         """Keyword arguments of the family's network: those of these options that it takes."""
         every = {
+            "in_channels": channels_of(self.inputs),
             "ngf": self.ngf,
             "dropout": self.dropout,
             "affine": self.affine and self.norm == "instance",
