@@ -56,6 +56,7 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "resnet": "models.resnet:RESNET",
         "kaminyou": "models.kaminyou:KAMINYOU",
         "unet": "models.unet:UNET",
+        "swin-unet": "models.swin_unet:SWIN_UNET",
     }
 )
 # What a generator takes, made from the source's pixels: `inputs` of its facts.

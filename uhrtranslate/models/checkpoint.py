@@ -64,6 +64,7 @@ def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
         out_channels=arguments.get("out_channels", 3),
         stride=family.stride(arguments),
         covariant=family.covariant,
+        period=family.period_of(arguments),
     )
 
 
