@@ -59,6 +59,7 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "unet": "models.unet:UNET",
         "attention-unet": "models.attention_unet:ATTENTION_UNET",
         "histoplexer": "models.histoplexer:HISTOPLEXER",
+        "swin-unet": "models.swin_unet:SWIN_UNET",
     }
 )
 # What a generator takes, made from the source's pixels: `inputs` of its facts.

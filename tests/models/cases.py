@@ -55,4 +55,17 @@ CASES = {
         "unet",
         {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "affine": True},
     ),
+    "swin-unet": (
+        "swin-unet",
+        {"width": 4, "depths": (2, 1, 1, 2), "up_depths": (1, 2, 1), "heads": (1, 2, 4, 2)}
+        | {"window": 4},
+    ),
+    "swin-unet-colour": (
+        "swin-unet",
+        {"in_channels": 3, "out_channels": 1, "width": 2, "depths": (1, 1, 1, 1, 1)}
+        | {"up_depths": (1, 0, 1, 1), "heads": (1, 1, 1, 1, 1), "window": 3, "mlp": 2}
+        | {"drop_path": 0.0, "deep": False},
+    ),
 }
+# Arguments that leave no trace in the keys.
+UNSEEN = {"unet": {"dropout"}, "swin-unet": {"drop_path"}}

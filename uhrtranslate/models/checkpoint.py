@@ -66,6 +66,7 @@ def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
         cell=family.cell,
         covariant=family.covariant,
         value_range=family.value_range,
+        period=family.period_of(arguments),
     )
 
 

@@ -39,6 +39,7 @@ def _printable(text: str) -> str:
 _Text = Annotated[str, AfterValidator(_printable)]
 _Name = Annotated[_Text, Field(min_length=1, max_length=100)]
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Sizes = Annotated[list[Annotated[int, Field(ge=0, le=65536)]], Field(max_length=50)]
 _Value = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 
 
@@ -49,7 +50,7 @@ class _Header(BaseModel):
 
     format: int
     architecture: _Name
-    arguments: dict[_Name, bool | int | float | _Name] = Field(max_length=50)
+    arguments: dict[_Name, bool | int | float | _Name | _Sizes] = Field(max_length=50)
     in_channels: int = Field(ge=1, le=64)
     out_channels: int = Field(ge=1, le=64)
     stride: int = Field(ge=1, le=4096)
@@ -144,7 +145,10 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         module = fit(family, arguments, tensors)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{path}: {show(error, 400)}") from error
-    return module, dataclasses.replace(info, arguments=arguments, covariant=family.covariant)
+    period = family.period_of(arguments)
+    return module, dataclasses.replace(
+        info, arguments=arguments, covariant=family.covariant, period=period
+    )
 
 
 def _dump(info: GeneratorInfo) -> str:
@@ -180,6 +184,10 @@ def _parse(text: str) -> GeneratorInfo:
     if low >= high:
         raise ValueError("its metadata is wrong at value_range: it is empty")
     values = header.model_dump(exclude={"format"})
+    values["arguments"] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in header.arguments.items()
+    }
     values["domains"] = tuple(header.domains)
     values["inputs"] = tuple(header.inputs)
     values["channels"] = tuple(header.channels)
