@@ -105,6 +105,7 @@ FORMATS: Table[Any] = Table(
         "svs": "io.writers.aperio:APERIO",
         "ome-zarr": "io.writers.ome_zarr:OME_ZARR",
         "ome-zarr-0.5": "io.writers.ome_zarr_05:OME_ZARR_05",
+        "ome-zarr-sharded": "io.writers.ome_zarr_sharded:OME_ZARR_SHARDED",
     }
 )
 # How the tiles of a slide are encoded: `--compression`.

@@ -253,6 +253,7 @@ class TestFormats:
             (("--format", "svs"), "slide.dn.svs"),
             (("--format", "ome-zarr"), "slide.dn.ome.zarr"),
             (("--format", "ome-zarr-0.5"), "slide.dn.v05.ome.zarr"),
+            (("--format", "ome-zarr-sharded"), "slide.dn.sharded.ome.zarr"),
         ],
     )
     def test_give_the_name_its_ending(self, uhrt, tmp_path, more, name):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from support import small_resnet
 from torch import Tensor, nn
@@ -43,6 +44,18 @@ class Convolutions(nn.Module):
 class OnGpu(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.to(torch.device("cuda:0")).cpu()
+
+
+class AddsFromGpu(nn.Module):
+    """Fails with a GPU, too, as the input is elsewhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.zeros(1).cuda()
+
+
+class Halves(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
 
 
 class Saves(nn.Module):
@@ -128,7 +141,9 @@ def test_tiles_are_chosen_without_a_look_inside(tmp_path):
         (OnGpu(), r"made on a GPU .* trace it again"),
         (Saves(), r"refused, as its TorchScript calls torch\.save"),
         (Maps(), r"refused, as its TorchScript calls torch\.from_file"),
-        (Pairs(), r"the output is tuple"),
+        (Pairs(), r"net\.pt: no input size gives an output of the same size \(the output is tuple"),
+        (AddsFromGpu(), r"net\.pt: needs a GPU wherever its input is \(.*x\.device"),
+        (Halves(), r"net\.pt: changes the size of images \(.* px came out as .*; a generator must"),
     ],
     ids=lambda value: type(value).__name__,
 )

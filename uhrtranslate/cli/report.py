@@ -191,7 +191,10 @@ class Report:
         if self._view:
             self._view.finish(result)
         if result.status == "failed":
-            self.failures.append(result.error or f"{result.input}: failed.")
+            why = result.error or "failed."
+            # Of what is wrong with a generator or an option, the sentence does not know the input.
+            known = result.input in why or (result.output is not None and result.output in why)
+            self.failures.append(why if known else f"{result.input}: {why}")
             print_error(self.failures[-1])
         self.publish(result)
 

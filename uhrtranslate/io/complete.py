@@ -92,12 +92,18 @@ def _zarr(path: Path) -> Complete:
         for number, level in enumerate(info.levels):
             width, height = slide.tile_size(number)
             array = path / str(number)
-            chunks = (array / "c" if (array / "zarr.json").exists() else array) / "0"
+            chunks = array / "0"
+            if (array / "zarr.json").exists():  # zarr format 3, which may put chunks together
+                grid = json.loads((array / "zarr.json").read_bytes())["chunk_grid"]
+                _, height, width = grid["configuration"]["chunk_shape"]
+                chunks = array / "c" / "0"
             for row in range(-(-level.height // height)):
                 for column in range(-(-level.width // width)):
                     chunk = chunks / str(row) / str(column)
                     if not chunk.stat().st_size:
                         raise InputError(f"{path}: one of its chunks is empty; make it again.")
+                    if (width, height) != slide.tile_size(number):  # the index is at the end
+                        slide.read(column * width, row * height, 1, 1, number)
         last = info.levels[-1]
         slide.read(0, 0, last.width, last.height, len(info.levels) - 1)
         return Complete(info.width, info.height, info.properties.get("description", ""))

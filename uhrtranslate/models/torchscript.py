@@ -76,7 +76,8 @@ def load_script(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         try:
             info = measure_info(module, ARCHITECTURE, kernels[0].shape[1] if kernels else 3)
         except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from error
+            why = str(error).removeprefix(f"{ARCHITECTURE}: ")
+            raise CheckpointError(f"{path}: {why}") from error
     return module, dataclasses.replace(info, opaque=True)
 
 

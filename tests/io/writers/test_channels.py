@@ -26,6 +26,7 @@ FORMATS = [
     ("a.ome.tif", "ome-tiff"),
     ("a.ome.zarr", "ome-zarr"),
     ("a.v05.ome.zarr", "ome-zarr-0.5"),
+    ("a.sharded.ome.zarr", "ome-zarr-sharded"),
 ]
 
 
