@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 
+from uhrtranslate.enhance import Stack, Tally, illuminance
 from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.run.learner import Learner
 
@@ -79,6 +80,33 @@ class Problem:
             floats([image[y : y + PATCH, x : x + PATCH] for y, x in places])
             for image in (self.source, self.target)
         )
+
+
+class DarkProblem(Problem):
+    """Dark fields of the recoloured section: bright where it is dark, and without its colours."""
+
+    inputs = ("rgb", "enhanced")
+
+    def __init__(self, paired, shift=0, seed=3, inputs=inputs):
+        super().__init__(paired, shift, seed)
+        self.source = darken(self.target)
+        self.stack = Stack(inputs, Tally.of(self.source), Tally.of(self.target))
+
+    def planes(self, x):
+        """What the generator takes of source patches, [n, 3, h, w] in -1..1."""
+        pixels = ((x + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+        return floats([self.stack(one) for one in pixels])
+
+    def batch(self):
+        batch = super().batch()
+        return {**batch, "planes": self.planes(batch["A"])}
+
+
+def darken(stained):
+    """A dark field of a stained image: light is scattered where stains absorb it."""
+    absorbed = 255 - illuminance(stained).astype(float)
+    light = 4 + 130 * (absorbed / 255) ** 1.5
+    return np.round(light[..., None] * [1.0, 0.9, 0.7]).astype(np.uint8)
 
 
 def learn(problem, steps, **options):
