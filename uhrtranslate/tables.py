@@ -130,6 +130,7 @@ TRAINING_METHODS: Table[Any] = Table(
         "lsesim": "training.methods.lsesim:LSeSim",
         "pix2pix": "training.methods.pix2pix:Pix2Pix",
         "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
+        "dstgan": "training.methods.dstgan:Dstgan",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.

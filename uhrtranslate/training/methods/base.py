@@ -121,6 +121,7 @@ class Method:
             info_of(options.generator.family, options.generator.arguments()),
             cell=options.data.patch,
             mpp=mpp,
+            inputs=options.generator.inputs,
             domains=options.domains if direction == "A2B" else options.domains[::-1],
             description=options.description or f"Trained with {options.method} by uhrt train.",
         )
