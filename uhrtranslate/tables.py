@@ -66,6 +66,7 @@ PLANES: Table[Any] = Table(
         "grey": "enhance.planes:GREY",
         "enhanced": "enhance.planes:ENHANCED",
         "enhanced-colour": "enhance.planes:ENHANCED_COLOUR",
+        "standardised": "enhance.planes:STANDARDISED",
         "channels": "enhance.planes:CHANNELS",
     }
 )

@@ -1,5 +1,6 @@
 """What every member of `TRAINING_METHODS` does, and what it takes to add one."""
 
+import copy
 import csv
 import io
 
@@ -20,15 +21,44 @@ from uhrtranslate.training.run.learner import Learner
 GENERATOR = {"ngf": 4, "blocks": 5, "downs": 5, "width": 8, "depths": [1, 1, 1, 1]}
 
 
-def make_learner(name):
+def make_learner(name, **generator):
     data = {"a": "a", "b": "b", "patch": 64}
-    options = {"method": name, "data": data, "generator": GENERATOR}
+    options = {"method": name, "data": data, "generator": {**GENERATOR, **generator}}
     return Learner(make_train_options(options), torch.device("cpu"))
 
 
-def make_samples(seed):
+def make_samples(seed, channels=3):
     random = torch.Generator().manual_seed(seed)
-    return {domain: 2 * torch.rand(1, 3, 64, 64, generator=random) - 1 for domain in "AB"}
+    samples = {domain: 2 * torch.rand(1, 3, 64, 64, generator=random) - 1 for domain in "AB"}
+    if channels != 3:
+        samples["planes"] = 2 * torch.rand(1, channels, 64, 64, generator=random) - 1
+    return samples
+
+
+# Methods that colour grey, whatever the source; they refuse other planes.
+COLOURING = {"dstgan"}
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINING_METHODS if name not in COLOURING])
+@pytest.mark.parametrize("inputs", [["grey", "enhanced"], ["enhanced", "rgb"]])
+def test_each_method_trains_a_generator_of_planes(name, inputs):
+    """Those that translate their own results make the planes of them."""
+    learner = make_learner(name, inputs=inputs)
+    samples = make_samples(1, 2 if "grey" in inputs else 4)
+    before = copy.deepcopy(learner.networks.state_dict())
+    for phase in learner.step(samples, epoch=0):
+        assert torch.isfinite(phase.loss)
+    after = learner.networks.state_dict()
+    assert all(any(not torch.equal(before[key], after[key])
+                   for key in before if key.startswith(f"{network}."))
+               for network in learner.networks)  # fmt: skip
+    rows = learner.pictures(samples)
+    assert all(row.shape == (1, 3, 64, 64) for row in rows)
+    info = learner.method.generator_info("A2B", 0.5)
+    assert (info.inputs, info.in_channels) == (tuple(inputs), 2 if "grey" in inputs else 4)
+    if "B2A" in learner.generators():
+        info = learner.method.generator_info("B2A", 0.5)
+        assert (info.inputs, info.in_channels) == (("rgb",), 3)
 
 
 @pytest.mark.parametrize("name", TRAINING_METHODS)

@@ -48,6 +48,8 @@ def test_a_section_that_is_given_in_part_keeps_the_methods_defaults():
         ({"method": "cut", "data": {**DATA, "patch": 16}}, "too small for the discriminator"),
         ({"method": "cut", "data": {**DATA, "mpp": 1, "level": 1}}, "exclude each other"),
         ({"method": "cut", "data": 5}, "data: "),
+        ({"method": "cut", "data": DATA, "generator": {"inputs": ["red"]}}, "a list of rgb, grey"),
+        ({"method": "cut", "data": DATA, "generator": {"inputs": []}}, "generator.inputs: must be"),
         ({"method": "cut", "data": DATA, "epochs": 0, "decay": 0}, "at least one epoch"),
     ],
 )

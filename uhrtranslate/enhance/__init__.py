@@ -1,5 +1,6 @@
 """Dark-field enhancement by histogram matching, and input planes; arrays in and out, no files."""
 
+from uhrtranslate.enhance.illuminance import LUMA as LUMA
 from uhrtranslate.enhance.illuminance import illuminance as illuminance
 from uhrtranslate.enhance.matching import Matching as Matching
 from uhrtranslate.enhance.matching import match as match

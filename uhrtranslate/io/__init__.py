@@ -15,8 +15,6 @@ from uhrtranslate.io.files.inputs import find_images as find_images
 from uhrtranslate.io.files.inputs import result_stem as result_stem
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer
-from uhrtranslate.io.pixels import Pixels as Pixels
-from uhrtranslate.io.pixels import to_bits as to_bits
 from uhrtranslate.io.slide import Level as Level
 from uhrtranslate.io.slide import Slide as Slide
 from uhrtranslate.io.thumbnails import bilinear_thumbnail as bilinear_thumbnail
@@ -34,3 +32,5 @@ from uhrtranslate.io.writers.formats import FOLDER_SUFFIXES as FOLDER_SUFFIXES
 from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES as OUTPUT_SUFFIXES
 from uhrtranslate.io.writers.formats import suffix_of as suffix_of
 from uhrtranslate.io.writers.output_spec import OutputSpec as OutputSpec
+from uhrtranslate.pixels import Pixels as Pixels
+from uhrtranslate.pixels import to_bits as to_bits

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from uhrtranslate.geometry.tiles import spans
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.slide import Slide
+from uhrtranslate.pixels import Pixels
 
 BLOCK = 512
 CACHE_BYTES = 64 << 20

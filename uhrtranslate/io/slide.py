@@ -15,7 +15,8 @@ import numpy as np
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.channels import Channel
 from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
-from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
+from uhrtranslate.io.pixels import WHITE
+from uhrtranslate.pixels import Pixels, to_bits
 
 
 @dataclass(frozen=True)

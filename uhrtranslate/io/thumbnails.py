@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Slide
 from uhrtranslate.io.view import SlideView, open_view, resized
+from uhrtranslate.pixels import Pixels, to_bits
 
 # Side in px of the pieces that are read for the bilinear thumbnail.
 PIECE = 2048

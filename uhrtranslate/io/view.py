@@ -8,9 +8,9 @@ import numpy as np
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry.levels import level_for_mpp, level_for_size, same_mpp, to_level
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.resample import BLOCK, Resampled
 from uhrtranslate.io.slide import Slide, SlideInfo
+from uhrtranslate.pixels import Pixels
 
 Region = tuple[int, int, int, int]
 

@@ -145,7 +145,7 @@ def _in_words(training: Training) -> str:
 
 def _patches(options: TrainOptions) -> closing[Patches]:
     paired = TRAINING_METHODS[options.method].paired
-    return closing(open_patches(options.data, paired, options.seed))
+    return closing(open_patches(options.data, paired, options.seed, options.generator.inputs))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:

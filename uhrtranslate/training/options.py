@@ -4,14 +4,14 @@ from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
 
 from uhrtranslate.enhance import channels_of
 from uhrtranslate.models.family import Family
 from uhrtranslate.models.swin_unet import check_levels
 from uhrtranslate.options import Region
-from uhrtranslate.tables import GENERATOR_FAMILIES
+from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -130,6 +130,19 @@ class GeneratorOptions(Section):
             "up_depths": self.depths[:-1] if self.up_depths is None else self.up_depths,
             "heads": heads if self.heads is None else self.heads,
         }
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_planes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        offered = [name for name, plane in PLANES.items() if plane.channels]
+        if not names or not set(names) <= set(offered):
+            raise ValueError(f"must be a list of {', '.join(offered)}")
+        return names
+
+    @property
+    def backwards(self) -> Self:
+        """The same network for the way back, which starts from colours."""
+        return self.model_copy(update={"inputs": ("rgb",)})
 
     @property
     def family(self) -> Family:

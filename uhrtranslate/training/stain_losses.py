@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rec. 601.
-LUMA = (0.299, 0.587, 0.114)
+from uhrtranslate.enhance import LUMA
+
 # SSIM: a Gaussian of 11 px, and the constants of Wang et al. for a range of 1.
 SIGMA, RADIUS = 1.5, 5
 C1, C2 = 0.01**2, 0.03**2

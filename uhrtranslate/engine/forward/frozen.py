@@ -9,8 +9,8 @@ import copy
 from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.layers import replace_norms
-from uhrtranslate.engine.forward.runner import LUMA
 from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.enhance import LUMA
 from uhrtranslate.models import GeneratorInfo
 
 

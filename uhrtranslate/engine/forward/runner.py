@@ -19,13 +19,10 @@ from uhrtranslate.engine.forward.actions import (
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
-from uhrtranslate.enhance import are_matched, channels_of
+from uhrtranslate.enhance import LUMA, are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
-
-# Rec. 601, which Pillow and most cameras use for grey.
-LUMA = (0.299, 0.587, 0.114)
 
 
 class GeneratorRunner:

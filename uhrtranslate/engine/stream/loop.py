@@ -5,10 +5,11 @@ from collections.abc import Callable
 from uhrtranslate.engine.stream.clock import DENSE, READ, STATISTICS, WRITE, Clock
 from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.engine.stream.mosaic import Mosaic
-from uhrtranslate.engine.stream.rows import RowBuffer, Source
+from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.stream.schedule import EVERYTHING, Band, Schedule
 from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.io import Sink
+from uhrtranslate.pixels import Source
 
 Progress = Callable[[int], None]
 

@@ -3,43 +3,17 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from uhrtranslate.geometry import Box, reflect, spans
-from uhrtranslate.io import Pixels
+from uhrtranslate.pixels import Pixels, Source
 from uhrtranslate.threads import Workers, result_of
 
 # Width of one read: wide enough that storage tiles are seldom cut, narrow enough to share a
 # strip among the reader threads.
 READ_WIDTH = 2048
-
-
-class Source(Protocol):
-    """The image that is streamed; parts of it can be read from several threads.
-
-    Attributes:
-        width, height: size in px.
-        strip_height: rows that are best read together.
-        dtype: of its pixels, uint8 or uint16.
-    """
-
-    @property
-    def width(self) -> int: ...  # noqa: D102
-
-    @property
-    def height(self) -> int: ...  # noqa: D102
-
-    @property
-    def strip_height(self) -> int: ...  # noqa: D102
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
-
-    def read(self, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of a rectangle inside the image, [h, w, c]; c is its `samples`, or 3."""
-        ...
 
 
 class RowBuffer:

@@ -15,8 +15,9 @@ from uhrtranslate.io.channels import (
     shown_name,
 )
 from uhrtranslate.io.files.remote import broken_off, filesystem, shown_url, unreachable
-from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
+from uhrtranslate.io.pixels import WHITE
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
+from uhrtranslate.pixels import Pixels, to_bits
 
 # In micrometres. Slides do not use the other units of NGFF.
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}

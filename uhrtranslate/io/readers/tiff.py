@@ -19,7 +19,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import RemoteFile
-from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
+from uhrtranslate.io.pixels import rgb_profile
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.tiff_directories import cut_off
@@ -49,6 +49,7 @@ from uhrtranslate.io.slide import (
     damaged,
     read_padded,
 )
+from uhrtranslate.pixels import Pixels, to_bits
 
 CACHE_BYTES = 128 << 20
 # Strips or tiles that take more memory than this cannot be streamed: codecs, predictors and

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from uhrtranslate.io.channels import MOST_CHANNELS
 from uhrtranslate.io.files.remote import RemoteFile
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
+from uhrtranslate.io.pixels import WHITE, composite
 from uhrtranslate.io.readers.encoded_size import PICTURES, encoded_size
+from uhrtranslate.pixels import Pixels, to_bits
 
 # Codes of the TIFF 6.0 specification and its supplements.
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6

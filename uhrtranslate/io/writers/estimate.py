@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import photo_format, slide_format
 from uhrtranslate.io.writers.pyramid import each_plane, halve
+from uhrtranslate.pixels import Pixels
 
 
 def output_bytes_per_pixel(sample: Pixels, target: Path, compression: str, quality: int) -> float:

@@ -12,9 +12,9 @@ import numpy as np
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.channels import Channel
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode, EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
+from uhrtranslate.pixels import Pixels
 
 # Within 1% of level 9's size on stained tissue, and 9 times faster.
 ZSTD_LEVEL = 3

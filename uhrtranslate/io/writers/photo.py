@@ -12,10 +12,10 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import human_size
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import no_channels, photo_format
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.writers.writer import ImageWriter
+from uhrtranslate.pixels import Pixels
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
 _STRIP = 256  # rows that are read back together

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode, EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, no_channels, slide_format
 from uhrtranslate.io.writers.writer import ImageWriter
+from uhrtranslate.pixels import Pixels
 from uhrtranslate.threads import Workers, result_of
 
 # Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.

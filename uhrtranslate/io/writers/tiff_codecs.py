@@ -9,8 +9,8 @@ from typing import Any
 
 import imagecodecs
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode
+from uhrtranslate.pixels import Pixels
 
 
 @dataclass(frozen=True)

@@ -96,10 +96,13 @@ class Opened:
 
     Args:
         level, mpp: of the views, see `open_view`.
+        deep: whether images of 16 bits are read as such.
     """
 
-    def __init__(self, level: int | None = None, mpp: float | None = None) -> None:
-        self._level, self._mpp = level, mpp
+    def __init__(
+        self, level: int | None = None, mpp: float | None = None, deep: bool = False
+    ) -> None:
+        self._level, self._mpp, self._deep = level, mpp, deep
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._lock = Lock()
 
@@ -125,7 +128,7 @@ class Opened:
             self._give_back(entry)
 
     def read(self, path: Path, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of an image's view, [h, w, 3] uint8."""
+        """Pixels of an image's view, [h, w, 3] uint8, or uint16 if they are deep."""
         with self.view(path) as view:
             return view.read(x, y, w, h)
 
@@ -136,7 +139,7 @@ class Opened:
         self._entries.clear()
 
     def _open(self, path: Path) -> SlideView:
-        slide = open_slide(path)
+        slide = open_slide(path, self._deep)
         try:
             return open_view(slide, self._level, self._mpp)
         except BaseException:

@@ -7,12 +7,16 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from uhrtranslate.enhance import Tally
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.models.checkpoint import info_of
+from uhrtranslate.training.networks.plane_maker import PlaneMaker
 from uhrtranslate.training.options import TrainOptions
 
 Samples = dict[str, Tensor]
-"""One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1."""
+"""One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1; and `planes`, what the
+generator takes of A, [n, c, h, w], if it is not A itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Method:
         self.generators = {"A2B": "A2B"}
         self.fixed = nn.ModuleDict()
 
+    def know(self, histograms: dict[str, Tally]) -> None:
+        """Take in the pooled histograms of the domains, for networks that make planes."""
+        for network in self.fixed.values():
+            if isinstance(network, PlaneMaker):
+                network.fit(histograms)
+
     def step(self, samples: Samples) -> Iterator[Phase]:
         """Yield the losses of one step, one after the other.
 
@@ -106,7 +116,8 @@ class Method:
             if domain == "A" or direction in generators or self.paired:
                 rows.append(samples[domain])
             if direction in generators:
-                rows.append(generators[direction](samples[domain]))
+                taken = source_of(samples) if domain == "A" else samples[domain]
+                rows.append(generators[direction](taken))
         return rows
 
     def generator_info(self, direction: str, mpp: float | None) -> GeneratorInfo:
@@ -117,11 +128,12 @@ class Method:
             mpp: of the training patches.
         """
         options = self.options
+        generator = options.generator if direction == "A2B" else options.generator.backwards
         return replace(
-            info_of(options.generator.family, options.generator.arguments()),
+            info_of(generator.family, generator.arguments()),
+            inputs=generator.inputs,
             cell=options.data.patch,
             mpp=mpp,
-            inputs=options.generator.inputs,
             domains=options.domains if direction == "A2B" else options.domains[::-1],
             description=options.description or f"Trained with {options.method} by uhrt train.",
         )
@@ -132,6 +144,11 @@ class Method:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
+
+
+def source_of(samples: Samples) -> Tensor:
+    """What the generator takes of the source patches, [n, c, h, w] in -1..1."""
+    return samples.get("planes", samples["A"])
 
 
 def falling_rate(epoch: int, constant: int, decay: int) -> float:

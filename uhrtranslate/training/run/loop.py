@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from uhrtranslate.enhance import are_matched
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.io.files.disk import write_png
-from uhrtranslate.models import Generator
+from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.run.learner import Learner
@@ -59,6 +60,8 @@ class Training:
         self, learner: Learner, patches: Patches, run: Path, state: dict[str, Any] | None = None
     ) -> None:
         self.learner, self.patches, self.run = learner, patches, run
+        if patches.histograms:
+            learner.method.know(patches.histograms)
         self.options = learner.options
         share = self.options.batch * learner.group.size
         self.epoch_steps = max(-(-patches.epoch_length() // share), 1)
@@ -159,11 +162,17 @@ class Training:
 
     def exports(self) -> dict[str, Generator]:
         """The current generators with their facts, by direction; not copied."""
-        facts, mpp = self.learner.method.generator_info, self.patches.mpp()
         return {
-            direction: Generator(network, facts(direction, mpp), direction, "")
+            direction: Generator(network, self._facts(direction), direction, "")
             for direction, network in self.learner.generators().items()
         }
+
+    def _facts(self, direction: str) -> GeneratorInfo:
+        info = self.learner.method.generator_info(direction, self.patches.mpp())
+        if not are_matched(info.inputs):
+            return info
+        counts = self.patches.histograms["B"].narrowed().counts
+        return replace(info, histogram=tuple(counts.tolist()))
 
     def _is_checkpoint(self, epoch: int, at_end: bool) -> bool:
         if self.step == self.steps:
