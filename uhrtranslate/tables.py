@@ -135,5 +135,5 @@ TRAINING_METHODS: Table[Any] = Table(
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
-STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
-RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)
+STAINNET, MODEL, ENHANCED, SYNTHESIZED = "stainnet", "model", "enhanced", "dark"
+RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED)
