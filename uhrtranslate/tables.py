@@ -139,8 +139,9 @@ TRAINING_METHODS: Table[Any] = Table(
         "colorizer": "training.methods.colorizer:Colorize",
         "digital-staining": "training.methods.digital_staining:DigitalStaining",
         "digital-staining-paired": "training.methods.digital_staining_paired:DigitalStainingPaired",
+        "dstgan": "training.methods.dstgan:Dstgan",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
-STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
-RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)
+STAINNET, MODEL, ENHANCED, SYNTHESIZED = "stainnet", "model", "enhanced", "dark"
+RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED)

@@ -19,7 +19,7 @@ from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.run.learner import Learner
 
 # All that keeps a method small that a test knows nothing of.
-GENERATOR = {"ngf": 4, "blocks": 5, "downs": 5}
+GENERATOR = {"ngf": 4, "blocks": 5, "downs": 5, "width": 8, "depths": [1, 1, 1, 1]}
 
 
 def make_learner(name, **generator):

@@ -25,18 +25,25 @@ uhrt train cut.yaml -o runs/he2ihc
 
 uhrt train cut.yaml -o runs/small --set generator.ngf=8 --set data.epoch=4
 
+uhrt train dstgan --set source=trainA/ --set target=trainB/ -o runs/look --check
+
 uhrt train cut.yaml --check
 
 uhrt train --resume runs/he2ihc
 """
-CONFIG = f"Options, with the method: {', '.join(TRAINING_METHODS)}."
+CONFIG = (
+    "Options, with the method; or the method alone, all else by --set: "
+    f"{', '.join(TRAINING_METHODS)}."
+)
 SECONDS_BETWEEN_LINES = 10.0
 # Seconds that a step and a checkpoint may take after a signal.
 PATIENCE = 600.0
 
 
 def train(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG)] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml|METHOD]", help=CONFIG)
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="RUN", help="New folder for the run.")
     ] = None,

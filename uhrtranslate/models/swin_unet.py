@@ -169,7 +169,7 @@ class SwinUnet(nn.Module):
         width: int = 48,
         depths: Sequence[int] = (2, 2, 2, 2, 2),
         up_depths: Sequence[int] = (2, 2, 2, 2),
-        heads: Sequence[int] = (3, 3, 6, 12, 24),
+        heads: Sequence[int] = (1, 3, 6, 12, 24),
         window: int = 8,
         mlp: int = 4,
         drop_path: float = 0.2,
@@ -188,6 +188,16 @@ class SwinUnet(nn.Module):
         """[n, in_channels, h, w] to [n, out_channels, h, w], in -1..1; sides fit the stride."""
         y: Tensor = self.decoder(self.encoder(x), x, False)[-1]
         return y
+
+    @torch.no_grad()
+    def start_from_grey(self) -> None:
+        """Make the last convolution hand the input's last channel on: training begins with it.
+
+        Coarser pictures have no such way; they begin with nothing.
+        """
+        weight = self.decoder.head.conv.weight
+        weight[:, -1].zero_()
+        weight[:, -1, 1, 1] = 1
 
     def pictures(self, x: Tensor) -> list[Tensor]:
         """All outputs, each [n, out_channels, h, w]: those of deep supervision, and the result."""

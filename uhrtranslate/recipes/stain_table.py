@@ -64,9 +64,9 @@ class StainTable:
                 writer.writerows(sorted(self._rows, key=lambda row: -float(row["distance"])))
             before = fitted_thumbnail(view, SIDE)
             after = mapping(before.reshape(-1, 3)).reshape(before.shape)
-            parts = [_framed(before), _framed(after)]
+            parts = [framed(before), framed(after)]
             if reference.picture is not None:
-                parts.append(_framed(reference.picture[:SIDE, :SIDE]))
+                parts.append(framed(reference.picture[:SIDE, :SIDE]))
             parts += [scatter(colours, fit), scatter(mapping(colours), None)]
             if reference.colours is not None:
                 parts.append(scatter(reference.colours, None))
@@ -90,7 +90,7 @@ def scatter(colours: Colours, fit: Fit | None) -> Colours:
     return np.asarray(image)
 
 
-def _framed(pixels: Colours) -> Colours:
+def framed(pixels: Colours) -> Colours:
     """Pixels in the top left corner of a white square."""
     square = np.full((SIDE, SIDE, 3), 255, np.uint8)
     square[: pixels.shape[0], : pixels.shape[1]] = pixels

@@ -50,13 +50,14 @@ def read_train_options(config: Path, assignments: list[str] | None = None) -> Tr
     """Read the options of a training from a YAML file, and replace some of them.
 
     Args:
-        config: the file.
+        config: the file; or the name of a method, for its own defaults.
         assignments: such as `data.patch=256`.
 
     Raises:
         OptionError: the file cannot be read, or an option is wrong; names it.
     """
-    values = read_config(config)
+    named = str(config) in TRAINING_METHODS and not config.exists()
+    values = {"method": str(config)} if named else read_config(config)
     for assignment in assignments or []:
         set_option(values, assignment)
     return make_train_options(values)

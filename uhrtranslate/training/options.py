@@ -2,7 +2,7 @@
 
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from uhrtranslate.enhance import channels_of
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io.files.remote import is_url, shown_url
 from uhrtranslate.models.family import Family
+from uhrtranslate.models.swin_unet import check_levels
 from uhrtranslate.options import Region, SourceMpp, SourcePower
 from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
@@ -25,6 +26,9 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Levels = tuple[Annotated[int, Field(ge=0, le=4096)], ...]
+# Channels of one head of attention in Swin.
+HEAD = 32
 
 
 def _here(value: object) -> object:
@@ -96,7 +100,7 @@ class GeneratorOptions(Section):
     """The network to train, of a family that `uhrt translate` runs.
 
     Attributes:
-        architecture: resnet or unet.
+        architecture: resnet, unet or swin-unet.
         inputs: what it takes, made of the source's pixels: names in `tables.PLANES`.
         ngf: channels after the first convolution.
         blocks: residual blocks of a resnet.
@@ -106,9 +110,17 @@ class GeneratorOptions(Section):
         dropout: at 0.5, in residual blocks or the inner levels of a unet.
         antialias: halve and double with a fixed blur (resnet).
         init: of weights, normal or xavier.
+        width: channels of a swin-unet at half of the size; they double with each further level.
+        depths: its blocks at 1/2, 1/4, ... of the size; patches are multiples of 2**levels.
+        up_depths: the same of its decoder, one level less; None: as `depths`.
+        heads: of attention at each level; None: one for each 32 channels.
+        window: side of its windows in features.
+        mlp: hidden channels of its perceptrons, as a multiple.
+        drop_path: greatest share of samples that skip a block.
+        deep: whether coarser features of it give pictures, too, for deep supervision.
     """
 
-    architecture: Literal["resnet", "unet"] = "resnet"
+    architecture: Literal["resnet", "unet", "swin-unet"] = "resnet"
     inputs: tuple[str, ...] = ("rgb",)
     ngf: Annotated[int, Field(ge=1, le=512)] = 64
     blocks: Annotated[int, Field(ge=1, le=50)] = 9
@@ -118,6 +130,33 @@ class GeneratorOptions(Section):
     dropout: bool = False
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
+    width: Annotated[int, Field(ge=1, le=512)] = 48
+    depths: Levels = (2, 2, 2, 2, 2)
+    up_depths: Levels | None = None
+    heads: Levels | None = None
+    window: Annotated[int, Field(ge=2, le=32)] = 8
+    mlp: Annotated[int, Field(ge=1, le=16)] = 4
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    deep: bool = True
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if self.architecture == "swin-unet":
+            levels = self._levels()
+            check_levels(
+                self.width, levels["depths"], levels["up_depths"], levels["heads"], self.window
+            )
+        return self
+
+    def _levels(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of a swin-unet's levels, with those that were not given."""
+        channels = [self.width * 2**level for level in range(len(self.depths))]
+        heads = tuple(max(c // HEAD, 1) if c % HEAD == 0 else 1 for c in channels)
+        return {
+            "depths": self.depths,
+            "up_depths": self.depths[:-1] if self.up_depths is None else self.up_depths,
+            "heads": heads if self.heads is None else self.heads,
+        }
 
     @field_validator("inputs")
     @classmethod
@@ -138,10 +177,16 @@ class GeneratorOptions(Section):
         family: Family = GENERATOR_FAMILIES[self.architecture]
         return family
 
-    def arguments(self) -> dict[str, bool | int | str]:
+    def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the family's network: those of these options that it takes."""
         every = {
+            **self._levels(),
             "in_channels": channels_of(self.inputs),
+            "width": self.width,
+            "window": self.window,
+            "mlp": self.mlp,
+            "drop_path": self.drop_path,
+            "deep": self.deep,
             "ngf": self.ngf,
             "dropout": self.dropout,
             "affine": self.affine and self.norm == "instance",
