@@ -10,7 +10,7 @@ from rich.table import Table
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json, print_warning
 from uhrtranslate.errors import OptionError
 from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
 from uhrtranslate.options import validated
@@ -95,9 +95,17 @@ def evaluate(
             for warning in found.warnings if not quiet else ():
                 print_error(f"{found.input}: {warning}.")
             for condition in conditions:
-                if found.input != task.ALL and holds(condition, flatten(finite_metrics(found))):
+                if found.input == task.ALL:
+                    continue
+                held = holds(condition, flatten(finite_metrics(found)))
+                if held:
                     failures.append(condition.text)
                     print_error(f"{found.input}: {condition.text} holds.")
+                elif held is None:
+                    print_warning(
+                        f"{found.input}: {condition.text} could not be checked, as "
+                        f"{condition.name} was not measured."
+                    )
 
         if output is not None:
             check_free(output, STEM, overwrite)
@@ -120,6 +128,8 @@ def _print(found: "Evaluation") -> None:
             if value is not None:
                 text = f"{value:.4g}" if isinstance(value, float) else str(value)
                 table.add_row(f"{group}.{figure}", text)
+            elif (group, figure) == ("seam", "ratio"):
+                table.add_row(f"{group}.{figure}", "not measured")
     for border in found.borders[:3]:
         table.add_row("worst border", f"{border.step:.2f} grey levels at {border.x}, {border.y}")
     Console().print(table)

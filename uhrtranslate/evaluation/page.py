@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
 from uhrtranslate.evaluation.result import Evaluation, record
+from uhrtranslate.evaluation.verdict import SeamVerdict, seam_verdict
 from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
@@ -22,10 +24,6 @@ TOGETHER = "all together"
 # Most images shown with pictures (of others, only figures are), and most groups of one source.
 MOST_SHOWN = 12
 MOST_GROUPS = 6
-# A p-value below this means that a grid is not chance.
-SIGNIFICANT = 0.01
-# A ratio above that of the source, or of an untiled picture, by this factor means seams.
-MARGIN = 1.1
 
 
 def write_report(
@@ -103,7 +101,7 @@ def candidate(
     )
 
 
-def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
+def lead(named: Sequence[tuple[str, Evaluation]], untiled: float | None = None) -> str:
     """The verdict about seams, in a sentence or two.
 
     Args:
@@ -111,30 +109,56 @@ def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
         untiled: seam ratio of an untiled picture, if there is one: steps that large are the
             picture's own.
     """
-    seen: list[tuple[float, str]] = []
-    unseen: list[tuple[float, str]] = []
-    for name, evaluation in named:
-        seam = evaluation.metrics.get("seam", {})
-        ratio, p = seam.get("ratio"), seam.get("p_value")
-        if ratio is not None and p is not None:
-            natural = max(1.0, seam.get("source_ratio") or 1.0, untiled)
-            shows = p < SIGNIFICANT and ratio > MARGIN * natural
-            (seen if shows else unseen).append((ratio, name))
-    if not seen and not unseen:
-        return "Nothing is said about seams: no grid of borders was measured."
+    seams = {name: one.metrics.get("seam", {}) for name, one in named}
+    verdicts = {name: seam_verdict(seam, untiled) for name, seam in seams.items()}
     if len(named) > MOST_SHOWN:
-        return f"Seams show in {len(seen)} of {len(seen) + len(unseen)} images."
+        return " ".join(
+            f"Seams {verdict} in {count} of {len(named)} images."
+            if verdict in ("show", "do not show")
+            else f"{count} of {len(named)}: {verdict}."
+            for verdict, count in Counter(verdicts.values()).most_common()
+        )
     if len(named) == 1:
-        ((ratio, _),) = seen or unseen
-        return f"Seams {'show' if seen else 'do not show'}: ratio {ratio:.2f}, where 1 is none."
+        ((name, verdict),) = verdicts.items()
+        return _SENTENCES[verdict].format(_numbers(seams[name]), seams[name].get("borders"))
     parts = []
-    if seen:
-        ranked = sorted(seen, reverse=True)
-        parts.append("Seams show in " + ", ".join(f"{name} ({r:.2f})" for r, name in ranked) + ".")
-    if unseen:
-        names = ", ".join(f"{name} ({ratio:.2f})" for ratio, name in sorted(unseen))
-        parts.append(f"No more than the picture's own steps in {names}.")
+    for verdict, beginning in _BEGINNINGS.items():
+        names = [name for name, own in verdicts.items() if own == verdict]
+        names.sort(key=lambda name: -(seams[name].get("excess") or seams[name].get("ratio") or 0))
+        if names:
+            listed = ", ".join(f"{name}{_numbers(seams[name], short=True)}" for name in names)
+            parts.append(f"{beginning} {listed}.")
     return " ".join(parts)
+
+
+_SENTENCES: dict[SeamVerdict, str] = {
+    "show": "Seams show: {0}.",
+    "do not show": "Seams do not show: {0}.",
+    "too few borders": "Only {1} borders were measured, too few to say whether seams show: {0}.",
+    "no grid found": (
+        "No grid of tiles was found; the seams of a known grid are measured with --grid PX."
+    ),
+    "not measured": "Seams were not measured: there is no border in the image.",
+}
+_BEGINNINGS: dict[SeamVerdict, str] = {
+    "show": "Seams show in",
+    "do not show": "No more than the picture's own steps in",
+    "too few borders": "Too few borders to say in",
+    "no grid found": "No grid of tiles was found in",
+    "not measured": "Seams were not measured in",
+}
+
+
+def _numbers(seam: Mapping[str, Any], short: bool = False) -> str:
+    """The seam ratio in words, with the source's where it is known."""
+    ratio, source = seam.get("ratio"), seam.get("source_ratio")
+    if ratio is None:
+        return ""
+    if short:
+        return f" ({ratio:.2f})" if source is None else f" ({ratio:.2f}, source {source:.2f})"
+    if source is None:
+        return f"ratio {ratio:.2f}, where 1 is none"
+    return f"ratio {ratio:.2f}, and the source has {source:.2f} at the same places"
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
@@ -206,8 +230,13 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
-    """By the seam ratio, the largest first."""
-    return sorted(named, key=lambda pair: -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0))
+    """By what seams there are over the source's, the largest first."""
+
+    def seams(pair: tuple[str, Evaluation]) -> float:
+        seam = pair[1].metrics.get("seam", {})
+        return float(seam.get("excess") or seam.get("ratio") or 0.0)
+
+    return sorted(named, key=seams, reverse=True)
 
 
 def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:

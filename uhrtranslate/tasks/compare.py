@@ -292,8 +292,8 @@ def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Eval
 
 
 def _lead(named: Sequence[tuple[str, Evaluation]]) -> str:
-    untiled = [one.metrics["seam"]["ratio"] for name, one in named if name == UNTILED]
-    return lead([pair for pair in named if pair[0] != UNTILED], *untiled)
+    untiled = next((one.metrics["seam"]["ratio"] for name, one in named if name == UNTILED), None)
+    return lead([pair for pair in named if pair[0] != UNTILED], untiled)
 
 
 def _settings(
