@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
 from uhrtranslate.evaluation.result import Evaluation, record
-from uhrtranslate.evaluation.verdict import SeamVerdict, seam_verdict
+from uhrtranslate.evaluation.verdict import seams_in_words
 from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
@@ -53,7 +52,7 @@ def write_report(
     shown = {name for name, _ in _worst_first(named)[:MOST_SHOWN]}
     page = Page(
         title="How good a translation is" if len(named) > 1 else f"How good {names[0]} is",
-        lead=lead(named),
+        lead=seams_in_words({name: seam_of(one) for name, one in named}),
         candidates=(
             *(candidate(name, one, shown=name in shown) for name, one in named),
             *([candidate(TOGETHER, together, shown=False, yardstick=True)] if together else []),
@@ -101,66 +100,6 @@ def candidate(
     )
 
 
-def lead(named: Sequence[tuple[str, Evaluation]], untiled: float | None = None) -> str:
-    """The verdict about seams, in a sentence or two.
-
-    Args:
-        named: the evaluations.
-        untiled: seam ratio of an untiled picture, if there is one: steps that large are the
-            picture's own.
-    """
-    seams = {name: one.metrics.get("seam", {}) for name, one in named}
-    verdicts = {name: seam_verdict(seam, untiled) for name, seam in seams.items()}
-    if len(named) > MOST_SHOWN:
-        return " ".join(
-            f"Seams {verdict} in {count} of {len(named)} images."
-            if verdict in ("show", "do not show")
-            else f"{count} of {len(named)}: {verdict}."
-            for verdict, count in Counter(verdicts.values()).most_common()
-        )
-    if len(named) == 1:
-        ((name, verdict),) = verdicts.items()
-        return _SENTENCES[verdict].format(_numbers(seams[name]), seams[name].get("borders"))
-    parts = []
-    for verdict, beginning in _BEGINNINGS.items():
-        names = [name for name, own in verdicts.items() if own == verdict]
-        names.sort(key=lambda name: -(seams[name].get("excess") or seams[name].get("ratio") or 0))
-        if names:
-            listed = ", ".join(f"{name}{_numbers(seams[name], short=True)}" for name in names)
-            parts.append(f"{beginning} {listed}.")
-    return " ".join(parts)
-
-
-_SENTENCES: dict[SeamVerdict, str] = {
-    "show": "Seams show: {0}.",
-    "do not show": "Seams do not show: {0}.",
-    "too few borders": "Only {1} borders were measured, too few to say whether seams show: {0}.",
-    "no grid found": (
-        "No grid of tiles was found; the seams of a known grid are measured with --grid PX."
-    ),
-    "not measured": "Seams were not measured: there is no border in the image.",
-}
-_BEGINNINGS: dict[SeamVerdict, str] = {
-    "show": "Seams show in",
-    "do not show": "No more than the picture's own steps in",
-    "too few borders": "Too few borders to say in",
-    "no grid found": "No grid of tiles was found in",
-    "not measured": "Seams were not measured in",
-}
-
-
-def _numbers(seam: Mapping[str, Any], short: bool = False) -> str:
-    """The seam ratio in words, with the source's where it is known."""
-    ratio, source = seam.get("ratio"), seam.get("source_ratio")
-    if ratio is None:
-        return ""
-    if short:
-        return f" ({ratio:.2f})" if source is None else f" ({ratio:.2f}, source {source:.2f})"
-    if source is None:
-        return f"ratio {ratio:.2f}, where 1 is none"
-    return f"ratio {ratio:.2f}, and the source has {source:.2f} at the same places"
-
-
 def short_names(paths: Sequence[str]) -> list[str]:
     """File names; if some are equal, with the folders in which they differ."""
     names = [Path(path).name for path in paths]
@@ -171,6 +110,11 @@ def short_names(paths: Sequence[str]) -> list[str]:
     names = [str(Path(path).relative_to(common)) for path in whole]
     # The same image twice.
     return [name if names.index(name) == i else f"{name} #{i + 1}" for i, name in enumerate(names)]
+
+
+def seam_of(evaluation: Evaluation) -> Mapping[str, Any]:
+    """The figures of seams; empty without any."""
+    return evaluation.metrics.get("seam", {})
 
 
 def check_free(folder: Path, stem: str, overwrite: bool) -> None:

@@ -84,7 +84,7 @@ def _tiff(path: Path) -> Complete:
             _check_page(path, page, size)
         min(pages, key=lambda page: page.imagewidth * page.imagelength).asarray()
         first = pages[0]
-        return Complete(first.imagewidth, first.imagelength, _description(first))
+        return Complete(first.imagewidth, first.imagelength, description_of(first))
 
 
 def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
@@ -111,7 +111,8 @@ def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
         decode(handle.read(length), index, jpegtables=tables)
 
 
-def _description(page: tifffile.TiffPage) -> str:
+def description_of(page: tifffile.TiffPage) -> str:
+    """How an output's first page says that it was made, whichever format it has."""
     tag = page.tags.get(270)
     value = tag.value if tag is not None else ""
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -20,6 +20,12 @@ ARROWS: dict[Direction, str] = {
     "none": "",
 }
 
+GOALS: dict[Direction, str] = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "one": "1 is best",
+    "zero": "0 is best",
+}
 # The best is better than the next by more than this share of its value, or nobody is the best.
 CLEAR = 0.01
 NOTHING = "\N{EN DASH}"
@@ -110,6 +116,39 @@ def table(candidates: Sequence[Candidate], groups: Mapping[str, Group]) -> dict[
         title = groups[group].title if group in groups else group.replace("_", " ").capitalize()
         rows.setdefault(title, []).append(_row(name, measure, values, candidates, flat))
     return {title: some for title, some in rows.items() if some}
+
+
+@dataclass(frozen=True)
+class Told:
+    """A figure of one image for people: its group, its name, its value, and what that means."""
+
+    group: str
+    label: str
+    text: str
+    meaning: str
+
+
+def shortlist(flat: Mapping[str, Any], groups: Mapping[str, Group]) -> list[Told]:
+    """The few figures of one image that say most: those by which a best one is chosen.
+
+    Args:
+        flat: figures by full name, see `flatten`.
+        groups: the known figures by the name of their group.
+    """
+    told = []
+    for name, group in groups.items():
+        for own, measure in group.measures.items():
+            value = flat.get(f"{name}.{own}")
+            if measure is None or not measure.judged or value is None:
+                continue
+            text = written(measure, value)
+            ends = [number(flat.get(f"{name}.{own}_{end}")) for end in ("low", "high")]
+            if measure.interval and None not in ends:
+                low, high = (f"{end:.{measure.digits}f}" for end in ends if end is not None)
+                text += f" ({low} to {high})"
+            meaning = "; ".join(filter(None, (GOALS.get(measure.direction), measure.note)))
+            told.append(Told(group.title, measure.label, text, meaning))
+    return told
 
 
 def flatten(metrics: Mapping[str, Any], before: str = "") -> dict[str, Any]:

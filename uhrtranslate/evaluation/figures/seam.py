@@ -16,7 +16,7 @@ class Seam(Figure):
                 "Seams over the source's",
                 "one",
                 3,
-                "the seam ratio over the source's, at the same borders; 1 is none",
+                "the seam ratio over the source's, at the same borders",
                 charted=True,
                 judged=True,
                 interval=True,

@@ -1,0 +1,39 @@
+"""How an output of uhrt was made, as its tags say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tifffile
+from PIL import ExifTags, Image
+
+from uhrtranslate.io.complete import description_of
+from uhrtranslate.io.opening import open_slide
+from uhrtranslate.io.writers.formats import photo_format
+
+# Begins what our outputs name as their software.
+OURS = "uhrtranslate "
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The names and settings that an output's description holds; empty for files of others.
+
+    The description is whatever its file says: callers check the values that they use.
+    """
+    try:
+        values = json.loads(_description(path))
+    except Exception:  # of damaged files and those of others, readers raise all kinds of errors
+        return {}
+    ours = isinstance(values, dict) and str(values.get("software", "")).startswith(OURS)
+    return values if ours else {}
+
+
+def _description(path: Path) -> str:
+    if photo_format(path):
+        with Image.open(path) as image:
+            return str(image.getexif().get(ExifTags.Base.ImageDescription, ""))
+    if path.is_dir():
+        with open_slide(path, channels=True) as slide:
+            return slide.info.properties.get("description", "")
+    with tifffile.TiffFile(path) as tiff:
+        return description_of(tiff.pages.first)
