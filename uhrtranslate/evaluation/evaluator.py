@@ -6,6 +6,7 @@ from pathlib import Path
 
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure
 from uhrtranslate.evaluation.images import PARTNERS, find_partner, matching_view, opened
+from uhrtranslate.evaluation.made import read_made
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
@@ -48,14 +49,18 @@ class Evaluator:
             name: find_partner(getattr(o, name), image, root, results=name == "baseline")
             for name in PARTNERS
         }
+        made = read_made(image)
         with ExitStack() as stack:
             view = stack.enter_context(opened(image, o.level, o.mpp, o.region, stated_by(o)))
             partners = {
-                name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view)
+                name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view, made)
                 for name, place in places.items()
                 if place is not None
             }
-            grid = None if o.grid == "auto" else o.grid
+            grid = o.grid if isinstance(o.grid, int) else None
+            whole = (view.width, view.height) == (view.info.width, view.info.height)
+            if o.grid == "auto" and whole:
+                grid = made.spacing
             seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
             period = grid or seams.period
             evaluated = Evaluated(view, partners, seams, period or CELL)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.evaluation.made import Made
 from uhrtranslate.io import (
     Found,
     Pixels,
@@ -102,22 +103,26 @@ def find_partner(
     return of_name[0]
 
 
-def matching_view(slide: Slide, view: SlideView) -> SlideView:
+def matching_view(slide: Slide, view: SlideView, made: Made) -> SlideView:
     """The part of another image that shows the same area as a view, at the view's size.
 
     Args:
         slide: the other image, at any resolution.
         view: of the evaluated image.
+        made: how that was made: perhaps of a part of the other image.
 
     Raises:
         InputError: the two images have different shapes.
     """
+    if part := made.same_part(slide, view):
+        return part
     other, info = slide.info, view.info
     across, down = other.width / info.width, other.height / info.height
     if abs(across / down - 1) > _ASPECT:
         raise InputError(
             f"{other.path}: is {other.width} x {other.height} px, which is another shape than the "
-            f"{info.width} x {info.height} px of {info.path}; give images of the same area."
+            f"{info.width} x {info.height} px of {info.path}, and that does not say in its tags "
+            "that it is a part of it; give images of the same area."
         )
     x, y, w, h = view.region
     left, top = int(x * across), int(y * down)

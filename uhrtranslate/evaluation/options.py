@@ -43,9 +43,14 @@ class EvaluateOptions(BaseModel):
         Image, _against("The same with --norm in: shows what is over- or under-coloured.")
     ] = None
     grid: Annotated[
-        Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
+        Literal["auto", "search"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
         BeforeValidator(parse_grid),
-        Flag("Tiles of this size from the corner; auto: search.", SEAMS, "auto|PX"),
+        Flag(
+            "Tiles of this size from the corner; search: find them; auto: the cells that a result "
+            "of uhrt names in its tags, else search.",
+            SEAMS,
+            "auto|search|PX",
+        ),
     ] = "auto"
     shift: Annotated[
         int, Field(ge=0, le=64), _against("How far the truth may be misaligned.", "PX")
@@ -68,7 +73,9 @@ class EvaluateOptions(BaseModel):
     ] = False
     patch: Annotated[int, Field(ge=64, le=2048), Flag("Side of a patch.", PATCHES, "PX")] = 256
     patches: Annotated[
-        int, Field(ge=8, le=100_000), Flag("Patches of each population.", PATCHES, "N")
+        int,
+        Field(ge=8, le=100_000),
+        Flag("Patches of each population.", PATCHES, "N", "500, or fewer of small images"),
     ] = 500
     seeds: Annotated[
         int, Field(ge=1, le=100), Flag("Draws of patches, for intervals.", PATCHES, "N")

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
+from uhrtranslate.evaluation.made import read_made
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.geometry import Box
 from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, same_size, thumbnail
@@ -48,7 +49,7 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
         open_evaluated(evaluation) as view,
         open_slide(place, sparse=True) as slide,
     ):
-        yield matching_view(slide, view)
+        yield matching_view(slide, view, read_made(evaluation.places[0]))
 
 
 def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:

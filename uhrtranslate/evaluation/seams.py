@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.evaluation.images import read8
+from uhrtranslate.evaluation.verdict import seam_verdict
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
-from uhrtranslate.metrics.seams.measure import Seams, measure_seams, search_seams
+from uhrtranslate.metrics.seams.excess import seam_excess
+from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
 
 
@@ -44,13 +46,22 @@ def evaluate_seams(
         "y": shown and shown.y,
         **{name: value for name, value in vars(seams).items() if name not in ("grid", "period")},
         "source_ratio": None,
+        "excess": None,
+        "excess_low": None,
+        "excess_high": None,
     }
     measured = seams.grid if seams.borders else None
     if measured is None:
-        return SeamReport(figures, (), None, None)
+        return SeamReport(figures | {"verdict": seam_verdict(figures)}, (), None, None)
     if source is not None:
-        there: Seams = measure_seams(_profiles(source), measured.period, measured.x, measured.y)
-        figures["source_ratio"] = there.ratio
+        there = _profiles(source)
+        figures["source_ratio"] = measure_seams(
+            there, measured.period, measured.x, measured.y
+        ).ratio
+        if excess := seam_excess(profiles, there, measured, seed):
+            figures |= {"excess": excess.ratio, "excess_low": excess.low}
+            figures["excess_high"] = excess.high
+    figures["verdict"] = seam_verdict(figures)
     borders = measure_borders(_reader(view), view.width, view.height, measured)
     heat = heat_map(borders, view.width, view.height, measured)
     return SeamReport(figures, worst_borders(borders), heat, measured.period)

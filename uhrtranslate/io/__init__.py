@@ -5,8 +5,6 @@ from uhrtranslate.io.channels import Channel as Channel
 from uhrtranslate.io.channels import compose as compose
 from uhrtranslate.io.channels import make_channels as make_channels
 from uhrtranslate.io.complete import check_complete as check_complete
-from uhrtranslate.io.complete import how_made as how_made
-from uhrtranslate.io.complete import parsed as parsed
 from uhrtranslate.io.files.atomic import can_resume as can_resume
 from uhrtranslate.io.files.atomic import discard_state as discard_state
 from uhrtranslate.io.files.fingerprint import fingerprint as fingerprint
@@ -19,6 +17,8 @@ from uhrtranslate.io.files.inputs import find_images as find_images
 from uhrtranslate.io.files.inputs import find_sources as find_sources
 from uhrtranslate.io.files.inputs import result_stem as result_stem
 from uhrtranslate.io.files.inputs import shown as shown
+from uhrtranslate.io.made import parsed as parsed
+from uhrtranslate.io.made import read_provenance as read_provenance
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer
 from uhrtranslate.io.slide import Level as Level

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import tifffile
@@ -50,31 +49,6 @@ def check_complete(path: Path) -> Complete:
         raise InputError(f"{path}: is not complete ({error}); make it again.") from error
 
 
-def how_made(path: Path) -> dict[str, Any]:
-    """How an output of uhrt was made, as it says itself; empty if it says nothing."""
-    try:
-        if photo_format(path):
-            description = _photo(path).description
-        elif path.is_dir():
-            with open_slide(path, channels=True) as slide:
-                description = slide.info.properties.get("description", "")
-        else:
-            with tifffile.TiffFile(path) as tiff:
-                description = _description(tiff.pages.first)
-    except Exception:  # damaged files, and those of others, make readers raise all kinds
-        return {}
-    return parsed(description)
-
-
-def parsed(description: str) -> dict[str, Any]:
-    """A description of an output of uhrt as JSON values; empty if it is none."""
-    try:
-        found = json.loads(description)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) and "software" in found else {}
-
-
 def _photo(path: Path) -> Complete:
     with open_slide(path) as slide:
         info = slide.info
@@ -117,7 +91,7 @@ def _tiff(path: Path) -> Complete:
             _check_page(path, page, size)
         min(pages, key=lambda page: page.imagewidth * page.imagelength).asarray()
         first = pages[0]
-        return Complete(first.imagewidth, first.imagelength, _description(first))
+        return Complete(first.imagewidth, first.imagelength, description_of(first))
 
 
 def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
@@ -144,7 +118,8 @@ def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
         decode(handle.read(length), index, jpegtables=tables)
 
 
-def _description(page: tifffile.TiffPage) -> str:
+def description_of(page: tifffile.TiffPage) -> str:
+    """How an output's first page says that it was made, whichever format it has."""
     tag = page.tags.get(270)
     value = tag.value if tag is not None else ""
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)

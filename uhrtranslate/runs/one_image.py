@@ -25,6 +25,7 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.metrics.seams.ratio import seam_ratio
+from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe, Skipped
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
 from uhrtranslate.runs.masks import make_masking
@@ -248,8 +249,7 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
     how = {"software": f"uhrtranslate {__version__}", **plan.provenance}
     if masking.cells:
         how |= {"mask": masking.cells.digest[:16], "background": options.background}
-    if options.region:
-        how |= {"region": list(options.region)}
+    how |= _part_of_source(options, view)
     if plan.mismatch is not None:
         how |= {"mismatch": plan.mismatch}
     return OutputSpec(
@@ -271,6 +271,17 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         bits=recipe.bits_out,
         channels=recipe.channels,
     )
+
+
+def _part_of_source(options: ImageOptions, view: SlideView) -> dict[str, Any]:
+    """Which part of the source at which resolution; nothing if all of level 0."""
+    chosen = {name: getattr(options, name) for name in ("level", "mpp", "region")}
+    found = {name: value for name, value in chosen.items() if value is not None}
+    if not found:
+        return {}
+    if stated := stated_by(options):
+        found["source_mpp"] = stated.mpp
+    return {**found, "source_size": [view.info.width, view.info.height]}
 
 
 def _share(masking: Masking) -> float:

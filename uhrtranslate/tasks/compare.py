@@ -12,9 +12,10 @@ from uhrtranslate.engine import memory_needed
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
-from uhrtranslate.evaluation.page import candidate, check_free, lead, write_files
+from uhrtranslate.evaluation.page import candidate, check_free, seam_of, write_files
 from uhrtranslate.evaluation.pictures import scenes
 from uhrtranslate.evaluation.result import Evaluation, record
+from uhrtranslate.evaluation.verdict import seams_in_words
 from uhrtranslate.io import (
     Found,
     OutputSpec,
@@ -302,8 +303,9 @@ def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Eval
 
 
 def _lead(named: Sequence[tuple[str, Evaluation]]) -> str:
-    untiled = [one.metrics["seam"]["ratio"] for name, one in named if name == UNTILED]
-    return lead([pair for pair in named if pair[0] != UNTILED], *untiled)
+    seams = {name: seam_of(one) for name, one in named}
+    untiled = seams.pop(UNTILED, {}).get("ratio")
+    return seams_in_words(seams, untiled)
 
 
 def _settings(

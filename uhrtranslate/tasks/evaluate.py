@@ -110,7 +110,12 @@ def _mean(
             values = [number(one.metrics.get(group, {}).get(name)) for one in found]
             if None not in values:
                 metrics.setdefault(group, {})[name] = float(np.mean(values))  # type: ignore[arg-type]
-    metrics["seam"]["worst_ratio"] = max(one.metrics["seam"]["ratio"] for one in found)
+    ratios = [number(one.metrics["seam"]["ratio"]) for one in found]
+    measured = [ratio for ratio in ratios if ratio is not None]
+    metrics["images"]["seams_measured"] = len(measured)
+    # As many as have borders; the figure of one image would not be that of all.
+    worst = {"ratio": float(np.mean(measured)), "worst_ratio": max(measured)} if measured else {}
+    metrics["seam"] = metrics.get("seam", {}) | worst
     return Evaluation(
         input=ALL,
         source=text_of(options.source),

@@ -13,8 +13,8 @@ from uhrtranslate.io import (
     Level,
     Source,
     check_complete,
-    how_made,
     open_slide,
+    read_provenance,
     shown,
 )
 from uhrtranslate.io.viewers import (
@@ -117,7 +117,7 @@ def validate(source: Source) -> Validation:
 
 
 def _blended(path: Path) -> Blended | None:
-    how = how_made(path)
+    how = read_provenance(path)
     if how.get("blend") not in BLENDS:
         return None
     told = {name: how.get(name) for name in ("tile", "overlap", "blend", "mismatch")}
