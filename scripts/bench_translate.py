@@ -18,6 +18,7 @@ that the calling thread's time cannot be shared out. With `--device cuda --scali
 import os
 import tempfile
 import time
+import zlib
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
@@ -65,21 +66,43 @@ def tissue(path: Path, side: int) -> None:
     )  # fmt: skip
 
 
-def tiny(channels: int = 3) -> Generator:
+def stack(path: Path, side: int, kind: type = np.uint8, count: int = 40) -> None:
+    """Write an OME-TIFF of channels, deflate tiles of 512 px: a few dozen that differ, repeated."""
+    random = np.random.default_rng(0)
+    section = immunohistochemistry()
+    scale = np.iinfo(kind).max // 255 if np.issubdtype(kind, np.integer) else 1 / 255
+    kinds = []
+    for number in range(64):
+        grey = np.roll(section[..., number % 3], random.integers(512), 1).copy()
+        tile = (255 - grey).astype(kind) * kind(scale)
+        kinds.append(zlib.compress(tile.tobytes(), 1))
+    tiles = (-(-side // CELL)) ** 2 * count
+    tifffile.imwrite(
+        path, iter(kinds[k] for k in random.integers(len(kinds), size=tiles)), bigtiff=True,
+        shape=(count, side, side), dtype=kind, tile=(CELL, CELL), photometric="minisblack",
+        compression="deflate", predictor=False, metadata={"axes": "CYX"}, ome=True,
+    )  # fmt: skip
+
+
+def tiny(channels: int = 3, taken: int = 3) -> Generator:
     """A generator that costs next to nothing but has all parts: norm, stride 4, halo."""
     module = nn.Sequential(
-        nn.Conv2d(3, 4, 4, 4),
+        nn.Conv2d(taken, 4, 4, 4),
         nn.InstanceNorm2d(4),
         nn.ReLU(),
         nn.ConvTranspose2d(4, channels, 4, 4),
     )
-    info = GeneratorInfo("tiny", stride=4, halo=16, cell=CELL, out_channels=channels)
+    info = GeneratorInfo(
+        "tiny", stride=4, halo=16, cell=CELL, in_channels=taken, out_channels=channels,
+        inputs=("rgb",) if taken == 3 else ("channels",),
+    )  # fmt: skip
     return Generator(module, info, "tiny", "0" * 64)
 
 
 GENERATORS = {
     "tiny": tiny,
     "channels": lambda: tiny(40),
+    "stack": lambda: tiny(40, 40),
     # Costs some ten times what reading and writing do.
     "small": lambda: resnet("small", CELL, ngf=16, blocks=2, halo=32),
     # That of CycleGAN and CUT.
@@ -94,9 +117,9 @@ def run(generator: str, side: int, **options: object) -> dict[str, object]:
         chosen = make_options(options)
         translator = Translator(chosen, GeneratorPool(chosen, GENERATORS[generator]()))
         # Channels are no colours, which only this format holds.
-        name = "out.ome.tif" if generator == "channels" else "out.tif"
-        source, target = Path(folder, "source.tif"), Path(folder, name)
-        tissue(source, side)
+        name = "out.tif" if generator not in ("channels", "stack") else "out.ome.tif"
+        source, target = Path(folder, "source.ome.tif"), Path(folder, name)
+        (stack if generator == "stack" else tissue)(source, side)
         began = time.thread_time()
         result = process_file(translator, source, target)
         serial = time.thread_time() - began

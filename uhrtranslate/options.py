@@ -27,7 +27,6 @@ else:
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
-Colour = tuple[int, int, int]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
 Auto = BeforeValidator(parse_auto)
 Level = Annotated[
@@ -114,7 +113,39 @@ class ImageOptions(BaseModel):
         return self
 
 
-class TranslateOptions(ImageOptions):
+class DeepOptions(ImageOptions):
+    """Options of tasks whose results may have more than 8 bits."""
+
+    bits: Annotated[
+        Literal[8, 16, 32],
+        Flag(
+            "Bits per channel of results: 8, 16, or of channels that are no colours 32 (floats); "
+            "more than 8 are lossless.",
+            MACHINE,
+        ),
+    ] = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lossless(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("bits", 8) != 8:
+            return {"compression": "deflate", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _depths_fit(self) -> Self:
+        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
+            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
+                name = getattr(self, kind)
+                if name is not None and self.bits not in table[name].bits:
+                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
+                    raise ValueError(
+                        f"{name} holds no {self.bits} bits; choose another {kind}: {fit}"
+                    )
+        return self
+
+
+class TranslateOptions(DeepOptions):
     """How images are translated; where the default is None, generator or image decide."""
 
     model: Annotated[
@@ -281,7 +312,7 @@ class StainOptions(ImageOptions):
         return self
 
 
-class EnhanceOptions(ImageOptions):
+class EnhanceOptions(DeepOptions):
     """How dark-field images are enhanced."""
 
     invert: Annotated[
@@ -306,56 +337,8 @@ class EnhanceOptions(ImageOptions):
         Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
     ] = 8
 
-    @model_validator(mode="before")
-    @classmethod
-    def _lossless(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("bits") == 16:
-            return {"compression": "deflate", **values}
-        return values
-
-    @model_validator(mode="after")
-    def _sixteen_bits_fit(self) -> Self:
-        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
-            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
-                name = getattr(self, kind)
-                if name is not None and self.bits not in table[name].bits:
-                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
-                    raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
-        return self
-
 
 Options = TypeVar("Options", bound=BaseModel)
-
-
-def parse_background(text: str) -> Colour | None:
-    """Read what fills cells without tissue.
-
-    Args:
-        text: `keep` for the image's own pixels, or a colour: a CSS name, `#rrggbb`, or `R,G,B`.
-
-    Returns:
-        RGB in 0..255; None for `keep`.
-
-    Raises:
-        OptionError: the text is none of these.
-    """
-    from PIL import ImageColor  # late: the help is printed without it
-
-    wrong = OptionError(
-        f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
-    )
-    if text == "keep":
-        return None
-    try:
-        if "," in text and "(" not in text:
-            colour = tuple(int(part) for part in text.split(","))
-        else:
-            colour = ImageColor.getrgb(text)
-    except ValueError:
-        raise wrong from None
-    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-        raise wrong
-    return colour[0], colour[1], colour[2]
 
 
 def make_options(values: dict[str, Any]) -> TranslateOptions:

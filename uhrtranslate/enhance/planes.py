@@ -27,7 +27,7 @@ class Plane:
     Attributes:
         channels: how many it gives; 0 for all that the source has.
         make: takes pixels [h, w, 3] of 8 or 16 bits, and the table of the inverse matching for
-            this depth; returns [h, w, channels] uint8.
+            this depth; returns [h, w, channels] uint8, or of channels the pixels as they are.
         matched: whether it needs that table; otherwise it may be empty.
     """
 
@@ -77,7 +77,7 @@ class Stack:
             self._table = match(source, target, invert=True) * (255 / (target.levels - 1))
 
     def __call__(self, pixels: Pixels) -> Bytes:
-        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8."""
+        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8; channels as they are."""
         # A histogram of 16 bits serves thumbnails, which have 8, too.
         table = self._table[:: 257 if len(self._table) == 65536 and pixels.itemsize == 1 else 1]
         made: list[Bytes] = [plane.make(pixels, table) for plane in self._planes]
@@ -97,7 +97,7 @@ def _grey(pixels: Pixels) -> NDArray[Any]:
 
 
 # Of a source that is no colour picture.
-CHANNELS = Plane(0, lambda pixels, table: _narrow(pixels))
+CHANNELS = Plane(0, lambda pixels, table: pixels)
 RGB = Plane(3, lambda pixels, table: _narrow(pixels))
 GREY = Plane(1, lambda pixels, table: _grey(pixels))
 # The z of "Digital Staining with Knowledge Distillation", as `uhrt enhance` makes it.

@@ -11,7 +11,7 @@ from uhrtranslate.engine import Masking
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, CellMask, cells_with_tissue, spans
 from uhrtranslate.io import Slide, SlideView, open_slide, slide_thumbnail
-from uhrtranslate.options import parse_background
+from uhrtranslate.io.background import parse_background
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.tissue import detect_tissue, draw_polygons, read_polygons
 

@@ -22,6 +22,7 @@ from uhrtranslate.io import (
     open_writer,
 )
 from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.io.writers.output_spec import tile_side
 from uhrtranslate.metrics.seams.ratio import seam_ratio
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe, Skipped
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
@@ -242,7 +243,9 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         compression=options.compression,
         quality=options.quality,
         bits=recipe.bits_out,
+        tile=tile_side(len(recipe.channels) or 3, recipe.bits_out),
         channels=recipe.channels,
+        shown=recipe.shown,
     )
 
 
