@@ -11,6 +11,7 @@ from uhrtranslate.io import (
     Slide,
     SlideView,
     find_images,
+    narrowed,
     open_slide,
     open_view,
     result_stem,
@@ -29,14 +30,18 @@ _ASPECT = 0.01
 
 @contextmanager
 def opened(
-    image: Path, level: int | None, mpp: float | None, region: Region | None = None
+    image: Path,
+    level: int | None,
+    mpp: float | None,
+    region: Region | None = None,
+    channels: bool = False,
 ) -> Iterator[SlideView]:
-    """A view of an image.
+    """A view of an image of colours, or if they are wanted of channels, in 8 bits.
 
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(image) as slide:
+    with narrowed(open_slide(image, channels=channels)) as slide:
         yield open_view(slide, level, mpp, region)
 
 

@@ -9,7 +9,15 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.geometry import Box
-from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, same_size, thumbnail
+from uhrtranslate.io import (
+    SlideView,
+    fitted_thumbnail,
+    in_colours,
+    open_slide,
+    open_view,
+    same_size,
+    thumbnail,
+)
 from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
@@ -30,7 +38,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(Path(evaluation.input)) as slide:
+    with in_colours(open_slide(Path(evaluation.input), channels=True)) as slide:
         view = open_view(slide, None, None, evaluation.region)
         yield same_size(view, evaluation.width, evaluation.height)
 
@@ -46,7 +54,7 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
         raise InputError(f"{evaluation.input}: has no source.")
     with (
         open_evaluated(evaluation) as view,
-        open_slide(Path(evaluation.source), sparse=True) as slide,
+        in_colours(open_slide(Path(evaluation.source), sparse=True, channels=True)) as slide,
     ):
         yield matching_view(slide, view)
 

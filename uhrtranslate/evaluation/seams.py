@@ -10,7 +10,12 @@ from uhrtranslate.evaluation.images import read8
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
 from uhrtranslate.metrics.seams.measure import Seams, measure_seams, search_seams
-from uhrtranslate.metrics.seams.profiles import measure_profiles
+from uhrtranslate.metrics.seams.profiles import (
+    Profiles,
+    averaged,
+    measure_channels,
+    measure_profiles,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +34,14 @@ def evaluate_seams(
     """Measure the seams of a known grid, or search for one.
 
     Args:
-        view: of the evaluated image; read twice, the second time only near borders.
+        view: of the evaluated image; read twice, the second time only near borders. Of channels,
+            the figures are those of all together, and the worst channel is named.
         source: of the same size; shows the picture's own steps in these places.
         grid: px between borders, counted from the image's left and upper edge; None to search.
         seed: of the search.
     """
-    profiles = _profiles(view)
+    each = _profiles(view)
+    profiles = averaged(each)
     seams = search_seams(profiles, seed) if grid is None else measure_seams(profiles, grid)
     shown = seams.grid if seams.period else None
     figures: dict[str, Any] = {
@@ -49,15 +56,24 @@ def evaluate_seams(
     if measured is None:
         return SeamReport(figures, (), None, None)
     if source is not None:
-        there: Seams = measure_seams(_profiles(source), measured.period, measured.x, measured.y)
+        own = averaged(_profiles(source))
+        there: Seams = measure_seams(own, measured.period, measured.x, measured.y)
         figures["source_ratio"] = there.ratio
+    if view.info.channels:
+        ratios = [measure_seams(one, measured.period, measured.x, measured.y).ratio for one in each]
+        worst = int(np.argmax(ratios))
+        figures["worst_channel"] = view.info.channels[worst].name
+        figures["worst_channel_ratio"] = ratios[worst]
     borders = measure_borders(_reader(view), view.width, view.height, measured)
     heat = heat_map(borders, view.width, view.height, measured)
     return SeamReport(figures, worst_borders(borders), heat, measured.period)
 
 
-def _profiles(view: SlideView) -> Any:
-    return measure_profiles(_reader(view), view.width, view.height)
+def _profiles(view: SlideView) -> list[Profiles]:
+    """Those of each channel, or of the colours together."""
+    if view.info.channels:
+        return measure_channels(_reader(view), view.width, view.height, view.samples)
+    return [measure_profiles(_reader(view), view.width, view.height)]
 
 
 def _reader(view: SlideView) -> Any:

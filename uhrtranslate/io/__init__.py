@@ -13,6 +13,7 @@ from uhrtranslate.io.files.inputs import Missing as Missing
 from uhrtranslate.io.files.inputs import expand_inputs as expand_inputs
 from uhrtranslate.io.files.inputs import find_images as find_images
 from uhrtranslate.io.files.inputs import result_stem as result_stem
+from uhrtranslate.io.narrow import in_colours as in_colours
 from uhrtranslate.io.narrow import narrowed as narrowed
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer

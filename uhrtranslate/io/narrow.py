@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from uhrtranslate.io.channels import compose
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.pixels import Pixels, to_bits
 from uhrtranslate.io.slide import Slide
@@ -62,3 +63,21 @@ class NarrowSlide(Slide):
 def narrowed(slide: Slide) -> Slide:
     """The slide itself if it has 8 bits, else a `NarrowSlide`."""
     return slide if slide.info.bits == 8 else NarrowSlide(slide)
+
+
+class ColourSlide(NarrowSlide):
+    """Another slide's channels in 8 bits, laid over each other in their colours; it closes that."""
+
+    def __init__(self, slide: Slide) -> None:
+        super().__init__(slide)
+        self._channels = slide.info.channels
+        self.info = replace(self.info, channels=(), background=(0, 0, 0))
+
+    def read(self, x: int, y: int, w: int, h: int, level: int = 0) -> Pixels:
+        """See `Slide`."""
+        return compose(super().read(x, y, w, h, level), self._channels)
+
+
+def in_colours(slide: Slide) -> Slide:
+    """The slide in 8 bits, and in colours if it has channels."""
+    return ColourSlide(slide) if slide.info.channels else narrowed(slide)

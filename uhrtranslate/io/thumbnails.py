@@ -31,7 +31,7 @@ def fitted_thumbnail(view: SlideView, max_side: int) -> Pixels:
     Its longer side has at most `max_side` px (at least 1); it is never enlarged.
     """
     shrink = min(max_side / max(view.width, view.height), 1)
-    return thumbnail(view, *(max(round(side * shrink), 1) for side in (view.width, view.height)))
+    return thumbnail(view, max(round(view.width * shrink), 1), max(round(view.height * shrink), 1))
 
 
 def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:

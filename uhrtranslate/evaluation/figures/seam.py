@@ -28,12 +28,16 @@ class Seam(Figure):
             "borders": Measure("Borders measured", "none", 0),
             "ratio_x": Measure("Seam ratio, vertical borders", "one", 3),
             "ratio_y": Measure("Seam ratio, horizontal borders", "one", 3),
+            "worst_channel_ratio": Measure("Worst channel's seam ratio", "one", 3),
+            "worst_channel": None,
             "worst_ratio": Measure("Worst image's seam ratio", "one", 3),
             "grid": None,
             "x": None,
             "y": None,
         },
     )
+
+    of_channels = True
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """See `Figure`."""
