@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from uhrtranslate.metrics.seams.profiles import SEGMENT, STRIP, Read
 
 # Places sampled along each axis: the ratio of an image without seams then lies within about 0.1 of
-# 1. With fewer places than the second number, there is no ratio. Each place of many channels costs as
-# many times the decoding, so fewer are sampled of these.
+# 1. With fewer places than the second number, there is no ratio. Of channels, each place costs as
+# many times the decoding, so fewer are sampled.
 SAMPLES = 96
 FEWEST = 16
 CHANNEL_SAMPLES = 32
