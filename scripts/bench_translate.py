@@ -181,10 +181,10 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
         for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
             row[name] = (row[clock] - idle[clock]) / (size * height) * 1e9
         print(
-            f"{size:,} x {height:,} px: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of a "
-            f"GPU, {row['wall_s']:.1f} s, {row['ns_per_px']:.1f} ns per px, of the calling thread "
-            f"{row['serial_ns_per_px']:.1f}, device at work {row['device_s'] / row['wall_s']:.0%}; "
-            f"waited for {row['stages']}",
+            f"{size:,} x {height:,} px: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of "
+            f"a GPU, {row['wall_s']:.1f} s, {row['ns_per_px']:.1f} ns per px, of the calling "
+            f"thread {row['serial_ns_per_px']:.1f}, device at work "
+            f"{row['device_s'] / row['wall_s']:.0%}; waited for {row['stages']}",
             flush=True,
         )
     return rows
@@ -193,8 +193,9 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
 def main() -> None:
     options = parser(
         __doc__, side=(2048, "of the timed image in px"), repeat=3, threads=os.cpu_count(),
-        sizes=[10_000, 30_000], height=(0, "of the images of a stack in px; 0: square"), device=("cpu", "as of uhrt translate"),
-        precision=("fp32", "likewise"), workers=(2, "likewise"),
+        sizes=[10_000, 30_000], height=(0, "of the images of a stack in px; 0: square"),
+        device=("cpu", "as of uhrt translate"), precision=("fp32", "likewise"),
+        workers=(2, "likewise"),
     )  # fmt: skip
     options.add_argument("--scaling", choices=list(GENERATORS), default="tiny", help="generator")
     options.add_argument("--methods", choices=list(METHODS), default=["dn"], nargs="+")
