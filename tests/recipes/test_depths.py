@@ -14,8 +14,12 @@ from uhrtranslate.engine.transforms.generator import is_flat
 from uhrtranslate.errors import InputError, OptionError, OutputError
 from uhrtranslate.io import check_complete, open_slide
 from uhrtranslate.io.files.journal import Journal
+from uhrtranslate.options import make_options
+from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import within
+from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Advanced
+from uhrtranslate.runs.probe import Probe
 from uhrtranslate.tasks.info import describe_input
 from uhrtranslate.tasks.models import convert_model, describe_model
 from uhrtranslate.tasks.translate import translate
@@ -261,6 +265,19 @@ def test_channels_of_other_types_are_refused_in_a_sentence(tmp_path):
         source = written(tmp_path / f"{name}.ome.tif", multiplex().astype(kind))
         with pytest.raises(InputError, match=f"has {name} pixels; convert its channels to 8 or 16"):
             translate(source, tmp_path / "out.ome.tif", generator=made, **DEEP)
+
+
+def test_a_plan_tells_what_floats_cost_and_what_cannot_hold_them(slide, tmp_path):
+    made = Translator(
+        make_options({"bits": 32, **DEEP}), GeneratorPool(make_options({}), generator())
+    )
+    tall = make_options({"compression": "deflate", **DEEP})
+    plain = Translator(tall, GeneratorPool(tall, generator()))
+    sizes = [Probe().plan(one, slide, tmp_path / "o.ome.tif").bytes for one in (plain, made)]
+    assert sizes[1] > 2 * sizes[0]
+    for name in ("o.png", "o.tif"):
+        with pytest.raises(OutputError, match="use --format ome-tiff or ome-zarr"):
+            Probe().plan(made, slide, tmp_path / name)
 
 
 def test_flat_floats_are_flat():

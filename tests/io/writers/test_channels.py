@@ -171,7 +171,7 @@ def test_stacks_of_other_programs_are_channels(tmp_path, ome):
 
 
 @pytest.mark.parametrize(
-    ("height", "kind"), [(333, "float32"), (333, "uint32"), (4000, "uint8")], ids=str
+    ("height", "kind"), [(333, "float64"), (333, "uint32"), (4000, "uint8")], ids=str
 )
 def test_stacks_that_cannot_be_streamed_are_refused(tmp_path, monkeypatch, height, kind):
     monkeypatch.setattr("uhrtranslate.io.readers.tiff.MAX_TILE_BYTES", 2_000_000)

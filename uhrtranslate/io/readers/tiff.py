@@ -49,6 +49,7 @@ from uhrtranslate.io.slide import (
     read_padded,
 )
 
+# Of stacks half of it, as their rows are wide, and are read in the columns of tiles.
 CACHE_BYTES = 128 << 20
 # Strips or tiles that take more memory than this cannot be streamed: codecs, predictors and
 # conversions hold up to three copies of one.
@@ -224,6 +225,7 @@ class TiffSlide(Slide):
         self, tif: tifffile.TiffFile, index: int
     ) -> tuple[list[TiffLevel], SlideInfo]:
         """Levels whose channels are pages."""
+        self._cache = BlockCache(CACHE_BYTES // 2)
         series = tif.series[index]
         count = series.shape[0] if len(series.shape) > 2 else 1
         levels = []
