@@ -14,6 +14,7 @@ from uhrtranslate.engine.transforms.generator import is_flat
 from uhrtranslate.errors import InputError, OptionError, OutputError
 from uhrtranslate.io import check_complete, open_slide
 from uhrtranslate.io.files.journal import Journal
+from uhrtranslate.io.writers.output_spec import tile_side
 from uhrtranslate.options import make_options
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import within
@@ -278,6 +279,12 @@ def test_a_plan_tells_what_floats_cost_and_what_cannot_hold_them(slide, tmp_path
     for name in ("o.png", "o.tif"):
         with pytest.raises(OutputError, match="use --format ome-tiff or ome-zarr"):
             Probe().plan(made, slide, tmp_path / name)
+
+
+def test_stored_tiles_are_small_where_pixels_are_large():
+    assert [tile_side(*kind) for kind in ((3, 8), (3, 16), (40, 8), (40, 16), (64, 32))] == [
+        512, 512, 256, 128, 128,
+    ]  # fmt: skip
 
 
 def test_flat_floats_are_flat():
