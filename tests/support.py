@@ -97,7 +97,7 @@ class ArraySink:
 class FloatRunner(GeneratorRunner):
     """Gives the generator's floats instead of pixels, [h, w, 3]."""
 
-    def to_pixels(self, y):
+    def to_pixels(self, y, bits=8):
         return list(y.permute(0, 2, 3, 1).cpu().numpy())
 
 

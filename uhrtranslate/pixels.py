@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# uint8, or uint16 for slides that were opened with 16 bits.
-Pixels = NDArray[np.unsignedinteger[Any]]
+# uint8, uint16 for slides that were opened with 16 bits, or float32 for channels.
+Pixels = NDArray[Any]
 # Samples that are converted at a time.
 CHUNK = 1 << 20
 
@@ -17,7 +17,7 @@ class Source(Protocol):
     Attributes:
         width, height: size in px.
         strip_height: rows that are best read together.
-        dtype: of its pixels, uint8 or uint16.
+        dtype: of its pixels: uint8, uint16, or float32 for channels.
     """
 
     @property
@@ -37,23 +37,33 @@ class Source(Protocol):
         ...
 
 
+def dtype_of(bits: int) -> np.dtype[Any]:
+    """The type of pixels of 8, 16 or (float32) 32 bits."""
+    return np.dtype({8: np.uint8, 16: np.uint16, 32: np.float32}[bits])
+
+
 def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
-    """Scale unsigned pixels from one bit depth to another, rounding to the nearest value.
+    """Scale pixels from one bit depth to another, rounding to the nearest value.
 
     8-bit values that were widened come back unchanged. 12-bit data stored in 16 bits stays as dark
     as it is stored, since values are not stretched to the range that the image uses.
 
     Args:
         pixels: any shape.
-        bits: depth of the stored values, 1 to 16.
-        wanted: depth of the result, 8 or 16.
+        bits: depth of the stored unsigned values, 1 to 16; or 32: float32, where 0 to 1 stand for
+            what other depths hold. What is beyond is clipped.
+        wanted: depth of the result: 8, 16 or 32.
 
     Returns:
-        The same shape, uint8 or uint16.
+        The same shape, uint8, uint16 or float32.
     """
-    dtype = np.uint8 if wanted == 8 else np.uint16
+    dtype = dtype_of(wanted)
     if bits == wanted:
         return pixels.astype(dtype, copy=False)
+    if wanted == 32:
+        return pixels.astype(np.float32) / np.float32(2**bits - 1)
+    if bits == 32:
+        return np.rint(pixels.clip(0, 1) * np.float32(2**wanted - 1)).astype(dtype)
     largest, top = 2**bits - 1, 2**wanted - 1
     scaled: Pixels = np.empty(pixels.shape, dtype)
     rows = max(CHUNK * len(pixels) // max(pixels.size, 1), 1)
@@ -61,3 +71,10 @@ def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
         part = pixels[start : start + rows].astype(np.uint32)
         scaled[start : start + rows] = (part * np.uint32(top) + largest // 2) // largest
     return scaled
+
+
+def finite(pixels: Pixels) -> Pixels:
+    """Floats in place, with 0 for those that are not numbers or infinite; others unchanged."""
+    if pixels.dtype.kind == "f":
+        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return pixels

@@ -27,7 +27,7 @@ DEFAULTS = {"compression": "deflate"}
 # These belong to a single translation, not to a comparison of several.
 NOT_HERE = {
     "norm", "format", "keep_associated", "preview", "resume", "skip_existing", "at_once",
-    "compile", "profile",
+    "compile", "profile", "bits",
 }  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def _print(image: "InputDescription") -> None:
     rows = [
         ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
         ("size", f"{image.width:,} x {image.height:,} px"),
+        ("pixels", f"{len(image.channels) or 3} x {image.pixel_type}"),
         ("mpp", "unknown" if image.mpp is None else f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um"),
         ("objective", power),
         ("stored in tiles of", f"{image.tile[0]} x {image.tile[1]} px"),

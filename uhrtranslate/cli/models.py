@@ -44,7 +44,7 @@ EXPORT_DEFAULTS = {"norm": "tin"}
 NOT_FOR_EXPORT = {
     "kernel", "kernel_type", "tile", "halo", "pad", "batch", "at_once", "precision",
     "stats_precision", "compile", "mask", "background", "format", "compression", "quality",
-    "keep_associated", "preview", "resume", "skip_existing", "workers", "profile",
+    "keep_associated", "preview", "resume", "skip_existing", "workers", "profile", "bits",
 }  # fmt: skip
 
 app = typer.Typer(
@@ -137,6 +137,22 @@ def convert(
             help="Names of the output's channels, such as markers, if it is no colour picture.",
         ),
     ] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Pixel values of an image's own channels that are the ends of the generator's "
+            "range, such as 0,4095; by default those of the type, of floats those of the slide.",
+        ),
+    ] = None,
+    output_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="What the ends of the generator's range are in results of --bits 32; by default "
+            "0,1.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
@@ -152,8 +168,9 @@ def convert(
             for text in (inputs, channels)
         )
         convert_model(
-            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs
-        )
+            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs,
+            _range(input_range, "--input-range"), _range(output_range, "--output-range"),
+        )  # fmt: skip
         print(target)
 
 
@@ -204,6 +221,27 @@ def _two(domains: str) -> tuple[str, str]:
     return first.strip(), second.strip()
 
 
+def _range(text: str | None, option: str) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not LOW,HIGH", param_hint=option) from None
+    if not low < high:
+        raise typer.BadParameter(f"{text!r} is an empty range", param_hint=option)
+    return low, high
+
+
+def _ranges(model: "ModelDescription") -> str:
+    taken = model.input_range
+    parts = [
+        "of the type, or of floats" if taken is None else f"{taken[0]:g} to {taken[1]:g}",
+        f"{model.output_range[0]:g} to {model.output_range[1]:g}",
+    ]
+    return f"{parts[0]} in channels that it takes, {parts[1]} in float results"
+
+
 def _norms(model: "ModelDescription") -> Iterator[str]:
     """Each kind of norm layer, and what becomes of it."""
     for kind, count in model.norms.items():
@@ -233,6 +271,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("weights", f"{model.parameters:,}"),
         ("inputs", ", ".join(model.inputs)),
         ("output", ", ".join(model.channels) or "a picture"),
+        *([("range", _ranges(model))] if model.channels or "channels" in model.inputs else []),
         ("norm layers", f"{norms}; inside TorchScript, out of reach" if model.opaque else norms),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),

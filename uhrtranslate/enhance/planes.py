@@ -81,12 +81,14 @@ class Stack:
                 self.planes.append((plane, plane.table(source, target)))
 
     def __call__(self, pixels: Pixels) -> Bytes:
-        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8."""
+        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8; channels as they are."""
         made = [_made(plane.channels, table, pixels) for plane, table in self.planes]
         return made[0] if len(made) == 1 else np.concatenate(made, axis=-1)
 
 
 def _made(channels: int, table: Doubles | None, pixels: Pixels) -> Bytes:
+    if channels == 0:
+        return pixels
     if table is None:
         chosen = illuminance(pixels)[..., None].astype(pixels.dtype) if channels == 1 else pixels
         return to_bits(chosen, 8 * pixels.itemsize).astype(np.uint8, copy=False)

@@ -12,11 +12,12 @@ from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
-from uhrtranslate.io import Source, open_slide, shown, stated_by
+from uhrtranslate.io import Source, narrowed, open_slide, shown, stated_by
 from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
+ONLY_SEAMS = "Channels are no colours: of them only seams are measured."
 
 
 class Evaluator:
@@ -51,9 +52,15 @@ class Evaluator:
         }
         made = read_made(image)
         with ExitStack() as stack:
-            view = stack.enter_context(opened(image, o.level, o.mpp, o.region, stated_by(o)))
+            view = stack.enter_context(
+                opened(image, o.level, o.mpp, o.region, stated_by(o), channels=True)
+            )
             partners = {
-                name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view, made)
+                name: matching_view(
+                    stack.enter_context(narrowed(open_slide(place, sparse=True, channels=True))),
+                    view,
+                    made,
+                )
                 for name, place in places.items()
                 if place is not None
             }
@@ -64,17 +71,19 @@ class Evaluator:
             seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
             period = grid or seams.period
             evaluated = Evaluated(view, partners, seams, period or CELL)
+            has_channels = any(one.info.channels for one in (view, *partners.values()))
             figures = {
                 name: figure
                 for name, figure in self._figures.items()
-                if partners.keys() >= set(figure.needs)
+                if partners.keys() >= set(figure.needs) and (figure.of_channels or not has_channels)
             }
             sums = sums_of(evaluated, figures)
             metrics = {
                 name: figure.of_image(evaluated, sums.get(name, ()))
                 for name, figure in figures.items()
             }
-            self._seen.append(Seen(image, places["source"], period))
+            if not has_channels:
+                self._seen.append(Seen(image, places["source"], period))
             return Evaluation(
                 input=shown(image),
                 places=(image, places["source"]),
@@ -88,6 +97,7 @@ class Evaluator:
                 metrics={name: found for name, found in metrics.items() if found},
                 borders=seams.borders,
                 heat=seams.heat,
+                warnings=(ONLY_SEAMS,) if has_channels else (),
                 seconds=time.perf_counter() - began,
             )
 

@@ -15,6 +15,7 @@ from uhrtranslate.io import (
     Source,
     Stated,
     find_sources,
+    narrowed,
     open_slide,
     open_view,
     result_stem,
@@ -39,19 +40,21 @@ def opened(
     region: Region | None = None,
     stated: Stated | None = None,
     if_unknown: bool = False,
+    channels: bool = False,
 ) -> Iterator[SlideView]:
-    """A view of an image.
+    """A view of an image of colours, or if they are wanted of channels, in 8 bits.
 
     Args:
         image: its path.
         level, mpp, region: see `open_view`.
         stated: its resolution, always or only if it does not say its own.
         if_unknown: the latter.
+        channels: whether one of channels is opened, too.
 
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(image) as slide:
+    with narrowed(open_slide(image, channels=channels)) as slide:
         if stated is not None:
             stated.of(slide, if_unknown)
         yield open_view(slide, level, mpp, region)

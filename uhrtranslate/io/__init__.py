@@ -19,6 +19,8 @@ from uhrtranslate.io.files.inputs import result_stem as result_stem
 from uhrtranslate.io.files.inputs import shown as shown
 from uhrtranslate.io.made import parsed as parsed
 from uhrtranslate.io.made import read_provenance as read_provenance
+from uhrtranslate.io.narrow import in_colours as in_colours
+from uhrtranslate.io.narrow import narrowed as narrowed
 from uhrtranslate.io.opening import open_slide as open_slide
 from uhrtranslate.io.opening import open_writer as open_writer
 from uhrtranslate.io.slide import Level as Level

@@ -1,4 +1,4 @@
-"""Conversions shared by the readers: every image becomes opaque RGB."""
+"""Conversions shared by the readers: colours become opaque RGB with 8 or 16 bits."""
 
 from typing import Any
 

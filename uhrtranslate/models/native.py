@@ -25,7 +25,7 @@ FORMAT = 2
 _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
-_ADDED = {"inputs", "histogram", "channels"}
+_ADDED = {"inputs", "histogram", "channels", "input_range", "output_range"}
 # Facts that follow from the architecture, and so are not stored.
 _OF_THE_FAMILY = ("covariant", "period")
 
@@ -41,6 +41,7 @@ _Name = Annotated[_Text, Field(min_length=1, max_length=100)]
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Sizes = Annotated[list[Annotated[int, Field(ge=0, le=65536)]], Field(max_length=50)]
 _Value = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+_Range = Annotated[list[_Value], Field(min_length=2, max_length=2)]
 
 
 class _Header(BaseModel):
@@ -58,7 +59,9 @@ class _Header(BaseModel):
     halo: int | None = Field(ge=0, le=65536)
     mpp: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
     domains: Annotated[list[_Name], Field(min_length=2, max_length=2)]
-    value_range: Annotated[list[_Value], Field(min_length=2, max_length=2)]
+    value_range: _Range
+    input_range: _Range | None = None
+    output_range: _Range = [0.0, 1.0]
     description: Annotated[_Text, Field(max_length=2000)]
     inputs: list[_Name] = Field(default=["rgb"], min_length=1, max_length=64)
     histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
@@ -180,9 +183,14 @@ def _parse(text: str) -> GeneratorInfo:
         raise ValueError(f"its input {unknown[0]} is not known here, only {', '.join(PLANES)}")
     if header.histogram is not None and not any(header.histogram):
         raise ValueError("its metadata is wrong at histogram: it counts no pixels")
-    low, high = header.value_range
-    if low >= high:
-        raise ValueError("its metadata is wrong at value_range: it is empty")
+    ranges = {
+        name: None if found is None else (found[0], found[1])
+        for name in ("value_range", "input_range", "output_range")
+        for found in [getattr(header, name)]
+    }
+    for name, span in ranges.items():
+        if span is not None and span[0] >= span[1]:
+            raise ValueError(f"its metadata is wrong at {name}: it is empty")
     values = header.model_dump(exclude={"format"})
     values["arguments"] = {
         key: tuple(value) if isinstance(value, list) else value
@@ -192,5 +200,4 @@ def _parse(text: str) -> GeneratorInfo:
     values["inputs"] = tuple(header.inputs)
     values["channels"] = tuple(header.channels)
     values["histogram"] = None if header.histogram is None else tuple(header.histogram)
-    values["value_range"] = (low, high)
-    return GeneratorInfo(**values)
+    return GeneratorInfo(**values | ranges)

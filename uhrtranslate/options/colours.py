@@ -1,12 +1,12 @@
 """Options of the tasks that change colours without a generator: stains, and dark fields."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from uhrtranslate.flag import Flag
-from uhrtranslate.options.images import ImageOptions
-from uhrtranslate.tables import COMPRESSIONS, FORMATS, STAIN_METHODS, STAINNET
+from uhrtranslate.options.images import DeepOptions, ImageOptions
+from uhrtranslate.tables import STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
     StainMethod: TypeAlias = str
@@ -46,7 +46,7 @@ class StainOptions(ImageOptions):
         return self
 
 
-class EnhanceOptions(ImageOptions):
+class EnhanceOptions(DeepOptions):
     """How dark-field images are enhanced."""
 
     invert: Annotated[
@@ -70,20 +70,3 @@ class EnhanceOptions(ImageOptions):
         Literal[8, 16],
         Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
     ] = 8
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lossless(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("bits") == 16:
-            return {"compression": "deflate", **values}
-        return values
-
-    @model_validator(mode="after")
-    def _sixteen_bits_fit(self) -> Self:
-        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
-            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
-                name = getattr(self, kind)
-                if name is not None and self.bits not in table[name].bits:
-                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
-                    raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
-        return self

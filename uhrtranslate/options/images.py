@@ -1,7 +1,7 @@
 """Options of every task that turns one image into another, and of translations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -134,7 +134,39 @@ class ImageOptions(BaseModel):
         return self
 
 
-class TranslateOptions(ImageOptions):
+class DeepOptions(ImageOptions):
+    """Options of tasks whose results may have more than 8 bits."""
+
+    bits: Annotated[
+        Literal[8, 16, 32],
+        Flag(
+            "Bits per channel of results: 8, 16, or of channels that are no colours 32 (floats); "
+            "more than 8 are lossless.",
+            MACHINE,
+        ),
+    ] = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lossless(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("bits", 8) != 8:
+            return {"compression": "deflate", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _depths_fit(self) -> Self:
+        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
+            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
+                name = getattr(self, kind)
+                if name is not None and self.bits not in table[name].bits:
+                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
+                    raise ValueError(
+                        f"{name} holds no {self.bits} bits; choose another {kind}: {fit}"
+                    )
+        return self
+
+
+class TranslateOptions(DeepOptions):
     """How images are translated; where the default is None, generator or image decide."""
 
     model: Annotated[

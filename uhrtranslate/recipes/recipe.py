@@ -53,9 +53,11 @@ class Recipe:
     Attributes:
         options: those that all recipes have.
         suffix: end of a result's name before the format's ending, such as `dn`.
-        bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8.
+        bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8, except
+            channels of float32.
         takes_channels: whether sources may have channels that are no colours.
-        bits_out: bits per channel of results, 8 or 16.
+        bits_out: bits per channel of results: 8, 16, or 32 for channels of float32.
+        shown: values of these that viewers show as black and as full; None: the type's, or 0 and 1.
         channels: of results that are no colour pictures; empty for RGB.
     """
 
@@ -65,6 +67,7 @@ class Recipe:
     takes_channels: bool = False
     bits_out: int = 8
     channels: tuple[Channel, ...] = ()
+    shown: tuple[float, float] | None = None
 
     def plan(self, view: SlideView) -> ImagePlan:
         """Decide how to work on a view.

@@ -59,7 +59,10 @@ class ImageResult:
         resumed: rows of px done by an earlier run.
         seams: `metrics.seam_ratio` of the result at the borders of cells (of tiles, if they are
             blended), divided by the source's;
-            1 means that no seams were added. None if the image is too small to tell.
+            1 means that no seams were added. None if the image is too small to tell. Of channels,
+            it is that of all of them.
+        worst_channel, worst_seams: the channel with the largest such figure of its own, and that;
+            None of colours.
         seconds: wall time.
         stages: seconds of it spent waiting for each stage: read, statistics, dense, write.
         device_seconds: working time of all devices together; None without any.
@@ -89,6 +92,8 @@ class ImageResult:
     tissue: float | None = None
     resumed: int | None = None
     seams: float | None = None
+    worst_channel: str | None = None
+    worst_seams: float | None = None
     seconds: float | None = None
     stages: dict[str, float] | None = None
     device_seconds: float | None = None

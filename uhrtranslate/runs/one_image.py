@@ -24,7 +24,8 @@ from uhrtranslate.io import (
     stated_by,
 )
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.metrics.seams.ratio import seam_ratio
+from uhrtranslate.io.writers.output_spec import tile_side
+from uhrtranslate.metrics.seams.ratio import CHANNEL_SAMPLES, channel_seam_ratios, seam_ratio
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe, Skipped
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
@@ -136,8 +137,7 @@ def process_slide(
         result,
         status="done",
         resumed=writer.start,
-        # Of many channels, each place would cost many times the decoding.
-        seams=None if spec.channels else _seams(view, target, tiles.spacing),
+        **_seams(view, target, tiles.spacing, bool(spec.channels)),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,
@@ -231,17 +231,27 @@ def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str
     return f"{note}, resumed at {start / view.height:.0%}" if start else note
 
 
-def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
-    """How much more visible the borders of a grid are in the result than in the source."""
+def _seams(view: SlideView, target: Path, spacing: int, channels: bool) -> dict[str, Any]:
+    """How much more visible the borders of a grid are in the result than in the source.
+
+    These are facts of `ImageResult`; of channels also the one in which they are most visible.
+    """
     try:
-        with open_slide(target) as slide:
-            before, after = (
-                seam_ratio(image.read, view.width, view.height, spacing)
-                for image in (view, open_view(slide))
-            )
+        with open_slide(target, deep=channels, channels=channels) as slide:
+            after, names = open_view(slide), [channel.name for channel in slide.info.channels]
+            size = view.width, view.height, spacing
+            few = {"samples": CHANNEL_SAMPLES} if channels or view.info.channels else {}
+            own, made = (seam_ratio(image.read, *size, **few) for image in (view, after))
+            if not own or not made:
+                return {}
+            each = channel_seam_ratios(after.read, *size) if channels else None
     except (UhrError, OSError):
-        return None  # the result is complete all the same; only this figure is missing
-    return round(after / before, 3) if before and after else None
+        return {}  # the result is complete all the same; only this figure is missing
+    found: dict[str, Any] = {"seams": round(made / own, 3)}
+    if each:
+        ratio, name = max(zip(each, names, strict=True))
+        found |= {"worst_channel": name, "worst_seams": round(ratio / own, 3)}
+    return found
 
 
 def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) -> OutputSpec:
@@ -269,7 +279,9 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         compression=options.compression,
         quality=options.quality,
         bits=recipe.bits_out,
+        tile=tile_side(len(recipe.channels) or 3, recipe.bits_out),
         channels=recipe.channels,
+        shown=recipe.shown,
     )
 
 

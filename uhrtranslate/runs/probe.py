@@ -4,9 +4,6 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from uhrtranslate.engine import Clock, GeneratorRunner
 from uhrtranslate.geometry import reflect
 from uhrtranslate.io import (
@@ -76,7 +73,7 @@ class Probe:
 
     def _forward_middle(
         self, translator: Translator, plan: ImagePlan, view: SlideView
-    ) -> tuple[NDArray[np.uint8], float]:
+    ) -> tuple[Pixels, float]:
         """Run one cell in the middle through the bare generator; result, and seconds per px.
 
         An image smaller than a cell is continued by reflection.
@@ -90,7 +87,8 @@ class Probe:
         def forward(runner: GeneratorRunner) -> tuple[Pixels, float]:
             for _ in range(1 if digest in self._speeds else 2):  # the first warms up
                 began = time.perf_counter()
-                (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
+                made = runner.plain(runner.to_input([cell]))
+                (result,) = runner.to_pixels(made, translator.bits_out)
                 seconds = time.perf_counter() - began
             return result, seconds
 

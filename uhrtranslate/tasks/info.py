@@ -26,6 +26,7 @@ class InputDescription:
         associated: names of associated images.
         tile: width and height of the storage tiles of level 0.
         channels: their names and colours, if it is no colour picture.
+        pixel_type: of the samples, such as uint8.
         properties: by the names in the file, if they were asked for.
     """
 
@@ -43,6 +44,7 @@ class InputDescription:
     associated: tuple[str, ...]
     tile: tuple[int, int]
     channels: tuple[Channel, ...]
+    pixel_type: str
     properties: dict[str, str]
 
 
@@ -56,7 +58,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
-    with open_slide(path, sparse=True, channels=True) as slide:
+    with open_slide(path, deep=True, sparse=True, channels=True) as slide:
         info = slide.info
         seen = slide.fingerprint() if is_url(path) else None
         return InputDescription(
@@ -74,6 +76,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
             associated=info.associated,
             tile=slide.tile_size(0),
             channels=info.channels,
+            pixel_type=info.dtype.name,
             properties=dict(info.properties) if properties else {},
         )
 

@@ -46,6 +46,8 @@ class ModelDescription:
         sha256: digest of the weights, see `models.Generator`.
         inputs: names of the planes that it takes, in `tables.PLANES`.
         channels: names of the output's channels; empty if it is a colour or grey picture.
+        input_range, output_range: pixel values that are the ends of its range, of the image's own
+            channels (None: those of the type) and in results of float32; see `GeneratorInfo`.
         opaque: whether it is TorchScript, whose norm layers cannot follow a normalizer.
     """
 
@@ -67,6 +69,8 @@ class ModelDescription:
     sha256: str
     inputs: tuple[str, ...]
     channels: tuple[str, ...]
+    input_range: tuple[float, float] | None
+    output_range: tuple[float, float]
     opaque: bool
 
 
@@ -104,6 +108,8 @@ def convert_model(
     inputs: Sequence[str] | None = None,
     histogram: Path | None = None,
     channels: Sequence[str] | None = None,
+    input_range: tuple[float, float] | None = None,
+    output_range: tuple[float, float] | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
@@ -119,6 +125,7 @@ def convert_model(
         inputs: names in `tables.PLANES` of the planes that it takes, in order.
         histogram: of the target's training images, as `uhrt enhance --save-reference` writes it.
         channels: names of the output's channels, which then is no colour picture.
+        input_range, output_range: see `GeneratorInfo`.
 
     Raises:
         CheckpointError: the source cannot be loaded.
@@ -140,7 +147,10 @@ def convert_model(
             f"{source}: only {', '.join(GENERATOR_FAMILIES)} generators can be converted, "
             f"not {generator.info.architecture}"
         )
-    given = {"cell": cell, "mpp": mpp, "domains": domains, "description": description}
+    given = {
+        "cell": cell, "mpp": mpp, "domains": domains, "description": description,
+        "input_range": input_range, "output_range": output_range,
+    }  # fmt: skip
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if inputs is not None:
         facts["inputs"] = _checked_inputs(inputs, generator.info.in_channels)
@@ -152,6 +162,9 @@ def convert_model(
                 f"--channels {','.join(channels)}: are {len(channels)} names, and the generator "
                 f"gives {gives} channels."
             )
+        twice = [name for name, count in Counter(channels).items() if count > 1]
+        if twice:
+            raise OptionError(f"--channels: {twice[0]} is there twice; give each its own name.")
     if histogram is not None:
         tally = read_saved(histogram, load_tally, "uhrt enhance --save-reference")
         facts["histogram"] = tuple(tally.narrowed().counts.tolist())
@@ -213,5 +226,7 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         sha256=generator.digest,
         inputs=info.inputs,
         channels=info.channel_names,
+        input_range=info.input_range,
+        output_range=info.output_range,
         opaque=info.opaque,
     )

@@ -45,13 +45,14 @@ class GeneratorTransform(Transform):
         lanes: the generator on each of its devices; other images may use them at the same time.
         normalizer: turns tables into fields.
         plan: how the image is cut.
-        thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
+        thumbnail: makes a small picture of the whole image, [h, w, c] with sides that are
             multiples of the stride; called at most once, by TIN or if a cell is missing.
         clock: measures how long devices work.
         shares: makes the share of tissue of each cell, [rows, cols] in 0..1; called at most once,
             if the normalizer weighs cells by it. None: everything is tissue.
-        stack: makes the generator's input, [h, w, c] uint8, of the image's pixels; must be
-            thread-safe.
+        stack: makes the generator's input, [h, w, c], of the image's pixels, as `to_input` takes
+            it; must be thread-safe.
+        bits: of the result; see `GeneratorRunner.to_pixels`.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class GeneratorTransform(Transform):
         clock: Clock | None = None,
         stack: Callable[[Pixels], Pixels] = lambda pixels: pixels,
         shares: Callable[[], Shares] | None = None,
+        bits: int = 8,
     ) -> None:
         self.plan = plan
+        self._bits = bits
         self._stack = stack
         runner = lanes.devices[0]
         self._device = runner.device
@@ -154,7 +157,7 @@ class GeneratorTransform(Transform):
             else:
                 y = runner.normalize(x, BatchFields([fields[i] for i in some], runner.device))
             # Converted together, so as to wait for a GPU only once per batch.
-            done = runner.to_pixels(y)
+            done = runner.to_pixels(y, self._bits)
             return [part[tiles[i].crop] for i, part in zip(some, done, strict=True)]
 
         with self._clock.at_work("tiles"):
@@ -162,10 +165,15 @@ class GeneratorTransform(Transform):
 
 
 def is_flat(pixels: Pixels) -> bool:
-    """Whether pixels [h, w, c] uint8 vary so little that their statistics are meaningless."""
+    """Whether pixels [h, w, c] vary so little that their statistics are meaningless.
+
+    They are uint8, or float32 in 0..1, where a grey level is likewise a 255th.
+    """
+    if pixels.dtype != np.uint8:
+        return all(pixels[..., c].std() < FLAT_STD / 255 for c in range(pixels.shape[2]))
     # Pillow counts values forty times as fast as numpy adds them up, and a GPU waits for this.
-    planes = [pixels] if pixels.shape[2] == 3 else [pixels[..., c] for c in range(pixels.shape[2])]
-    found = [Image.fromarray(plane).histogram() for plane in planes]
+    parts = [pixels] if pixels.shape[2] == 3 else [pixels[..., c] for c in range(pixels.shape[2])]
+    found = [Image.fromarray(part).histogram() for part in parts]
     counts = np.reshape(found, (-1, 256)) / pixels[..., 0].size
     values = np.arange(256)
     variance = counts @ values**2 - (counts @ values) ** 2

@@ -58,11 +58,13 @@ class Figure:
         needs: partners that an image must have; without them, these figures are left out.
         areas: what `sums` is called with: blocks (with a halo), cells (squares between the image's
             borders, without a halo), or nothing.
+        of_channels: whether images of channels that are no colours have these figures.
     """
 
     group: ClassVar[Group]
     needs: ClassVar[tuple[Partner, ...]] = ()
     areas: ClassVar[Literal["blocks", "cells"] | None] = None
+    of_channels: ClassVar[bool] = False
 
     def __init__(self, setup: Setup) -> None:
         """Read what is needed for all images.

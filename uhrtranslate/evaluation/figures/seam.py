@@ -45,6 +45,8 @@ class Seam(Figure):
             "borders": Measure("Borders measured", "none", 0),
             "ratio_x": Measure("Seam ratio, vertical borders", "none", 3),
             "ratio_y": Measure("Seam ratio, horizontal borders", "none", 3),
+            "worst_channel_ratio": Measure("Worst channel's seam ratio", "none", 3),
+            "worst_channel": None,
             "worst_ratio": Measure("Worst image's seam ratio", "none", 3),
             "tile_mismatch": Measure(
                 "Tile mismatch",
@@ -58,6 +60,8 @@ class Seam(Figure):
             "y": None,
         },
     )
+
+    of_channels = True
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """See `Figure`."""

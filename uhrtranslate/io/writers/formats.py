@@ -37,6 +37,11 @@ def no_channels(target: Path, spec: OutputSpec) -> OutputError:
     )
 
 
+def holding(bits: int) -> list[str]:
+    """Names of the formats of slides that can hold pixels of this depth."""
+    return [name for name, format in _SLIDES.items() if bits in format.bits]
+
+
 def suffix_of(format: str | None) -> str:
     """The default ending of outputs in a format; None stands for the default format."""
     return _SLIDES[format or next(iter(_SLIDES))].endings[0]

@@ -73,6 +73,7 @@ OME_ZARR_05 = SlideFormat(
     (".v05.ome.zarr", ".ome.zarr", ".zarr"),
     write_ome_zarr_05,
     encode_chunk,
+    bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
 )

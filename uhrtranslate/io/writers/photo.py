@@ -32,7 +32,7 @@ class PhotoWriter(ImageWriter):
             raise no_channels(target, spec)
         if spec.bits != 8:
             raise OutputError(
-                f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
+                f"{target}: photos are written with 8 bits; for {spec.bits}, write a .tif"
             )
         if max(spec.width, spec.height) > format.side:
             raise OutputError(

@@ -36,6 +36,8 @@ def write_level(
         shape = shape[:2]
         codec = {name: tag for name, tag in codec.items() if name != "subsampling"}
         codec["photometric"] = "minisblack"
+    if spec.bits == 32:
+        codec = {name: tag for name, tag in codec.items() if name != "predictor"}
     downsample = spec.width / level.width, spec.height / level.height
     tiff.write(
         level.tiles,
