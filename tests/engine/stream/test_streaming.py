@@ -141,7 +141,7 @@ def test_looking_far_ahead_keeps_no_more_pixels(monkeypatch):
 
         def view(self, box):
             pixels = super().view(box)
-            kept = sum(len(strip) for one in buffers for _, strip in one._strips)
+            kept = sum(len(block.pixels) for one in buffers for block in one._blocks)
             most[-1] = max(most[-1], kept)
             return pixels
 
