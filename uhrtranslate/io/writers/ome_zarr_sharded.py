@@ -82,6 +82,7 @@ OME_ZARR_SHARDED = SlideFormat(
     (".sharded.ome.zarr", ".ome.zarr", ".zarr"),
     write_ome_zarr_sharded,
     encode_chunk,
+    bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
 )
