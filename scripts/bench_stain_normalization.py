@@ -6,8 +6,8 @@
 `images` has `aperio-svs/` and `he-patches/` of public H&E slides. The target look is the left 70%
 of the Aperio slide, the source the slides of `TRAINED`; what is judged are slides that nothing was
 trained on (`HELD_OUT`), against the right 25% of the target. Trained methods have small networks
-and the same seconds of CPU each, and the weights of their losses are those of `configs/train/`;
-every result comes through `uhrt stain-normalize`.
+and the same seconds of CPU each, and the weights of their losses are those of `configs/train/`
+(`dstgan, short`: others, for few steps); every result comes through `uhrt stain-normalize`.
 
 Texture: SSIM, PCC and PSNR of grey before and after, as DSTGAN's paper measures. Colours of tissue
 against the target: distance of means and of standard deviations in CIE Lab, Hellinger distance of
@@ -64,7 +64,7 @@ HELD_OUT = (
 CLASSICAL = ("macenko", "vahadane", "reinhard", "histogram")
 LADDER = (
     "dstgan", "staingan", "dstgan-baseline", "dstgan-histogram", "dstgan-ssim", "dstgan-content",
-    "dstgan-deep", "saasn-like", "cagan-like",
+    "dstgan-deep", "saasn-like", "cagan-like", "dstgan, short",
 )  # fmt: skip
 # What makes trainings of seconds of the papers': sizes, and a rate that suits few steps.
 PATCH = 64
@@ -75,6 +75,9 @@ SMALL = {
 SWIN = {"width": 16, "depths": [1, 1, 1, 1], "window": 4, "drop_path": 0}
 RESNET = {"ngf": 16, "blocks": 4}
 DSTGAN = {"texture_width": 8, "bins": 32}
+# DSTGAN with weights for few steps: judges learn faster than small generators.
+SHORT = "dstgan, short"
+SHORT_WEIGHTS = {"alpha": 0.05, "supervised": 2, "ssim": 3, "blur": 0}
 Pixels = np.ndarray
 Row = dict[str, float]
 BINS = 64
@@ -206,13 +209,14 @@ def f1(found: Pixels, truth: Pixels) -> float:
 
 def trained(name: str, folder: Path, seed: int, seconds: float, target: Path) -> Row:
     """Train what a configuration says, small and for so many seconds of CPU."""
-    values = read_config(CONFIGS / f"{name}.yaml")
+    values = read_config(CONFIGS / f"{'dstgan' if name == SHORT else name}.yaml")
     generator = values["generator"]
     small = SWIN if generator.get("architecture") == "swin-unet" else RESNET
     kept = {k: v for k, v in generator.items() if k in ("architecture", "inputs", "deep")}
     data = {"a": str(folder / "a"), "b": str(folder / "b"), "patch": PATCH, "rotate": True}
     values |= SMALL | {"seed": seed, "data": data, "generator": kept | small}
     values |= DSTGAN if values["method"] == "dstgan" else {}
+    values |= SHORT_WEIGHTS if name == SHORT else {}
     options = make_train_options(values)
     learner = Learner(options, torch.device("cpu"))
     patches = open_patches(options.data, False, seed, options.generator.inputs)
