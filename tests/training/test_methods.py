@@ -67,7 +67,7 @@ def test_each_method_trains_a_generator_of_planes(name, inputs):
     except OptionError as error:
         refused = str(error)
     if learner is None:
-        assert "generator.inputs: inputs " in refused
+        assert "inputs" in refused
         return
     moved, phases = moved_by(learner, 1)
     assert moved == set(learner.networks)
