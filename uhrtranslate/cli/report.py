@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Without a terminal, progress is a plain line from time to time.
 SECONDS_BETWEEN_LINES = 30.0
+# Kinds of warnings that tend to be true of all inputs of a run, and are told of the first.
+TOLD_ONCE = ("resolution", "stated", "dark-field", "noise")
 
 
 class Stopped(KeyboardInterrupt):
@@ -144,8 +146,10 @@ class Report:
         if isinstance(error, Stopped):
             error.sentence = self.when_stopped()
         for kind_of_warning, inputs in self._warned.items():
-            if len(inputs) > 1 and not self._quiet:
-                more = f"{len(inputs) - 1:,} more inputs have the same ({kind_of_warning})"
+            if len(inputs) > 1 and kind_of_warning in TOLD_ONCE and not self._quiet:
+                others = len(inputs) - 1
+                who = "1 more input has" if others == 1 else f"{others:,} more inputs have"
+                more = f"{who} the same ({kind_of_warning})"
                 print_warning(f"{more}; --json and uhrt-run.json name them.")
         if kind is None and self.failures and self._inputs > 1:
             print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
@@ -175,10 +179,10 @@ class Report:
             self._finish(event)
 
     def _warn(self, event: Started | Forecast) -> None:
-        """Print the first warning of each kind, and count the others."""
+        """Print the first warning of a kind that tends to be true of all, and count the others."""
         for kind, sentence in event.warnings.items():
             inputs = self._warned.setdefault(kind, set())
-            if not inputs and not self._quiet:
+            if not self._quiet and (kind not in TOLD_ONCE or not inputs):
                 print_warning(sentence)
             inputs.add(event.input)
 
@@ -207,6 +211,8 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
     """One line about a result or a forecast; None for failures, which are printed elsewhere."""
     if result.status == "failed":
         return None
+    if result.status == "skipped" and result.output is None:
+        return result.error
     if result.status == "skipped":
         return f"{result.input}: is there already, complete -> {result.output}"
     if isinstance(result, ImageResult):
