@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import (
     errors_as_sentences,
@@ -77,7 +78,7 @@ def list_all(
             _show(model, as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def show(
     model: Checkpoint,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -90,7 +91,7 @@ def show(
         _show(describe_model(model), as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def convert(
     source: Checkpoint,
     target: Annotated[
@@ -155,7 +156,7 @@ def convert(
         print(target)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 @takes(TranslateOptions, leave_out=NOT_FOR_EXPORT, shown=EXPORT_DEFAULTS)
 def export(
     given: Given,
@@ -194,6 +195,10 @@ def export(
             print(target)
 
 
+# Arguments of networks that a training's YAML calls otherwise.
+CALLED = {"n_blocks": "blocks", "n_downs": "downs"}
+
+
 def _two(domains: str) -> tuple[str, str]:
     first, comma, second = domains.partition(",")
     if not (first.strip() and comma and second.strip()) or "," in second:
@@ -223,7 +228,9 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         print_json(model)
         return
     norms = ", ".join(_norms(model)) or "none"
-    arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
+    arguments = ", ".join(
+        f"{CALLED.get(key, key)}={value}" for key, value in model.arguments.items()
+    )
     rows = [
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),

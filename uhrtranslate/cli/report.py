@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
 
@@ -216,14 +216,14 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
     if result.status == "skipped":
         return f"{result.input}: is there already, complete -> {result.output}"
     if isinstance(result, ImageResult):
-        return f"{result.input}: done in {result.seconds:.1f} s -> {result.output}"
+        return f"{result.input}: done in {duration(result.seconds or 0)} -> {result.output}"
     state = " (an unfinished run can be resumed)" if result.resumable else ""
     state = " (exists already)" if result.exists else state
-    time_left = timedelta(seconds=round(result.seconds or 0))
+    takes = duration(result.seconds or 0)
     return (
         f"{result.input}: {result.width:,} x {result.height:,} px, {result.cells:,} cells of "
         f"{result.cell} px, {result.tiles:,} tiles of {result.tile} px; about "
-        f"{(result.bytes or 0) / 1e6:,.1f} MB, {time_left} h -> {result.output}{state}"
+        f"{(result.bytes or 0) / 1e6:,.1f} MB, {takes} -> {result.output}{state}"
     )
 
 
@@ -328,7 +328,7 @@ class _Lines:
         left = (one.pixels - one.done) / rate
         print(
             f"{event.input}: {one.done / one.pixels:.0%}, "
-            f"{rate / 1e6:.2f} MP/s, {left:.0f} s left ({_stages(event.shares)})",
+            f"{rate / 1e6:.2f} MP/s, {duration(left)} left ({_stages(event.shares)})",
             file=sys.stderr,
             flush=True,
         )

@@ -17,4 +17,5 @@ from uhrtranslate.options.images import TranslateOptions as TranslateOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import parse_background as parse_background
 from uhrtranslate.options.validating import read_config as read_config
+from uhrtranslate.options.validating import unknown_option as unknown_option
 from uhrtranslate.options.validating import validated as validated
