@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import (
     errors_as_sentences,
@@ -79,7 +80,7 @@ def list_all(
             _show(model, as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def show(
     model: Checkpoint,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -92,7 +93,7 @@ def show(
         _show(describe_model(model), as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def convert(
     source: Checkpoint,
     target: Annotated[
@@ -174,7 +175,7 @@ def convert(
         print(target)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 @takes(TranslateOptions, leave_out=NOT_FOR_EXPORT, shown=EXPORT_DEFAULTS)
 def export(
     given: Given,
@@ -212,6 +213,10 @@ def export(
             print_json(exported)
         else:
             print(target)
+
+
+# Arguments of networks that a training's YAML calls otherwise.
+CALLED = {"n_blocks": "blocks", "n_downs": "downs"}
 
 
 def _two(domains: str) -> tuple[str, str]:
@@ -264,7 +269,9 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         print_json(model)
         return
     norms = ", ".join(_norms(model)) or "none"
-    arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
+    arguments = ", ".join(
+        f"{CALLED.get(key, key)}={value}" for key, value in model.arguments.items()
+    )
     rows = [
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),

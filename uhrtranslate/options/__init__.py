@@ -16,4 +16,5 @@ from uhrtranslate.options.images import SourcePower as SourcePower
 from uhrtranslate.options.images import TranslateOptions as TranslateOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import read_config as read_config
+from uhrtranslate.options.validating import unknown_option as unknown_option
 from uhrtranslate.options.validating import validated as validated

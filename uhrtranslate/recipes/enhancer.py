@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
+from uhrtranslate.enhance import (
+    Matching,
+    Tally,
+    background_gain,
+    dump_tally,
+    is_dark_field,
+    limited,
+    load_tally,
+    match,
+)
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
     Found,
@@ -27,6 +36,8 @@ from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 SAVED_ENDING = ".json"
 # Options that a result's description records.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
+# Growth of the background's noise that is warned of.
+NOISY = 2.0
 
 
 def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
@@ -87,16 +98,42 @@ class Enhancer(ColourRecipe):
         self._reference = reference
         self._pooled = pooled
 
-    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+    def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the whole view is read once for its histogram."""
         tally = self._pooled or Tally.of_image(view)
         tally = tally.clipped(self.options.clip)
         table = match(tally, self._reference, self.options.invert)
         top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
+        if self.options.gain is not None:
+            table = limited(table, self.options.gain, top)
+        if self.options.invert and not self.options.synthesize:
+            warnings.update(self._doubts(view, tally, background_gain(tally, table, top)))
         # A pooled histogram may have more bits than this image.
         table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
         return Matching(table, top, self.options.colour).apply
+
+    def _doubts(self, view: SlideView, tally: Tally, gain: float) -> dict[str, str]:
+        """What may be wrong with a dark-field image's result; see `ImagePlan`."""
+        path = view.info.path
+        dark, nothing_darker = is_dark_field(tally)
+        if not (dark and nothing_darker):
+            kind = (
+                "most of it is bright"
+                if not dark
+                else "much of it is darker than its background, as in phase contrast"
+            )
+            return {
+                "dark-field": f"{path}: is no dark-field image ({kind}), so its inverse is not a "
+                "bright-field look; match it without inverting (--no-invert), or make a dark-field "
+                "image of it (--synthesize with a dark-field reference)."
+            }
+        if gain > NOISY:
+            return {
+                "noise": f"{path}: the noise of its background grows {gain:.1f}-fold, as the "
+                "reference has less bare glass; choose one with more, or limit it with --gain 1."
+            }
+        return {}
 
     def provenance(self) -> dict[str, Any]:
         """See `ImagePlan`."""
@@ -105,6 +142,7 @@ class Enhancer(ColourRecipe):
             "reference_sha256": _digest(self._reference),
             "pooled": self._pooled is not None,
             **self.options.model_dump(mode="json", include=OF_THE_LOOK),
+            **({} if self.options.gain is None else {"gain": self.options.gain}),
         }
 
     def beside(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ PARTIAL = ".uhrt-partial"
 # Ending of pictures that show a result beside its source; they are never inputs.
 PREVIEW = ".preview.png"
 # Results are named NAME.SUFFIX plus one of these.
-RESULT_ENDINGS = ("tif", "ome.tif", "svs")
+RESULT_ENDINGS = ("tif", "ome.tif", "svs", "png", "jpg", "jpeg", "webp")
 # The series is named within this many first bytes of a DICOM file.
 DICOM_HEAD = 1 << 16
 
