@@ -1,0 +1,344 @@
+"""Fields that bench_fidelity.py tries besides those of the package, and where it finds the latter.
+
+A candidate's field is evaluated for a whole picture at once, from the same tables of cells that the
+package's normalizers have. That is simple and slow: what wins belongs into `normalizers/`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from fidelity_tasks import GLASS, Picture
+from torch import Tensor
+
+from uhrtranslate.engine import GeneratorRunner, GeneratorTransform
+from uhrtranslate.engine.forward.actions import AS_TRAINED, Applier, MomentRule
+from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.engine.stream.lanes import Lanes
+from uhrtranslate.engine.transforms.generator import is_flat
+from uhrtranslate.geometry import CellGrid, TilePlan
+from uhrtranslate.geometry.cells import reflect
+from uhrtranslate.geometry.tiles import Tile
+from uhrtranslate.models import Generator
+from uhrtranslate.normalizers import Normalizer
+
+
+class Remembering(GeneratorRunner):
+    """A runner that records the statistics of the same pixels only once."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(generator, torch.device("cpu"))
+        self._known: dict[int, Moments] = {}
+
+    def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
+        """See `GeneratorRunner`."""
+        key = hash((x.numpy().tobytes(), x.shape, rule))
+        if key not in self._known:
+            self._known[key] = super().record(x, rule)
+        return self._known[key]
+
+    def forget(self) -> None:
+        """Before another picture."""
+        self._known.clear()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A field to be tried.
+
+    Attributes:
+        bandwidth: std of the Gaussian weights in cells, at the first norm layer.
+        late: the same at the last norm layer, with a geometric series between; None: as the first.
+        weigh: by what cells are weighed: "even"; "share" of tissue + 0.01; "patches": as often as
+            training takes patches of so much tissue, 1 from a quarter on and else 1/10.
+        total: whether the variance between cells counts (law of total variance); else mean and
+            1/std are averaged.
+        robust: cells count less the further their statistics are from the usual ones: weights are
+            divided by 1 + d^2 / robust, with d in robust standard deviations; 0: not at all.
+        own: the least weight of a pixel's surroundings; see `_towards_own`. 0: not done.
+        inside: whether statistics of cells are those of their tissue pixels alone.
+        again: whether statistics are recorded a second time, below layers that apply the field.
+    """
+
+    bandwidth: float = 2.0
+    late: float | None = None
+    weigh: str = "share"
+    total: bool = True
+    robust: float = 0.0
+    own: float = 0.0
+    inside: bool = False
+    again: bool = False
+
+    def at(self, call: int, calls: int) -> float:
+        """The bandwidth of a norm layer."""
+        late = self.bandwidth if self.late is None else self.late
+        if math.isinf(self.bandwidth) or math.isinf(late):
+            return self.bandwidth if call < calls / 2 else late
+        return self.bandwidth * (late / self.bandwidth) ** (call / max(calls - 1, 1))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is known of the cells of a picture.
+
+    Attributes:
+        grid: where they are.
+        mean, var: one [rows, cols, c] per norm layer; var includes the layer's eps.
+        share: of tissue, [rows, cols].
+        valid: [rows, cols] bool.
+    """
+
+    grid: CellGrid
+    mean: list[Tensor]
+    var: list[Tensor]
+    share: Tensor
+    valid: Tensor
+
+
+def cut(pixels: Picture, x: int, y: int, w: int, h: int) -> Picture:
+    """Pixels of a picture that is continued by reflection."""
+    rows = reflect(y, y + h, pixels.shape[0])
+    cols = reflect(x, x + w, pixels.shape[1])
+    return np.ascontiguousarray(pixels[rows[:, None], cols])
+
+
+def whole_tile(pixels: Picture, cell: int, halo: int) -> tuple[TilePlan, Tile, Picture]:
+    """The whole picture as one tile, with its halo."""
+    h, w = pixels.shape[:2]
+    side = -(-max(h, w) // 4) * 4
+    plan = TilePlan(CellGrid(w, h, cell), side, halo, 4)
+    (tile,) = plan.tiles(0, h)
+    box = tile.source
+    return plan, tile, cut(pixels, box.x, box.y, box.w, box.h)
+
+
+def by_normalizer(
+    runner: Remembering,
+    normalizer: Normalizer,
+    pixels: Picture,
+    cell: int,
+    halo: int,
+    thumbnail: Callable[[], Picture],
+) -> Picture:
+    """A picture as the engine translates it."""
+    plan, tile, source = whole_tile(pixels, cell, halo)
+    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, thumbnail)
+    if transform.reach is not None:
+        for row in range(plan.grid.rows):
+            boxes = [plan.grid.box(row, col) for col in range(plan.grid.cols)]
+            transform.observe(row, [[cut(pixels, b.x, b.y, b.w, b.h)] for b in boxes])
+    ((result,),) = transform.apply([([tile], [source])])
+    return result
+
+
+def untiled(runner: GeneratorRunner, pixels: Picture) -> Picture:
+    """One forward of the whole picture with plain instance norm."""
+    h, w = pixels.shape[:2]
+    even = cut(pixels, 0, 0, -(-w // 4) * 4, -(-h // 4) * 4)
+    return runner.to_pixels(runner.plain(runner.to_input([even])))[0][:h, :w]
+
+
+def by_candidate(
+    runner: Remembering, candidate: Candidate, pixels: Picture, cell: int, halo: int
+) -> Picture:
+    """A picture with a candidate's field."""
+    _, tile, source = whole_tile(pixels, cell, halo)
+    cells = observe(runner, pixels, cell, candidate.inside)
+    fields = Fields(candidate, cells, tile)
+    x = runner.to_input([source])
+    if candidate.again:
+        again = Again(fields)
+        runner.forward(x, again)
+        fields = Fields(candidate, again.cells(), tile)
+    return runner.to_pixels(runner.normalize(x, fields))[0][tile.crop]
+
+
+def observe(runner: Remembering, pixels: Picture, cell: int, inside: bool) -> Cells:
+    """The statistics of all cells, as the engine records them."""
+    grid = CellGrid(pixels.shape[1], pixels.shape[0], cell)
+    parts: list[Moments] = []
+    share, valid = [], []
+    for row in range(grid.rows):
+        for col in range(grid.cols):
+            box = grid.box(row, col)
+            patch = cut(pixels, box.x, box.y, box.w, box.h)
+            tissue = ~(patch > GLASS).all(axis=2)
+            share.append(float(tissue.mean()))
+            valid.append(not is_flat(patch))
+            x = runner.to_input([patch])
+            if inside and 0.01 < share[-1] < 1:
+                action = Inside(torch.from_numpy(tissue))
+                runner.forward(x, action)
+                parts.append(Moments(tuple(action.mean), tuple(action.std)))
+            else:
+                parts.append(runner.record(x))
+    shape = (grid.rows, grid.cols)
+    calls = range(len(parts[0].mean))
+    return Cells(
+        grid,
+        [torch.cat([p.mean[i] for p in parts]).double().reshape(*shape, -1) for i in calls],
+        [torch.cat([p.std[i] for p in parts]).double().reshape(*shape, -1) ** 2 for i in calls],
+        torch.tensor(share, dtype=torch.float64).reshape(shape),
+        torch.tensor(valid).reshape(shape),
+    )
+
+
+class Inside:
+    """An `Action`: plain normalization by the statistics of some pixels alone."""
+
+    def __init__(self, mask: Tensor) -> None:
+        self._mask = mask[None, None].float()
+        self.mean: list[Tensor] = []
+        self.std: list[Tensor] = []
+
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+        """See `Action`."""
+        weight = torch.nn.functional.interpolate(self._mask, x.shape[-2:], mode="area")
+        weight = weight / weight.sum()
+        mean = (x * weight).sum((2, 3))
+        var = ((x - mean[..., None, None]) ** 2 * weight).sum((2, 3))
+        self.mean.append(mean)
+        self.std.append((var + eps).sqrt())
+        return (x - mean[..., None, None]) / self.std[-1][..., None, None]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A field as two maps, in place of `Field`: [c, h, w] each."""
+
+    mean: Tensor
+    rstd: Tensor
+
+    def of_rows(self, rows: slice) -> "Maps":
+        """See `Field`."""
+        return Maps(self.mean[:, rows], self.rstd[:, rows])
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Field`."""
+        return (x - self.mean) * self.rstd
+
+
+class Fields:
+    """A candidate's fields over a picture; a `FieldSource`."""
+
+    columns = 0
+
+    def __init__(self, candidate: Candidate, cells: Cells, tile: Tile) -> None:
+        self.candidate, self.given, self.tile = candidate, cells, tile
+        self.weight = cell_weights(candidate, cells)
+
+    def field(self, call: int, sample: int, h: int, w: int) -> Maps:
+        """See `FieldSource`."""
+        found, cells, box = self.candidate, self.given, self.tile.field
+        grid = cells.grid
+        b = found.at(call, len(cells.mean))
+        y = (box.y + (torch.arange(h, dtype=torch.float64) + 0.5) * box.h / h) / grid.cell
+        x = (box.x + (torch.arange(w, dtype=torch.float64) + 0.5) * box.w / w) / grid.cell
+        rows, cols = gaussian(y, grid.rows, b), gaussian(x, grid.cols, b)
+        mean, var = cells.mean[call], cells.var[call]
+
+        def pooled(values: Tensor) -> Tensor:
+            return torch.einsum("hr,rqc,wq->chw", rows, values * self.weight[..., None], cols)
+
+        total = pooled(torch.ones_like(mean[..., :1]))
+        m = pooled(mean) / total
+        if found.total:
+            v = pooled(var + mean**2) / total - m**2
+            rstd = v.clamp(min=1e-12).rsqrt()
+        else:
+            rstd = pooled(var.rsqrt()) / total
+        return Maps(m.float(), rstd.float())
+
+
+def gaussian(position: Tensor, cells: int, bandwidth: float) -> Tensor:
+    """Weights of cells for positions in units of cells, [n, cells]; each row's largest is 1."""
+    distance = position.clamp(0.5, cells - 0.5)[:, None] - (torch.arange(cells) + 0.5)
+    power = -0.5 * (distance / bandwidth) ** 2
+    return torch.exp(power - power.amax(1, keepdim=True))
+
+
+def cell_weights(candidate: Candidate, cells: Cells) -> Tensor:
+    """How much each cell counts, [rows, cols]."""
+    share = cells.share
+    weight = {
+        "even": torch.ones_like(share),
+        "share": share + 0.01,
+        "patches": torch.where(share >= 0.25, 1.0, 0.1).double(),
+    }[candidate.weigh]
+    weight = weight * cells.valid + 1e-9
+    if candidate.robust:
+        weight = weight / (1 + strangeness(cells, weight) / candidate.robust)
+    return weight
+
+
+def strangeness(cells: Cells, weight: Tensor) -> Tensor:
+    """Mean squared distance of each cell's statistics from the usual ones, [rows, cols].
+
+    In units of the usual distance (median of absolute deviations), over means and logarithms of
+    stds of all layers.
+    """
+    flat = [part.flatten(0, 1) for part in (*cells.mean, *(v.log() / 2 for v in cells.var))]
+    values = torch.cat(flat, 1)
+    known = cells.valid.flatten()
+    middle = values[known].median(0).values if known.any() else values.median(0).values
+    off = (values - middle).abs()
+    usual = 1.4826 * (off[known] if known.any() else off).median(0).values + 1e-6
+    return ((off / usual).clamp(max=10) ** 2).mean(1).reshape(cells.share.shape)
+
+
+class Again:
+    """An `Action`: applies fields, and measures the cells' statistics on the way."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields, self._apply = fields, Applier(fields)
+        self._mean: list[Tensor] = []
+        self._var: list[Tensor] = []
+
+    def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+        """See `Action`."""
+        given, box = self._fields.given, self._fields.tile.source
+        grid, scale = given.grid, box.h / x.shape[-2]
+        mean, var = given.mean[call].clone(), given.var[call].clone()
+        for row in range(grid.rows):
+            for col in range(grid.cols):
+                top, left = (round((n * grid.cell - first) / scale) for n, first in ((row, box.y), (col, box.x)))
+                side = round(grid.cell / scale)
+                part = x[0, :, top : top + side, left : left + side].double()
+                mean[row, col] = part.mean((1, 2))
+                var[row, col] = part.var((1, 2), correction=0) + eps
+        self._mean.append(mean)
+        self._var.append(var)
+        # The field of this layer is made of what was just measured.
+        given.mean[call], given.var[call] = mean, var
+        return self._apply(call, x, eps, share)
+
+    def cells(self) -> Cells:
+        """What was measured."""
+        given = self._fields.given
+        return Cells(given.grid, self._mean, self._var, given.share, given.valid)
+
+
+INF = math.inf
+CANDIDATES = {
+    "pooled-0.5": Candidate(0.5),
+    "pooled-1": Candidate(1.0),
+    "pooled-2": Candidate(2.0),
+    "pooled-4": Candidate(4.0),
+    "pooled-inf": Candidate(INF),
+    "pooled-2, even": Candidate(2.0, weigh="even"),
+    "pooled-inf, even": Candidate(INF, weigh="even"),
+    "pooled-2, as patches": Candidate(2.0, weigh="patches"),
+    "pooled-inf, as patches": Candidate(INF, weigh="patches"),
+    "averaged-2": Candidate(2.0, total=False),
+    "averaged-inf": Candidate(INF, total=False),
+    "robust-2": Candidate(2.0, robust=2.0),
+    "robust-inf": Candidate(INF, robust=2.0),
+    "local then wide": Candidate(1.0, late=INF),
+    "wide then local": Candidate(INF, late=1.0),
+    "inside-2": Candidate(2.0, inside=True),
+    "inside-inf": Candidate(INF, inside=True),
+    "again-2": Candidate(2.0, again=True),
+    "again-inf": Candidate(INF, again=True),
+}
