@@ -16,20 +16,28 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from bench import parser, save, table
-from fidelity_fields import CANDIDATES, Remembering, by_candidate, by_normalizer, untiled
-from fidelity_tasks import TASKS, Judged, Picture
-from fidelity_training import Settings, trained
+from fidelity_fields import (
+    CANDIDATES,
+    Remembering,
+    by_candidate,
+    by_normalizer,
+    pooled_moments,
+    small,
+    untiled,
+)
+from fidelity_tasks import TASKS, Judged, Picture, Task
+from fidelity_training import Settings, draw, trained
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
+from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.engine import measure_halo
-from uhrtranslate.io import open_view, thumbnail
-from uhrtranslate.io.virtual import VirtualSlide
 from uhrtranslate.metrics.seams.measure import measure_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
 from uhrtranslate.normalizers import Normalizer
@@ -56,15 +64,6 @@ def normalizers() -> dict[str, Normalizer]:
             options = {"kernel": kernel} if kernel else {}
             made[f"{name}{kernel or ''}"] = kind.chosen(TranslateOptions(norm=name, **options))
     return made
-
-
-def small(pixels: Picture, cell: int) -> Callable[[], Picture]:
-    """The whole picture scaled to one cell, as `uhrt translate` makes it."""
-    h, w = pixels.shape[:2]
-    share = min(1.0, cell / max(h, w))
-    size = [max(round(side * share / 4), 4) * 4 for side in (w, h)]
-    view = open_view(VirtualSlide(w, h, lambda x, y, w, h: pixels[y : y + h, x : x + w]))
-    return lambda: thumbnail(view, *size)
 
 
 def psnr(result: Picture, answer: Picture, where: np.ndarray | None = None) -> float | None:
@@ -136,27 +135,38 @@ def fields_of(names: list[str]) -> dict[str, tuple[str, Callable[..., Picture]]]
     ours, made = normalizers(), {}
     for name in names or [UNTILED, *ours]:
         if name == UNTILED:
-            made[name] = (name, lambda runner, pixels, cell, halo: untiled(runner, pixels))
+            made[name] = (name, lambda runner, pixels, *_: untiled(runner, pixels))
         elif name in ours:
-            def engine(runner, pixels, cell, halo, one=ours[name]):
+
+            def engine(runner, pixels, cell, halo, usual, one=ours[name]):
                 return by_normalizer(runner, one, pixels, cell, halo, small(pixels, cell))
             made[name] = (repr(ours[name]), engine)
         else:
-            def tried(runner, pixels, cell, halo, one=CANDIDATES[name]):
-                return by_candidate(runner, one, pixels, cell, halo)
+
+            def tried(runner, pixels, cell, halo, usual, one=CANDIDATES[name]):
+                return by_candidate(runner, one, pixels, cell, halo, usual)
+
             made[name] = (repr(CANDIDATES[name]), tried)
     return made
 
 
+def usual_moments(task: Task, runner: Remembering, settings: Settings, seed: int):
+    """The statistics of patches as they are trained on."""
+    random = np.random.default_rng(seed)
+    patches = [draw([task.sources], settings.patch, settings.tissue, random)[0] for _ in range(48)]
+    return pooled_moments(runner, patches)
+
+
 def measure(given, settings: Settings, cells: list[int]) -> Iterator[dict[str, object]]:
     """The figures of every task, seed, picture, size of cell and field."""
-    cache, fields = Cache(given.cache), fields_of(given.fields)
+    known, fields = Cache(given.cache), fields_of(given.fields)
     for seed in given.seeds:
         for name in given.tasks:
             task = TASKS[name](given.data, seed)
             generator = trained(name, task, seed, settings, given.cache)
             runner = Remembering(generator)
             halo = measure_halo(runner)
+            usual = cache(partial(usual_moments, task, runner, settings, seed))
             for picture in task.judged:
                 pixels = picture.source[:192, :192] if given.quick else picture.source
                 shown = Judged(
@@ -168,8 +178,8 @@ def measure(given, settings: Settings, cells: list[int]) -> Iterator[dict[str, o
                 for cell in cells:
                     for field, (identity, translate) in fields.items():
                         key = f"{generator.digest[:12]} {marks} {cell} {identity}"
-                        figures = cache.get(
-                            key, lambda: judge(translate(runner, pixels, cell, halo), shown, cell)
+                        figures = known.get(
+                            key, lambda: judge(translate(runner, pixels, cell, halo, usual), shown, cell)
                         )
                         yield {
                             "task": name, "seed": seed, "picture": picture.name, "cell": cell,
@@ -269,6 +279,7 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="tiny networks, to try this script")
     given = options.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     if given.data is None:
         given.tasks = [name for name in given.tasks if name == "e"]
     settings, cells = (QUICK, [64]) if given.quick else (Settings(), given.cells)

@@ -21,6 +21,8 @@ from uhrtranslate.engine.transforms.generator import is_flat
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.cells import reflect
 from uhrtranslate.geometry.tiles import Tile
+from uhrtranslate.io import open_view, thumbnail
+from uhrtranslate.io.virtual import VirtualSlide
 from uhrtranslate.models import Generator
 from uhrtranslate.normalizers import Normalizer
 
@@ -57,9 +59,10 @@ class Candidate:
             1/std are averaged.
         robust: cells count less the further their statistics are from the usual ones: weights are
             divided by 1 + d^2 / robust, with d in robust standard deviations; 0: not at all.
-        own: the least weight of a pixel's surroundings; see `_towards_own`. 0: not done.
         inside: whether statistics of cells are those of their tissue pixels alone.
         again: whether statistics are recorded a second time, below layers that apply the field.
+        prior: share of the statistics of training patches in those of every pixel. Only who has
+            trained the generator knows these.
     """
 
     bandwidth: float = 2.0
@@ -67,9 +70,9 @@ class Candidate:
     weigh: str = "share"
     total: bool = True
     robust: float = 0.0
-    own: float = 0.0
     inside: bool = False
     again: bool = False
+    prior: float = 0.0
 
     def at(self, call: int, calls: int) -> float:
         """The bandwidth of a norm layer."""
@@ -114,6 +117,15 @@ def whole_tile(pixels: Picture, cell: int, halo: int) -> tuple[TilePlan, Tile, P
     return plan, tile, cut(pixels, box.x, box.y, box.w, box.h)
 
 
+def small(pixels: Picture, cell: int) -> Callable[[], Picture]:
+    """The whole picture scaled to one cell, as `uhrt translate` makes it."""
+    h, w = pixels.shape[:2]
+    share = min(1.0, cell / max(h, w))
+    size = [max(round(side * share / 4), 4) * 4 for side in (w, h)]
+    view = open_view(VirtualSlide(w, h, lambda x, y, w, h: pixels[y : y + h, x : x + w]))
+    return lambda: thumbnail(view, *size)
+
+
 def by_normalizer(
     runner: Remembering,
     normalizer: Normalizer,
@@ -141,18 +153,34 @@ def untiled(runner: GeneratorRunner, pixels: Picture) -> Picture:
 
 
 def by_candidate(
-    runner: Remembering, candidate: Candidate, pixels: Picture, cell: int, halo: int
+    runner: Remembering,
+    candidate: Candidate,
+    pixels: Picture,
+    cell: int,
+    halo: int,
+    usual: Callable[[], list[tuple[Tensor, Tensor]]],
 ) -> Picture:
-    """A picture with a candidate's field."""
+    """A picture with a candidate's field; `usual` gives the statistics of training patches."""
     _, tile, source = whole_tile(pixels, cell, halo)
     cells = observe(runner, pixels, cell, candidate.inside)
-    fields = Fields(candidate, cells, tile)
+    fields = Fields(candidate, cells, tile, usual() if candidate.prior else None)
     x = runner.to_input([source])
     if candidate.again:
         again = Again(fields)
         runner.forward(x, again)
         fields = Fields(candidate, again.cells(), tile)
     return runner.to_pixels(runner.normalize(x, fields))[0][tile.crop]
+
+
+def pooled_moments(runner: GeneratorRunner, patches: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Mean and variance of patches taken together, [c] each, at every norm layer."""
+    parts = [runner.record(patch) for patch in patches]
+    found = []
+    for call in range(len(parts[0].mean)):
+        mean = torch.cat([part.mean[call] for part in parts]).double()
+        var = torch.cat([part.std[call] for part in parts]).double() ** 2
+        found.append((mean.mean(0), var.mean(0) + mean.var(0, correction=0)))
+    return found
 
 
 def observe(runner: Remembering, pixels: Picture, cell: int, inside: bool) -> Cells:
@@ -225,8 +253,14 @@ class Fields:
 
     columns = 0
 
-    def __init__(self, candidate: Candidate, cells: Cells, tile: Tile) -> None:
-        self.candidate, self.given, self.tile = candidate, cells, tile
+    def __init__(
+        self,
+        candidate: Candidate,
+        cells: Cells,
+        tile: Tile,
+        usual: list[tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self.candidate, self.given, self.tile, self.usual = candidate, cells, tile, usual
         self.weight = cell_weights(candidate, cells)
 
     def field(self, call: int, sample: int, h: int, w: int) -> Maps:
@@ -246,10 +280,19 @@ class Fields:
         m = pooled(mean) / total
         if found.total:
             v = pooled(var + mean**2) / total - m**2
+            if self.usual:
+                m, v = mixed(m, v, *self.usual[call], found.prior)
             rstd = v.clamp(min=1e-12).rsqrt()
         else:
             rstd = pooled(var.rsqrt()) / total
         return Maps(m.float(), rstd.float())
+
+
+def mixed(m: Tensor, v: Tensor, mean: Tensor, var: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Moments of a mixture of [c, h, w] and, to a share, of [c]."""
+    mean, var = mean[:, None, None], var[:, None, None]
+    both = (1 - share) * m + share * mean
+    return both, (1 - share) * (v + m**2) + share * (var + mean**2) - both**2
 
 
 def gaussian(position: Tensor, cells: int, bandwidth: float) -> Tensor:
@@ -322,23 +365,17 @@ class Again:
 
 INF = math.inf
 CANDIDATES = {
-    "pooled-0.5": Candidate(0.5),
-    "pooled-1": Candidate(1.0),
-    "pooled-2": Candidate(2.0),
-    "pooled-4": Candidate(4.0),
-    "pooled-inf": Candidate(INF),
-    "pooled-2, even": Candidate(2.0, weigh="even"),
-    "pooled-inf, even": Candidate(INF, weigh="even"),
-    "pooled-2, as patches": Candidate(2.0, weigh="patches"),
-    "pooled-inf, as patches": Candidate(INF, weigh="patches"),
-    "averaged-2": Candidate(2.0, total=False),
-    "averaged-inf": Candidate(INF, total=False),
-    "robust-2": Candidate(2.0, robust=2.0),
-    "robust-inf": Candidate(INF, robust=2.0),
-    "local then wide": Candidate(1.0, late=INF),
-    "wide then local": Candidate(INF, late=1.0),
-    "inside-2": Candidate(2.0, inside=True),
-    "inside-inf": Candidate(INF, inside=True),
-    "again-2": Candidate(2.0, again=True),
-    "again-inf": Candidate(INF, again=True),
-}
+    **{f"pooled-{b:g}": Candidate(b) for b in (0.5, 1.0, 2.0, 4.0, INF)},
+    **{
+        f"{name}-{b:g}": Candidate(b, **how)
+        for name, how in {
+            "even": {"weigh": "even"}, "patches": {"weigh": "patches"},
+            "averaged": {"total": False}, "robust": {"robust": 2.0}, "inside": {"inside": True},
+            "again": {"again": True},
+        }.items()
+        for b in (2.0, INF)
+    },
+    "late": Candidate(1.0, late=INF),
+    "early": Candidate(INF, late=1.0),
+    **{f"prior-{share:g}": Candidate(2.0, prior=share) for share in (0.25, 0.5, 0.75)},
+}  # fmt: skip

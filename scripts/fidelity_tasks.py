@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
-from skimage.transform import AffineTransform, warp
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -164,29 +163,53 @@ def sections(data: Path) -> tuple[list[Picture], dict[str, Picture]]:
 
 @cache
 def scanners(data: Path) -> tuple[Picture, Picture]:
-    """One section on two scanners, the first brought to the second's pixels."""
+    """One section on two scanners, the first bent to lie on the second.
+
+    Shifts between them are smooth, but up to 8 px, and no affine map: a scanner's stage runs
+    unevenly. So a cubic polynomial is fitted to the shifts of many places.
+    """
     folder = data / "scanner-pair-ki67"
     a, b = (read(folder / f"OS-2-{name}.ome.tif") for name in ("vsi", "ndpi"))
     a = np.asarray(Image.fromarray(a).resize(b.shape[1::-1], Image.Resampling.LANCZOS))
-    grey = [ndimage.gaussian_filter(x.astype(float).mean(axis=2), 1.5) for x in (a, b)]
-    side, places, shifts = 256, [], []
-    for y in range(0, b.shape[0] - side, side // 2):
-        for x in range(0, b.shape[1] - side, side // 2):
-            one, two = (g[y : y + side, x : x + side] for g in grey)
-            shift = phase_cross_correlation(two, one, upsample_factor=20)[0]
-            places.append((x + side / 2, y + side / 2, 1))
-            shifts.append(shift[::-1])
-    known, found = np.array(places), np.array(shifts)
+    grey = [x.astype(float).mean(axis=2) for x in (a, b)]
+    for _ in range(2):
+        bend = _fitted(*grey, b.shape[0])
+        y, x = np.mgrid[: b.shape[0], : b.shape[1]].astype(float)
+        dy, dx = np.moveaxis(bend(y, x), -1, 0)
+        places = [y - dy, x - dx]
+        parts = [
+            ndimage.map_coordinates(a[..., c].astype(float), places, order=3, mode="reflect")
+            for c in range(3)
+        ]
+        a = np.stack(parts, -1).clip(0, 255).round().astype(np.uint8)
+        grey[0] = a.astype(float).mean(axis=2)
+    return a, b
+
+
+def _fitted(a: Floats, b: Floats, size: int) -> Callable[[Floats, Floats], Floats]:
+    """The shift from a to b, (dy, dx), as a cubic polynomial of the place."""
+
+    def terms(y: Floats, x: Floats) -> Floats:
+        y, x = 2 * y / size - 1, 2 * x / size - 1
+        return np.stack([y**i * x**j for i in range(4) for j in range(4 - i)], -1)
+
+    # Without slow changes, which differ between scanners.
+    a, b = (ndimage.gaussian_filter(x, 1) - ndimage.gaussian_filter(x, 20) for x in (a, b))
+    side, places, shifts = 320, [], []
+    for y in range(0, size - side, side // 2):
+        for x in range(0, size - side, side // 2):
+            one, two = (g[y : y + side, x : x + side] for g in (a, b))
+            # Plain correlation: whitened, faint borders of JPEG blocks outweigh nuclei.
+            shift, *_ = phase_cross_correlation(two, one, upsample_factor=10, normalization=None)
+            places.append((y + side / 2, x + side / 2))
+            shifts.append(shift)
+    known, found = terms(*np.array(places).T), np.array(shifts)
     kept = np.ones(len(known), bool)
     for _ in range(5):  # least squares without the places that fit worst
-        map_, *_ = np.linalg.lstsq(known[kept], found[kept], rcond=None)
-        error = np.linalg.norm(known @ map_ - found, axis=1)
+        factors, *_ = np.linalg.lstsq(known[kept], found[kept], rcond=None)
+        error = np.linalg.norm(known @ factors - found, axis=1)
         kept = error <= max(3 * np.median(error), 0.3)
-    # From places of b to places of a, as `warp` wants it.
-    matrix = np.eye(3)
-    matrix[:2] = np.eye(3)[:2] - map_.T
-    moved = warp(a, AffineTransform(matrix), order=3, mode="reflect", preserve_range=True)
-    return moved.clip(0, 255).round().astype(np.uint8), b
+    return lambda y, x: terms(y, x) @ factors
 
 
 def photos() -> tuple[list[Picture], dict[str, Picture]]:

@@ -72,7 +72,7 @@ def _with_pairs(task: Task, settings: Settings, random: np.random.Generator):
     losses = []
     for step in range(settings.steps):
         optimiser.param_groups[0]["lr"] = 2e-3 * _rate(step, settings.steps)
-        x, y = _draw([task.sources, task.answers], settings.patch, settings.tissue, random)
+        x, y = draw([task.sources, task.answers], settings.patch, settings.tissue, random)
         loss = F.l1_loss(network(x), y)
         optimiser.zero_grad()
         loss.backward()
@@ -101,8 +101,8 @@ def _without_pairs(task: Task, settings: Settings, random: np.random.Generator):
     losses = []
     for step in range(settings.steps):
         side = settings.unpaired_patch
-        (a,) = _draw([task.sources], side, settings.tissue, random)
-        (b,) = _draw([task.answers], side, settings.tissue, random)
+        (a,) = draw([task.sources], side, settings.tissue, random)
+        (b,) = draw([task.answers], side, settings.tissue, random)
         for phase in method.step({"A": a, "B": b}):
             optimiser = optimisers[phase.group]
             optimiser.param_groups[0]["lr"] = 1e-3 * _rate(step, settings.steps)
@@ -118,7 +118,7 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, 2 * (steps - step) / steps)
 
 
-def _draw(
+def draw(
     pictures: Sequence[Sequence[Picture]], side: int, tissue: float, random: np.random.Generator
 ) -> list[Tensor]:
     """The same random patch of one or of paired pictures, turned, [1, 3, side, side] in -1..1.
