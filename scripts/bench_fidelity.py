@@ -28,7 +28,6 @@ from fidelity_fields import (
     by_candidate,
     by_normalizer,
     pooled_moments,
-    small,
     untiled,
 )
 from fidelity_tasks import TASKS, Judged, Picture, Task
@@ -57,13 +56,16 @@ Rows = list[dict[str, object]]
 
 
 def normalizers() -> dict[str, Normalizer]:
-    """Every normalizer of the package, with both kernels of KIN."""
-    made = {}
-    for name, kind in NORMALIZERS.items():
-        for kernel in (3, 5) if name == "kin" else (None,):
-            options = {"kernel": kernel} if kernel else {}
-            made[f"{name}{kernel or ''}"] = kind.chosen(TranslateOptions(norm=name, **options))
-    return made
+    """Every normalizer of the package, some of them in several ways."""
+    ways: dict[str, list[dict[str, object]]] = {
+        "kin": [{"kernel": 3}, {"kernel": 5}],
+        "pooled": [{}, {"bandwidth": "1"}, {"bandwidth": "inf"}],
+    }
+    return {
+        " ".join([name, *map(str, way.values())]): kind.chosen(TranslateOptions(norm=name, **way))
+        for name, kind in NORMALIZERS.items()
+        for way in ways.get(name, [{}])
+    }
 
 
 def psnr(result: Picture, answer: Picture, where: np.ndarray | None = None) -> float | None:
@@ -139,7 +141,7 @@ def fields_of(names: list[str]) -> dict[str, tuple[str, Callable[..., Picture]]]
         elif name in ours:
 
             def engine(runner, pixels, cell, halo, usual, one=ours[name]):
-                return by_normalizer(runner, one, pixels, cell, halo, small(pixels, cell))
+                return by_normalizer(runner, one, pixels, cell, halo)
             made[name] = (repr(ours[name]), engine)
         else:
 

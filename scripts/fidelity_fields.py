@@ -21,10 +21,11 @@ from uhrtranslate.engine.transforms.generator import is_flat
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.geometry.cells import reflect
 from uhrtranslate.geometry.tiles import Tile
-from uhrtranslate.io import open_view, thumbnail
+from uhrtranslate.io import SlideView, open_view, thumbnail
 from uhrtranslate.io.virtual import VirtualSlide
 from uhrtranslate.models import Generator
 from uhrtranslate.normalizers import Normalizer
+from uhrtranslate.recipes.tissue_pictures import tissue_shares
 
 
 class Remembering(GeneratorRunner):
@@ -55,8 +56,9 @@ class Candidate:
         late: the same at the last norm layer, with a geometric series between; None: as the first.
         weigh: by what cells are weighed: "even"; "share" of tissue + 0.01; "patches": as often as
             training takes patches of so much tissue, 1 from a quarter on and else 1/10.
-        total: whether the variance between cells counts (law of total variance); else mean and
-            1/std are averaged.
+        total: whether variances are pooled; else mean and 1/std are averaged.
+        between: how much the variance between cells counts beside that within them; 1 is the law
+            of total variance. None: by its own share of both.
         robust: cells count less the further their statistics are from the usual ones: weights are
             divided by 1 + d^2 / robust, with d in robust standard deviations; 0: not at all.
         inside: whether statistics of cells are those of their tissue pixels alone.
@@ -69,6 +71,7 @@ class Candidate:
     late: float | None = None
     weigh: str = "share"
     total: bool = True
+    between: float | None = 1.0
     robust: float = 0.0
     inside: bool = False
     again: bool = False
@@ -117,26 +120,28 @@ def whole_tile(pixels: Picture, cell: int, halo: int) -> tuple[TilePlan, Tile, P
     return plan, tile, cut(pixels, box.x, box.y, box.w, box.h)
 
 
-def small(pixels: Picture, cell: int) -> Callable[[], Picture]:
+def view_of(pixels: Picture) -> SlideView:
+    """A picture as the package's readers give it."""
+    h, w = pixels.shape[:2]
+    return open_view(VirtualSlide(w, h, lambda x, y, w, h: pixels[y : y + h, x : x + w]))
+
+
+def small(pixels: Picture, cell: int) -> Picture:
     """The whole picture scaled to one cell, as `uhrt translate` makes it."""
     h, w = pixels.shape[:2]
     share = min(1.0, cell / max(h, w))
-    size = [max(round(side * share / 4), 4) * 4 for side in (w, h)]
-    view = open_view(VirtualSlide(w, h, lambda x, y, w, h: pixels[y : y + h, x : x + w]))
-    return lambda: thumbnail(view, *size)
+    return thumbnail(view_of(pixels), *(max(round(side * share / 4), 4) * 4 for side in (w, h)))
 
 
 def by_normalizer(
-    runner: Remembering,
-    normalizer: Normalizer,
-    pixels: Picture,
-    cell: int,
-    halo: int,
-    thumbnail: Callable[[], Picture],
+    runner: Remembering, normalizer: Normalizer, pixels: Picture, cell: int, halo: int
 ) -> Picture:
     """A picture as the engine translates it."""
     plan, tile, source = whole_tile(pixels, cell, halo)
-    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, thumbnail)
+    transform = GeneratorTransform(
+        Lanes([runner]), normalizer, plan, lambda: small(pixels, cell),
+        shares=lambda: tissue_shares(view_of(pixels), plan.grid),
+    )  # fmt: skip
     if transform.reach is not None:
         for row in range(plan.grid.rows):
             boxes = [plan.grid.box(row, col) for col in range(plan.grid.cols)]
@@ -279,7 +284,10 @@ class Fields:
         total = pooled(torch.ones_like(mean[..., :1]))
         m = pooled(mean) / total
         if found.total:
-            v = pooled(var + mean**2) / total - m**2
+            within = pooled(var) / total
+            among = (pooled(mean**2) / total - m**2).clamp(min=0)
+            counts = among / (among + within) if found.between is None else found.between
+            v = within + counts * among
             if self.usual:
                 m, v = mixed(m, v, *self.usual[call], found.prior)
             rstd = v.clamp(min=1e-12).rsqrt()
@@ -372,6 +380,10 @@ CANDIDATES = {
             "even": {"weigh": "even"}, "patches": {"weigh": "patches"},
             "averaged": {"total": False}, "robust": {"robust": 2.0}, "inside": {"inside": True},
             "again": {"again": True},
+            "half": {"between": 0.5}, "within": {"between": 0.0}, "adaptive": {"between": None},
+            "adaptive-robust": {"between": None, "robust": 2.0},
+            "half-robust": {"between": 0.5, "robust": 2.0},
+            "within-robust": {"between": 0.0, "robust": 2.0},
         }.items()
         for b in (2.0, INF)
     },

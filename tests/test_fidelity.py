@@ -41,7 +41,7 @@ def test_the_bench_judges_every_normalizer_and_goes_on_from_its_cache(tmp_path):
     printed, report = bench(tmp_path)
     assert "trained e0-" in printed
     fields = report["summary"]["e"]
-    assert {"untiled", "kin3", "kin5"} | NORMALIZERS.keys() - {"kin"} == fields.keys()
+    assert {name.split()[0] for name in fields} == {"untiled", *NORMALIZERS}
     for figures in fields.values():
         assert 3 < figures["all"] < 60
         assert -1 <= figures["rank"] <= 1
@@ -56,7 +56,7 @@ def test_the_bench_judges_every_normalizer_and_goes_on_from_its_cache(tmp_path):
 
 @pytest.mark.parametrize("norm", NORMALIZERS)
 def test_what_is_judged_is_what_the_tool_translates(tmp_path, norm):
-    from fidelity_fields import Remembering, by_normalizer, small
+    from fidelity_fields import Remembering, by_normalizer
 
     pixels = skimage.data.astronaut()[:150, :170]
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb")
@@ -67,7 +67,7 @@ def test_what_is_judged_is_what_the_tool_translates(tmp_path, norm):
     )  # fmt: skip
     runner = Remembering(load_generator(network))
     normalizer = NORMALIZERS[norm].chosen(TranslateOptions(norm=norm))
-    made = by_normalizer(runner, normalizer, pixels, 64, measure_halo(runner), small(pixels, 64))
+    made = by_normalizer(runner, normalizer, pixels, 64, measure_halo(runner))
     difference = np.abs(made.astype(int) - tifffile.imread(tmp_path / "out.tif"))
     assert difference.max() <= 1
 
