@@ -43,6 +43,7 @@ from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions
 from uhrtranslate.tables import NORMALIZERS
 
+FIVE = "abcde"
 CELLS = (128, 256, 512)
 BLOCK = 32
 # Fewer pixels than this share of a picture say little of it.
@@ -165,7 +166,7 @@ def measure(given, settings: Settings, cells: list[int]) -> Iterator[dict[str, o
     for seed in given.seeds:
         for name in given.tasks:
             task = TASKS[name](given.data, seed)
-            generator = trained(name, task, seed, settings, given.cache)
+            generator = trained(task.like or name, task, seed, settings, given.cache)
             runner = Remembering(generator)
             halo = measure_halo(runner)
             usual = cache(partial(usual_moments, task, runner, settings, seed))
@@ -273,10 +274,11 @@ def main() -> None:
     options = parser(__doc__, seeds=([0, 1, 2]), cells=[*CELLS])
     options.add_argument("--data", type=Path, help="folder of sections, scans and a painting")
     options.add_argument("--cache", type=Path, default=Path("fidelity"), help="networks, figures")
-    options.add_argument("--tasks", nargs="*", default=[*TASKS], choices=[*TASKS])
+    options.add_argument("--tasks", nargs="*", default=[*FIVE], choices=[*TASKS])
     options.add_argument(
         "--fields", nargs="*", default=[],
-        help=f"{UNTILED}, normalizers, or of {', '.join(CANDIDATES)}; all but the latter by default",
+        help="untiled, names of normalizers as in the tables, or candidates of fidelity_fields.py; "
+        "all but the latter by default",
     )  # fmt: skip
     options.add_argument("--quick", action="store_true", help="tiny networks, to try this script")
     given = options.parse_args()

@@ -6,7 +6,7 @@ package's normalizers have. That is simple and slow: what wins belongs into `nor
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,8 +54,10 @@ class Candidate:
     Attributes:
         bandwidth: std of the Gaussian weights in cells, at the first norm layer.
         late: the same at the last norm layer, with a geometric series between; None: as the first.
-        weigh: by what cells are weighed: "even"; "share" of tissue + 0.01; "patches": as often as
-            training takes patches of so much tissue, 1 from a quarter on and else 1/10.
+        weigh: by what cells are weighed: "tissue", as the package does it, by the share that it
+            finds + 0.01, and the part inside the picture; "bright": by the share of pixels that are
+            not bright + 0.01; "patches": as often as training takes patches of so many of these, 1
+            from a quarter on and else 1/10; "even".
         total: whether variances are pooled; else mean and 1/std are averaged.
         between: how much the variance between cells counts beside that within them; 1 is the law
             of total variance. None: by its own share of both.
@@ -69,7 +71,7 @@ class Candidate:
 
     bandwidth: float = 2.0
     late: float | None = None
-    weigh: str = "share"
+    weigh: str = "tissue"
     total: bool = True
     between: float | None = 1.0
     robust: float = 0.0
@@ -92,14 +94,18 @@ class Cells:
     Attributes:
         grid: where they are.
         mean, var: one [rows, cols, c] per norm layer; var includes the layer's eps.
-        share: of tissue, [rows, cols].
+        tissue: its share as the package finds it, [rows, cols].
+        dark: the share of pixels that are not as bright as glass, [rows, cols].
+        inside: the part of each cell that lies in the picture, [rows, cols].
         valid: [rows, cols] bool.
     """
 
     grid: CellGrid
     mean: list[Tensor]
     var: list[Tensor]
-    share: Tensor
+    tissue: Tensor
+    dark: Tensor
+    inside: Tensor
     valid: Tensor
 
 
@@ -192,16 +198,18 @@ def observe(runner: Remembering, pixels: Picture, cell: int, inside: bool) -> Ce
     """The statistics of all cells, as the engine records them."""
     grid = CellGrid(pixels.shape[1], pixels.shape[0], cell)
     parts: list[Moments] = []
-    share, valid = [], []
+    dark, within, valid = [], [], []
     for row in range(grid.rows):
         for col in range(grid.cols):
             box = grid.box(row, col)
             patch = cut(pixels, box.x, box.y, box.w, box.h)
             tissue = ~(patch > GLASS).all(axis=2)
-            share.append(float(tissue.mean()))
+            dark.append(float(tissue.mean()))
+            across, down = min(grid.width - box.x, cell), min(grid.height - box.y, cell)
+            within.append(across * down / cell**2)
             valid.append(not is_flat(patch))
             x = runner.to_input([patch])
-            if inside and 0.01 < share[-1] < 1:
+            if inside and 0.01 < dark[-1] < 1:
                 action = Inside(torch.from_numpy(tissue))
                 runner.forward(x, action)
                 parts.append(Moments(tuple(action.mean), tuple(action.std)))
@@ -213,7 +221,9 @@ def observe(runner: Remembering, pixels: Picture, cell: int, inside: bool) -> Ce
         grid,
         [torch.cat([p.mean[i] for p in parts]).double().reshape(*shape, -1) for i in calls],
         [torch.cat([p.std[i] for p in parts]).double().reshape(*shape, -1) ** 2 for i in calls],
-        torch.tensor(share, dtype=torch.float64).reshape(shape),
+        torch.from_numpy(tissue_shares(view_of(pixels), grid)).double(),
+        torch.tensor(dark, dtype=torch.float64).reshape(shape),
+        torch.tensor(within, dtype=torch.float64).reshape(shape),
         torch.tensor(valid).reshape(shape),
     )
 
@@ -312,11 +322,11 @@ def gaussian(position: Tensor, cells: int, bandwidth: float) -> Tensor:
 
 def cell_weights(candidate: Candidate, cells: Cells) -> Tensor:
     """How much each cell counts, [rows, cols]."""
-    share = cells.share
     weight = {
-        "even": torch.ones_like(share),
-        "share": share + 0.01,
-        "patches": torch.where(share >= 0.25, 1.0, 0.1).double(),
+        "tissue": (cells.tissue + 0.01) * cells.inside,
+        "bright": cells.dark + 0.01,
+        "patches": torch.where(cells.dark >= 0.25, 1.0, 0.1).double(),
+        "even": torch.ones_like(cells.dark),
     }[candidate.weigh]
     weight = weight * cells.valid + 1e-9
     if candidate.robust:
@@ -336,7 +346,7 @@ def strangeness(cells: Cells, weight: Tensor) -> Tensor:
     middle = values[known].median(0).values if known.any() else values.median(0).values
     off = (values - middle).abs()
     usual = 1.4826 * (off[known] if known.any() else off).median(0).values + 1e-6
-    return ((off / usual).clamp(max=10) ** 2).mean(1).reshape(cells.share.shape)
+    return ((off / usual).clamp(max=10) ** 2).mean(1).reshape(cells.dark.shape)
 
 
 class Again:
@@ -368,26 +378,30 @@ class Again:
     def cells(self) -> Cells:
         """What was measured."""
         given = self._fields.given
-        return Cells(given.grid, self._mean, self._var, given.share, given.valid)
+        return replace(given, mean=self._mean, var=self._var)
 
 
 INF = math.inf
-CANDIDATES = {
-    **{f"pooled-{b:g}": Candidate(b) for b in (0.5, 1.0, 2.0, 4.0, INF)},
-    **{
-        f"{name}-{b:g}": Candidate(b, **how)
-        for name, how in {
-            "even": {"weigh": "even"}, "patches": {"weigh": "patches"},
-            "averaged": {"total": False}, "robust": {"robust": 2.0}, "inside": {"inside": True},
-            "again": {"again": True},
-            "half": {"between": 0.5}, "within": {"between": 0.0}, "adaptive": {"between": None},
-            "adaptive-robust": {"between": None, "robust": 2.0},
-            "half-robust": {"between": 0.5, "robust": 2.0},
-            "within-robust": {"between": 0.0, "robust": 2.0},
-        }.items()
-        for b in (2.0, INF)
-    },
-    "late": Candidate(1.0, late=INF),
-    "early": Candidate(INF, late=1.0),
-    **{f"prior-{share:g}": Candidate(2.0, prior=share) for share in (0.25, 0.5, 0.75)},
+BRIGHT = {
+    "pooled": {}, "even": {"weigh": "even"}, "patches": {"weigh": "patches"},
+    "averaged": {"total": False}, "robust": {"robust": 2.0}, "inside": {"inside": True},
+    "again": {"again": True}, "half": {"between": 0.5}, "within": {"between": 0.0},
+    "adaptive": {"between": None}, "half-robust": {"between": 0.5, "robust": 2.0},
 }  # fmt: skip
+CANDIDATES = {
+    # What was tried first: tissue by brightness alone.
+    **{
+        f"bright-{name}-{b:g}": Candidate(b, **{"weigh": "bright"} | how)
+        for name, how in BRIGHT.items()
+        for b in (0.5, 1.0, 2.0, 4.0, INF)
+    },
+    "bright-late": Candidate(1.0, late=INF, weigh="bright"),
+    "bright-early": Candidate(INF, late=1.0, weigh="bright"),
+    # Then with the weights of the package.
+    **{
+        f"{name}-{b:g}": Candidate(b, between=between)
+        for name, between in (("total", 1.0), ("half", 0.5), ("within", 0.0), ("adaptive", None))
+        for b in (0.5, 1.0, 2.0, 4.0, INF)
+    },
+    **{f"prior-{share:g}": Candidate(2.0, prior=share) for share in (0.25, 0.5, 0.75)},
+}

@@ -5,7 +5,7 @@ Every task has pictures to train on and other pictures to judge on; none is in b
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -56,12 +56,14 @@ class Task:
         sources, answers: to train on; pairs, unless `unpaired`.
         judged: to judge on.
         unpaired: whether the answers are of other pictures than the sources.
+        like: the task whose generator is judged; None: its own.
     """
 
     sources: Sequence[Picture]
     answers: Sequence[Picture]
     judged: Sequence[Judged]
     unpaired: bool = False
+    like: str | None = None
 
 
 def densities(pixels: Picture) -> tuple[Floats, Floats, Floats]:
@@ -268,6 +270,20 @@ def grading(data: Path | None, seed: int) -> Task:
     return Task(trained, [*map(graded, trained)], judged_by(graded, plain_of, judged))
 
 
+def other_light(data: Path, seed: int) -> Task:
+    """(f) Not one of the five: the generators of (a) on pictures of a warmer, dimmer lamp.
+
+    Their answer is that of the picture without it, so that statistics of the picture help.
+    """
+    task = stain_change(data, seed)
+    judged = [
+        replace(one, source=(one.source * np.array([1.0, 0.93, 0.86]) * 0.95).astype(np.uint8))
+        for one in task.judged
+    ]
+    return replace(task, judged=judged, like="a")
+
+
 TASKS: dict[str, Callable[..., Task]] = {
     "a": stain_change, "b": neighbourhood, "c": unpaired, "d": two_scanners, "e": grading,
+    "f": other_light,
 }  # fmt: skip

@@ -49,7 +49,7 @@ def test_the_bench_judges_every_normalizer_and_goes_on_from_its_cache(tmp_path):
         assert low <= gain + 1e-9
         assert gain <= high + 1e-9
     assert fields["dn"]["all gain"] == [0, 0, 0]
-    again, same = bench(tmp_path, "--fields", "dn", "pooled-2")
+    again, same = bench(tmp_path, "--fields", "dn", "half-2")
     assert "trained" not in again
     assert same["summary"]["e"]["dn"] == fields["dn"]
 
