@@ -8,8 +8,8 @@ fidelity_training.py), then translate pictures that they were not trained on, by
 with cells of several sizes. Networks and figures are kept in the cache, so that a run that was
 stopped goes on where it was. Without --data, only the photos that come with scikit-image are used.
 Figures: PSNR (dB) against the answer on all pixels, on tissue and on what is plain; Spearman's rank
-correlation of the means of 32 px; the colour distance (CIE76) of these means; seam ratios. Intervals
-(95%) are by bootstrap over seeds and pictures together.
+correlation of the means of 32 px; the colour distance (CIE76) of these means; seam ratios.
+Intervals (95%) are by bootstrap over seeds and pictures together.
 """
 
 import hashlib
@@ -17,19 +17,14 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from bench import parser, save, table
-from fidelity_fields import (
-    CANDIDATES,
-    Remembering,
-    by_candidate,
-    by_normalizer,
-    pooled_moments,
-    untiled,
-)
+from fidelity_candidates import CANDIDATES, by_candidate, pooled_moments
+from fidelity_fields import Remembering, by_normalizer, untiled
 from fidelity_tasks import TASKS, Judged, Picture, Task
 from fidelity_training import Settings, draw, trained
 from scipy.stats import spearmanr
@@ -95,8 +90,9 @@ def seam(pixels: Picture, cell: int) -> float | None:
     return found.ratio if found.borders else None
 
 
-def judge(result: Picture, picture: Judged, cell: int) -> dict[str, float | None]:
-    """All figures of a result."""
+def judge(translate: Callable[[], Picture], picture: Judged, cell: int) -> dict[str, float | None]:
+    """All figures of a translation."""
+    result = translate()
     answer, plain = picture.answer, picture.plain
     made, right = block_means(result), block_means(answer)
     rank = spearmanr(made.mean(axis=2).ravel(), right.mean(axis=2).ravel()).statistic
@@ -109,6 +105,17 @@ def judge(result: Picture, picture: Judged, cell: int) -> dict[str, float | None
         "colour": float(away.mean()),
         "seam": seam(result, cell),
     }
+
+
+def corner(picture: Judged, side: int = 192) -> Judged:
+    """A part of a picture, for quick trials."""
+    parts = (part[:side, :side] for part in (picture.source, picture.answer, picture.plain))
+    return Judged(picture.name, *parts)
+
+
+def marked(picture: Judged) -> str:
+    """What tells a picture and its answer from others, in the cache."""
+    return hashlib.sha256(picture.source.tobytes() + picture.answer.tobytes()).hexdigest()[:8]
 
 
 class Cache:
@@ -143,6 +150,7 @@ def fields_of(names: list[str]) -> dict[str, tuple[str, Callable[..., Picture]]]
 
             def engine(runner, pixels, cell, halo, usual, one=ours[name]):
                 return by_normalizer(runner, one, pixels, cell, halo)
+
             made[name] = (repr(ours[name]), engine)
         else:
 
@@ -171,23 +179,20 @@ def measure(given, settings: Settings, cells: list[int]) -> Iterator[dict[str, o
             halo = measure_halo(runner)
             usual = cache(partial(usual_moments, task, runner, settings, seed))
             for picture in task.judged:
-                pixels = picture.source[:192, :192] if given.quick else picture.source
-                shown = Judged(
-                    picture.name, pixels,
-                    *(part[: pixels.shape[0], : pixels.shape[1]] for part in (picture.answer, picture.plain)),
-                )  # fmt: skip
-                marks = hashlib.sha256(shown.source.tobytes() + shown.answer.tobytes()).hexdigest()[:8]
+                shown = corner(picture) if given.quick else picture
+                mark = marked(shown)
                 runner.forget()
-                for cell in cells:
-                    for field, (identity, translate) in fields.items():
-                        key = f"{generator.digest[:12]} {marks} {cell} {identity}"
-                        figures = known.get(
-                            key, lambda: judge(translate(runner, pixels, cell, halo, usual), shown, cell)
-                        )
-                        yield {
-                            "task": name, "seed": seed, "picture": picture.name, "cell": cell,
-                            "field": field, **figures,
-                        }  # fmt: skip
+                for cell, field in product(cells, fields):
+                    identity, translate = fields[field]
+                    made = partial(translate, runner, shown.source, cell, halo, usual)
+                    figures = known.get(
+                        f"{generator.digest[:12]} {mark} {cell} {identity}",
+                        partial(judge, made, shown, cell),
+                    )
+                    yield {
+                        "task": name, "seed": seed, "picture": picture.name, "cell": cell,
+                        "field": field, **figures,
+                    }  # fmt: skip
             print(f"task {name}, seed {seed}: done", flush=True)
 
 
@@ -277,7 +282,7 @@ def main() -> None:
     options.add_argument("--tasks", nargs="*", default=[*FIVE], choices=[*TASKS])
     options.add_argument(
         "--fields", nargs="*", default=[],
-        help="untiled, names of normalizers as in the tables, or candidates of fidelity_fields.py; "
+        help="untiled, normalizers as named in the tables, or of fidelity_candidates.py; "
         "all but the latter by default",
     )  # fmt: skip
     options.add_argument("--quick", action="store_true", help="tiny networks, to try this script")

@@ -256,7 +256,9 @@ def two_scanners(data: Path, seed: int) -> Task:
     if seed % 3 == 1:
         a, b = (x[:, ::-1] for x in (a, b))
     judged = [
-        Judged(name, *(np.ascontiguousarray(x[rows, :half]) for x in (a, b)), glass_of(b[rows, :half]))
+        Judged(
+            name, *(np.ascontiguousarray(x[rows, :half]) for x in (a, b)), glass_of(b[rows, :half])
+        )
         for name, rows in (("first quarter", slice(0, half)), ("second quarter", slice(half, None)))
     ]
     return Task([a[:, half:]], [b[:, half:]], judged)
