@@ -16,7 +16,8 @@ PER_CELL = 8
 # Limits of the larger side of the picture: clear enough, and quick.
 SMALLEST_PICTURE = 1024
 LARGEST_PICTURE = 6144
-# The same for shares of tissue, which need no more than a few pixels per cell.
+# The same for shares of tissue, which need not be as exact, and are found before the first tile.
+SMALLEST_FOR_SHARES = 512
 LARGEST_FOR_SHARES = 2048
 
 
@@ -41,20 +42,22 @@ def tissue_shares(view: SlideView, grid: CellGrid) -> NDArray[np.float64]:
     """
     slide = view.slide
     if not slide.info.channels:
-        side = min(picture_side(view, grid), LARGEST_FOR_SHARES)
+        side = picture_side(view, grid, SMALLEST_FOR_SHARES, LARGEST_FOR_SHARES)
         tissue, picture = tissue_of(slide, side)
         if has_background(picture, tissue):
             return shares_of_tissue(tissue, grid, window_of(view, tissue))
     return np.ones((grid.rows, grid.cols))
 
 
-def picture_side(view: SlideView, grid: CellGrid) -> int:
+def picture_side(
+    view: SlideView, grid: CellGrid, least: int = SMALLEST_PICTURE, most: int = LARGEST_PICTURE
+) -> int:
     """Larger side in px of a picture of the whole slide that is fine enough for the cells."""
     whole = max(view.slide.info.width, view.slide.info.height)
     # Side of a cell in level-0 px.
     cell = grid.cell * min(view.region[2] / view.width, view.region[3] / view.height)
     side = math.ceil(whole / cell * PER_CELL)
-    return min(max(side, SMALLEST_PICTURE), LARGEST_PICTURE, whole)
+    return min(max(side, least), most, whole)
 
 
 def window_of(view: SlideView, mask: Mask) -> tuple[float, float, float, float]:
