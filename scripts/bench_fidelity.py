@@ -215,17 +215,14 @@ def grid_of(rows: Rows, field: str, figure: str) -> np.ndarray:
 
 def interval(grids: list[np.ndarray], random: np.random.Generator) -> tuple[float, float, float]:
     """Mean over grids of their means, and its 95% interval: seeds and pictures drawn anew."""
-    draws = []
-    for _ in range(DRAWS):
-        means = []
-        for grid in grids:
-            rows, cols = (random.integers(0, n, n) for n in grid.shape)
-            drawn = grid[rows][:, cols]
-            if np.isfinite(drawn).any():
-                means.append(np.nanmean(drawn))
-        if len(means) == len(grids):
-            draws.append(np.mean(means))
-    low, high = np.percentile(draws, [2.5, 97.5]) if draws else (np.nan, np.nan)
+    means = []
+    for grid in grids:
+        rows, cols = (random.integers(0, n, (DRAWS, n)) for n in grid.shape)
+        drawn = grid[rows[:, :, None], cols[:, None, :]].reshape(DRAWS, -1)
+        known = np.isfinite(drawn)
+        totals = np.where(known, drawn, 0).sum(axis=1)
+        means.append(np.divide(totals, known.sum(axis=1), out=totals * np.nan, where=known.any(1)))
+    low, high = np.nanpercentile(np.mean(means, axis=0), [2.5, 97.5])
     return float(np.mean([np.nanmean(grid) for grid in grids])), float(low), float(high)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -24,21 +26,27 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
-def bench(folder, *more):
+PAGE = (REPOSITORY / "docs/fidelity.md").read_text()
+QUICK, WHOLE = re.search(r"^```sh\n(.*)\n(.*)\n```", PAGE, re.M).groups()
+
+
+def bench(command, folder, *more):
+    """Run a command of the page that begins with `python scripts/`."""
+    program, script, *options = shlex.split(command)
+    assert program == "python"
     done = subprocess.run(
-        [
-            sys.executable, SCRIPTS / "bench_fidelity.py", "--quick", "--seeds", "0",
-            "--cache", folder / "cache", "--json", folder / "report.json", *more,
-        ],
+        [sys.executable, REPOSITORY / script, *options, *more],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout, json.loads((folder / "report.json").read_text())
+    return done.stdout
 
 
 def test_the_bench_judges_every_normalizer_and_goes_on_from_its_cache(tmp_path):
-    printed, report = bench(tmp_path)
+    known = ("--seeds", "0", "--json", "report.json")
+    printed = bench(QUICK, tmp_path, *known)
+    report = json.loads((tmp_path / "report.json").read_text())
     assert "trained e0-" in printed
     fields = report["summary"]["e"]
     assert {name.split()[0] for name in fields} == {"untiled", *NORMALIZERS}
@@ -49,9 +57,25 @@ def test_the_bench_judges_every_normalizer_and_goes_on_from_its_cache(tmp_path):
         assert low <= gain + 1e-9
         assert gain <= high + 1e-9
     assert fields["dn"]["all gain"] == [0, 0, 0]
-    again, same = bench(tmp_path, "--fields", "dn", "half-2")
+    again = bench(QUICK, tmp_path, *known, "--fields", "dn", "half-2")
     assert "trained" not in again
+    same = json.loads((tmp_path / "report.json").read_text())
     assert same["summary"]["e"]["dn"] == fields["dn"]
+
+
+def test_the_page_speaks_of_what_there_is(tmp_path):
+    from fidelity_candidates import CANDIDATES
+    from fidelity_tasks import TASKS
+
+    listed = bench(WHOLE, tmp_path, "--help")
+    assert all(option in listed for option in re.findall(r" (--[a-z]+)", WHOLE))
+    assert re.findall(r"^\| ([a-z]) \| ", PAGE, re.M) == list(TASKS)
+    named = set(re.findall(r"`([a-z]+-[\d.]+)`", PAGE))
+    assert "within-2" in named
+    assert named <= CANDIDATES.keys()
+    assert all(
+        any(f"{name}-" in one for one in CANDIDATES) for name in ("robust", "inside", "again")
+    )
 
 
 @pytest.mark.parametrize("norm", NORMALIZERS)
