@@ -38,12 +38,12 @@ OPTIONS = {
     "epochs": 1,
     "decay": 9,
 }
-STEPS = 240
+STEPS = 300
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """The learner, after 30 to 40 s on one core, and its problem."""
+    """The learner, after 45 s on one core, and its problem."""
     learner, problem = Learner(make_train_options(OPTIONS), torch.device("cpu")), Problem(False)
     for step in range(STEPS):
         learner.step(problem.batch(), epoch=max(0, 20 * step // STEPS - 10))
