@@ -57,6 +57,7 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "kaminyou": "models.kaminyou:KAMINYOU",
         "unet": "models.unet:UNET",
         "swin-unet": "models.swin_unet:SWIN_UNET",
+        "colorizer": "models.colorizer:COLORIZER",
     }
 )
 # What a generator takes, made from the source's pixels: `inputs` of its facts.
@@ -132,6 +133,9 @@ TRAINING_METHODS: Table[Any] = Table(
         "pix2pix": "training.methods.pix2pix:Pix2Pix",
         "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
         "dstgan": "training.methods.dstgan:Dstgan",
+        "colorizer": "training.methods.colorizer:Colorize",
+        "digital-staining": "training.methods.digital_staining:DigitalStaining",
+        "digital-staining-paired": "training.methods.digital_staining_paired:DigitalStainingPaired",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.

@@ -32,6 +32,11 @@ CASES = {
         {"ngf": 2, "n_blocks": 2, "antialias": False, "antialias_up": False},
     ),
     "kaminyou-strided-up": ("kaminyou", {"ngf": 2, "n_blocks": 1, "antialias_up": False}),
+    "colorizer": ("colorizer", {"in_channels": 1, "ngf": 2}),
+    "colorizer-instance": (
+        "colorizer",
+        {"in_channels": 1, "ngf": 2, "norm": "instance", "bias": True, "affine": True},
+    ),
     "unet": ("unet", {"ngf": 2, "n_downs": 5}),
     "unet-128": ("unet", {"ngf": 1, "n_downs": 7, "dropout": True}),
     "unet-512": ("unet", {"ngf": 1, "n_downs": 9}),

@@ -144,8 +144,8 @@ def _in_words(training: Training) -> str:
 
 
 def _patches(options: TrainOptions) -> closing[Patches]:
-    paired = TRAINING_METHODS[options.method].paired
-    return closing(open_patches(options.data, paired, options.seed, options.generator.inputs))
+    paired, inputs = TRAINING_METHODS[options.method].paired, options.generator.inputs
+    return closing(open_patches(options.data, paired, options.seed, inputs, options.one_domain))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:

@@ -2,7 +2,7 @@
 
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from torch import nn
@@ -64,8 +64,6 @@ class DataOptions(Section):
     def _fit_together(self) -> Self:
         if self.mpp is not None and self.level is not None:
             raise ValueError("mpp and level exclude each other")
-        if (self.b is None) != (self.pairs == "side-by-side"):
-            raise ValueError("b is needed, except with pairs: side-by-side, which takes no b")
         return self
 
 
@@ -214,6 +212,7 @@ class TrainOptions(Section):
     """Options that all methods have.
 
     Attributes:
+        one_domain: whether images of data.a are all that the method learns from.
         method: name in `TRAINING_METHODS`.
         domains: names of the domains, stored with the generators.
         description: a sentence for people, stored with them too.
@@ -236,6 +235,7 @@ class TrainOptions(Section):
         tensorboard: also log to TensorBoard (needs the extra `train`).
     """
 
+    one_domain: ClassVar[bool] = False
     method: str
     domains: tuple[str, str] = ("A", "B")
     description: Annotated[str, Field(max_length=1500)] = ""
@@ -258,6 +258,15 @@ class TrainOptions(Section):
     checkpoint_steps: Count | None = None
     keep: Count = 3
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _domains_are_there(self) -> Self:
+        if self.one_domain:
+            if self.data.b is not None or self.data.pairs == "side-by-side":
+                raise ValueError(f"{self.method} learns from data.a alone; leave out b and pairs")
+        elif (self.data.b is None) != (self.data.pairs == "side-by-side"):
+            raise ValueError("data.b is needed, except with pairs: side-by-side, which takes no b")
+        return self
 
     @model_validator(mode="after")
     def _patch_fits_generator(self) -> Self:

@@ -179,6 +179,7 @@ def open_patches(
     paired: bool,
     seed: int,
     inputs: Sequence[str] = ("rgb",),
+    one_domain: bool = False,
 ) -> Patches:
     """Find and check all images of a training.
 
@@ -187,6 +188,8 @@ def open_patches(
         paired: whether the method needs pairs.
         seed: of the draws.
         inputs: planes that the generator takes, in `tables.PLANES`.
+        one_domain: whether there are only images of A, and they are the stained ones: of them no
+            planes are made.
 
     Raises:
         InputError: an image cannot be read, is too small, has no tissue, or has no partner; says
@@ -200,13 +203,19 @@ def open_patches(
     try:
         if paired:
             return _with_planes(_open_pairs(options, seed, opened, partners), inputs)
-        if options.b is None:
+        if options.b is None and not one_domain:
             raise InputError("data.b: is missing; unpaired methods need images of each domain.")
         pictures = {
             name: [_examined(path, opened, options) for path in find_pictures(place)]
             for name, place in (("A", options.a), ("B", options.b))
+            if place is not None
         }
-        return _with_planes(Unpaired(pictures, options, seed, opened), inputs)
+        unpaired = Unpaired(pictures, options, seed, opened)
+        if one_domain:
+            paths = [one.path for one in pictures["A"]]
+            counted = count_levels({"B": (opened.view, paths)}, options.workers)
+            return replace(unpaired, histograms=counted)
+        return _with_planes(unpaired, inputs)
     except BaseException:
         opened.close()
         if partners is not None:

@@ -11,7 +11,7 @@ from uhrtranslate.enhance import Tally
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.models.checkpoint import info_of
 from uhrtranslate.training.networks.plane_maker import PlaneMaker
-from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.options import GeneratorOptions, TrainOptions
 
 Samples = dict[str, Tensor]
 """One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1; and `planes`, what the
@@ -127,16 +127,9 @@ class Method:
             direction: A2B or B2A.
             mpp: of the training patches.
         """
-        options = self.options
-        generator = options.generator if direction == "A2B" else options.generator.backwards
-        return replace(
-            info_of(generator.family, generator.arguments()),
-            inputs=generator.inputs,
-            cell=options.data.patch,
-            mpp=mpp,
-            domains=options.domains if direction == "A2B" else options.domains[::-1],
-            description=options.description or f"Trained with {options.method} by uhrt train.",
-        )
+        generator = self.options.generator
+        network = generator if direction == "A2B" else generator.backwards
+        return generator_facts(self.options, network, direction, mpp)
 
     def state(self) -> dict[str, Any]:
         """What the method remembers besides weights: tensors in lists and dicts."""
@@ -144,6 +137,20 @@ class Method:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
+
+
+def generator_facts(
+    options: TrainOptions, network: GeneratorOptions, direction: str, mpp: float | None
+) -> GeneratorInfo:
+    """The facts of a network; see `Method.generator_info`."""
+    return replace(
+        info_of(network.family, network.arguments()),
+        inputs=network.inputs,
+        cell=options.data.patch,
+        mpp=mpp,
+        domains=options.domains if direction == "A2B" else options.domains[::-1],
+        description=options.description or f"Trained with {options.method} by uhrt train.",
+    )
 
 
 def source_of(samples: Samples) -> Tensor:
