@@ -23,7 +23,7 @@ def info_of(module, **facts):
         architecture=family.name,
         arguments=arguments,
         in_channels=arguments["in_channels"],
-        out_channels=arguments["out_channels"],
+        out_channels=arguments.get("out_channels", 3),
         stride=family.stride(arguments),
         covariant=family.covariant,
         period=family.period_of(arguments),
