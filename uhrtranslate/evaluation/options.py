@@ -75,7 +75,7 @@ class EvaluateOptions(BaseModel):
     patches: Annotated[
         int,
         Field(ge=8, le=100_000),
-        Flag("Patches of each population.", PATCHES, "N", "500, or fewer of small images"),
+        Flag("Patches of each population; fewer of small images, unless given.", PATCHES, "N"),
     ] = 500
     seeds: Annotated[
         int, Field(ge=1, le=100), Flag("Draws of patches, for intervals.", PATCHES, "N")
