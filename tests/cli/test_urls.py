@@ -210,6 +210,20 @@ def test_recolouring_takes_urls_for_inputs_and_targets(
     assert np.array_equal(*results)
 
 
+@pytest.mark.parametrize("command", ["stain-normalize", "enhance"])
+def test_what_a_run_saved_is_read_from_this_machine(command, folder, tmp_path, monkeypatch, capsys):
+    option = {"stain-normalize": "--target", "enhance": "--reference"}[command]
+    for query in ("", "?sig=secret"):
+        url = f"https://example.org/a/saved.json{query}"
+        given = (folder / "slide.tif", option, url, "-o", tmp_path / "out.tif")
+        assert uhrt(monkeypatch, command, *given) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "https://example.org/a/saved.json: what --save-" in told
+        assert "download it first" in told
+        assert "secret" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_info_describes_a_url(server, folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["uhrt", "info", server.url("slide.svs"), "--json"])
     with pytest.raises(SystemExit) as stop:

@@ -28,12 +28,11 @@ from uhrtranslate.io import (
     stated_by,
 )
 from uhrtranslate.io.files.disk import write_text
-from uhrtranslate.io.files.inputs import read_saved
+from uhrtranslate.io.files.inputs import is_saved, read_saved
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
-SAVED_ENDING = ".json"
 # Options that a result's description records.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
 # Growth of the background's noise that is warned of.
@@ -48,8 +47,8 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
     """
     total = Tally.nothing()
     for name in names:
-        if name.endswith(SAVED_ENDING):
-            total += read_saved(Path(name), load_tally, "--save-reference")
+        if is_saved(name):
+            total += read_saved(name, load_tally, "--save-reference")
             continue
         for path in find_sources(name, RESULT_SUFFIXES):
             total += _tally_file(path, options, is_input=False)
