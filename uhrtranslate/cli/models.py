@@ -101,7 +101,8 @@ def convert(
         typer.Argument(
             metavar="TARGET",
             show_default=False,
-            help="New file: name.safetensors, or name.pth for the public repositories.",
+            help="New file: name.safetensors, or name.pth for the public repositories; name.pt of "
+            "a TorchScript file.",
         ),
     ],
     cell: Annotated[
@@ -154,11 +155,19 @@ def convert(
             "0,1.",
         ),
     ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Values that the network itself takes and gives, by default -1,1.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
 
-    Or the other way: as a .pth file with the keys that the public repositories use.
+    Or the other way: as a .pth file with the keys that the public repositories use. A TorchScript
+    file is written as another one with these facts.
     """
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.models import convert_model
@@ -171,6 +180,7 @@ def convert(
         convert_model(
             source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs,
             _range(input_range, "--input-range"), _range(output_range, "--output-range"),
+            _range(value_range, "--value-range"),
         )  # fmt: skip
         print(target)
 

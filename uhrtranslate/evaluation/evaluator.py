@@ -17,7 +17,7 @@ from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
-ONLY_SEAMS = "Channels are no colours: of them only seams are measured."
+ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 
 
 class Evaluator:
