@@ -109,7 +109,8 @@ def test_a_folder_is_a_batch_with_pictures_and_a_table(desk, tmp_path):
     assert rows[0]["slide"].endswith("2.tif")  # the odd one
     assert {"before_mean_a", "after_mean_a", "after_std_l"} <= set(rows[0])
     with Image.open(desk / "qc/1.png") as picture:
-        assert picture.width > 4 * 384 and picture.height > 384
+        assert picture.width > 4 * 384
+        assert picture.height > 384
     # What is complete is skipped, and shown.
     (desk / "qc/0.png").unlink()
     again = normalize(desk, desk / "in", tmp_path / "out", resume=True)
