@@ -6,7 +6,7 @@ import numpy as np
 
 from uhrtranslate.enhance import Stack, Tally, are_matched, channels_of
 from uhrtranslate.geometry import spans
-from uhrtranslate.io import Pixels, SlideView, thumbnail
+from uhrtranslate.io import Pixels, SlideView, fitted_thumbnail
 from uhrtranslate.models import GeneratorInfo
 
 # Width in px of what is read at once to find a range.
@@ -64,10 +64,7 @@ class Inputs:
             return self._contrast
 
     def _find_contrast(self) -> float:
-        whole = self._whole
-        shrink = min(LARGEST_PICTURE / max(whole.width, whole.height), 1)
-        width, height = (max(round(side * shrink), 1) for side in (whole.width, whole.height))
-        picture = self(thumbnail(whole, width, height, deep=True))
+        picture = self(fitted_thumbnail(self._whole, LARGEST_PICTURE, deep=True))
         ends = np.percentile(picture, (OUTLIERS, 100 - OUTLIERS), axis=(0, 1))
         top = 255 if picture.dtype == np.uint8 else 1
         return max(float((ends[1] - ends[0]).max()) / top, LEAST_CONTRAST)
