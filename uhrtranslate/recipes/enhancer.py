@@ -156,9 +156,8 @@ class Enhancer(ColourRecipe):
 
 
 def _tally_file(path: Path | str, options: EnhanceOptions, is_input: bool = True) -> Tally:
-    with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
-        if stated := stated_by(options):
-            stated.of(slide, if_unknown=not is_input)
+    stated = stated_by(options, if_unknown=not is_input)
+    with open_slide(path, deep=True, sparse=options.allow_sparse, stated=stated) as slide:
         return Tally.of_image(open_view(slide, options.level, options.mpp))
 
 

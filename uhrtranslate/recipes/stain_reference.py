@@ -107,9 +107,8 @@ def sample_file(path: Path | str, options: StainOptions, is_input: bool = True) 
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(path, sparse=options.allow_sparse) as slide:
-        if stated := stated_by(options):
-            stated.of(slide, if_unknown=not is_input)
+    stated = stated_by(options, if_unknown=not is_input)
+    with open_slide(path, sparse=options.allow_sparse, stated=stated) as slide:
         view = open_view(slide, options.level, options.mpp)
         return sample_tissue(view, options.samples, options.seed)
 
