@@ -70,7 +70,7 @@ class Evaluator:
                 grid = made.spacing
             seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
             period = grid or seams.period
-            evaluated = Evaluated(view, partners, seams, period or CELL)
+            evaluated = Evaluated(view, partners, seams, period or CELL, made)
             has_channels = any(one.info.channels for one in (view, *partners.values()))
             figures = {
                 name: figure
