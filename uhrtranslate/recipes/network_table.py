@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from uhrtranslate.io import fitted_thumbnail, open_slide, open_view
-from uhrtranslate.io.files.disk import csv_text, write_png, write_text
+from uhrtranslate.io.files.disk import write_png
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.recipes.stain_picture import SIDE, Panel, picture_name, stain_picture
+from uhrtranslate.recipes.stain_table import write_rows
 from uhrtranslate.stain.reinhard import Reinhard
 
 # Fewer pixels of tissue tell nothing of a slide's colours.
@@ -63,16 +64,17 @@ class NetworkTable:
         write_png(self._folder / name, stain_picture(title, (), [*pictures, *scatters]))
         row["picture"] = name
         self._rows.append(row)
-        self._write()
+        self._compare()
+        write_rows(self._folder, self._rows)
 
-    def _write(self) -> None:
-        columns = list({name: None for row in self._rows for name in row})
-        names = [name for name in columns if name.startswith("after_")]
+    def _compare(self) -> None:
+        """Find how far each result is from the median of all."""
+        names = list(
+            {name: None for row in self._rows for name in row if name.startswith("after_")}
+        )
         made = [row for row in self._rows if all(name in row for name in names)]
         if names:
             values = np.array([[row[name] for name in names] for row in made])
             apart = np.sqrt(((values - np.median(values, axis=0)) ** 2).mean(axis=1))
             for row, distance in zip(made, apart, strict=True):
                 row["distance"] = round(float(distance), 4)
-        rows = sorted(self._rows, key=lambda row: -float(row["distance"]))
-        write_text(self._folder / "stains.csv", csv_text(columns, rows))

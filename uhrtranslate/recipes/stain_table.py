@@ -1,6 +1,6 @@
 """What stain normalization found on each slide of a run: `uhrt stain-normalize --qc`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,7 @@ class StainTable:
         name = picture_name(Path(view.info.path), [row["picture"] for row in self._rows])
         row = {"slide": view.info.path, "distance": distance, **facts}
         self._rows.append({**row, "doubts": "; ".join(reasons), "picture": name})
-        write_text(
-            self._folder / "stains.csv",
-            csv_text(
-                list(self._rows[0]), sorted(self._rows, key=lambda row: -float(row["distance"]))
-            ),
-        )
+        write_rows(self._folder, self._rows)
         before = fitted_thumbnail(view, SIDE)
         after = mapping(before.reshape(-1, 3)).reshape(before.shape)
         panels = [Panel("before", before), Panel("after", after)]
@@ -71,3 +66,16 @@ class StainTable:
             f"{Path(view.info.path).name}, to {Path(reference.name).name}: distance {distance:.1f}"
         )
         write_png(self._folder / name, stain_picture(title, reasons, panels))
+
+
+def write_rows(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `stains.csv` into a folder, rows of the largest `distance` first.
+
+    It has the columns of all rows; what a row lacks stays empty.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    columns = list({name: None for row in rows for name in row})
+    ranked = sorted(rows, key=lambda row: -float(row["distance"]))
+    write_text(folder / "stains.csv", csv_text(columns, ranked))
