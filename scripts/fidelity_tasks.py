@@ -17,6 +17,8 @@ from PIL import Image
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
+from uhrtranslate.pixels import LUMA
+
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
@@ -103,7 +105,7 @@ def graded(pixels: Picture) -> Picture:
     """A tone curve with soft contrast, then teal shadows, orange lights and less saturation."""
     x = pixels / 255.0
     x = x + 0.22 * np.sin(2 * np.pi * (x - 0.5)) / 2 + 0.04 * (1 - x)
-    luma = x @ np.array([0.299, 0.587, 0.114])
+    luma = x @ np.array(LUMA)
     x = luma[..., None] + 0.8 * (x - luma[..., None])
     light = luma[..., None]
     x = x + (1 - light) * np.array([-0.05, 0.02, 0.06]) + light * np.array([0.06, 0.0, -0.10])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from uhrtranslate.enhance import Tally, background_gain, is_dark_field, limited, match
+from uhrtranslate.enhance import Tally, background_gain, darkness, limited, match
 
 RANDOM = np.random.default_rng(0)
 # Bright things on a dark, noisy background, as of a dark-field microscope.
@@ -32,7 +32,7 @@ PHASE = PHASE.clip(0, 255).astype(np.uint8)
     ids=["dark", "16 bits", "stained", "galaxies", "phase", "inverted"],
 )
 def test_dark_fields_are_told_apart(pixels, expected):
-    assert is_dark_field(Tally.of(pixels)) == expected
+    assert darkness(Tally.of(pixels)) == expected
 
 
 def test_a_limit_keeps_the_background_quiet():

@@ -15,7 +15,7 @@ _TAIL = 0.01
 _AROUND = 6
 
 
-def is_dark_field(tally: Tally) -> tuple[bool, bool]:
+def darkness(tally: Tally) -> tuple[bool, bool]:
     """Whether most of an image is dark, and whether hardly anything is darker than its background.
 
     Args:

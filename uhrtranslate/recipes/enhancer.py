@@ -10,8 +10,8 @@ from uhrtranslate.enhance import (
     Matching,
     Tally,
     background_gain,
+    darkness,
     dump_tally,
-    is_dark_field,
     limited,
     load_tally,
     match,
@@ -115,7 +115,7 @@ class Enhancer(ColourRecipe):
     def _doubts(self, view: SlideView, tally: Tally, gain: float) -> dict[str, str]:
         """What may be wrong with a dark-field image's result; see `ImagePlan`."""
         path = view.info.path
-        dark, nothing_darker = is_dark_field(tally)
+        dark, nothing_darker = darkness(tally)
         if not (dark and nothing_darker):
             kind = (
                 "most of it is bright"

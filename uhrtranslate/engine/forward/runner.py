@@ -19,10 +19,11 @@ from uhrtranslate.engine.forward.actions import (
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
-from uhrtranslate.enhance import LUMA, are_matched, channels_of
+from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
+from uhrtranslate.pixels import LUMA
 
 
 class GeneratorRunner:
