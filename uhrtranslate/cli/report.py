@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,7 @@ def print_error(sentence: str) -> None:
 
 def print_warning(sentence: str) -> None:
     """One sentence on stderr about what may be wrong, though the work goes on."""
-    with suppress(OSError):  # a terminal that closes: its signal ends the program, not this line
-        print(f"uhrt: warning: {sentence}", file=sys.stderr, flush=True)
+    print(f"uhrt: warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
