@@ -15,7 +15,7 @@ else
 fi
 mkdir -p demo-output
 name=$(basename "${image%.*}")
-.venv/bin/uhrt translate "$image" --model "$model" --norm dn --preview --overwrite \
-    --output "demo-output/$name.dn.tif"
-echo "Result (pyramidal TIFF):  $PWD/demo-output/$name.dn.tif"
-echo "Source and result (PNG):  $PWD/demo-output/$name.dn.preview.png"
+.venv/bin/uhrt translate "$image" --model "$model" --preview --overwrite \
+    --output "demo-output/$name.pooled.tif"
+echo "Result (pyramidal TIFF):  $PWD/demo-output/$name.pooled.tif"
+echo "Source and result (PNG):  $PWD/demo-output/$name.pooled.preview.png"

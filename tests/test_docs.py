@@ -73,7 +73,7 @@ def desk(tmp_path):
     """A fresh folder with the files that the documentation speaks of."""
     desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
-    results = ("result.tif", "results/one.dn.tif", "results/deep/two.dn.tif", "ihc/real.tif")
+    results = ("result.tif", "results/one.pooled.tif", "results/deep/two.pooled.tif", "ihc/real.tif")
     slides = ("slide.svs", "slides/one.svs", "slides/deep/two.svs")
     for name in (*slides, *results, "trainA/one.svs", "trainB/two.svs"):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def test_the_commands_of_the_readme_work_in_their_order(desk):
         done = run(command, desk)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout, command
-    for made in ("slide.dn.tif", "out/deep/two.dn.tif", "photo.png", "part.preview.png"):
+    for made in ("slide.pooled.tif", "out/deep/two.pooled.tif", "photo.png", "part.preview.png"):
         assert (desk / made).is_file(), made
 
 

@@ -79,14 +79,14 @@ def test_an_interrupted_run_saves_all_that_are_at_work(folder, tmp_path, number)
         UHRT, "translate", *(tmp_path / f"{name}.tif" for name in names), "-o", tmp_path / "out",
         "--model", folder / "tiny.safetensors", "--tile", "512", "--at-once", "2",
     ]  # fmt: skip
-    states = [tmp_path / "out" / f"{name}.dn.tif.uhrt-partial" / "state" for name in names]
+    states = [tmp_path / "out" / f"{name}.pooled.tif.uhrt-partial" / "state" for name in names]
     out, errors = interrupted(command, number, *states)
     assert out == ""
     assert "failed" not in errors
     again = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("resumed at") == 2
-    first, second = ((tmp_path / "out" / f"{name}.dn.tif").read_bytes() for name in names)
+    first, second = ((tmp_path / "out" / f"{name}.pooled.tif").read_bytes() for name in names)
     assert first == second
     assert not list((tmp_path / "out").glob("*.uhrt-partial"))
 

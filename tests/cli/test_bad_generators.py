@@ -104,7 +104,7 @@ def test_other_rows_of_a_manifest_go_on(uhrt_here, desk, tmp_path):
     for line, name in zip(done.stderr.splitlines()[-2:], ("photo.png", "slide.tif"), strict=True):
         assert line.startswith(f"  {name}: "), "whose generator it is"
     found = [path.name for path in target.rglob("*") if path.is_file()]
-    assert sorted(found) == ["slide.png.dn.tif", "uhrt-run.json"]
+    assert sorted(found) == ["slide.png.pooled.tif", "uhrt-run.json"]
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_what_shows_in_tiles_only_leaves_nothing_behind(uhrt_here, desk, tmp_pat
     expected = ["failed", "failed" if network == "Infinite" else "done"]
     assert statuses(done) == expected
     found = sorted(path.name for path in target.iterdir())
-    assert found == (["small.dn.tif"] if "done" in expected else []) + ["uhrt-run.json"]
+    assert found == (["small.pooled.tif"] if "done" in expected else []) + ["uhrt-run.json"]

@@ -37,11 +37,11 @@ class TestTheRecord:
         bad, good, gone = run["inputs"]
         assert (bad["status"], good["status"], gone["status"]) == ("failed", "done", "failed")
         assert "bad.tif" in bad["error"]
-        assert good["output"] == str(out / "slide.dn.tif")
+        assert good["output"] == str(out / "slide.pooled.tif")
         assert good["pixels"] == 700 * 512
         assert good["tiles"] >= 1
         assert good["seconds"] > 0
-        assert good["options"]["norm"] == "dn"
+        assert good["options"]["norm"] == "pooled"
         assert good["versions"] == run["versions"]
         assert 0.3 < good["seams"] < 3
         assert "gone.svs" in gone["error"]
@@ -67,20 +67,20 @@ class TestSkipping:
         return tmp_path
 
     def test_complete_outputs_are_kept(self, uhrt, out):
-        before = (out / "slide.dn.tif").stat()
+        before = (out / "slide.pooled.tif").stat()
         for flag in ("--skip-existing", "--resume"):
             done = uhrt("translate", "slide.tif", "photo.png", "-o", out, flag, "--json", *MODEL)
             assert done.returncode == 0, done.stderr
             first, second = lines(done)
             assert first["status"] == "skipped"
-            assert first["output"] == str(out / "slide.dn.tif")
+            assert first["output"] == str(out / "slide.pooled.tif")
             assert second["status"] == ("done" if flag == "--skip-existing" else "skipped")
-        after = (out / "slide.dn.tif").stat()
+        after = (out / "slide.pooled.tif").stat()
         assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
     @pytest.mark.parametrize("damage", ["cut", "hole", "empty"])
     def test_incomplete_outputs_are_made_again(self, uhrt, out, damage):
-        target = out / "slide.dn.tif"
+        target = out / "slide.pooled.tif"
         whole = target.read_bytes()
         with tifffile.TiffFile(target) as tiff:
             page = tiff.pages[0]
@@ -98,11 +98,11 @@ class TestSkipping:
         assert target.read_bytes() == whole
 
     def test_outputs_made_otherwise_are_not_taken_for_it(self, uhrt, out):
-        before = (out / "slide.dn.tif").read_bytes()
+        before = (out / "slide.pooled.tif").read_bytes()
         done = uhrt("translate", "slide.tif", "-o", out, "--skip-existing", "--cell", "64", *MODEL)
         assert done.returncode == 1
         assert "was made otherwise; use --overwrite" in done.stderr
-        assert (out / "slide.dn.tif").read_bytes() == before
+        assert (out / "slide.pooled.tif").read_bytes() == before
 
     def test_skipping_and_overwriting_exclude_each_other(self, uhrt, out):
         done = uhrt("translate", "slide.tif", "-o", out, "--skip-existing", "--overwrite", *MODEL)
@@ -134,7 +134,7 @@ class TestTheManifest:
         assert done.returncode == 1
         whole, half, part, gone = lines(done)
         assert (whole["width"], whole["height"]) == (512, 700)
-        assert whole["output"] == str(tmp_path / "out" / "slide.dn.tif")
+        assert whole["output"] == str(tmp_path / "out" / "slide.pooled.tif")
         assert (half["width"], half["height"]) == (256, 350)
         assert half["output"] == str(tmp_path / "out" / "half.tif")
         assert half["mpp"] == pytest.approx([1, 1])
@@ -197,7 +197,7 @@ class TestADryRun:
         real = lines(uhrt(*arguments, "--json"))[0]
         assert slide["output"] == real["output"]
         assert slide["tiles"] == real["tiles"]
-        size = (out / "slide.dn.tif").stat().st_size
+        size = (out / "slide.pooled.tif").stat().st_size
         assert size / 3 < slide["bytes"] < 3 * size
         again = lines(uhrt(*arguments, "--dry-run", "--json"))
         assert [line.get("exists") for line in again] == [True, False, True]
@@ -205,7 +205,7 @@ class TestADryRun:
     def test_has_a_line_for_people(self, uhrt, tmp_path):
         done = uhrt("translate", "slide.tif", "-o", tmp_path, "--dry-run", *MODEL)
         assert done.returncode == 0
-        assert done.stdout.strip() == str(tmp_path / "slide.dn.tif")
+        assert done.stdout.strip() == str(tmp_path / "slide.pooled.tif")
         assert "512 x 700 px, 24 cells of 128 px" in done.stderr
 
 
@@ -263,11 +263,11 @@ class TestFormats:
     @pytest.mark.parametrize(
         ("more", "name"),
         [
-            (("--format", "ome-tiff"), "slide.dn.ome.tif"),
-            (("--format", "svs"), "slide.dn.svs"),
-            (("--format", "ome-zarr"), "slide.dn.ome.zarr"),
-            (("--format", "ome-zarr-0.5"), "slide.dn.v05.ome.zarr"),
-            (("--format", "ome-zarr-sharded"), "slide.dn.sharded.ome.zarr"),
+            (("--format", "ome-tiff"), "slide.pooled.ome.tif"),
+            (("--format", "svs"), "slide.pooled.svs"),
+            (("--format", "ome-zarr"), "slide.pooled.ome.zarr"),
+            (("--format", "ome-zarr-0.5"), "slide.pooled.v05.ome.zarr"),
+            (("--format", "ome-zarr-sharded"), "slide.pooled.sharded.ome.zarr"),
         ],
     )
     def test_give_the_name_its_ending(self, uhrt, tmp_path, more, name):

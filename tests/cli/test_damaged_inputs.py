@@ -30,8 +30,8 @@ def test_one_damaged_file_does_not_end_a_run(uhrt, damaged, tmp_path):
     out = tmp_path / "out"
     done = uhrt("translate", damaged, "photo.png", "-o", out, "--model", "tiny.safetensors")
     assert done.returncode == 1, done.stderr
-    assert done.stdout.split() == [str(out / "photo.dn.tif")]
-    assert (out / "photo.dn.tif").exists()
+    assert done.stdout.split() == [str(out / "photo.pooled.tif")]
+    assert (out / "photo.pooled.tif").exists()
     assert done.stderr.count(f"{damaged}: the file ends after 0.1 of at least 9,223,") == 2
     assert "GLib" not in done.stderr
     assert not list(out.glob("bad*"))

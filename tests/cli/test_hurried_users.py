@@ -93,7 +93,7 @@ class TestNamesThatAreNoText:
             "translate", "-", "-o", tmp_path / "out", *model, stdin=os.fsencode(photo) + b"\n"
         )
         assert code == 0, errors
-        assert out == os.fsencode(tmp_path / "out") + b"/b\xff.dn.tif\n"
+        assert out == os.fsencode(tmp_path / "out") + b"/b\xff.pooled.tif\n"
         assert os.path.exists(out.strip())
 
     @pytest.mark.parametrize(

@@ -21,16 +21,16 @@ def partial_files(folder):
 def test_a_slide_becomes_a_pyramid_beside_it(uhrt, folder):
     run = uhrt("translate", "slide.tif", *TINY, "--preview")
     assert run.returncode == 0, run.stderr
-    assert run.stdout == "slide.dn.tif\n"
+    assert run.stdout == "slide.pooled.tif\n"
     assert "dn on cpu, fp32, cells of 128 px" in run.stderr
-    output = folder / "slide.dn.tif"
+    output = folder / "slide.pooled.tif"
     with openslide.OpenSlide(output) as slide:
         assert slide.dimensions == (512, 700)
         assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5, rel=1e-3)
     with tifffile.TiffFile(output) as tiff:
         how = json.loads(tiff.pages[0].description)
-        assert (how["norm"], how["model"], how["cell"]) == ("dn", "tiny", 128)
-    with Image.open(folder / "slide.dn.preview.png") as preview:
+        assert (how["norm"], how["model"], how["cell"]) == ("pooled", "tiny", 128)
+    with Image.open(folder / "slide.pooled.preview.png") as preview:
         assert preview.size == (2 * 512 + 8, 700)
     assert not partial_files(folder)
 
@@ -239,7 +239,7 @@ def test_a_name_too_long_is_one_sentence(uhrt_here, folder, tmp_path, output):
     assert "Traceback" not in done.stderr
     assert "its name is too long; choose a shorter one with -o" in done.stderr
     if not output:
-        assert done.stdout.split() == [str(tmp_path / "b.dn.tif")]
+        assert done.stdout.split() == [str(tmp_path / "b.pooled.tif")]
 
 
 @pytest.mark.slow

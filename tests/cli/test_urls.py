@@ -79,10 +79,10 @@ def test_a_batch_goes_on(server, served, tmp_path, tiny, monkeypatch, capsys):
     assert "secret" not in (tmp_path / "out" / "uhrt-run.json").read_text()
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     kept = [name for name in made if not name.startswith(".") and "partial" not in name]
-    assert kept == ["b.v05.ome.dn.tif", "slide.svs.dn.tif", "uhrt-run.json"]
+    assert kept == ["b.v05.ome.pooled.tif", "slide.svs.pooled.tif", "uhrt-run.json"]
 
     server.healed = True
-    again = ["-o", "out/slide.tif.dn.tif", "--resume", *given]
+    again = ["-o", "out/slide.tif.pooled.tif", "--resume", *given]
     monkeypatch.setattr("sys.argv", ["uhrt", "translate", urls[0], *again])
     with pytest.raises(SystemExit) as stop:
         run_program()
@@ -92,7 +92,7 @@ def test_a_batch_goes_on(server, served, tmp_path, tiny, monkeypatch, capsys):
         monkeypatch.setattr("sys.argv", [*local, *given])
         with pytest.raises(SystemExit):
             run_program()
-        here, there = tifffile.imread(f"{name}.here.tif"), tifffile.imread(f"out/{name}.dn.tif")
+        here, there = tifffile.imread(f"{name}.here.tif"), tifffile.imread(f"out/{name}.pooled.tif")
         assert np.array_equal(here, there)
 
 

@@ -75,7 +75,7 @@ def find_partner(
 ) -> Source | None:
     """The image that belongs to another: `place` itself, or the one of the same name in it.
 
-    Endings, and what a translation adds to a name, do not count (`slide.dn.tif` belongs to
+    Endings, and what a translation adds to a name, do not count (`slide.pooled.tif` belongs to
     `slide.svs`). An image in the same subfolder is preferred.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pooling the statistics of cells: the mean and std of their pixels taken together."""
+"""Pooling the statistics of cells: their mean, and their pooled variance."""
 
 from dataclasses import dataclass
 
@@ -31,10 +31,11 @@ class Pool:
     def __call__(
         self, mean: Tensor, std: Tensor, fallback: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Pool the statistics of one norm layer, by the law of total variance.
+        """Pool the statistics of one norm layer.
 
-        With weights w that add up to 1, the mean is sum(w mean), and the variance
-        sum(w var) + sum(w mean^2) - sum(w mean)^2: that within cells plus that between them.
+        With weights w that add up to 1, the mean is sum(w mean), and the variance sum(w var): that
+        within cells. What their means differ by is no part of it, as in a training, where a patch
+        is normalized by the variance within itself.
 
         Args:
             mean, std: [r, q, c] float32.
@@ -58,17 +59,11 @@ class Pool:
         )
         weights = weights[..., None]
         mean, std = torch.where(keep, mean, 0.0), torch.where(keep, std, 0.0)
-        # Distances from a mean of the window, since squares of the means themselves would cancel.
+        # Distances from a mean of the window, so that small factors do not cost digits.
         centre = (weights * mean).sum((0, 1))
-        distance = mean - centre
         within = cols @ (weights * std.square()).sum(0)
-        first = cols @ (weights * distance).sum(0)
-        second = cols @ (weights * distance.square()).sum(0)
+        first = cols @ (weights * (mean - centre)).sum(0)
         if fallback is not None:
-            distance = fallback[0] - centre
             within = within + lack * fallback[1].square()
-            first = first + lack * distance
-            second = second + lack * distance.square()
-        first = first / total
-        between = (second / total - first.square()).clamp(min=0)
-        return centre + first, (within / total + between).sqrt()
+            first = first + lack * (fallback[0] - centre)
+        return centre + first / total, (within / total).sqrt()

@@ -192,7 +192,7 @@ class TranslateOptions(DeepOptions):
             "What replaces instance norm and the like: dense (dn), pooled from the cells around "
             "(pooled), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
         ),
-    ] = "dn"
+    ] = "pooled"
     bandwidth: Annotated[
         str,
         BeforeValidator(parse_bandwidth),

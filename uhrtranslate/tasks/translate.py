@@ -36,7 +36,7 @@ def translate(
     Args:
         source: path or URL of the image.
         output: path of the result (.tif, .png, .jpg, ...) or a folder; None writes next to the
-            source, `slide.svs` to `slide.dn.tif`.
+            source, `slide.svs` to `slide.pooled.tif`.
         generator: a loaded generator, used instead of the option `model`.
         on_event: called with the start, progress and the result.
         **options: fields of `TranslateOptions`, such as `norm="dn"`, `model="latest_net_G.pth"`.

@@ -150,8 +150,8 @@ def test_a_new_format_is_one_file_and_one_line(tmp_path):
     given = ("translate", "photo.png", "--cell", "64", "--tile", "64")
     done = run_uhrt(folder, *given, "--format", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "photo.dn.mine"
-    assert json.loads(check_complete(tmp_path / "photo.dn.mine").description)
+    assert done.stdout.strip() == "photo.pooled.mine"
+    assert json.loads(check_complete(tmp_path / "photo.pooled.mine").description)
     named = run_uhrt(folder, *given, "-o", "b.mine", cwd=tmp_path)
     assert named.returncode == 0, named.stderr
     assert (tmp_path / "b.mine").read_bytes()[:4] == b"II\x2b\x00"
