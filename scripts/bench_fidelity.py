@@ -6,10 +6,11 @@
 Small generators are trained for each task and seed (see fidelity_tasks.py and
 fidelity_training.py), then translate pictures that they were not trained on, by every normalizer,
 with cells of several sizes. Networks and figures are kept in the cache, so that a run that was
-stopped goes on where it was. Without --data, only the photos that come with scikit-image are used.
-Figures: PSNR (dB) against the answer on all pixels, on tissue and on what is plain; Spearman's rank
-correlation of the means of 32 px; the colour distance (CIE76) of these means; seam ratios.
-Intervals (95%) are by bootstrap over seeds and pictures together.
+stopped goes on where it was; after a change of a field's code, remove figures.jsonl. Without
+--data, only the photos that come with scikit-image are used. Figures: PSNR (dB) against the answer
+on all pixels, on tissue and on what is plain; Spearman's rank correlation of the means of 32 px;
+the colour distance (CIE76) of these means; seam ratios. Intervals (95%) are by bootstrap over seeds
+and pictures together.
 """
 
 import hashlib

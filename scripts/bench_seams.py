@@ -37,6 +37,7 @@ WAYS = {
     "kin": {"norm": "kin"},
     "tin": {"norm": "tin"},
     "dn": {"norm": "dn"},
+    "pooled": {"norm": "pooled"},
 }
 
 

@@ -73,7 +73,12 @@ def desk(tmp_path):
     """A fresh folder with the files that the documentation speaks of."""
     desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
-    results = ("result.tif", "results/one.pooled.tif", "results/deep/two.pooled.tif", "ihc/real.tif")
+    results = (
+        "result.tif",
+        "results/one.pooled.tif",
+        "results/deep/two.pooled.tif",
+        "ihc/real.tif",
+    )
     slides = ("slide.svs", "slides/one.svs", "slides/deep/two.svs")
     for name in (*slides, *results, "trainA/one.svs", "trainB/two.svs"):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)

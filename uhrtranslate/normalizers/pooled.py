@@ -1,4 +1,4 @@
-"""Pooled normalization: the mean and std of all that lies around a pixel, taken together."""
+"""Pooled normalization: the mean of the cells around a pixel, and the variance within them."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,17 +24,18 @@ ENOUGH_TISSUE = 0.25
 
 @dataclass(frozen=True)
 class Pooled(Normalizer):
-    """Statistics pooled from cells by the law of total variance, weighted by distance and tissue.
+    """Statistics pooled from the cells around, weighted by distance and tissue.
 
-    A cell's entry is the mean and variance of the cells around it taken together: the variance
-    within cells, which all other normalizers average, and that between their means, which they
-    drop. So contrasts between areas are kept as in a translation of the whole image at once. A
-    cell counts by a Gaussian of its distance, by its share of tissue, as bare glass says nothing of
-    stains, and by its part inside the image. Entries are interpolated linearly between the centres
-    of cells, so the field is continuous.
+    A cell's entry is the weighted mean of the cells' means, and their pooled variance: the weighted
+    mean of the variances within cells. What the means differ by is no part of it, as cells have the
+    size of the patches of the training, and each of these was normalized by the variance within
+    itself (docs/fidelity.md compares both). A cell counts by a Gaussian of its distance, by its
+    share of tissue, as bare glass says nothing of stains, and by its part inside the image. Entries
+    are interpolated linearly between the centres of cells, so the field is continuous.
 
-    As the bandwidth goes to 0, entries become those of DN; as it goes to infinity, the statistics
-    of the whole image. Where cells hold hardly any tissue, the thumbnail's statistics take over.
+    As the bandwidth goes to 0, entries become those of DN; as it goes to infinity, all are
+    those of the whole image. Where cells hold hardly any tissue, the thumbnail's statistics take
+    over.
 
     Attributes:
         bandwidth: standard deviation of the Gaussian in cells; above 0; may be infinite.

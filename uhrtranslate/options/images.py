@@ -189,8 +189,8 @@ class TranslateOptions(DeepOptions):
     norm: Annotated[
         Norm,
         Flag(
-            "What replaces instance norm and the like: dense (dn), pooled from the cells around "
-            "(pooled), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
+            "What replaces instance norm and the like: pooled from the cells around (pooled), "
+            "dense (dn), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
         ),
     ] = "pooled"
     bandwidth: Annotated[
