@@ -347,8 +347,11 @@ def test_seams_that_were_not_measured_are_not_called_perfect(uhrt_here, tmp_path
     found = json.loads(done.stdout)["seam"]
     assert (found["ratio"], found["p_value"], found["borders"]) == (None, None, 0)
     assert found["verdict"] == "not measured"
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert "seam_ratio>1.1 could not be checked, as seam_ratio was not measured." in done.stderr
+    # What holds counts more.
+    both = ("--fail-if", "seam_ratio>1.1", "--fail-if", "seam_borders<1")
+    assert uhrt_here("evaluate", image, "--grid", 128, *both).returncode == 1
     done = uhrt_here("evaluate", image, "--grid", 128, *report)
     assert "Seams were not measured" in done.stdout
     page = (tmp_path / "report/index.html").read_text()
