@@ -56,7 +56,7 @@ def test_an_unknown_or_unfit_resolution_is_warned_of_with_the_remedy(translate, 
     assert done.returncode == 0
     assert warnings(done) == [
         f"uhrt: warning: {desk}/photo.png: does not say its mpp, and half was trained at 0.5 "
-        "um/px; state it with --source-mpp F or --source-power 20|40, with --mpp 0.5 to have it "
+        "um/px; state it with --source-mpp F or --source-power 20|40, and add --mpp 0.5 to have it "
         "resampled."
     ]
     assert json.loads(done.stdout)["warnings"]["resolution"] in warnings(done)[0]

@@ -7,6 +7,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.options import validated
 from uhrtranslate.tasks.info import InfoOptions, InputDescription, describe_input, images_of
 
@@ -75,7 +76,7 @@ def _line(image: InputDescription) -> str:
         "mpp unknown" if image.mpp is None else f"{image.mpp[0]:.4g} um/px",
         f"{levels} level{'s' if levels > 1 else ''}",
         image.format,
-        f"{image.file_bytes / 1e6:,.1f} MB",
+        file_size(image.file_bytes),
     ]
     return f"{image.path}: {', '.join(facts)}"
 
@@ -91,7 +92,7 @@ def _mpp(image: InputDescription) -> str:
 def _print(image: InputDescription) -> None:
     power = "unknown" if image.objective_power is None else f"{image.objective_power:g}x"
     rows = [
-        ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
+        ("format", f"{image.format}, read by {image.reader}, {file_size(image.file_bytes)}"),
         ("size", f"{image.width:,} x {image.height:,} px"),
         ("pixels", f"{len(image.channels) or 3} x {image.pixel_type}"),
         ("mpp", _mpp(image)),
