@@ -267,6 +267,15 @@ def test_conditions(text, value, expected):
     assert holds(parse_condition(text), {"seam.ratio": value}) is expected
 
 
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [("no grid found", False), ("not measured", None)], ids=str
+)
+def test_seams_that_were_looked_for_in_vain_fail_nothing(verdict, expected):
+    figures = {"seam.ratio": None, "seam.verdict": verdict, "structure.ssim": None}
+    assert holds(parse_condition("seam_ratio>1.02"), figures) is expected
+    assert holds(parse_condition("structure_ssim<0.9"), figures) is None
+
+
 def test_conditions_that_are_none(pair):
     with pytest.raises(OptionError, match="no condition"):
         parse_condition("seam_ratio!1")
