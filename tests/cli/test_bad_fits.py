@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -121,3 +122,87 @@ def test_pictures_have_names_of_their_own_and_a_legend(uhrt_here, desk, tmp_path
     # Below them, the legend has the colours of both lines.
     for colour in ((0, 0, 255), (255, 20, 147)):
         assert (good[-40:] == colour).all(axis=2).sum() > 50
+
+
+def inked(part):
+    """A part of the section with a third stain, a strong green one, over much of it."""
+    h, w = part.shape[:2]
+    over = np.sin(np.arange(w) / 9) + np.sin(np.arange(h)[:, None] / 13) > 0.7
+    light = np.exp(-1.6 * np.array([1.0, 0.15, 0.55]))
+    return np.where(over[..., None], part * light, part).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run_of_slides(tmp_path_factory):
+    """Parts of one section, and two that do not belong to them."""
+    folder = tmp_path_factory.mktemp("run")
+    for number in range(7):
+        y, x = 96 * (number // 4), 80 * (number % 4)
+        Image.fromarray(SECTION[y : y + 256, x : x + 256]).save(folder / f"part {number}.png")
+    Image.fromarray(inked(SECTION[200:456, 200:456])).save(folder / "third stain.png")
+    dark = (255 - SECTION[:256, 250:506].astype(int)).clip(0) // 3
+    Image.fromarray(dark.astype(np.uint8)).save(folder / "dark.png")
+    return folder
+
+
+def doubted(uhrt_here, inputs, tmp_path, *arguments):
+    """What is said of each slide of a run, on stderr as in the record and the table."""
+    done = uhrt_here(
+        "stain-normalize", *inputs, "--target", inputs[0], "-o", tmp_path / "out", "--qc",
+        tmp_path / "qc", *arguments,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out/uhrt-run.json").read_text())["inputs"]
+    found = {one["input"]: one["warnings"].get("fit", "") for one in record}
+    assert all(f"uhrt: warning: {said}" in done.stderr for said in found.values() if said)
+    rows = csv.DictReader((tmp_path / "qc/stains.csv").read_text().splitlines())
+    assert all(row["doubts"] in found[row["slide"]] for row in rows)
+    return {path.stem: found[str(path)] for path in inputs}
+
+
+def test_a_fit_far_beyond_the_others_is_named(uhrt_here, run_of_slides, tmp_path):
+    parts = sorted(run_of_slides.glob("part*.png"))
+    # It is named though the others come after it.
+    said = doubted(uhrt_here, [parts[0], run_of_slides / "third stain.png", *parts[1:]], tmp_path)
+    assert [name for name, one in said.items() if one] == ["third stain"]
+    assert re.search(
+        r"leave 1\d% of its densities unexplained, of the run's slides 2%", said["third stain"]
+    )
+
+
+def test_among_few_slides_none_is_far_beyond(uhrt_here, run_of_slides, tmp_path):
+    inputs = [run_of_slides / f"{name}.png" for name in ("part 0", "part 1", "third stain")]
+    assert set(doubted(uhrt_here, inputs, tmp_path).values()) == {""}
+
+
+@pytest.mark.parametrize("method", ["macenko", "histogram"])
+def test_a_dark_field_among_stained_slides_is_named(uhrt_here, run_of_slides, tmp_path, method):
+    inputs = [run_of_slides / f"{name}.png" for name in ("part 0", "part 1", "dark")]
+    said = doubted(uhrt_here, inputs, tmp_path, "--method", method)
+    assert [name for name, one in said.items() if one] == ["dark"]
+    assert "its background is dark" in said["dark"]
+
+
+def test_what_is_done_with_it_is_as_told_too(uhrt_here, run_of_slides, tmp_path):
+    odd = run_of_slides / "third stain.png"
+    inputs = [*sorted(run_of_slides.glob("part*.png")), odd]
+    done = uhrt_here(
+        "stain-normalize", *inputs, "--target", inputs[0], "-o", tmp_path / "out", "--json",
+        "--on-bad-fit", "skip",
+    )  # fmt: skip
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["status"] for one in lines] == ["done"] * 7 + ["skipped"], done.stderr
+
+
+def test_ordinary_slides_are_not_doubted(uhrt_here, shared, tmp_path):
+    data = shared / "data"
+    ordinary = [
+        path
+        for folder in ("he-patches", "registration", "scanner-pair-ki67", "serial-sections")
+        for path in sorted((data / folder).iterdir())
+        if path.suffix != ".csv"
+    ]
+    assert len(ordinary) >= 24
+    odd = sorted((data / "darkfield").iterdir()) + sorted((data / "hamamatsu-ndpi").iterdir())
+    said = doubted(uhrt_here, [*ordinary, *odd], tmp_path)
+    assert [name for name, one in said.items() if one] == [path.stem for path in odd]

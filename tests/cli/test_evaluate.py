@@ -267,6 +267,15 @@ def test_conditions(text, value, expected):
     assert holds(parse_condition(text), {"seam.ratio": value}) is expected
 
 
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [("no grid found", False), ("not measured", None)], ids=str
+)
+def test_seams_that_were_looked_for_in_vain_fail_nothing(verdict, expected):
+    figures = {"seam.ratio": None, "seam.verdict": verdict, "structure.ssim": None}
+    assert holds(parse_condition("seam_ratio>1.02"), figures) is expected
+    assert holds(parse_condition("structure_ssim<0.9"), figures) is None
+
+
 def test_conditions_that_are_none(pair):
     with pytest.raises(OptionError, match="no condition"):
         parse_condition("seam_ratio!1")
@@ -347,8 +356,11 @@ def test_seams_that_were_not_measured_are_not_called_perfect(uhrt_here, tmp_path
     found = json.loads(done.stdout)["seam"]
     assert (found["ratio"], found["p_value"], found["borders"]) == (None, None, 0)
     assert found["verdict"] == "not measured"
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert "seam_ratio>1.1 could not be checked, as seam_ratio was not measured." in done.stderr
+    # What holds counts more.
+    both = ("--fail-if", "seam_ratio>1.1", "--fail-if", "seam_borders<1")
+    assert uhrt_here("evaluate", image, "--grid", 128, *both).returncode == 1
     done = uhrt_here("evaluate", image, "--grid", 128, *report)
     assert "Seams were not measured" in done.stdout
     page = (tmp_path / "report/index.html").read_text()

@@ -56,7 +56,7 @@ def test_an_unknown_or_unfit_resolution_is_warned_of_with_the_remedy(translate, 
     assert done.returncode == 0
     assert warnings(done) == [
         f"uhrt: warning: {desk}/photo.png: does not say its mpp, and half was trained at 0.5 "
-        "um/px; state it with --source-mpp F or --source-power 20|40, with --mpp 0.5 to have it "
+        "um/px; state it with --source-mpp F or --source-power 20|40, and add --mpp 0.5 to have it "
         "resampled."
     ]
     assert json.loads(done.stdout)["warnings"]["resolution"] in warnings(done)[0]
@@ -182,3 +182,20 @@ def test_references_keep_the_resolution_that_they_say(desk):
     kept, told = (sample_file(desk / "0.5.tif", options, is_input=one) for one in (False, True))
     assert not np.array_equal(kept, told)
     np.testing.assert_array_equal(kept, sample_file(desk / "0.5.tif", StainOptions(samples=1000)))
+
+
+def test_info_is_told_and_says_what_the_file_says(uhrt_here, desk):
+    photo, slide = desk / "photo.png", desk / "2.tif"
+    done = uhrt_here("info", photo, "--source-power", 40, "--json")
+    found = json.loads(done.stdout)
+    assert (found["mpp"], found["objective_power"], found["overruled_mpp"]) == (
+        [0.25] * 2,
+        40,
+        None,
+    )
+    done = uhrt_here("info", slide, "--source-mpp", 0.5)
+    assert "0.5 x 0.5 um as you state; the file says 2 x 2" in done.stdout
+    assert "state it with --source-mpp" in " ".join(uhrt_here("info", photo).stdout.split())
+    done = uhrt_here("info", photo, "--source-mpp", 1, "--source-power", 40)
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr

@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.cli.times import duration
 from uhrtranslate.io import kept_suffix
 
@@ -84,3 +85,17 @@ def test_info_lists_a_folder(uhrt_here, photos, tmp_path):
 )  # fmt: skip
 def test_times(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (4000, "4.0 kB"),
+        (1_234_567, "1.2 MB"),
+        (2_345_600_000, "2,345.6 MB"),
+    ],
+)
+def test_sizes(count, text):
+    assert file_size(count) == text

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json, print_warning
+from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 from uhrtranslate.errors import OptionError
 from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
 from uhrtranslate.options import validated
@@ -28,6 +28,10 @@ uhrt evaluate results/ --source slides/ --reference ihc/ --mpp 0.5 -o report/
 
 uhrt evaluate result.tif --fail-if "seam_ratio>1.02"
 """
+
+# Exit code where nothing is known to be wrong, but a condition could not be checked: a pipeline
+# must not take that for a pass, and may tell it from a failure.
+UNCHECKED = 3
 
 
 @takes(EvaluateOptions)
@@ -52,7 +56,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="CONDITION",
-            help='Such as "seam_ratio>1.02": exit code 1 where it holds; may be repeated.',
+            help='Such as "seam_ratio>1.02": exit code 1 where it holds, 3 where it cannot be '
+            "checked; may be repeated.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -68,9 +73,11 @@ def evaluate(
 ) -> None:
     """Measure a translation: seams, structure, colours; against truth or real images.
 
-    Seams need only the image itself. Exit code 1: an image failed, or a --fail-if holds.
+    Seams need only the image itself. Exit code 1: an image failed, or a --fail-if holds; else 3: a
+    --fail-if could not be checked.
     """
     failures: list[str] = []
+    unchecked: list[str] = []
     with errors_as_sentences(debug):
         from uhrtranslate.evaluation.conditions import holds, parse_condition
         from uhrtranslate.evaluation.page import STEM, check_free, write_report
@@ -108,7 +115,8 @@ def evaluate(
                     failures.append(condition.text)
                     print_error(f"{found.input}: {condition.text} holds.")
                 elif held is None:
-                    print_warning(
+                    unchecked.append(condition.text)
+                    print_error(
                         f"{found.input}: {condition.text} could not be checked, as "
                         f"{condition.name} was not measured."
                     )
@@ -122,8 +130,8 @@ def evaluate(
             page = write_report(images, output, overwrite, together)
             if not as_json:
                 print(page)
-    if failures:
-        raise typer.Exit(1)
+    if failures or unchecked:
+        raise typer.Exit(1 if failures else UNCHECKED)
 
 
 def _print(found: "Evaluation", everything: bool) -> None:

@@ -1,14 +1,15 @@
 """`uhrt info`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
-
-if TYPE_CHECKING:
-    from uhrtranslate.tasks.info import InputDescription
+from uhrtranslate.cli.sizes import file_size
+from uhrtranslate.options import validated
+from uhrtranslate.tasks.info import InfoOptions, InputDescription, describe_input, images_of
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -17,10 +18,14 @@ uhrt info slide.svs
 uhrt info slides/
 
 uhrt info slide.svs --json | jq .levels
+
+uhrt info photo.jpg --source-power 40
 """
 
 
+@takes(InfoOptions)
 def info(
+    given: Given,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -37,8 +42,8 @@ def info(
 
     Of a folder, one line for each image in it.
     """
-    from uhrtranslate.tasks.info import describe_input, images_of
-
+    with errors_as_sentences(debug):
+        options = validated(InfoOptions, given)
     failed = False
     named: list[tuple[str, bool]] = []  # and whether it is one of a folder
     for file in files:
@@ -48,7 +53,7 @@ def info(
     for file, in_folder in named:
         try:
             with errors_as_sentences(debug):
-                description = describe_input(file, properties)
+                description = describe_input(file, properties, options)
                 if as_json:
                     print_json(description)
                 elif in_folder:
@@ -63,7 +68,7 @@ def info(
         raise typer.Exit(1)
 
 
-def _line(image: "InputDescription") -> str:
+def _line(image: InputDescription) -> str:
     """An image in one line: its path, size, resolution, levels and format."""
     levels = len(image.levels)
     facts = [
@@ -71,18 +76,26 @@ def _line(image: "InputDescription") -> str:
         "mpp unknown" if image.mpp is None else f"{image.mpp[0]:.4g} um/px",
         f"{levels} level{'s' if levels > 1 else ''}",
         image.format,
-        f"{image.file_bytes / 1e6:,.1f} MB",
+        file_size(image.file_bytes),
     ]
     return f"{image.path}: {', '.join(facts)}"
 
 
-def _print(image: "InputDescription") -> None:
+def _mpp(image: InputDescription) -> str:
+    if image.mpp is None:
+        return "unknown; state it with --source-mpp F or --source-power 20|40"
+    said = image.overruled_mpp
+    but = f" as you state; the file says {said[0]:.4g} x {said[1]:.4g}" if said else ""
+    return f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um{but}"
+
+
+def _print(image: InputDescription) -> None:
     power = "unknown" if image.objective_power is None else f"{image.objective_power:g}x"
     rows = [
-        ("format", f"{image.format}, read by {image.reader}, {image.file_bytes / 1e6:,.1f} MB"),
+        ("format", f"{image.format}, read by {image.reader}, {file_size(image.file_bytes)}"),
         ("size", f"{image.width:,} x {image.height:,} px"),
         ("pixels", f"{len(image.channels) or 3} x {image.pixel_type}"),
-        ("mpp", "unknown" if image.mpp is None else f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um"),
+        ("mpp", _mpp(image)),
         ("objective", power),
         ("stored in tiles of", f"{image.tile[0]} x {image.tile[1]} px"),
         ("ICC profile", f"{image.icc_name or 'unnamed'}" if image.icc_bytes else "none"),

@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
@@ -226,7 +227,7 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
     return (
         f"{result.input}: {result.width:,} x {result.height:,} px, {result.cells:,} cells of "
         f"{result.cell} px, {result.tiles:,} tiles of {result.tile} px; about "
-        f"{(result.bytes or 0) / 1e6:,.1f} MB, {takes} -> {result.output}{state}"
+        f"{file_size(result.bytes or 0)}, {takes} -> {result.output}{state}"
     )
 
 

@@ -55,7 +55,8 @@ def translate(
 ) -> None:
     """Translate slides and photos through a generator, without seams.
 
-    Writes pyramidal tiled TIFF (slide.svs -> slide.pooled.tif), or PNG, JPEG, WebP for photos.
+    Writes pyramidal tiled TIFF (slide.svs -> slide.pooled.tif); PNG, JPEG, WebP where -o
+    names one.
     Results go to stdout, progress and errors to stderr. Exit code 0: all done; 1: some inputs
     failed, the others are done; 2: wrong usage.
     """

@@ -56,6 +56,8 @@ def parse_condition(text: str) -> Condition:
 def holds(condition: Condition, figures: Mapping[str, Any]) -> bool | None:
     """Whether a condition holds, given figures by full name (`seam.ratio`); None if not measured.
 
+    Seams that were looked for in vain (no grid found) are measured: no condition on them holds.
+
     Raises:
         OptionError: there is no such figure.
     """
@@ -67,5 +69,6 @@ def holds(condition: Condition, figures: Mapping[str, Any]) -> bool | None:
         )
     value = figures[name]
     if not isinstance(value, int | float):
-        return None
+        in_vain = name.startswith("seam.") and figures.get("seam.verdict") == "no grid found"
+        return False if in_vain else None
     return _COMPARE[condition.sign](value, condition.limit)

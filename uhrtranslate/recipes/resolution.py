@@ -26,7 +26,7 @@ def resolution_warning(view: SlideView, trained: float | None, generator: str) -
         )
         return (
             f"{path}: does not say its mpp, and {what}; state it with --source-mpp F or "
-            f"--source-power {said}, with --mpp {trained:g} to have it resampled."
+            f"--source-power {said}, and add --mpp {trained:g} to have it resampled."
         )
     here = view.mpp[0]
     if LEAST < here / trained < MOST:

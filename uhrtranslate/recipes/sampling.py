@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from uhrtranslate.io import SlideView, slide_thumbnail
+from uhrtranslate.io import Pixels, SlideView, slide_thumbnail
 from uhrtranslate.stain.base import GLASS, Colours
 from uhrtranslate.tissue import detect_tissue
 
@@ -24,8 +24,12 @@ def sample_tissue(view: SlideView, count: int, seed: int) -> Colours:
     Returns:
         [n, 3] uint8, without bare glass; fewer than `count` if there is little tissue.
     """
+    return sample_shown(view, slide_thumbnail(view.slide, THUMBNAIL), count, seed)
+
+
+def sample_shown(view: SlideView, thumbnail: Pixels, count: int, seed: int) -> Colours:
+    """The same, given a thumbnail of the whole slide, of `THUMBNAIL` px."""
     random = np.random.default_rng(seed)
-    thumbnail = slide_thumbnail(view.slide, THUMBNAIL)
     tissue = detect_tissue(thumbnail)
     x0, y0, w0, h0 = view.region
     scale = view.slide.info.width / thumbnail.shape[1]

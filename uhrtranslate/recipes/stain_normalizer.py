@@ -2,23 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.engine import ColourTable
 from uhrtranslate.errors import InputError, OptionError
-from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.io import Pixels, SlideView, slide_thumbnail
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.recipes.recipe import Skipped
-from uhrtranslate.recipes.sampling import sample_tissue
+from uhrtranslate.recipes.sampling import THUMBNAIL, sample_shown
 from uhrtranslate.recipes.stain_reference import Reference, method_of
 from uhrtranslate.recipes.stain_table import StainTable
 from uhrtranslate.stain import Fit, colour_map
 from uhrtranslate.stain.base import Colours
-from uhrtranslate.stain.plausible import doubts
+from uhrtranslate.stain.plausible import doubts, most_unexplained
 from uhrtranslate.stain.reinhard import Reinhard
+from uhrtranslate.tissue import is_dark_field
 
 
 class StainNormalizer(ColourRecipe):
@@ -28,20 +29,30 @@ class StainNormalizer(ColourRecipe):
         options: method, samples, seed and so on.
         reference: whose colours the slides get.
         qc: folder for a picture of each slide and a table of all.
+        others: how much of their densities fits of the run's slides leave unexplained, see
+            `stain_survey`; fits that leave far more are implausible.
     """
 
     options: StainOptions
 
-    def __init__(self, options: StainOptions, reference: Reference, qc: Path | None = None) -> None:
+    def __init__(
+        self,
+        options: StainOptions,
+        reference: Reference,
+        qc: Path | None = None,
+        others: Sequence[float] = (),
+    ) -> None:
         self.options = options
         self.suffix = options.method
         self._reference = reference
+        self._others = others
         self._table = StainTable(qc) if qc else None
 
     def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the view's tissue is sampled and fitted."""
         path, method = view.info.path, method_of(self.options)
-        colours = sample_tissue(view, self.options.samples, self.options.seed)
+        thumbnail = slide_thumbnail(view.slide, THUMBNAIL)
+        colours = sample_shown(view, thumbnail, self.options.samples, self.options.seed)
         try:
             fit = method.fit(colours)
         except InputError as error:
@@ -50,7 +61,9 @@ class StainNormalizer(ColourRecipe):
             warnings["fit"] = f"{path}: {error}; copied as it is."
             return lambda pixels: pixels
         mapping = colour_map(method, fit, self._reference.fit)
-        reasons = doubts(fit, colours, mapping)
+        reasons = doubts(fit, colours, mapping, self._others)
+        if is_dark_field(thumbnail):
+            reasons.insert(0, "its background is dark, and stains absorb light")
         if self._table:
             self._table.add(view, fit, self._reference, colours, mapping, reasons)
         if reasons:
@@ -110,6 +123,12 @@ class StainNormalizer(ColourRecipe):
             "reference": Path(self._reference.name).name,
             "reference_sha256": hashlib.sha256(fit.encode()).hexdigest(),
         }
+
+    def beside(self) -> Mapping[str, Any]:
+        """See `ImagePlan`; what is done with doubted slides depends on the run's others."""
+        if self.options.on_bad_fit == "warn":
+            return {}
+        return {"most_unexplained": round(most_unexplained(self._others), 6)}
 
     def note(self, view: SlideView) -> str:
         """See `ImagePlan`."""

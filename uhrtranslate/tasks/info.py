@@ -5,9 +5,29 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import ImageCms
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from uhrtranslate.io import Channel, Level, find_images, open_slide
+from uhrtranslate.io import Channel, Level, find_images, open_slide, stated_by
 from uhrtranslate.io.files.remote import is_url
+from uhrtranslate.options import SourceMpp, SourcePower, refuse_both
+
+
+class InfoOptions(BaseModel):
+    """What the user states of the images.
+
+    Attributes:
+        source_mpp, source_power: what their level 0 has, see `io.stated_by`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "InfoOptions":
+        refuse_both(self, "source_mpp", "source_power")
+        return self
 
 
 @dataclass(frozen=True)
@@ -20,7 +40,8 @@ class InputDescription:
         reader, format: the back end that reads it, and the format it recognized.
         width, height: of level 0 in px.
         levels: level 0, the largest, first.
-        mpp: micrometres per pixel of level 0, x and y.
+        mpp: micrometres per pixel of level 0, x and y; as stated, if it is.
+        overruled_mpp: what the file says instead.
         objective_power: the objective's nominal number.
         icc_bytes, icc_name: of the colour profile; 0 and None without one.
         associated: names of associated images.
@@ -46,6 +67,7 @@ class InputDescription:
     channels: tuple[Channel, ...]
     pixel_type: str
     properties: dict[str, str]
+    overruled_mpp: tuple[float, float] | None = None
 
 
 def images_of(place: str) -> list[str] | None:
@@ -59,17 +81,21 @@ def images_of(place: str) -> list[str] | None:
     return [str(path) for path in find_images(place)]
 
 
-def describe_input(path: str | Path, properties: bool = False) -> InputDescription:
+def describe_input(
+    path: str | Path, properties: bool = False, options: InfoOptions | None = None
+) -> InputDescription:
     """Describe an image, with the vendor's properties (often hundreds) only if asked for.
 
     Args:
         path: its path or URL.
         properties: whether to list them.
+        options: what is stated of it.
 
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
-    with open_slide(path, deep=True, sparse=True, channels=True) as slide:
+    stated = stated_by(options or InfoOptions())
+    with open_slide(path, deep=True, sparse=True, channels=True, stated=stated) as slide:
         info = slide.info
         seen = slide.fingerprint() if is_url(path) else None
         return InputDescription(
@@ -89,6 +115,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
             channels=info.channels,
             pixel_type=info.dtype.name,
             properties=dict(info.properties) if properties else {},
+            overruled_mpp=info.overruled_mpp,
         )
 
 

@@ -12,6 +12,7 @@ from uhrtranslate.recipes.stain_generator import StainGenerator
 from uhrtranslate.recipes.stain_network import StainNetwork, distil_normalizer, save_stainnet
 from uhrtranslate.recipes.stain_normalizer import StainNormalizer
 from uhrtranslate.recipes.stain_reference import find_reference, save_fit
+from uhrtranslate.recipes.stain_survey import survey
 from uhrtranslate.runs.events import Event, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
 from uhrtranslate.runs.many_images import run_recipe
@@ -59,7 +60,8 @@ def stain_normalize(
     first = next((found.source for found in inputs if isinstance(found, Found)), None)
     if network and first is not None:
         save_stainnet(network, distil_normalizer(first, reference, options))
-    return run_recipe(items, output, StainNormalizer(options, reference, qc), on_event)
+    others = survey(inputs, options)
+    return run_recipe(items, output, StainNormalizer(options, reference, qc, others), on_event)
 
 
 def _network(options: StainOptions, model: str) -> Recipe:

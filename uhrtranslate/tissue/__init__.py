@@ -2,5 +2,6 @@
 
 from uhrtranslate.tissue.background import has_background as has_background
 from uhrtranslate.tissue.detect import detect_tissue as detect_tissue
+from uhrtranslate.tissue.detect import is_dark_field as is_dark_field
 from uhrtranslate.tissue.geojson import draw_polygons as draw_polygons
 from uhrtranslate.tissue.geojson import read_polygons as read_polygons
