@@ -75,6 +75,7 @@ def saved(target):
 
 KINDS = {
     "jpeg": ("a.tif",),
+    "jpeg-dn": ("a.tif", "--norm", "dn"),
     "deflate-kin": ("a.tif", "--compression", "deflate", "--norm", "kin"),
     "png": ("a.png", "--norm", "tin"),
     "blended-pooled": ("a.tif", "--compression", "lzw", "--overlap", "32", "--norm", "pooled"),
@@ -165,7 +166,7 @@ class TestAnUnfinishedRun:
     @pytest.mark.parametrize(
         ("more", "reason"),
         [
-            (("--norm", "kin"), "norm was dn and is now kin"),
+            (("--norm", "kin"), "norm was pooled and is now kin"),
             (("--quality", "80"), "quality was 90 and is now 80"),
             (("--cell", "64"), "cell was 128 and is now 64"),
             (("--tile", "256"), "tile was 128 and is now 256"),
@@ -221,11 +222,12 @@ class TestAnUnfinishedRun:
 )
 def test_a_failure_keeps_what_was_done(mortal, desk, tmp_path, point, count, reason):
     target = tmp_path / "a.tif"
-    done = mortal(*command(desk, target), point=point, count=count)
+    # DN looks one row of cells ahead, so that some rows are done when a read fails.
+    done = mortal(*command(desk, target, "--norm", "dn"), point=point, count=count)
     assert os.WEXITSTATUS(done["status"]) == 1
     assert reason in done["error"]
     assert done["error"].strip().endswith("--resume goes on from where it was.")
     assert saved(target)
-    assert mortal(*command(desk, target))["status"] == 0
-    assert mortal(*command(desk, tmp_path / "b.tif"))["status"] == 0
+    assert mortal(*command(desk, target, "--norm", "dn"))["status"] == 0
+    assert mortal(*command(desk, tmp_path / "b.tif", "--norm", "dn"))["status"] == 0
     assert content(target) == content(tmp_path / "b.tif")
