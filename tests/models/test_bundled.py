@@ -1,0 +1,65 @@
+"""The generators that ship: what they make of glass and of nuclei, on images that ship, too."""
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from scipy import ndimage
+
+from uhrtranslate import translate
+from uhrtranslate.tables import NORMALIZERS
+
+WHITE = (238, 238, 237)
+
+
+def bare(height: int, width: int) -> np.ndarray:
+    """Glass with a shade, noise and dust, [h, w, 3] uint8."""
+    random = np.random.default_rng(0)
+    shade = ndimage.zoom(random.normal(0, 2, (4, 4)), (height / 4, width / 4), order=3)
+    pixels = np.array(WHITE) + shade[..., None] + random.normal(0, 1.5, (height, width, 3))
+    for y, x in random.integers(8, min(height, width) - 8, (12, 2)):
+        pixels[y - 1 : y + 2, x - 1 : x + 2] = random.integers(60, 160)
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def on_glass(section: np.ndarray) -> np.ndarray:
+    """A section in the corner of a slide that is mostly glass, half of it behind a slanted edge."""
+    slide = bare(768, 1024)
+    rows, cols = np.indices(section.shape[:2])
+    kept = rows + cols < 700
+    slide[: len(section), : section.shape[1]][kept] = section[kept]
+    return slide
+
+
+def glass_of(pixels: np.ndarray) -> np.ndarray:
+    """Pixels brighter than 223 in every channel and more than 4 px from any that is not."""
+    return ndimage.distance_transform_edt((pixels > 223).all(axis=2)) > 4
+
+
+@pytest.fixture(scope="module")
+def ihc() -> np.ndarray:
+    return skimage.data.immunohistochemistry()
+
+
+@pytest.fixture(scope="module")
+def he(ihc, tmp_path_factory) -> np.ndarray:
+    """No H&E section ships, so the other generator makes one."""
+    return translated(ihc, tmp_path_factory.mktemp("he"), "ihc2he", "dn")
+
+
+def translated(pixels, folder, model, norm) -> np.ndarray:
+    Image.fromarray(pixels).save(folder / "source.png")
+    translate(folder / "source.png", folder / "out.png", model=model, norm=norm, overwrite=True)
+    return np.asarray(Image.open(folder / "out.png"))
+
+
+@pytest.mark.parametrize("norm", NORMALIZERS)
+@pytest.mark.parametrize("model", ["he2ihc", "ihc2he"])
+def test_glass_stays_white(model, norm, ihc, he, tmp_path):
+    """At most one pixel in a thousand of bare glass is further than 12 grey levels from white."""
+    slide = on_glass(ihc if model == "ihc2he" else he)
+    result = translated(slide, tmp_path, model, norm)
+    worst = result.min(axis=2)[glass_of(slide)]
+    assert worst.size > 300_000
+    assert (worst < 255 - 12).mean() <= 0.001
+    assert (worst < 255 - 64).mean() <= 0.0001  # no dark blots
