@@ -3,9 +3,9 @@
 
     python scripts/bench_glass.py --data images --json glass.json --pictures glass/
 
-Glass: pixels of the input that are brighter than 223 of 255 in every channel and more than 4 px from
-any that is not. Off white: such pixels that the result has further than 12 grey levels from 255 in
-any channel; dark: further than 64. `darkest`: the least value of a channel on glass.
+Glass: pixels of the input that are brighter than 223 of 255 in every channel and more than 4 px
+from any that is not. Off white: such pixels that the result has further than 12 grey levels from
+255 in any channel; dark: further than 64. `darkest`: the least value of a channel on glass.
 Each image goes to the generator that is for its stain, and with --all to the other one as well.
 """
 

@@ -46,13 +46,19 @@ class Surroundings:
         near = [window[:, y : y + CELL, x : x + CELL] for y in (0, CELL) for x in (0, CELL)]
         thumbnail = F.avg_pool2d(window[None], 2)[0]
         cells = torch.stack([*near, elsewhere, thumbnail])
-        recorder = Recorder(stop_after=switch.layers)
-        with switch.doing(recorder), suppress(StatisticsComplete):
-            generator(cells)
+        found = []
+        for cell in cells.split(1):  # one after the other, which suits a CPU's caches
+            found.append(Recorder(stop_after=switch.layers))
+            with switch.doing(found[-1]), suppress(StatisticsComplete):
+                generator(cell)
+        mean, std = (
+            [torch.cat(rows) for rows in zip(*(getattr(one, part) for one in found), strict=True)]
+            for part in ("mean", "std")
+        )
         flat = (cells.std(dim=(2, 3)) < FLAT_STD).all(dim=1)
         flat[-1] = False
         dark = (cells.amin(dim=1) < DARK).float().mean(dim=(1, 2))
-        return cls(recorder.mean, recorder.std, dark, flat)
+        return cls(mean, std, dark, flat)
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,7 @@ class Weighted:
     pooled: bool
 
     @classmethod
-    def drawn(
-        cls, around: Surroundings, y: int, x: int, random: np.random.Generator
-    ) -> "Weighted":
+    def drawn(cls, around: Surroundings, y: int, x: int, random: np.random.Generator) -> "Weighted":
         """For the patch at `y, x` of the window, as one of the fields has them."""
         kind = random.random()
         places = [(torch.arange(CELL) + 0.5 + first) / CELL - 0.5 for first in (y, x)]
@@ -91,8 +95,8 @@ class Weighted:
             weights[:4] = (rows[:, None, :, None] * cols[None, :, None, :]).flatten(0, 1)
             weights[4] = float(random.uniform(0, 2)) if random.random() < 0.7 else 0.0
             weights[:5] *= around.tissue[:5, None, None] + 0.01
-            if random.random() < 0.5 and not bool(around.flat[:4].all()):
-                weights[around.flat] = 0
+            weights[around.flat] = 0
+            weights[5] = (0.25 - weights.sum(0)).clamp(min=0)
         elif kind < 0.93:  # as TIN
             weights[5] = 1
         else:  # any
@@ -102,11 +106,14 @@ class Weighted:
     def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`."""
         mean, std = self.around.mean[call], self.around.std[call]
-        weights = F.interpolate(
-            self.weights[None], x.shape[-2:], mode="bilinear", align_corners=False
-        )[0].flatten(1)  # fmt: skip
-        m = (mean.T @ weights).reshape(x.shape[1:])
-        if not self.pooled:
-            return (x - m) * (std.reciprocal().T @ weights).reshape(x.shape[1:])
-        square = ((std**2 + mean**2).T @ weights).reshape(x.shape[1:])
-        return (x - m) * (square - m**2).clamp(min=eps).rsqrt()
+        # A mean over blocks has half-pixel centres at every resolution. Channels are last.
+        weights = F.adaptive_avg_pool2d(self.weights, x.shape[-2:]).permute(1, 2, 0)
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            m = weights @ mean
+            if self.pooled:
+                scale = (weights @ (std**2 + mean**2) - m**2).clamp_(min=eps).rsqrt_()
+            else:
+                scale = weights @ std.reciprocal()
+            m *= scale
+            scale, shift = (part.permute(2, 0, 1)[None].to(x.dtype) for part in (scale, m))
+        return x * scale - shift
