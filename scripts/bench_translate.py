@@ -45,6 +45,7 @@ METHODS = {
     "tin": {"norm": "tin"},
     "kin": {"norm": "kin"},
     "dn": {"norm": "dn"},
+    "pooled": {"norm": "pooled"},
     "dn-published": {"norm": "dn", "pad": "reflect"},
 }
 

@@ -1,5 +1,6 @@
 """How the help presents an option, and how its text is parsed."""
 
+import math
 from dataclasses import dataclass
 
 # Headings of the help, in their order.
@@ -40,3 +41,18 @@ def parse_auto(value: object) -> object:
     if isinstance(value, str):
         return None if value == "auto" else int(value) if value.isdigit() else value
     return value
+
+
+def parse_bandwidth(value: object) -> object:
+    """A number of cells, micrometres (`200um`), `inf` or `auto`, as text in its shortest form."""
+    text = str(value).strip().lower()
+    if text == "auto":
+        return text
+    unit = "um" if text.endswith("um") else ""
+    try:
+        number = float(text.removesuffix("um"))
+    except ValueError:
+        number = math.nan
+    if isinstance(value, bool) or not number > 0 or (unit and math.isinf(number)):
+        raise ValueError("must be a number of cells, as 2, micrometres, as 500um, inf or auto")
+    return f"{number:g}{unit}"

@@ -10,7 +10,15 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, Flag, parse_auto, parse_region
+from uhrtranslate.flag import (
+    GEOMETRY,
+    IMAGE,
+    MACHINE,
+    Flag,
+    parse_auto,
+    parse_bandwidth,
+    parse_region,
+)
 from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
@@ -27,7 +35,6 @@ else:
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
-Colour = tuple[int, int, int]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
 Auto = BeforeValidator(parse_auto)
 Level = Annotated[
@@ -129,10 +136,19 @@ class TranslateOptions(ImageOptions):
     norm: Annotated[
         Norm,
         Flag(
-            "What replaces instance norm and the like: dense (dn), kernelized (kin), thumbnail "
-            "(tin), or the statistics of each cell alone (in)."
+            "What replaces instance norm and the like: dense (dn), pooled from the cells around "
+            "(pooled), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
         ),
     ] = "dn"
+    bandwidth: Annotated[
+        str,
+        BeforeValidator(parse_bandwidth),
+        Flag(
+            "How far --norm pooled looks around a pixel: standard deviation of its Gaussian in "
+            "cells, or in micrometres; inf: all of the image.",
+            metavar="CELLS|Xum|inf|auto",
+        ),
+    ] = "auto"
     kernel: Annotated[
         int, Field(ge=1, le=99), Flag("Side of KIN's kernel in cells, odd.", metavar="K")
     ] = 3
@@ -325,37 +341,6 @@ class EnhanceOptions(ImageOptions):
 
 
 Options = TypeVar("Options", bound=BaseModel)
-
-
-def parse_background(text: str) -> Colour | None:
-    """Read what fills cells without tissue.
-
-    Args:
-        text: `keep` for the image's own pixels, or a colour: a CSS name, `#rrggbb`, or `R,G,B`.
-
-    Returns:
-        RGB in 0..255; None for `keep`.
-
-    Raises:
-        OptionError: the text is none of these.
-    """
-    from PIL import ImageColor  # late: the help is printed without it
-
-    wrong = OptionError(
-        f"--background {text}: must be keep, white or a colour, as #f3f3f3, 243,243,243 or ivory."
-    )
-    if text == "keep":
-        return None
-    try:
-        if "," in text and "(" not in text:
-            colour = tuple(int(part) for part in text.split(","))
-        else:
-            colour = ImageColor.getrgb(text)
-    except ValueError:
-        raise wrong from None
-    if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
-        raise wrong
-    return colour[0], colour[1], colour[2]
 
 
 def make_options(values: dict[str, Any]) -> TranslateOptions:

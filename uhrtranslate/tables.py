@@ -37,6 +37,7 @@ class Table(Mapping[str, Member], Generic[Member]):
 NORMALIZERS: Table[Any] = Table(
     {
         "dn": "normalizers.dn:DN",
+        "pooled": "normalizers.pooled:Pooled",
         "kin": "normalizers.kin:KIN",
         "tin": "normalizers.tin:TIN",
         "in": "normalizers.patch_in:PatchIN",

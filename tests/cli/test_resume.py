@@ -77,7 +77,7 @@ KINDS = {
     "jpeg": ("a.tif",),
     "deflate-kin": ("a.tif", "--compression", "deflate", "--norm", "kin"),
     "png": ("a.png", "--norm", "tin"),
-    "blended": ("a.tif", "--compression", "lzw", "--overlap", "32"),
+    "blended-pooled": ("a.tif", "--compression", "lzw", "--overlap", "32", "--norm", "pooled"),
 }
 
 

@@ -15,7 +15,7 @@ from uhrtranslate.engine.stream.schedule import Schedule
 from uhrtranslate.geometry import BlendedPlan, CellGrid, CellMask, reflect
 from uhrtranslate.geometry.blended import LEAST_SIDE
 from uhrtranslate.metrics.seams.ratio import seam_ratio
-from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 from uhrtranslate.tables import BLENDS
 
 SOME = settings(max_examples=40)
@@ -216,7 +216,9 @@ def test_blending_hides_what_depends_on_the_place_within_a_tile():
     assert 0.1 < (found["centre"] - 1) / (bare - 1) < 0.5
 
 
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN()], ids=repr)
+@pytest.mark.parametrize(
+    "normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN(), Pooled(bandwidth=1.0)], ids=repr
+)
 def test_fields_follow_the_normalizer_in_overlapping_tiles(normalizer):
     """A generator whose pixels depend on nothing but the fields: tiles cannot matter to it."""
     network = nn.Sequential(

@@ -15,10 +15,10 @@ from uhrtranslate.engine import CompiledRunner, GeneratorRunner, Masking, measur
 from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL, Recorder
 from uhrtranslate.engine.forward.layers import norm_kind, replace_norms
 from uhrtranslate.geometry import CellGrid, CellMask
-from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 
 CELL = 128
-NORMALIZERS = [DN(), KIN(kernel=3), TIN(), PatchIN()]
+NORMALIZERS = [DN(), KIN(kernel=3), TIN(), PatchIN(), Pooled()]
 
 
 def seen_batch_norm(channels):

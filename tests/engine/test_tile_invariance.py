@@ -1,5 +1,7 @@
 """Tiles are an accident of memory: the result does not depend on them."""
 
+import math
+
 import numpy as np
 import pytest
 import skimage.data
@@ -7,10 +9,19 @@ import torch
 from support import as_generator, small_resnet, translate_array
 
 from uhrtranslate.engine import GeneratorRunner, measure_halo
-from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 
 CELL = 128
-NORMALIZERS = [DN(), KIN(kernel=3), KIN(kernel=5, kernel_type="gaussian"), TIN(), PatchIN()]
+NORMALIZERS = [
+    DN(),
+    KIN(kernel=3),
+    KIN(kernel=5, kernel_type="gaussian"),
+    TIN(),
+    PatchIN(),
+    Pooled(),
+    Pooled(bandwidth=0.6),
+    Pooled(bandwidth=math.inf),
+]
 
 
 @pytest.fixture(scope="module")

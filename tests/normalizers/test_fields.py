@@ -49,7 +49,7 @@ def centres(cells, per_cell, margin=0.0):
 
 
 def test_the_registry_knows_every_normalizer():
-    assert list(NORMALIZERS) == ["dn", "kin", "tin", "in"]
+    assert list(NORMALIZERS) == ["dn", "pooled", "kin", "tin", "in"]
     assert all(issubclass(kind, Normalizer) for kind in NORMALIZERS.values())
 
 

@@ -92,15 +92,22 @@ def resnet(**facts):
 
 @pytest.mark.parametrize("kind", RUN)
 @pytest.mark.parametrize("make", [resnet, grey])
-@pytest.mark.parametrize("how", [{}, {"region": (64, 100, 256, 300), "thumbnail": "square"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"region": (64, 100, 256, 300), "thumbnail": "square"},
+        {"norm": "pooled", "bandwidth": "inf"},
+    ],
+)
 def test_a_program_that_runs_tiles_gets_what_uhrt_gives(slide, tmp_path, kind, make, how):
     target = tmp_path / f"frozen.{kind}"
     exported = export_model(slide, target, make_options({"norm": "tin", **how}), make())
-    translate(slide, tmp_path / "ours.png", generator=make(), norm="tin", **how)
+    translate(slide, tmp_path / "ours.png", generator=make(), **{"norm": "tin", **how})
     ours = skimage.io.imread(tmp_path / "ours.png")
     assert ours.std() > 10, "a flat result would prove nothing"
     pixels = tifffile.imread(slide)
-    if how:
+    if "region" in how:
         x, y, w, h = how["region"]
         pixels = pixels[y : y + h, x : x + w]
     content = target.read_bytes()
@@ -148,6 +155,7 @@ def test_files_say_how_to_use_them_but_not_whose_slide_it_was(slide, tmp_path):
 @pytest.mark.parametrize(
     ("options", "name", "told"),
     [
+        ({"norm": "pooled"}, "a.pt", r"--norm pooled: its statistics differ .* --bandwidth inf"),
         ({"norm": "dn"}, "a.pt", r"--norm dn: its statistics differ from place to place.* tin"),
         ({"norm": "kin"}, "a.onnx", "--norm kin: its statistics differ"),
         ({"norm": "in"}, "a.onnx", "--norm in: its statistics differ"),

@@ -27,11 +27,13 @@ uhrt models convert he2ihc he2ihc_net_G.pth
 
 uhrt models export slide.svs --norm tin -o frozen.onnx
 
+uhrt models export slide.svs --norm pooled --bandwidth inf -o pooled.pt
+
 uhrt models export slide.svs --model latest_net_G.pth --cell 512 -o frozen.pt
 uhrt models convert student.pth student.safetensors --inputs rgb,enhanced --histogram stained.json
 """
 
-# The only statistics that are the same everywhere in a slide.
+# The statistics that are the same everywhere in a slide, whatever the other options.
 EXPORT_DEFAULTS = {"norm": "tin"}
 # These belong to the translation of whole images.
 NOT_FOR_EXPORT = {
@@ -172,8 +174,9 @@ def export(
 ) -> None:
     """Write a generator for one slide that any tile-wise program can run without seams.
 
-    The slide's statistics (--norm tin) become constants. The network takes and gives RGB in 0..1,
-    float32 with channels first; the file says how many pixels of context its tiles need.
+    The slide's statistics (--norm tin, or pooled with --bandwidth inf) become constants. The
+    network takes and gives RGB in 0..1, float32 with channels first; the file says how many pixels
+    of context its tiles need.
     """
     with errors_as_sentences(debug):
         options = make_options(EXPORT_DEFAULTS | given)

@@ -21,6 +21,7 @@ from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
 from uhrtranslate.engine.stream.clock import Clock as Clock
 from uhrtranslate.engine.stream.lanes import Lanes as Lanes
+from uhrtranslate.engine.stream.loop import observe_all as observe_all
 from uhrtranslate.engine.stream.loop import stream as stream
 from uhrtranslate.engine.stream.masking import Masking as Masking
 from uhrtranslate.engine.stream.transform import Transform as Transform

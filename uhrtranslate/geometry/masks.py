@@ -123,9 +123,13 @@ def _summed(mask: Mask) -> NDArray[np.int64]:
 
 def _any_within(total: NDArray[np.int64], rows: Ranges, cols: Ranges) -> Mask:
     """Whether any value is true in each range of rows and columns; total is that of `_summed`."""
+    return np.asarray(_count_within(total, rows, cols) > 0)
+
+
+def _count_within(total: NDArray[np.int64], rows: Ranges, cols: Ranges) -> NDArray[np.int64]:
+    """How many values are true in each range of rows and columns."""
     (r0, r1), (c0, c1) = rows, cols
-    inside = total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0]
-    return np.asarray(inside > 0)
+    return np.asarray(total[r1][:, c1] - total[r0][:, c1] - total[r1][:, c0] + total[r0][:, c0])
 
 
 def _cells(edges: NDArray[np.intp], reach: int, cell: int, cells: int) -> Ranges:
@@ -160,6 +164,17 @@ def cells_with_tissue(
     rows = _span(grid.rows, grid.cell, grid.height, y, h, margin, mask.shape[0])
     cols = _span(grid.cols, grid.cell, grid.width, x, w, margin, mask.shape[1])
     return CellMask(grid, _any_within(_summed(mask), rows, cols))
+
+
+def shares_of_tissue(
+    mask: Mask, grid: CellGrid, window: tuple[float, float, float, float]
+) -> NDArray[np.float64]:
+    """How much of each cell of a grid is tissue, [rows, cols] in 0..1; see `cells_with_tissue`."""
+    x, y, w, h = window
+    rows = _span(grid.rows, grid.cell, grid.height, y, h, 0.0, mask.shape[0])
+    cols = _span(grid.cols, grid.cell, grid.width, x, w, 0.0, mask.shape[1])
+    area = np.outer(rows[1] - rows[0], cols[1] - cols[0])
+    return np.asarray(_count_within(_summed(mask), rows, cols) / area)
 
 
 def _span(

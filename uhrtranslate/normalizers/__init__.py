@@ -8,4 +8,6 @@ from uhrtranslate.normalizers.base import make_field as make_field
 from uhrtranslate.normalizers.dn import DN as DN
 from uhrtranslate.normalizers.kin import KIN as KIN
 from uhrtranslate.normalizers.patch_in import PatchIN as PatchIN
+from uhrtranslate.normalizers.pooled import Pooled as Pooled
+from uhrtranslate.normalizers.pooling import Pool as Pool
 from uhrtranslate.normalizers.tin import TIN as TIN

@@ -5,6 +5,9 @@ cells of the table, and each weight is the product of a factor for the cell's ro
 column. So a field is two small matrices and a small table, and applying it takes two small matrix
 products per channel. Missing cells (no tissue, flat colour) are left out of the sum, and the
 weights of the others are scaled up.
+
+What a table has for a cell may be more than the cell's own statistics: a normalizer may **pool** it
+from the cells around (`pooling.py`), once for each cell, whatever the size of the feature maps.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from uhrtranslate.normalizers.pooling import Pool
 from uhrtranslate.options import TranslateOptions
 
 
@@ -51,12 +55,15 @@ class Normalizer(ABC):
     Attributes:
         source: where the table's statistics come from: all cells, or one thumbnail of the whole
             image, which gives a table of one entry.
-        reach: cells beyond a pixel's own cell that its field may read, in every direction; hence
-            also the look-ahead, in rows of cells.
+        reach: entries of the table beyond a pixel's own cell that its field may read, in every
+            direction.
+        around: cells around a cell that its entry is pooled from, in every direction; None for all
+            cells of the image, which gives a table of one entry.
         fade: if the weights of valid cells add up to less than this, the field fades into the
             fallback.
         averages_rstd: whether the field interpolates 1/std, or std and then inverts it.
         own_cell: whether every pixel has the statistics of its own cell.
+        weighs: whether cells count by their share of tissue.
         published_halo: px of mirroring around a cell in the method's public code.
         published_eps: what that code adds to std before it takes 1/std.
         published_fill: whether that code replaces missing cells by the cell being computed.
@@ -67,6 +74,7 @@ class Normalizer(ABC):
     fade: ClassVar[float] = 1e-6
     averages_rstd: ClassVar[bool] = True
     own_cell: ClassVar[bool] = False
+    weighs: ClassVar[bool] = False
     published_halo: ClassVar[int] = 0
     published_eps: ClassVar[float] = 0.0
     published_fill: ClassVar[bool] = False
@@ -81,10 +89,48 @@ class Normalizer(ABC):
         """What it was chosen with, as JSON values by option name; results carry it."""
         return {}
 
+    def at(self, cell_um: float | None, image: str) -> Self:
+        """The normalizer for an image whose cells are so many micrometres wide; None: unknown.
+
+        Raises:
+            OptionError: the options need to know it; names the image.
+        """
+        return self
+
     @property
     def reach(self) -> int:
-        """Cells beyond a pixel's own cell that its field may read."""
+        """Entries of the table beyond a pixel's own cell that its field may read."""
         return 0
+
+    @property
+    def around(self) -> int | None:
+        """Cells around a cell that its entry of the table is pooled from."""
+        return 0
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every pixel of an image has the same statistics: a table of one entry."""
+        return self.source == "thumbnail" or self.around is None
+
+    def look_ahead(self, rows: int) -> int:
+        """Rows of cells beyond a pixel's own that its field depends on, of an image's `rows`."""
+        return rows if self.around is None else self.reach + self.around
+
+    def counts(self, shares: Tensor) -> Tensor:
+        """How much cells count by their shares of tissue, if entries are pooled."""
+        return torch.ones_like(shares)
+
+    def pool(self, rows: Tensor, weights: Tensor, tissue: Tensor) -> Pool:
+        """How the entries of a row of the table are made of cells, if `around` is not 0.
+
+        Args:
+            rows: [r] float64, rows of cells, counted from the row of entries.
+            weights: [r, q] float64, how much each cell counts whatever its distance: `counts`, and
+                its part inside the image; 0 for missing cells. There are q entries, or one if
+                `around` is None.
+            tissue: [r, q] float64, cells' shares of tissue; 0 for missing cells.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def weights(self, position: Tensor, cells: int) -> Tensor:
@@ -248,3 +294,15 @@ def one_hot(index: Tensor, cells: int) -> Tensor:
     """Turn integers [n], clamped to the grid, into weights [n, cells] float64."""
     clamped = index.clamp(0, cells - 1)
     return torch.nn.functional.one_hot(clamped, cells).to(torch.float64)
+
+
+def linear(position: Tensor, cells: int) -> Tensor:
+    """Weights that interpolate between cell centres, constant beyond the outermost ones.
+
+    See `Normalizer.weights`.
+    """
+    from_centre = position - 0.5
+    before = from_centre.floor()
+    share = (from_centre - before)[:, None]
+    index = before.long()
+    return (1 - share) * one_hot(index, cells) + share * one_hot(index + 1, cells)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from uhrtranslate.normalizers.base import Normalizer, one_hot
+from uhrtranslate.normalizers.base import Normalizer, linear
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,4 @@ class DN(Normalizer):
 
     def weights(self, position: Tensor, cells: int) -> Tensor:
         """Linear between the two nearest cell centres; see `Normalizer.weights`."""
-        from_centre = position - 0.5
-        before = from_centre.floor()
-        share = (from_centre - before)[:, None]
-        index = before.long()
-        return (1 - share) * one_hot(index, cells) + share * one_hot(index + 1, cells)
+        return linear(position, cells)

@@ -3,7 +3,14 @@
 from functools import partial
 from typing import Any
 
-from uhrtranslate.engine import FrozenGenerator, GeneratorTransform
+from uhrtranslate.engine import (
+    Clock,
+    FrozenGenerator,
+    GeneratorRunner,
+    GeneratorTransform,
+    Lanes,
+    observe_all,
+)
 from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import BlendedPlan, CellGrid, TilePlan
@@ -19,12 +26,14 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
-from uhrtranslate.options import TranslateOptions, parse_background
+from uhrtranslate.options import TranslateOptions
+from uhrtranslate.recipes.background import parse_background
 from uhrtranslate.recipes.blending import Blending, choose_blending, tile_mismatch
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
+from uhrtranslate.recipes.tissue_pictures import tissue_shares
 from uhrtranslate.tables import NORMALIZERS
 
 # Patch size of most published generators, for checkpoints that do not tell theirs.
@@ -97,6 +106,7 @@ class Translator(Recipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; for the precision `auto`, candidates are tried on the view."""
         self._check_channels(view)
+        normalizer = self.normalizer.at(self._cell_um(view), view.info.path)
         precision: str = self.options.precision
         inputs = self.inputs(view)
         deviation = None
@@ -110,26 +120,25 @@ class Translator(Recipe):
         return ImagePlan(
             tiles,
             batch,
-            self._provenance(precision),
+            self._provenance(precision, normalizer),
             self._note(view, tiles, batch, precision, deviation, mismatch),
-            lambda clock: GeneratorTransform(
-                lanes, self.normalizer, tiles, partial(self._thumbnail, view), clock, inputs
-            ),
+            partial(self._transform, view, inputs, normalizer, tiles, lanes),
             self.pool.devices,
             mismatch,
         )
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
-        """The generator with the statistics of a view's thumbnail as constants.
+        """The generator with the statistics of a view as constants.
 
         Raises:
             OptionError: the normalizer's statistics differ from place to place.
         """
-        if self.normalizer.source != "thumbnail":
-            uniform = [name for name, one in NORMALIZERS.items() if one.source == "thumbnail"]
+        normalizer = self.normalizer.at(self._cell_um(view), view.info.path)
+        if not normalizer.uniform:
             raise OptionError(
                 f"--norm {self.options.norm}: its statistics differ from place to place, so no "
-                f"network with constants can have them; use --norm {' or '.join(uniform)}."
+                "network with constants can have them; use --norm tin, or --norm pooled with "
+                "--bandwidth inf."
             )
         if self.mirrored:
             raise OptionError(
@@ -146,9 +155,32 @@ class Translator(Recipe):
                 f"{self.generator.name}: takes or gives other planes than RGB or grey, which an "
                 "exported network cannot; use 'uhrt translate'."
             )
-        pixels = self.inputs(view)(self._thumbnail(view))
-        moments = self.pool.ask(lambda runner: runner.record(runner.to_input([pixels])))
-        return FrozenGenerator(self.generator.module, info, moments)
+        tiles = self._tiles(view)
+        batch = self.options.batch or self.pool.choose_batch(self.cell)
+        lanes = self.pool.at("fp32")
+        transform = self._transform(view, self.inputs(view), normalizer, tiles, lanes)
+        if transform.reach is not None:
+            observe_all(view, transform, batch=batch, workers=self.options.workers)
+        return FrozenGenerator(self.generator.module, info, transform.constants())
+
+    def _transform(
+        self,
+        view: SlideView,
+        inputs: Inputs,
+        normalizer: Normalizer,
+        tiles: TilePlan,
+        lanes: Lanes[GeneratorRunner],
+        clock: Clock | None = None,
+    ) -> GeneratorTransform:
+        return GeneratorTransform(
+            lanes,
+            normalizer,
+            tiles,
+            partial(self._thumbnail, view),
+            clock,
+            inputs,
+            partial(tissue_shares, view, tiles.grid),
+        )
 
     def _check_channels(self, view: SlideView) -> None:
         wanted, found = self.generator.info.in_channels, view.samples
@@ -177,7 +209,11 @@ class Translator(Recipe):
             )
         return TilePlan(grid, tile, self.halo, self.generator.info.stride, self.mirrored)
 
-    def _provenance(self, precision: str) -> dict[str, Any]:
+    def _cell_um(self, view: SlideView) -> float | None:
+        """Side of a cell in micrometres; the mean of both axes."""
+        return view.mpp and self.cell * (view.mpp[0] * view.mpp[1]) ** 0.5
+
+    def _provenance(self, precision: str, normalizer: Normalizer) -> dict[str, Any]:
         """See `ImagePlan`."""
         options = self.options
         facts = {
@@ -199,7 +235,7 @@ class Translator(Recipe):
             facts |= {"stats_precision": options.stats_precision}
         if options.batch_statistics:
             facts |= {"batch_statistics": True}
-        return facts | self.normalizer.facts()
+        return facts | normalizer.facts()
 
     def _tiling(self) -> dict[str, Any]:
         """What the result depends on: not on the tiles if they have a halo."""

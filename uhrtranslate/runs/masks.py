@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 from uhrtranslate.engine import Masking
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, CellMask, cells_with_tissue, spans
-from uhrtranslate.io import Slide, SlideView, open_slide, slide_thumbnail
-from uhrtranslate.options import parse_background
+from uhrtranslate.io import Slide, SlideView, open_slide
+from uhrtranslate.recipes.background import parse_background
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.tissue import detect_tissue, draw_polygons, read_polygons
+from uhrtranslate.recipes.tissue_pictures import (
+    LARGEST_PICTURE,
+    picture_side,
+    tissue_of,
+    window_of,
+)
+from uhrtranslate.tissue import draw_polygons, read_polygons
 
 Mask = NDArray[np.bool_]
 
-# Pixels of the mask along a cell: enough that tissue in a cell's corner is not averaged away.
-PER_CELL = 8
-# Limits of the larger side of the picture in which tissue is detected: clear enough, and quick.
-SMALLEST_PICTURE = 1024
-LARGEST_PICTURE = 6144
 # Tissue within so many px of the mask around a cell counts as the cell's.
 MARGIN = 1.0
 # By how much the aspects of mask and slide may differ (natural logarithm).
@@ -80,33 +81,12 @@ def make_cell_mask(view: SlideView, grid: CellGrid, mask: str) -> CellMask | Non
             "image or a GeoJSON file."
         )
     if mask == "auto":
-        found = _detected(slide, _picture_side(view, grid))
+        found = tissue_of(slide, picture_side(view, grid))[0]
     elif Path(mask).suffix.lower() in GEOJSON_ENDINGS:
-        found = _drawn(Path(mask), slide, _picture_side(view, grid))
+        found = _drawn(Path(mask), slide, picture_side(view, grid))
     else:
         found = _pictured(Path(mask), slide)
-    height, width = found.shape
-    across, down = width / slide.info.width, height / slide.info.height
-    x, y, w, h = view.region
-    window = (x * across, y * down, w * across, h * down)
-    return cells_with_tissue(found, grid, window, MARGIN)
-
-
-def _picture_side(view: SlideView, grid: CellGrid) -> int:
-    """Larger side in px of a picture of the whole slide that is fine enough for the cells."""
-    whole = max(view.slide.info.width, view.slide.info.height)
-    # Side of a cell in level-0 px.
-    cell = grid.cell * min(view.region[2] / view.width, view.region[3] / view.height)
-    side = math.ceil(whole / cell * PER_CELL)
-    return min(max(side, SMALLEST_PICTURE), LARGEST_PICTURE, whole)
-
-
-def _detected(slide: Slide, side: int) -> Mask:
-    thumbnail = slide_thumbnail(slide, side)
-    mpp = None
-    if slide.info.mpp is not None:
-        mpp = max(slide.info.mpp) * slide.info.width / thumbnail.shape[1]
-    return detect_tissue(thumbnail, mpp)
+    return cells_with_tissue(found, grid, window_of(view, found), MARGIN)
 
 
 def _drawn(path: Path, slide: Slide, side: int) -> Mask:

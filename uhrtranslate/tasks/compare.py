@@ -165,7 +165,7 @@ def contestants(norms: Sequence[str], options: TranslateOptions) -> list[Contest
             raise OptionError(f"--norms: {text} is there twice.")
         found.append(Contestant(name, make_options(values)))
     if not found:
-        raise OptionError("--norms: names none; give some of in, tin, kin, dn.")
+        raise OptionError("--norms: names none; give some of in, tin, kin, dn, pooled.")
     return found
 
 

@@ -14,7 +14,7 @@ from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.models.unet import UnetGenerator
-from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 
 pytestmark = [
     # torch's own, while it imports what it compiles with
@@ -85,7 +85,7 @@ class Traced(CompiledRunner):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN()], ids=repr)
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN(), PatchIN(), Pooled()], ids=repr)
 def test_what_is_compiled_is_the_reference(runners, image, normalizer, batch):
     reference = translated(runners[0], image, normalizer, batch)
     traced = Traced(as_generator(runners[0].module), CPU)

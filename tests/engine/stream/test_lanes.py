@@ -16,7 +16,7 @@ from torch import nn
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, choose_devices, stream
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.geometry import CellGrid, TilePlan
-from uhrtranslate.normalizers import DN, KIN, TIN
+from uhrtranslate.normalizers import DN, KIN, TIN, Pooled
 
 CPU = torch.device("cpu")
 IMAGE = np.ascontiguousarray(skimage.data.immunohistochemistry()[:300, :401])
@@ -106,7 +106,7 @@ class TestLanes:
             next(results)
 
 
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN()], ids=repr)
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), TIN(), Pooled()], ids=repr)
 @pytest.mark.parametrize("batch", [1, 2])
 def test_several_devices_give_the_same_bytes(normalizer, batch):
     def runners(count):

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import skimage.data
@@ -8,11 +10,12 @@ from support import ArraySink, ArraySource, FloatRunner, as_generator, small_res
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, stream
+from uhrtranslate.engine.stream import loop
 from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.transforms.generator import FLAT_STD, is_flat
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.geometry import Box, CellGrid, TilePlan
-from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 
 
 def noise(height, width, seed=0):
@@ -87,7 +90,72 @@ def test_a_reader_that_fails_stops_the_run():
         rows.view(Box(0, 0, 5, 5))
 
 
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN()], ids=repr)
+def test_looking_far_ahead_keeps_no_more_pixels(monkeypatch):
+    """Pooled statistics need seven rows of cells in advance: their tables, not their pixels."""
+    buffers, most = [], []
+
+    class Watched(RowBuffer):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            buffers.append(self)
+
+        def view(self, box):
+            pixels = super().view(box)
+            kept = sum(len(strip) for one in buffers for _, strip in one._strips)
+            most[-1] = max(most[-1], kept)
+            return pixels
+
+    monkeypatch.setattr(loop, "RowBuffer", Watched)
+    source = CountingSource(noise(1600, 80), strip_height=32)
+    network = small_resnet(ngf=2, n_blocks=1)
+    plan = TilePlan(CellGrid(80, 1600, 64), 64, 16, 4)
+    for normalizer in (DN(), Pooled(), Pooled(bandwidth=math.inf), KIN(kernel=15)):
+        buffers.clear()
+        most.append(0)
+        runner = GeneratorRunner(as_generator(network), torch.device("cpu"))
+        transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: noise(32, 32))
+        stream(source, transform, ArraySink(1600, 80))
+    assert (source.reads == 1 + 2 + 2 + 2).all()
+    # Each buffer has rows of its own, but half of a strip more on average.
+    assert max(most[1:]) <= most[0] + 2 * 32, most
+
+
+@pytest.mark.parametrize("size", [(256, 320), (256, 64)])
+def test_the_whole_image_pooled_is_plain_instance_norm_of_it(size):
+    network = nn.Sequential(nn.InstanceNorm2d(3))
+    pixels = np.ascontiguousarray(skimage.data.immunohistochemistry()[: size[0], : size[1]])
+    x = pixels.astype(np.float64) / 127.5 - 1
+    expected = (x - x.mean((0, 1))) / np.sqrt(x.var((0, 1)) + 1e-5)
+    how = {"cell": 64, "tile": 96, "stride": 1, "floats": True}
+    found = translate_array(pixels, network, Pooled(bandwidth=math.inf), **how)
+    assert np.abs(found - expected).max() < 1e-4
+    wide = translate_array(pixels, network, Pooled(bandwidth=300), **how)
+    assert np.abs(wide - expected).max() < 1e-3
+
+
+def test_cells_count_by_their_share_of_tissue_and_image():
+    """Whatever the mean of the image, it is that of the cells that are tissue."""
+    network = nn.Sequential(nn.InstanceNorm2d(3))
+    pixels = noise(96, 160)
+    pixels[:, 64:128] //= 4
+    plan = TilePlan(CellGrid(160, 96, 64), 64, 0, 1)
+    runner = FloatRunner(as_generator(network, stride=1), torch.device("cpu"))
+    sink = ArraySink(96, 160, np.float32)
+    transform = GeneratorTransform(
+        Lanes([runner]), Pooled(bandwidth=math.inf), plan, lambda: pixels,
+        shares=lambda: np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]),
+    )  # fmt: skip
+    stream(ArraySource(pixels), transform, sink)
+    padded = np.pad(pixels, ((0, 32), (0, 32), (0, 0)), mode="reflect") / 127.5 - 1
+    cells = padded.reshape(2, 64, 3, 64, 3).transpose(0, 2, 1, 3, 4).reshape(6, -1, 3)
+    weight = np.array([1.01, 0.01, 0.505, 0.505, 0.005, 0.2525])
+    mean = np.average(cells.mean(1), 0, weight)
+    spread = np.average(((cells - mean) ** 2).mean(1), 0, weight)
+    expected = (pixels / 127.5 - 1 - mean) / np.sqrt(spread + 1e-5)
+    assert np.abs(sink.pixels - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN(), Pooled()], ids=repr)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_bare_background_gives_no_blow_up(normalizer, mirrored):
     """A white slide with one piece of tissue: finite everywhere, and tissue keeps its contrast."""
@@ -134,7 +202,7 @@ def test_cells_are_flat_if_no_channel_varies(deviation, level, channel, seed):
 
 
 @pytest.mark.parametrize("value", [0, 255, 241])
-@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN()], ids=repr)
+@pytest.mark.parametrize("normalizer", [DN(), KIN(kernel=3), PatchIN(), TIN(), Pooled()], ids=repr)
 def test_an_image_of_one_colour_is_translated(normalizer, value):
     flat = np.full((150, 150, 3), value, np.uint8)
     for mirrored in (False, True):
@@ -232,7 +300,11 @@ def test_reduced_precision_stays_close(dtype):
 
 
 class TestStartingInTheMiddle:
-    @pytest.mark.parametrize("normalizer", [DN(), KIN(5), TIN(), PatchIN()], ids=repr)
+    @pytest.mark.parametrize(
+        "normalizer",
+        [DN(), KIN(5), TIN(), PatchIN(), Pooled(), Pooled(bandwidth=math.inf)],
+        ids=repr,
+    )
     @pytest.mark.parametrize("start", [0, 64, 128, 192, 256, 320])
     def test_gives_the_same_bytes(self, normalizer, start):
         pixels = skimage.data.immunohistochemistry()[:301, :222]
@@ -255,7 +327,9 @@ class TestStartingInTheMiddle:
         assert np.array_equal(rest.pixels[start:], whole.pixels[start:])
         if start == 192:
             top = int(np.flatnonzero(source.reads.any(axis=1)).min())
-            assert top == {DN: 80, KIN: 40, TIN: 160, PatchIN: 120}[type(normalizer)]
+            # What looks further than DN and KIN reads pixels twice, the first time far ahead.
+            expected = {DN: 80, KIN: 40, TIN: 160, PatchIN: 120, Pooled: 0}
+            assert top == expected[type(normalizer)]
 
     def test_is_refused_between_bands(self):
         with pytest.raises(ValueError, match="no band"):

@@ -1,36 +1,43 @@
 """The statistics tables of all norm layers, for the rows of cells in use."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from uhrtranslate.engine.statistics.fields import TileFields
 from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.engine.statistics.pooled_rows import PooledRows, Row, Shares
 from uhrtranslate.geometry import CellGrid, Tile, TilePlan
 from uhrtranslate.normalizers import Normalizer, StatisticsTable, fill_from_centre
-
-
-@dataclass(frozen=True)
-class _Row:
-    moments: Moments
-    valid: Tensor
 
 
 class Tables:
     """The rows of the tables that are in use; older ones are dropped to save memory.
 
-    For normalizers whose source is a thumbnail, the table is that of a single cell.
+    For normalizers that give all pixels the same statistics, the table has a single entry.
+
+    Args:
+        plan: how the image is cut.
+        normalizer: whose tables these are.
+        shares: see `PooledRows`; None counts all cells alike.
     """
 
-    def __init__(self, plan: TilePlan, normalizer: Normalizer) -> None:
+    def __init__(
+        self,
+        plan: TilePlan,
+        normalizer: Normalizer,
+        shares: Callable[[], Shares] | None = None,
+    ) -> None:
         image = plan.grid
         whole = CellGrid(image.width, image.height, max(image.width, image.height))
-        self._grid = image if normalizer.source == "cells" else whole
+        self._grid = whole if normalizer.uniform else image
         self._plan = plan
         self._normalizer = normalizer
-        self._rows: dict[int, _Row | None] = {}
+        self._rows: dict[int, Row | None] = {}
+        self._pooled: PooledRows | None = None
+        if normalizer.around != 0:
+            self._pooled = PooledRows(image, normalizer, shares if normalizer.weighs else None)
         self._thumbnail: Moments | None = None
 
     def put(self, row: int, valid: list[bool], moments: Moments | None) -> None:
@@ -41,9 +48,15 @@ class Tables:
             valid: for every column, whether the cell has statistics.
             moments: those of the valid cells, from left to right; None if there are none.
         """
-        if moments is None:
-            self._rows[row] = None
-            return
+        cells = None if moments is None else self._spread(valid, moments)
+        if self._pooled:
+            self._pooled.put(row, cells)
+        else:
+            self._rows[row] = cells
+
+    @staticmethod
+    def _spread(valid: list[bool], moments: Moments) -> Row:
+        """A whole row of cells, of the statistics of the valid ones."""
         mask = torch.tensor(valid)
         # Indices, since with a mask each norm call would wait for the GPU to count what it keeps.
         columns = mask.nonzero()[:, 0].to(moments.mean[0].device, non_blocking=True)
@@ -57,7 +70,7 @@ class Tables:
         )
         finite = mask.clone()
         finite[mask] = moments.finite().cpu()
-        self._rows[row] = _Row(spread_moments, finite)
+        return Row(spread_moments, finite)
 
     def put_thumbnail(self, moments: Moments) -> None:
         """Store the statistics of a thumbnail of the whole image, one cell."""
@@ -69,6 +82,8 @@ class Tables:
         """Forget rows above `row`."""
         for old in [r for r in self._rows if r < row]:
             del self._rows[old]
+        if self._pooled:
+            self._pooled.drop_above(row)
 
     def lack_thumbnail(self, tiles: Sequence[Tile]) -> bool:
         """Whether the fields of some tiles need the thumbnail's statistics, which are missing."""
@@ -97,6 +112,11 @@ class Tables:
             )
         return found
 
+    def constants(self) -> Moments:
+        """The statistics of the only entry; see `Normalizer.uniform`."""
+        tables = self._tables(0, 1, 0, 1)
+        return Moments(tuple(t.mean[0] for t in tables), tuple(t.std[0] for t in tables))
+
     def _window(self, tile: Tile) -> tuple[int, int, int, int]:
         """Rows `r0..r1` and columns `c0..c1` of the cells that a tile's fields depend on."""
         grid, box, reach = self._grid, tile.field, self._normalizer.reach
@@ -106,13 +126,21 @@ class Tables:
         )
 
     def _complete(self, r0: int, r1: int, c0: int, c1: int) -> bool:
-        """Whether every cell of a window has statistics."""
+        """Whether every cell of a window has statistics, or every entry cells enough."""
+        if self._pooled:
+            return not self._pooled.lack_fallback(r0, r1)
         rows = [self._rows.get(r) for r in range(r0, r1)]
         return all(row is not None and bool(row.valid[c0:c1].all()) for row in rows)
 
+    def _row(self, row: int) -> Row | None:
+        """A row of entries; None if there are none."""
+        if self._pooled:
+            return self._pooled.entries(row, self._thumbnail)
+        return self._rows[row]
+
     def _tables(self, r0: int, r1: int, c0: int, c1: int) -> list[StatisticsTable]:
         """The tables of all norm calls over rows `r0..r1` and columns `c0..c1` of cells."""
-        rows = [self._rows[r] for r in range(r0, r1)]
+        rows = [self._row(r) for r in range(r0, r1)]
         whole = None if self._complete(r0, r1, c0, c1) else self._thumbnail
         nothing = torch.zeros(c1 - c0, dtype=torch.bool)
         valid = torch.stack([nothing if row is None else row.valid[c0:c1] for row in rows])

@@ -1,12 +1,13 @@
 """The streaming loop: one pass over the image, from top to bottom, in bounded memory."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from uhrtranslate.engine.stream.clock import DENSE, READ, STATISTICS, WRITE, Clock
 from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.engine.stream.mosaic import Mosaic
 from uhrtranslate.engine.stream.rows import RowBuffer, Source
-from uhrtranslate.engine.stream.schedule import EVERYTHING, Band, Schedule
+from uhrtranslate.engine.stream.schedule import EVERYTHING, CellRow, Schedule
 from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.io import Sink
 
@@ -27,8 +28,9 @@ def stream(
 ) -> None:
     """Run a transform over an image, in the order of its schedule, by threads of this process.
 
-    Before each band, the rows of cells whose statistics it needs are recorded, so every row of
-    pixels is read only once, however often it is forwarded.
+    Before each band, the rows of cells whose statistics it needs are recorded. Their pixels are
+    kept until they are computed, so that every row is read only once, however often it is
+    forwarded; unless they are that far ahead that keeping them would take much memory.
 
     Args:
         source: the image.
@@ -45,16 +47,22 @@ def stream(
     if start >= source.height:
         return
     schedule = Schedule(plan, transform.reach, masking, batch)
-    with RowBuffer(
-        source,
-        workers,
-        schedule.tail,
-        schedule.first_pixels(start),
-        lambda box: masking.reads(box, plan),
-    ) as rows:
+
+    def reading(first: int) -> RowBuffer:
+        return RowBuffer(
+            source, workers, schedule.tail, first, lambda box: masking.reads(box, plan)
+        )
+
+    with ExitStack() as buffers:
+        rows = ahead = buffers.enter_context(reading(schedule.first_pixels(start)))
+        if schedule.reads_twice:
+            ahead = buffers.enter_context(reading(schedule.first_observed(start)))
         mosaic = Mosaic(plan, start)
         for band in schedule.bands(start):
-            _observe(band, transform, rows, clock)
+            for row in band.cells:
+                _observe(row, transform, ahead, clock)
+                if schedule.reads_twice:
+                    ahead.drop_above((row.row + 1) * plan.grid.cell)
             for box in band.background:
                 sink.write(box.x, box.y, masking.backdrop(box, rows))
                 progress(box.w * box.h)
@@ -77,11 +85,21 @@ def stream(
             rows.drop_above(band.first_pixels)
 
 
-def _observe(band: Band, transform: Transform, rows: RowBuffer, clock: Clock) -> None:
-    """Let the transform record the statistics of a band's cells."""
-    for row in band.cells:
-        cells = (
-            [None if box is None else rows.view(box) for box in batch] for batch in row.batches
-        )
-        with clock.waiting(STATISTICS):
-            transform.observe(row.row, clock.timed(READ, cells))
+def observe_all(source: Source, transform: Transform, *, batch: int = 1, workers: int = 2) -> None:
+    """Record the statistics of all cells of an image, from top to bottom, and compute no tile.
+
+    For the arguments see `stream`.
+    """
+    grid, clock = transform.plan.grid, Clock()
+    schedule = Schedule(transform.plan, transform.reach, batch=batch)
+    with RowBuffer(source, workers, schedule.tail) as rows:
+        for row in range(grid.rows):
+            _observe(schedule.cell_row(row), transform, rows, clock)
+            rows.drop_above((row + 1) * grid.cell)
+
+
+def _observe(row: CellRow, transform: Transform, rows: RowBuffer, clock: Clock) -> None:
+    """Let the transform record the statistics of a row of cells."""
+    cells = ([None if box is None else rows.view(box) for box in batch] for batch in row.batches)
+    with clock.waiting(STATISTICS):
+        transform.observe(row.row, clock.timed(READ, cells))

@@ -7,6 +7,9 @@ from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.geometry import Box, Tile, TilePlan
 
 EVERYTHING = Masking()
+# Rows of cells that a tile may look ahead for their pixels to be kept until the tile is computed.
+# DN and a small kernel do; if a normalizer looks further, keeping them would take much memory.
+MOST_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Band:
         batches: groups of equally shaped tiles that are computed together. Tiles and background
             cover the band once.
         first_cells: the first row of cells whose statistics later bands need.
-        first_pixels: the first pixel row that later bands need.
+        first_pixels: the first pixel row that later bands need; if pixels are read twice, that
+            their tiles need.
     """
 
     y0: int
@@ -66,6 +70,11 @@ class Schedule:
     batch: int = 1
 
     @property
+    def reads_twice(self) -> bool:
+        """Whether pixels are read once for cells, and again for the tiles that come much later."""
+        return self.reach is not None and self.reach > MOST_KEPT
+
+    @property
     def tail(self) -> int:
         """Rows at the image's end that are mirrored beyond it, and so are needed until the end."""
         return max(self.plan.grid.cell, self.plan.margin) + 8 * self.plan.stride
@@ -74,8 +83,14 @@ class Schedule:
         """The first pixel row that the bands from pixel row `start` on need."""
         start = self.plan.first_band(start)
         first = self.plan.rows_read(start, start + 1)[0]
-        cells, end = self._cells(start, start + 1)
-        return min(first, cells * self.plan.grid.cell) if end else first
+        if self.reach is None or self.reads_twice:
+            return first
+        return min(first, self.first_observed(start))
+
+    def first_observed(self, start: int) -> int:
+        """The first pixel row of the cells that the bands from pixel row `start` on need."""
+        start = self.plan.first_band(start)
+        return self._cells(start, start + 1)[0] * self.plan.grid.cell
 
     def bands(self, start: int = 0) -> Iterator[Band]:
         """The bands from pixel row `start` on, at which a band must begin."""
@@ -84,11 +99,11 @@ class Schedule:
         recorded = self._cells(first, first + 1)[0]
         for y0, y1 in plan.bands(first):
             end = max(recorded, self._cells(y0, y1)[1])
-            cells = tuple(self._cell_row(row) for row in range(recorded, end))
+            cells = tuple(self.cell_row(row) for row in range(recorded, end))
             recorded = end
             tiles, background = self.masking.cut(plan, y0, y1)
             first_pixels = plan.rows_read(y1, y1 + 1)[0]
-            if recorded:
+            if recorded and not self.reads_twice:
                 first_pixels = min(first_pixels, recorded * grid.cell)
             yield Band(
                 y0=y0,
@@ -100,13 +115,8 @@ class Schedule:
                 first_pixels=first_pixels,
             )
 
-    def _cells(self, y0: int, y1: int) -> tuple[int, int]:
-        """First and end of the rows of cells that the band `y0 <= y < y1` needs."""
-        if self.reach is None:
-            return 0, 0
-        return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
-
-    def _cell_row(self, row: int) -> CellRow:
+    def cell_row(self, row: int) -> CellRow:
+        """What is recorded of a row of cells."""
         grid = self.plan.grid
         kept = self.masking.kept(row, grid)
         batches = (
@@ -114,6 +124,12 @@ class Schedule:
             for columns in _batches(kept, self.batch)
         )
         return CellRow(row, tuple(batches))
+
+    def _cells(self, y0: int, y1: int) -> tuple[int, int]:
+        """First and end of the rows of cells that the band `y0 <= y < y1` needs."""
+        if self.reach is None:
+            return 0, 0
+        return self.plan.grid.rows_within(*self.plan.rows_read(y0, y1), self.reach)
 
 
 def _batches(kept: Sequence[bool], size: int) -> Iterator[range]:

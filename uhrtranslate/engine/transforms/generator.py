@@ -16,11 +16,12 @@ from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
 from uhrtranslate.engine.statistics.moments import Moments, joined
+from uhrtranslate.engine.statistics.pooled_rows import Shares
 from uhrtranslate.engine.statistics.tables import Tables
 from uhrtranslate.engine.stream.clock import Clock
 from uhrtranslate.engine.stream.lanes import Lanes
 from uhrtranslate.engine.stream.transform import Transform
-from uhrtranslate.geometry import Tile, TilePlan
+from uhrtranslate.geometry import Box, Tile, TilePlan
 from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import Normalizer
 
@@ -47,6 +48,8 @@ class GeneratorTransform(Transform):
         thumbnail: makes a small picture of the whole image, [h, w, 3] uint8 with sides that are
             multiples of the stride; called at most once, by TIN or if a cell is missing.
         clock: measures how long devices work.
+        shares: makes the share of tissue of each cell, [rows, cols] in 0..1; called at most once,
+            if the normalizer weighs cells by it. None: everything is tissue.
         stack: makes the generator's input, [h, w, c] uint8, of the image's pixels; must be
             thread-safe.
     """
@@ -59,6 +62,7 @@ class GeneratorTransform(Transform):
         thumbnail: Callable[[], Pixels],
         clock: Clock | None = None,
         stack: Callable[[Pixels], Pixels] = lambda pixels: pixels,
+        shares: Callable[[], Shares] | None = None,
     ) -> None:
         self.plan = plan
         self._stack = stack
@@ -67,13 +71,13 @@ class GeneratorTransform(Transform):
         self._lanes = lanes
         self._clock = clock or Clock()
         self._thumbnail = thumbnail
-        self._tables = Tables(plan, normalizer)
+        self._tables = Tables(plan, normalizer, shares)
         # Generators without instance norm (such as batch norm in eval mode) need no statistics, and
         # a tile that is its own cell needs no second forward, since plain instance normalization
         # computes its own statistics.
         self._plain = runner.switch.layers == 0 or (normalizer.own_cell and plan.mirrored)
         observes = not self._plain and normalizer.source == "cells"
-        self.reach = normalizer.reach if observes else None
+        self.reach = normalizer.look_ahead(plan.grid.rows) if observes else None
 
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`; flat cells are left out."""
@@ -104,15 +108,30 @@ class GeneratorTransform(Transform):
         """See `Transform`."""
         self._tables.drop_above(row)
 
+    def constants(self) -> Moments:
+        """The statistics of every pixel, as of one cell, for a normalizer that is `uniform`.
+
+        All cells must have been observed, if there is a `reach`.
+        """
+        if self._plain:
+            return Moments((), ())
+        height, width = self.plan.grid.height, self.plan.grid.width
+        self._complete([self.plan.tile_over(Box(0, 0, width, height), 0, height)])
+        return self._tables.constants()
+
     def _with_fields(self, batch: tuple[Sequence[Tile], Sequence[Pixels]]) -> Batch:
         tiles, pixels = batch
+        self._complete(tiles)
+        return tiles, pixels, self._tables.fields(tiles)
+
+    def _complete(self, tiles: Sequence[Tile]) -> None:
+        """Record the thumbnail's statistics if the fields of some tiles need them."""
         if self._tables.lack_thumbnail(tiles):
             rule = PUBLISHED_THUMBNAIL if self.plan.mirrored else AS_TRAINED
             (found,) = self._lanes.map(
                 partial(self._record, rule, 0), [[self._stack(self._thumbnail())]]
             )
             self._tables.put_thumbnail(found)
-        return tiles, pixels, self._tables.fields(tiles)
 
     # The work of the lanes.
 
