@@ -57,8 +57,8 @@ class Settings:
 
     ngf: int = 16
     blocks: int = 6
-    own: int = 1500
-    field: int = 2000
+    own: int = 1400
+    field: int = 500
     seed: int = 1
 
     @property
