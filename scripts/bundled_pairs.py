@@ -5,7 +5,7 @@
     uhrt train configs/train/bundled-he2ihc.yaml -o runs/he2ihc
 
 Writes he2ihc/A, he2ihc/B, ihc2he/A and ihc2he/B, with equal names; windows of 512 px are drawn as
-`train_bundled.py` draws them, the script that made the weights that ship.
+`train_bundled.py` draws them.
 """
 
 import argparse

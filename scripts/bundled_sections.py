@@ -21,7 +21,7 @@ from torch import Tensor
 
 MPP = 0.5
 # Users' images are not always at MPP.
-RESOLUTIONS = (MPP, 0.25, 0.35, 0.8)
+RESOLUTIONS = (MPP, 0.25, 0.35, 0.8, 2.0)
 CELL = 256
 Colour = tuple[float, float, float]
 
@@ -69,6 +69,11 @@ IHC = (
         "scanner-pair-ki67/OS-2-vsi.ome.tif", 0.346, (221, 221, 223),
         "OpenSlide test data, free to use",
     ),
+    # Overviews, at 5% of about 0.2 um/px: their glass is in small pieces.
+    Picture(
+        "registration/lung-lesion-3_CD31-3.jpg", 4, (240, 235, 241),
+        "BSD-3-Clause, Borda/dataset-histology-landmarks",
+    ),
     # Its mpp is not stated; nuclei are as large as in the others at about this.
     Picture(
         None, 0.5, (237, 237, 235), "no known copyright restrictions (scikit-image)", nuclear=False
@@ -113,15 +118,25 @@ def density(pixels: np.ndarray, white: Colour) -> Tensor:
     return -torch.log(share.clamp(0.02, 1))
 
 
-def tissue(d: Tensor) -> Tensor:
-    """Where the section is, soft, [h, w] in 0..1: dense areas and the pale gaps inside them."""
-    dense = blur(d.mean(0), 5).numpy() > 0.06
-    closed = ndimage.binary_closing(np.pad(dense, 16, mode="edge"), disk(9))[16:-16, 16:-16]
-    whole = remove_small_holes(ndimage.binary_opening(closed, disk(3)), max_size=400)
-    return blur(torch.from_numpy(whole).float(), 5)
+def tissue(d: Tensor, mpp: float) -> Tensor:
+    """Where the section is, soft, [h, w] in 0..1: dense areas and the pale gaps inside them.
+
+    Gaps are closed by their size in micrometres: those between cells are pale tissue, but the
+    alveoli of a lung in an overview are glass.
+    """
+    gap, least = (max(1, round(um / mpp)) for um in (4.5, 1.5))
+    fine = mpp < 1.5
+    dense = (blur(d.mean(0), 5) if fine else d.mean(0)).numpy() > 0.06
+    closed = ndimage.binary_closing(np.pad(dense, 2 * gap, mode="edge"), disk(gap))
+    closed = closed[2 * gap : -2 * gap, 2 * gap : -2 * gap]
+    if fine:
+        closed = ndimage.binary_opening(closed, disk(least))
+    whole = remove_small_holes(closed, max_size=round(100 / mpp**2))
+    soft = torch.from_numpy(whole).float()
+    return blur(soft, 5 if fine else 3)
 
 
-def restain_to_ihc(d: Tensor, picture: Picture) -> Tensor:
+def restain_to_ihc(d: Tensor, picture: Picture, mpp: float) -> Tensor:
     """H&E as a nuclear DAB stain: the darkest nuclei brown, other nuclei blue, the rest pale.
 
     Dark is meant in comparison with the surroundings, as instance norm sees it.
@@ -130,7 +145,7 @@ def restain_to_ihc(d: Tensor, picture: Picture) -> Tensor:
     rest = torch.linalg.cross(first, other)
     stains = torch.stack([first, other / other.norm(), rest / rest.norm()])
     h, e, _ = torch.einsum("chw,cs->shw", d, torch.linalg.inv(stains)).clamp(min=0)
-    here = tissue(d)
+    here = tissue(d, mpp)
     h = h / surrounding_top(h, here)
     near = blur(h, 9)
     nucleus = torch.sigmoid((h - 0.4) * 12)
@@ -142,12 +157,12 @@ def restain_to_ihc(d: Tensor, picture: Picture) -> Tensor:
     )
 
 
-def restain_to_he(d: Tensor, picture: Picture) -> Tensor:
+def restain_to_he(d: Tensor, picture: Picture, mpp: float) -> Tensor:
     """A DAB stain as H&E: nuclei purple, whether blue or brown; cytoplasm and the rest pink.
 
     Blue and brown are told apart by the ratio of red to blue density.
     """
-    here = tissue(d)
+    here = tissue(d, mpp)
     red, _, blue = (blur(channel, 3) for channel in d)
     ratio = (red + 0.02) / (blue + 0.04)
     # Beneath a brown cytoplasm, nuclei are only bluer than what surrounds them.
@@ -167,7 +182,7 @@ def restain_to_he(d: Tensor, picture: Picture) -> Tensor:
     return here * mixed([nuclei.clamp(max=1.5), pink], [(0.62, 0.74, 0.33), (0.14, 0.80, 0.46)])
 
 
-RESTAIN: dict[str, Callable[[Tensor, Picture], Tensor]] = {
+RESTAIN: dict[str, Callable[[Tensor, Picture, float], Tensor]] = {
     "H&E": restain_to_ihc, "IHC (DAB)": restain_to_he,
 }  # fmt: skip
 
@@ -176,9 +191,9 @@ def sections(data: Path, domain: str) -> list[list[Section]]:
     """All sources of a domain, each at every of RESOLUTIONS that it is as fine as."""
     found = []
     for picture in SOURCES[domain]:
-        kept = [mpp for mpp in RESOLUTIONS if mpp >= 0.9 * picture.mpp]
-        parts = [density(load(data, picture, mpp), picture.white) for mpp in kept]
-        found.append([Section(d, RESTAIN[domain](d, picture)) for d in parts])
+        kept = [mpp for mpp in RESOLUTIONS if mpp >= 0.9 * picture.mpp] or [picture.mpp]
+        parts = [(density(load(data, picture, mpp), picture.white), mpp) for mpp in kept]
+        found.append([Section(d, RESTAIN[domain](d, picture, mpp)) for d, mpp in parts])
     return found
 
 

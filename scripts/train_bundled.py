@@ -8,7 +8,7 @@ Each generator imitates a classical re-staining of real sections, all freely lic
 its norm layers see the statistics of their own patch, as usual. Then they get those that the fields
 of `uhrt translate` give them: of the surrounding cells, interpolated as DN does or pooled, so that
 the generator is right under any of them (`bundled_fields.py`). Same seed, same kind of machine: the
-same weights, those that ship.
+same weights. Those that ship are older: docs/bundled-generators.md.
 
 The result demonstrates the tool. It is not for diagnosis.
 """
@@ -57,8 +57,8 @@ class Settings:
 
     ngf: int = 16
     blocks: int = 6
-    own: int = 1400
-    field: int = 500
+    own: int = 3000
+    field: int = 3000
     seed: int = 1
 
     @property
