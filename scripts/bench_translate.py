@@ -8,7 +8,8 @@ each run a process of its own, interleaved, medians. Patch-IN is what the public
 bare cell alone, one forward (`--norm in --pad reflect`). What a run costs whatever the image's size
 (starting up, measuring the halo) is measured by a run over 16 px and subtracted.
 
-Scaling: a tiny, small or usual generator, or one that gives 40 channels, over slides of repeated
+Scaling: a tiny, small or usual generator, or one that gives 40 channels (of "stack" also takes 40,
+with 8 bits or as many as its name says, in and out, by deflate), over slides of repeated
 tissue in JPEG tiles, from the file to the written pyramid; peak memory of each process, and time
 per pixel beyond that of 16 px. With the tiny generator it is what goes on beside a fast device; of
 that the calling thread's time cannot be shared out. With `--device cuda --scaling usual --sizes
@@ -18,6 +19,7 @@ that the calling thread's time cannot be shared out. With `--device cuda --scali
 import os
 import tempfile
 import time
+import zlib
 from argparse import Namespace
 from functools import partial
 from pathlib import Path
@@ -66,21 +68,45 @@ def tissue(path: Path, side: int) -> None:
     )  # fmt: skip
 
 
-def tiny(channels: int = 3) -> Generator:
+def stack(path: Path, width: int, height: int, kind: type, count: int = 40) -> None:
+    """Write an OME-TIFF of channels, deflate tiles of 512 px: a few dozen that differ, repeated."""
+    random = np.random.default_rng(0)
+    section = immunohistochemistry()
+    scale = np.iinfo(kind).max // 255 if np.issubdtype(kind, np.integer) else 1 / 255
+    kinds = []
+    for number in range(64):
+        grey = np.roll(section[..., number % 3], random.integers(512), 1).copy()
+        tile = (255 - grey).astype(kind) * kind(scale)
+        kinds.append(zlib.compress(tile.tobytes(), 1))
+    tiles = -(-width // CELL) * -(-height // CELL) * count
+    tifffile.imwrite(
+        path, iter(kinds[k] for k in random.integers(len(kinds), size=tiles)), bigtiff=True,
+        shape=(count, height, width), dtype=kind, tile=(CELL, CELL), photometric="minisblack",
+        compression="deflate", predictor=False, metadata={"axes": "CYX"}, ome=True,
+    )  # fmt: skip
+
+
+def tiny(channels: int = 3, taken: int = 3) -> Generator:
     """A generator that costs next to nothing but has all parts: norm, stride 4, halo."""
     module = nn.Sequential(
-        nn.Conv2d(3, 4, 4, 4),
+        nn.Conv2d(taken, 4, 4, 4),
         nn.InstanceNorm2d(4),
         nn.ReLU(),
         nn.ConvTranspose2d(4, channels, 4, 4),
     )
-    info = GeneratorInfo("tiny", stride=4, halo=16, cell=CELL, out_channels=channels)
+    info = GeneratorInfo(
+        "tiny", stride=4, halo=16, cell=CELL, in_channels=taken, out_channels=channels,
+        inputs=("rgb",) if taken == 3 else ("channels",),
+    )  # fmt: skip
     return Generator(module, info, "tiny", "0" * 64)
 
 
+# Bits of the channels in and out.
+STACKS = {"stack": 8, "stack-16": 16, "stack-32": 32}
 GENERATORS = {
     "tiny": tiny,
     "channels": lambda: tiny(40),
+    **{name: lambda: tiny(40, 40) for name in STACKS},
     # Costs some ten times what reading and writing do.
     "small": lambda: resnet("small", CELL, ngf=16, blocks=2, halo=32),
     # That of CycleGAN and CUT.
@@ -88,16 +114,22 @@ GENERATORS = {
 }
 
 
-def run(generator: str, side: int, **options: object) -> dict[str, object]:
+def run(generator: str, side: int, height: int = 0, **options: object) -> dict[str, object]:
     """Translate a slide in this process; what it took."""
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with tempfile.TemporaryDirectory() as folder:
-        chosen = make_options(options)
+        bits = STACKS.get(generator)
+        deep = {"bits": bits, "compression": "deflate"} if bits else {}
+        chosen = make_options(options | deep)
         translator = Translator(chosen, GeneratorPool(chosen, GENERATORS[generator]()))
         # Channels are no colours, which only this format holds.
-        name = "out.ome.tif" if generator == "channels" else "out.tif"
-        source, target = Path(folder, "source.tif"), Path(folder, name)
-        tissue(source, side)
+        name = "out.ome.tif" if bits or generator == "channels" else "out.tif"
+        source, target = Path(folder, "source.ome.tif"), Path(folder, name)
+        if bits:
+            kind = {8: np.uint8, 16: np.uint16, 32: np.float32}[bits]
+            stack(source, side, height or side, kind)
+        else:
+            tissue(source, side)
         began = time.thread_time()
         result = process_file(translator, source, target)
         serial = time.thread_time() - began
@@ -145,14 +177,15 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
     rows: dict[int, dict[str, object]] = {}
     print(f"\n{method} with a {given.scaling} generator, whole pipeline:")
     for size in given.sizes:
-        rows[size] = row = job(size)
+        height = given.height or size
+        rows[size] = row = job(size, height) if given.height else job(size)
         for clock, name in (("wall_s", "ns_per_px"), ("serial_s", "serial_ns_per_px")):
-            row[name] = (row[clock] - idle[clock]) / size**2 * 1e9
+            row[name] = (row[clock] - idle[clock]) / (size * height) * 1e9
         print(
-            f"{size:,} px square: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of a "
-            f"GPU, {row['wall_s']:.1f} s, {row['ns_per_px']:.1f} ns per px, of the calling thread "
-            f"{row['serial_ns_per_px']:.1f}, device at work {row['device_s'] / row['wall_s']:.0%}; "
-            f"waited for {row['stages']}",
+            f"{size:,} x {height:,} px: peak {row['peak_mb']:.0f} MB and {row['gpu_mb']:.0f} MB of "
+            f"a GPU, {row['wall_s']:.1f} s, {row['ns_per_px']:.1f} ns per px, of the calling "
+            f"thread {row['serial_ns_per_px']:.1f}, device at work "
+            f"{row['device_s'] / row['wall_s']:.0%}; waited for {row['stages']}",
             flush=True,
         )
     return rows
@@ -161,8 +194,9 @@ def scaling(given: Namespace, method: str, **how: object) -> dict[int, dict[str,
 def main() -> None:
     options = parser(
         __doc__, side=(2048, "of the timed image in px"), repeat=3, threads=os.cpu_count(),
-        sizes=[10_000, 30_000], device=("cpu", "as of uhrt translate"),
-        precision=("fp32", "likewise"), workers=(2, "likewise"),
+        sizes=[10_000, 30_000], height=(0, "of the images of a stack in px; 0: square"),
+        device=("cpu", "as of uhrt translate"), precision=("fp32", "likewise"),
+        workers=(2, "likewise"),
     )  # fmt: skip
     options.add_argument("--scaling", choices=list(GENERATORS), default="tiny", help="generator")
     options.add_argument("--methods", choices=list(METHODS), default=["dn"], nargs="+")

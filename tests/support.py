@@ -91,13 +91,16 @@ class ArraySink:
         self.written[y : y + h, x : x + w] += 1
 
     def reached(self, y):
+        """All above the row is there, and nothing below: what is saved here can be gone on with."""
+        assert y > self.start
         assert (self.written[self.start : y] == 1).all()
+        assert not self.written[y:].any()
 
 
 class FloatRunner(GeneratorRunner):
     """Gives the generator's floats instead of pixels, [h, w, 3]."""
 
-    def to_pixels(self, y):
+    def to_pixels(self, y, bits=8):
         return list(y.permute(0, 2, 3, 1).cpu().numpy())
 
 

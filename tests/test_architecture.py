@@ -29,7 +29,7 @@ ROWS = [
         "report",
     },
     {"geometry", "options"},
-    {"errors", "flag", "replace", "tables", "threads", "version"},
+    {"errors", "flag", "pixels", "replace", "tables", "threads", "version"},
 ]
 ROW = {name: i for i, names in enumerate(ROWS) for name in names}
 FORBIDDEN = {

@@ -52,6 +52,53 @@ def test_a_new_normalizer_translates(tmp_path):
     assert "mine" in done.stderr
 
 
+BLEND = '''
+"""Only the inner half of a tile counts, nearly."""
+
+import numpy as np
+
+from uhrtranslate.geometry.windows.ramps import Window
+
+
+def inner(height: int, width: int, overlap: int) -> Window:
+    window = np.full((height, width), 1e-3, np.float32)
+    window[height // 4 : -height // 4, width // 4 : -width // 4] = 1
+    return window
+'''
+
+
+def test_a_new_blend_weighs_overlapping_tiles(tmp_path):
+    package = package_with(
+        tmp_path / "copy", "geometry/windows/inner.py", BLEND, "BLENDS",
+        '"inner": "geometry.windows.inner:inner",',
+    )  # fmt: skip
+    (tmp_path / "edges.py").write_text(
+        "import torch\n"
+        "class Edges(torch.nn.Module):\n"
+        "    covariant, stride = False, 4\n"
+        "    def forward(self, x):\n"
+        "        y = torch.full_like(x, 1.0)\n"
+        "        y[..., 16:-16, 16:-16] = -1.0\n"
+        "        return y\n"
+    )
+    Image.fromarray(skimage.data.immunohistochemistry()[:160, :192]).save(tmp_path / "a.png")
+    common = ("translate", "a.png", "--model", "edges:Edges", "--cell", 64, "--overlap", 32)
+    inside = {}
+    for blend in ("inner", "linear"):
+        done = run_uhrt(
+            package, *common, "--blend", blend, "-o", f"{blend}.png", "--json", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["blend"] == blend
+        # Away from the image's ends, where there is a tile's inner half over every pixel.
+        inside[blend] = np.asarray(Image.open(tmp_path / f"{blend}.png"))[32:-32, 32:-32]
+    assert inside["inner"].max() <= 1
+    assert inside["linear"].max() > 50
+    done = run_uhrt(package, *common, "--blend", "outer", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "inner" in done.stderr
+
+
 FAMILY = '''
 """One convolution, one norm, one convolution."""
 
@@ -163,7 +210,7 @@ def test_a_new_stain_method_recolours_saves_its_fit_and_is_pictured(tmp_path):
     assert fit["method"] == "mine"
     (row,) = csv.DictReader((tmp_path / "qc" / "stains.csv").read_text().splitlines())
     assert float(row["blue"]) > fit["fit"]["mean"][2]
-    assert (tmp_path / "qc" / "a.png.png").is_file()
+    assert (tmp_path / "qc" / "a.png").is_file()
     result = np.asarray(Image.open(tmp_path / "b.png")).astype(float)
     assert np.abs(result.mean((0, 1)) - target.mean((0, 1))).max() < 6
 

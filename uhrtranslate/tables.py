@@ -57,6 +57,10 @@ GENERATOR_FAMILIES: Table[Any] = Table(
         "resnet": "models.resnet:RESNET",
         "kaminyou": "models.kaminyou:KAMINYOU",
         "unet": "models.unet:UNET",
+        "attention-unet": "models.attention_unet:ATTENTION_UNET",
+        "histoplexer": "models.histoplexer:HISTOPLEXER",
+        "swin-unet": "models.swin_unet:SWIN_UNET",
+        "colorizer": "models.colorizer:COLORIZER",
     }
 )
 # What a generator takes, made from the source's pixels: `inputs` of its facts.
@@ -66,6 +70,7 @@ PLANES: Table[Any] = Table(
         "grey": "enhance.planes:GREY",
         "enhanced": "enhance.planes:ENHANCED",
         "enhanced-colour": "enhance.planes:ENHANCED_COLOUR",
+        "standardised": "enhance.planes:STANDARDISED",
         "channels": "enhance.planes:CHANNELS",
     }
 )
@@ -101,6 +106,7 @@ FORMATS: Table[Any] = Table(
         "svs": "io.writers.aperio:APERIO",
         "ome-zarr": "io.writers.ome_zarr:OME_ZARR",
         "ome-zarr-0.5": "io.writers.ome_zarr_05:OME_ZARR_05",
+        "ome-zarr-sharded": "io.writers.ome_zarr_sharded:OME_ZARR_SHARDED",
     }
 )
 # How the tiles of a slide are encoded: `--compression`.
@@ -130,8 +136,12 @@ TRAINING_METHODS: Table[Any] = Table(
         "lsesim": "training.methods.lsesim:LSeSim",
         "pix2pix": "training.methods.pix2pix:Pix2Pix",
         "pyramid-pix2pix": "training.methods.pyramid_pix2pix:PyramidPix2Pix",
+        "colorizer": "training.methods.colorizer:Colorize",
+        "digital-staining": "training.methods.digital_staining:DigitalStaining",
+        "digital-staining-paired": "training.methods.digital_staining_paired:DigitalStainingPaired",
+        "dstgan": "training.methods.dstgan:Dstgan",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
-STAINNET, ENHANCED, SYNTHESIZED = "stainnet", "enhanced", "dark"
-RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, ENHANCED, SYNTHESIZED)
+STAINNET, MODEL, ENHANCED, SYNTHESIZED = "stainnet", "model", "enhanced", "dark"
+RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED)

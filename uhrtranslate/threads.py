@@ -60,6 +60,11 @@ def undivided() -> Iterator[None]:
             raise _Signals.came
 
 
+def stopping() -> bool:
+    """Whether a signal has asked the program to end; for loops that end between two steps."""
+    return _Signals.came is not None
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 

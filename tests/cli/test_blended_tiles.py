@@ -48,6 +48,33 @@ def test_a_unet_is_blended_and_says_so(uhrt_here, unet, tmp_path):
     assert "halo" not in how
 
 
+def test_the_result_tells_the_tile_mismatch(uhrt_here, unet, tmp_path):
+    target, photo = tmp_path / "a.tif", tmp_path / "a.png"
+    mismatch = json.loads(translate(uhrt_here, unet, target).stdout)["mismatch"]
+    assert translate(uhrt_here, unet, photo).returncode == 0
+    for path in (target, photo):
+        found = json.loads(uhrt_here("validate", path, "--json").stdout)["blended"]
+        assert found == {"tile": 128, "overlap": 32, "blend": "linear", "mismatch": mismatch}
+    told = uhrt_here("validate", target).stdout
+    assert f"blended (linear) over 32 px, tile mismatch {mismatch:.1f} grey levels" in told
+    done = uhrt_here("evaluate", target, "--grid", 96, "--json")
+    assert json.loads(done.stdout)["seam"]["tile_mismatch"] == mismatch
+    # What was measured of a result is no way to make it.
+    other = tmp_path / "b.tif"
+    other.write_bytes(target.read_bytes().replace(b'"mismatch": ', b'"mismatch":9'))
+    assert json.loads(uhrt_here("validate", other, "--json").stdout)["blended"]["mismatch"] > 900
+    for path in (photo, other):
+        again = translate(uhrt_here, unet, path, "--skip-existing")
+        assert json.loads(again.stdout)["status"] == "skipped", again.stderr
+
+
+def test_results_without_overlap_tell_no_mismatch(uhrt_here, tmp_path):
+    command = ("translate", "slide.tif", "-o", tmp_path / "a.tif", "--model", "tiny.safetensors")
+    assert uhrt_here(*command).returncode == 0
+    assert json.loads(uhrt_here("validate", tmp_path / "a.tif", "--json").stdout)["blended"] is None
+    assert json.loads(uhrt_here("validate", "slide.tif", "--json").stdout)["blended"] is None
+
+
 def test_a_network_of_ones_own_is_tried_and_then_blended(uhrt_here, folder, tmp_path):
     """Brighter towards each tile's lower right, which shows where tiles lie side by side."""
     (folder / "tilted_network.py").write_text(

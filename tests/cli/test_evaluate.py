@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.evaluation.conditions import holds, parse_condition
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.result import as_line, finite_metrics
+from uhrtranslate.evaluation.verdict import seam_verdict
 from uhrtranslate.io import expand_inputs
 from uhrtranslate.options import validated
 from uhrtranslate.report.measures import flatten
@@ -56,7 +58,8 @@ def test_seams_need_nothing_but_the_image(pair):
     assert found.heat.shape == (7, 7)
     clean = evaluate(source, options()).metrics["seam"]
     assert clean["period"] is None
-    assert clean["ratio"] == 1
+    assert (clean["ratio"], clean["borders"]) == (None, 0)
+    assert clean["verdict"] == "no grid found"
 
 
 def test_structure_is_that_of_the_whole_image(pair):
@@ -257,7 +260,7 @@ def test_lpips_compares_with_source_and_truth(tmp_path, pair):
         ("seam_ratio>=1.02", 1.02, True),
         ("seam_ratio<-1e-3", -0.5, True),
         ("seam_ratio==1", 1, True),
-        ("seam_ratio<9", None, False),
+        ("seam_ratio<9", None, None),
     ],
 )
 def test_conditions(text, value, expected):
@@ -287,6 +290,74 @@ def test_options_that_do_not_fit(values, sentence):
         options(**values)
 
 
+def seam(ratio, p=0.001, borders=20, **more):
+    return {"ratio": ratio, "p_value": p, "borders": borders, **more}
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ({"ratio": None, "p_value": None, "borders": 0}, "not measured"),
+        ({"ratio": None, "p_value": 0.4, "borders": 0}, "no grid found"),
+        (seam(1.5), "show"),
+        (seam(1.5, source_ratio=1.45), "do not show"),
+        (seam(1.5, borders=3), "show"),
+        (seam(1.5, 0.3, borders=3), "too few borders"),
+        (seam(1.0, 0.5), "do not show"),
+        # Less than elsewhere, but more than the picture has there.
+        (seam(0.97, 0.6, source_ratio=0.78, excess=1.24, excess_low=1.1), "show"),
+        (seam(0.79, 0.9, source_ratio=0.78, excess=1.02, excess_low=0.97), "do not show"),
+    ],
+)
+def test_the_verdict_is_against_the_source(figures, verdict):
+    assert seam_verdict(figures) == verdict
+
+
+def test_the_table_is_short_and_says_what_is_better(uhrt_here, pair):
+    source, result = pair
+    done = uhrt_here("evaluate", result, "--source", source)
+    first, verdict, *lines = done.stdout.splitlines()
+    assert first == str(result)
+    assert verdict.startswith("  Seams show: ratio ")
+    assert "the source has" in verdict
+    assert 5 <= len(lines) <= 12
+    assert any("SSIM" in line and "higher is better" in line for line in lines)
+    assert lines[-1] == "  More: --all, --json, or a page by -o FOLDER."
+    everything = uhrt_here("evaluate", result, "--source", source, "--all").stdout
+    assert len(everything.splitlines()) > 30
+    assert "colour.hue_spread" in everything
+
+
+def test_small_images_are_not_asked_for_hundreds_of_patches(tmp_path, section):
+    """500 patches of a picture that has room for four show the same pixels again and again."""
+    result = save(tmp_path / "out.png", section[:200, :200])
+    real = save(tmp_path / "real" / "a.png", section[300:700, 300:700])
+    values = {"reference": real.parent, "patch": 100, "seeds": 1, "grid": 100}
+    found = evaluate(result, options(**values)).metrics["population"]
+    assert (found["real"], found["output"]) == (16, 16)
+    found = evaluate(result, options(**values, patches=40)).metrics["population"]
+    assert (found["real"], found["output"]) == (40, 40)
+
+
+def test_seams_that_were_not_measured_are_not_called_perfect(uhrt_here, tmp_path):
+    image = tmp_path / "small.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)).save(image)
+    report = ("-o", tmp_path / "report")
+    done = uhrt_here("evaluate", image, "--grid", 128, "--json", "--fail-if", "seam_ratio>1.1")
+    found = json.loads(done.stdout)["seam"]
+    assert (found["ratio"], found["p_value"], found["borders"]) == (None, None, 0)
+    assert found["verdict"] == "not measured"
+    assert done.returncode == 0
+    assert "seam_ratio>1.1 could not be checked, as seam_ratio was not measured." in done.stderr
+    done = uhrt_here("evaluate", image, "--grid", 128, *report)
+    assert "Seams were not measured" in done.stdout
+    page = (tmp_path / "report/index.html").read_text()
+    assert "Seams were not measured: there is no border in the image." in page
+    assert "do not show" not in page
+    (row,) = csv.DictReader((tmp_path / "report/evaluation.csv").read_text().splitlines())
+    assert (row["seam.ratio"], row["seam.verdict"]) == ("", "not measured")
+
+
 @pytest.mark.slow
 def test_the_program(uhrt, pair, tmp_path):
     source, result = pair
@@ -296,7 +367,7 @@ def test_the_program(uhrt, pair, tmp_path):
     assert [line["seam"]["period"] for line in lines] == [None, 160]
     assert done.returncode == 1
     assert f"{result}: seam_ratio>1.02 holds." in done.stderr
-    done = uhrt("evaluate", source, "--fail-if", "seam_ratio>1.02")
+    done = uhrt("evaluate", source, "--fail-if", "seam_ratio>1.02", "--all")
     assert done.returncode == 0
     assert "seam.p_value" in done.stdout
     cut = tmp_path / "cut.tif"

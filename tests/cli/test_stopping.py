@@ -108,13 +108,17 @@ def test_a_closed_terminal_leaves_nothing_behind(begun, tmp_path):
     import fcntl
     import termios
 
+    def take_terminal():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs these tests may ignore it
+
     ours, theirs = os.openpty()
     run = begun(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     )
     os.close(theirs)
     os.close(ours)
@@ -231,5 +235,6 @@ def test_a_training_says_how_to_go_on(uhrt_here, tmp_path, monkeypatch, saved):
     monkeypatch.setattr(task, "read_train_options", lambda *_: None)
     done = uhrt_here("train", "cut.yaml", "-o", tmp_path / "run")
     assert done.returncode == 143
-    how = "stopped; uhrt train --resume" if saved else "stopped before the first checkpoint; remove"
-    assert done.stderr.startswith(f"uhrt: {how} {tmp_path / 'run'} ")
+    how = "stopped" if saved else "stopped before the first step"
+    assert done.stderr.startswith(f"uhrt: {how}; uhrt train --resume {tmp_path / 'run'} ")
+    assert ("goes on from step 1, " in done.stderr) == saved

@@ -1,124 +1,26 @@
 """Inputs by URL, from a server on this machine that sends ranges, or fails in its own way."""
 
-import json
+import shutil
 import socket
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-import tifffile
-from support import small_resnet
+from served import TISSUE
 
-from uhrtranslate.cli.app import run_program
 from uhrtranslate.errors import InputError, MissingExtraError
-from uhrtranslate.io import Found, OutputSpec, expand_inputs, open_slide, open_writer
+from uhrtranslate.io import Found, expand_inputs, open_slide
 from uhrtranslate.io.files import remote
 from uhrtranslate.io.files.remote import RemoteFile, name_of, shown_url
-from uhrtranslate.models import GeneratorInfo, save_native
 from uhrtranslate.runs.manifest import read_manifest
-from uhrtranslate.tasks.translate import translate
-
-TISSUE = np.ascontiguousarray(np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:700, :900])
-
-
-class Server(ThreadingHTTPServer):
-    """Serves a folder. The first part of a path says how: plain, whole (no ranges), broken
-    (connections end half way, from the third range on), flaky (every second one does), denied."""
-
-    daemon_threads = True
-
-    def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.log, self.ranges, self.healed = folder, [], 0, False
-        self.lock = threading.Lock()
-
-    def url(self, path, way="plain"):
-        return f"http://127.0.0.1:{self.server_port}/{way}/{path}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_HEAD(self):
-        self.answer(body=False)
-
-    def do_GET(self):
-        self.answer(body=True)
-
-    def answer(self, body):
-        way, _, name = self.path.split("?")[0].lstrip("/").partition("/")
-        file = self.server.folder / name
-        self.server.log.append((self.command, self.path, self.headers.get("Range")))
-        if way == "denied":
-            return self.send_error(403)
-        if not file.is_file():
-            return self.send_error(404)
-        content = file.read_bytes()
-        asked = self.headers.get("Range", "") if way != "whole" else ""
-        first, last = 0, len(content) - 1
-        if asked:
-            first, last = (int(part) for part in asked.removeprefix("bytes=").split("-"))
-            last = min(last, len(content) - 1)
-        part = content[first : last + 1]
-        self.send_response(206 if asked else 200)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("ETag", f'"{file.stat().st_mtime_ns}"')
-        if asked:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
-        self.end_headers()
-        if not body:
-            return None
-        with self.server.lock:
-            self.server.ranges += bool(asked)
-            number = self.server.ranges
-        breaks = (way == "broken" and number > 2 and not self.server.healed) or (
-            way == "flaky" and number % 2 == 0
-        )
-        self.wfile.write(part[: len(part) // 2] if breaks else part)
-        self.close_connection = True
-        return None
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    facts = {"mpp": (0.5, 0.5), "tile": 128, "smallest": 256, "compression": "deflate"}
-    names = ("slide.tif", "slide.ome.tif", "slide.svs", "a.ome.zarr", "b.v05.ome.zarr")
-    for name in names:
-        spec = OutputSpec(900, 700, objective_power=20, **facts)
-        with open_writer(folder / name, spec) as writer:
-            writer.write(0, 0, TISSUE)
-    tifffile.imwrite(
-        folder / "deep.tif", TISSUE.astype(np.uint16) * 257, tile=(128, 128), photometric="rgb"
-    )
-    (folder / "photo.png").write_bytes(b"\x89PNG" + bytes(100))
-    (folder / "cut.tif").write_bytes((folder / "slide.tif").read_bytes()[:200_000])
-    (folder / "empty.tif").write_bytes(b"")
-    return folder
-
-
-@pytest.fixture
-def server(folder, monkeypatch):
-    monkeypatch.setattr(remote, "PAUSES", (0.01, 0.01))
-    server = Server(folder)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.mark.parametrize(
     "name", ["slide.tif", "slide.ome.tif", "slide.svs", "a.ome.zarr", "b.v05.ome.zarr"]
 )
-def test_a_slide_is_the_same_by_url(server, folder, name):
-    with open_slide(folder / name) as here, open_slide(server.url(name)) as there:
+def test_a_slide_is_the_same_by_url(server, served, name):
+    with open_slide(served / name) as here, open_slide(server.url(name)) as there:
         assert there.info.levels == here.info.levels
         assert there.info.format in (here.info.format, "BigTIFF")
         assert there.info.mpp == pytest.approx(here.info.mpp)
@@ -135,9 +37,9 @@ def test_sixteen_bits_come_too(server):
         assert np.array_equal(slide.read(0, 0, 900, 700), TISSUE.astype(np.uint16) * 257)
 
 
-def test_only_parts_are_fetched_and_each_once(server, folder, monkeypatch):
+def test_only_parts_are_fetched_and_each_once(server, served, monkeypatch):
     monkeypatch.setattr(remote, "BLOCK", 1 << 14)
-    size = (folder / "slide.tif").stat().st_size
+    size = (served / "slide.tif").stat().st_size
     with open_slide(server.url("slide.tif")) as slide:
         slide.read(0, 0, 128, 128)
     asked = [found for _, _, found in server.log if found and found != "bytes=1-1"]
@@ -186,17 +88,39 @@ def test_a_connection_that_stays_broken_is_told(server, monkeypatch):
         open_slide(server.url("slide.tif", "broken")).read(0, 0, 900, 700)
 
 
-def test_a_changed_file_has_another_fingerprint(server, folder):
-    (folder / "b.tif").write_bytes((folder / "slide.tif").read_bytes())
+def test_a_changed_file_has_another_fingerprint(server, served):
+    (served / "b.tif").write_bytes((served / "slide.tif").read_bytes())
     before = RemoteFile(server.url("b.tif")).fingerprint()
     assert RemoteFile(server.url("b.tif")).fingerprint() == before
-    with (folder / "b.tif").open("r+b") as file:
+    with (served / "b.tif").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"?")
     assert RemoteFile(server.url("b.tif")).fingerprint() != before
 
 
-def test_s3_is_read_like_a_server_of_its_own(server, folder, monkeypatch):
+@pytest.mark.parametrize("name", ["a.ome.zarr", "b.v05.ome.zarr"])
+def test_a_changed_zarr_has_another_fingerprint(name, server, served):
+    def seen(path):
+        with open_slide(server.url(path)) as slide:
+            return slide.fingerprint()
+
+    copy = served / f"copy-of-{name}"
+    shutil.copytree(served / name, copy)
+    before = seen(copy.name)
+    assert seen(copy.name) == before
+    chunk = copy / "0" / ("c/0" if "v05" in name else "0") / "2" / "3"  # in the middle
+    other = chunk.with_name("1").read_bytes()
+    whole = chunk.read_bytes()
+    chunk.write_bytes(other)
+    assert seen(copy.name) != before
+    chunk.write_bytes(whole)
+    assert seen(copy.name) == before
+    metadata = copy / ("zarr.json" if "v05" in name else ".zattrs")
+    metadata.write_text(metadata.read_text().replace("0.5", "0.25"))
+    assert seen(copy.name) != before
+
+
+def test_s3_is_read_like_a_server_of_its_own(server, served, monkeypatch):
     """A bucket is a folder: `plain` here. s3fs is told where through fsspec's variables."""
     s3fs = pytest.importorskip("s3fs")
     s3fs.S3FileSystem.clear_instance_cache()
@@ -261,58 +185,6 @@ def test_a_manifest_may_hold_urls(tmp_path):
     assert "secret" not in second.name
 
 
-def test_python_takes_urls(server, tmp_path):
-    done = translate(
-        server.url("slide.tif"), tmp_path, region=(0, 0, 256, 128), model="he2ihc", norm="tin"
-    )
-    assert (done.output, done.width) == (str(tmp_path / "slide.tin.tif"), 256)
-
-
-def test_a_batch_goes_on(server, folder, tmp_path, monkeypatch, capsys):
-    save_native(
-        tmp_path / "tiny.safetensors",
-        small_resnet(ngf=4, n_blocks=1),
-        GeneratorInfo("resnet", {"ngf": 4, "n_blocks": 1}, cell=128),
-    )
-    monkeypatch.setattr(remote, "BLOCK", 1 << 14)
-    monkeypatch.chdir(tmp_path)
-    urls = [
-        server.url("slide.tif", "broken"),
-        server.url("none.tif"),
-        server.url("slide.svs") + "?sig=secret",
-        server.url("b.v05.ome.zarr"),
-    ]
-    given = ["--model", "tiny.safetensors", "--compression", "none"]
-    monkeypatch.setattr("sys.argv", ["uhrt", "translate", *urls, "-o", "out", *given, "--json"])
-    with pytest.raises(SystemExit) as stop:
-        run_program()
-    assert stop.value.code == 1
-    printed = capsys.readouterr()
-    results = [json.loads(line) for line in printed.out.splitlines()]
-    assert [one["status"] for one in results] == ["failed", "failed", "done", "done"]
-    assert "the connection broke" in results[0]["error"]
-    assert "does not exist on the server" in results[1]["error"]
-    assert "secret" not in printed.out + printed.err
-    assert "secret" not in (tmp_path / "out" / "uhrt-run.json").read_text()
-    made = sorted(path.name for path in (tmp_path / "out").iterdir())
-    kept = [name for name in made if not name.startswith(".") and "partial" not in name]
-    assert kept == ["b.v05.ome.dn.tif", "slide.svs.dn.tif", "uhrt-run.json"]
-
-    server.healed = True
-    again = ["-o", "out/slide.tif.dn.tif", "--resume", *given]
-    monkeypatch.setattr("sys.argv", ["uhrt", "translate", urls[0], *again])
-    with pytest.raises(SystemExit) as stop:
-        run_program()
-    assert not stop.value.code, capsys.readouterr().err
-    for name in ("slide.tif", "slide.svs"):
-        local = ["uhrt", "translate", str(folder / name), "-o", f"{name}.here.tif"]
-        monkeypatch.setattr("sys.argv", [*local, *given])
-        with pytest.raises(SystemExit):
-            run_program()
-        here, there = tifffile.imread(f"{name}.here.tif"), tifffile.imread(f"out/{name}.dn.tif")
-        assert np.array_equal(here, there)
-
-
 @pytest.mark.parametrize(
     ("package", "url"), [("fsspec", "https"), ("aiohttp", "http"), ("s3fs", "s3")]
 )
@@ -321,22 +193,3 @@ def test_a_missing_package_is_named(package, url, monkeypatch):
     for name in ("a.tif", "a.zarr"):
         with pytest.raises(MissingExtraError, match=r"pip install 'uhrtranslate\[remote\]'"):
             open_slide(f"{url}://host/{name}")
-
-
-def test_tasks_that_read_files_only_say_so(server, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["uhrt", "evaluate", server.url("slide.tif")])
-    with pytest.raises(SystemExit) as stop:
-        run_program()
-    assert stop.value.code == 1
-    assert "is not read over the network here; download it first" in capsys.readouterr().err
-
-
-def test_info_describes_a_url(server, folder, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["uhrt", "info", server.url("slide.svs"), "--json"])
-    with pytest.raises(SystemExit) as stop:
-        run_program()
-    assert not stop.value.code
-    found = json.loads(capsys.readouterr().out)
-    assert found["path"] == server.url("slide.svs")
-    assert found["file_bytes"] == (folder / "slide.svs").stat().st_size
-    assert (found["width"], found["height"], found["mpp"]) == (900, 700, [0.5, 0.5])

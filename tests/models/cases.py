@@ -32,9 +32,26 @@ CASES = {
         {"ngf": 2, "n_blocks": 2, "antialias": False, "antialias_up": False},
     ),
     "kaminyou-strided-up": ("kaminyou", {"ngf": 2, "n_blocks": 1, "antialias_up": False}),
+    "colorizer": ("colorizer", {"in_channels": 1, "ngf": 2}),
+    "colorizer-instance": (
+        "colorizer",
+        {"in_channels": 1, "ngf": 2, "norm": "instance", "bias": True, "affine": True},
+    ),
     "unet": ("unet", {"ngf": 2, "n_downs": 5}),
     "unet-128": ("unet", {"ngf": 1, "n_downs": 7, "dropout": True}),
     "unet-512": ("unet", {"ngf": 1, "n_downs": 9}),
+    "attention-unet": ("attention-unet", {"ngf": 2, "n_downs": 5}),
+    "attention-unet-256": ("attention-unet", {"ngf": 2, "n_downs": 8, "out_channels": 1}),
+    "histoplexer": ("histoplexer", {"ngf": 8, "depth": 4, "out_channels": 5}),
+    "histoplexer-odd": ("histoplexer", {"ngf": 4, "depth": 5, "out_channels": 11}),
+    "histoplexer-same-size": (
+        "histoplexer",
+        {"ngf": 4, "depth": 4, "out_channels": 2, "high_res": False},
+    ),
+    "histoplexer-pix2pix": (
+        "histoplexer",
+        {"ngf": 4, "depth": 4, "out_channels": 3, "multiscale": False},
+    ),
     "unet-instance": (
         "unet",
         {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "out_channels": 1},
@@ -43,4 +60,17 @@ CASES = {
         "unet",
         {"ngf": 2, "n_downs": 5, "norm": "instance", "bias": True, "affine": True},
     ),
+    "swin-unet": (
+        "swin-unet",
+        {"width": 4, "depths": (2, 1, 1, 2), "up_depths": (1, 2, 1), "heads": (1, 2, 4, 2)}
+        | {"window": 4},
+    ),
+    "swin-unet-colour": (
+        "swin-unet",
+        {"in_channels": 3, "out_channels": 1, "width": 2, "depths": (1, 1, 1, 1, 1)}
+        | {"up_depths": (1, 0, 1, 1), "heads": (1, 1, 1, 1, 1), "window": 3, "mlp": 2}
+        | {"drop_path": 0.0, "deep": False},
+    ),
 }
+# Arguments that leave no trace in the keys.
+UNSEEN = {"unet": {"dropout"}, "swin-unet": {"drop_path"}}

@@ -175,20 +175,12 @@ TREES = {
     "unknown": ({"encoder.0.weight": torch.zeros(2, 2)}, "they begin encoder.0.weight"),
     "discriminator": (discriminator(), "looks like a discriminator"),
     "feature network": ({"mlp_0.0.weight": torch.zeros(2, 2)}, "CUT's feature network"),
-    "HistoPlexer": (
-        {
-            "encoder.0.block.0.weight": torch.zeros(8, 3, 4, 4),
-            "center_block.0.block.0.weight": torch.zeros(8, 8, 4, 4),
-            "to_imc.0.block.0.weight": torch.zeros(11, 8, 3, 3),
-        },
-        r"looks like HistoPlexer's generator.*package\.module:factory",
-    ),
     "a backbone": (
         {
             "encoder.vit.blocks.0.attn.qkv.weight": torch.zeros(9, 3),
             "decoder.0.weight": torch.zeros(8, 3, 3, 3),
         },
-        r"a vision transformer \(encoder\.vit\..*\), a backbone whose code is not here",
+        r"a transformer \(encoder\.vit\..*\), a backbone whose code is not here",
     ),
     "too many": ({f"w{i}": torch.zeros(0) for i in range(50_001)}, "more than 50000 tensors"),
     "escape": ({"\x1b[2J": torch.zeros(2)}, r"they begin \?\[2J"),

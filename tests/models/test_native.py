@@ -23,9 +23,10 @@ def info_of(module, **facts):
         architecture=family.name,
         arguments=arguments,
         in_channels=arguments["in_channels"],
-        out_channels=arguments["out_channels"],
+        out_channels=arguments.get("out_channels", 3),
         stride=family.stride(arguments),
         covariant=family.covariant,
+        period=family.period_of(arguments),
         **facts,
     )
 
@@ -97,7 +98,8 @@ HOSTILE = {
     "other family": ({"architecture": "unet"}, "not of a unet generator"),
     "other arguments": ({"arguments": {"n_blocks": 10**9}}, "differ in n_blocks"),
     "extra argument": ({"arguments": {"frills": 1}}, "frills"),
-    "nested argument": ({"arguments": {"ngf": [1]}}, "arguments"),
+    "nested argument": ({"arguments": {"ngf": [[1]]}}, "arguments"),
+    "several for one": ({"arguments": {"ngf": [1]}}, "differ in ngf"),
     "stride": ({"stride": 8}, "differ in stride"),
     "huge cell": ({"cell": 10**12}, "cell"),
     "negative halo": ({"halo": -1}, "halo"),

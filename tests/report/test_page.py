@@ -36,13 +36,19 @@ def section():
     return skimage.data.immunohistochemistry()[:200, :240]
 
 
+def seam(excess, spread=0.05, borders=20):
+    """Figures of seams, as far as the best is chosen by them."""
+    ends = {"excess_low": excess - spread, "excess_high": excess + spread}
+    return {"ratio": excess - 0.2, "excess": excess, **ends, "borders": borders}
+
+
 def page(section, name="dn", **more):
     crop = BorderCrop("x", 100, 90, 3.25, section[:64, :64], section[:64, 64:128])
     candidates = (
-        Candidate("in", {"seam": {"ratio": 1.5}, "structure": {"ssim": 0.7, "psnr": None}}),
+        Candidate("in", {"seam": seam(1.5), "structure": {"ssim": 0.7, "psnr": None}}),
         Candidate(
             name,
-            {"seam": {"ratio": 1.01}, "structure": {"ssim": 0.9, "psnr": 30.0}},
+            {"seam": seam(1.01), "structure": {"ssim": 0.9, "psnr": 30.0}},
             (crop,),
             np.array([[0, 2], [np.nan, 4]], np.float32),
             128,
@@ -90,19 +96,52 @@ def test_the_best_is_marked_by_direction(section):
         for rows in table(page(section).candidates, GROUPS).values()
         for row in rows
     }
-    assert [cell.best for cell in rows["Seam ratio"].cells] == [False, True]
+    assert [cell.best for cell in rows["Seams over the source's"].cells] == [False, True]
+    assert [cell.best for cell in rows["Seam ratio"].cells] == [False, False]
     assert [cell.best for cell in rows["SSIM"].cells] == [False, True]
     assert rows["PSNR"].cells[0].text == "\N{EN DASH}"
 
 
+def best_of(label, candidates):
+    (row,) = [
+        row
+        for rows in table(candidates, GROUPS).values()
+        for row in rows
+        if row.measure.label == label
+    ]
+    return [cell.best for cell in row.cells]
+
+
+def test_there_is_no_winner_without_evidence():
+    """Where few borders were measured, or intervals overlap, or figures are nearly equal."""
+
+    def seams(*figures):
+        return [Candidate(str(i), {"seam": one}) for i, one in enumerate(figures)]
+
+    label = "Seams over the source's"
+    assert best_of(label, seams(seam(1.25), seam(1.02))) == [False, True]
+    assert best_of(label, seams(seam(1.25, 0.2), seam(1.02, 0.2))) == [False, False]
+    assert best_of(label, seams(seam(1.25), seam(1.02, borders=4))) == [False, False]
+    unknown = seam(1.02) | {"excess_low": None, "excess_high": None}
+    assert best_of(label, seams(seam(1.25), unknown)) == [False, False]
+    close = [Candidate(str(i), {"structure": {"ssim": one}}) for i, one in enumerate((0.9, 0.905))]
+    assert best_of("SSIM", close) == [False, False]
+
+
+def test_what_was_not_measured_is_called_so():
+    nothing = Candidate("a", {"seam": {"ratio": None, "verdict": "not measured", "borders": 0}})
+    text = render(Page("t", "l", (nothing,)), GROUPS)
+    assert "not measured" in text
+    assert "do not show" not in text
+
+
 def test_a_yardstick_and_a_failure_compete_with_nobody(section):
     candidates = (
-        Candidate("a", {"seam": {"ratio": 1.2}}),
-        Candidate("b", {"seam": {"ratio": 1.4}}),
-        Candidate("untiled", {"seam": {"ratio": 1.0}}, yardstick=True),
+        Candidate("a", {"seam": seam(1.2)}),
+        Candidate("b", {"seam": seam(1.4)}),
+        Candidate("untiled", {"seam": seam(1.0)}, yardstick=True),
     )
-    ((row, *_),) = table(candidates, GROUPS).values()
-    assert [cell.best for cell in row.cells] == [True, False, False]
+    assert best_of("Seams over the source's", candidates) == [True, False, False]
     failed = Page("t", "l", (*candidates, Candidate("c", {}, error="c: no memory.")))
     text = "".join(Elements(render(failed, GROUPS)).text)
     assert "c: no memory." in text

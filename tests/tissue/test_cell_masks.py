@@ -9,7 +9,7 @@ from PIL import Image
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid
 from uhrtranslate.io import OutputSpec, VirtualSlide, open_view, open_writer
-from uhrtranslate.recipes.background import parse_background
+from uhrtranslate.io.background import parse_background
 from uhrtranslate.runs.masks import make_cell_mask, make_masking
 
 # Tissue of the slide below, in level-0 px: x, y, w, h.

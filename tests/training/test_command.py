@@ -53,6 +53,25 @@ def uhrt(desk, *arguments, **more):
     )
 
 
+@pytest.mark.slow
+def test_a_method_needs_no_configuration_file(desk):
+    """DSTGAN takes a folder of slides and one picture of the look; what comes of it normalizes."""
+    small = {
+        "data.patch": 64, "data.epoch": 2, "data.tissue": 0.1, "epochs": 1, "generator.width": 8,
+        "generator.depths": "[1, 1, 1, 1]", "texture_width": 4, "discriminator.ndf": 4,
+    }  # fmt: skip
+    given = {"source": "a", "target": "b/0.png", **small}
+    sets = [word for key, value in given.items() for word in ("--set", f"{key}={value}")]
+    done = uhrt(desk, "train", "dstgan", *sets, "-o", "run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "run/A2B.safetensors\n"
+    shown = json.loads(uhrt(desk, "models", "show", "run/A2B.safetensors", "--json").stdout)
+    assert (shown["architecture"], shown["inputs"]) == ("swin-unet", ["grey"])
+    assert (shown["covariant"], shown["period"], shown["cell"]) == (False, 128, 64)
+    is_one_sentence(uhrt(desk, "train", "dstgam"), "dstgam: cannot be read", code=2)
+    is_one_sentence(uhrt(desk, "train", "dstgan"), "source is missing", code=2)
+
+
 def is_one_sentence(done, *parts, code=1):
     lines = done.stderr.splitlines()
     assert done.returncode == code, done.stderr
@@ -182,6 +201,15 @@ def no_number(desk):
     return 1, "step 1: the loss", "there is no checkpoint yet; lower lr"
 
 
+def no_dark_fields(desk):
+    write_config(
+        desk,
+        data={**CUT["data"], "b": "a"},
+        generator={**SMALL["generator"], "inputs": ["rgb", "enhanced"]},
+    )
+    return 1, "a: its images are as bright as the stained ones", "are no dark fields"
+
+
 def no_validation_image(desk):
     write_config(desk, validation={"image": "nowhere.tif"})
     return 1, "nowhere.tif"
@@ -205,6 +233,7 @@ WRONG = [
     no_yaml,
     no_config,
     no_number,
+    no_dark_fields,
     no_validation_image,
     folder_in_use,
 ]

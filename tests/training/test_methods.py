@@ -12,45 +12,92 @@ from problems import write_pair
 from safetensors.torch import load_file
 from test_resume import tensors
 
-from uhrtranslate.tables import TRAINING_METHODS
+from uhrtranslate.enhance import channels_of
+from uhrtranslate.errors import OptionError
+from uhrtranslate.tables import GENERATOR_FAMILIES, TRAINING_METHODS
 from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.run.learner import Learner
 
 # All that keeps a method small that a test knows nothing of.
-GENERATOR = {"ngf": 4, "blocks": 5, "downs": 5}
+GENERATOR = {"ngf": 4, "blocks": 5, "downs": 5, "width": 8, "depths": [1, 1, 1, 1]}
 
 
-def make_learner(name):
+def make_learner(name, **generator):
     data = {"a": "a", "b": "b", "patch": 64}
-    options = {"method": name, "data": data, "generator": GENERATOR}
+    if TRAINING_METHODS[name].options_class.one_domain:
+        del data["b"]
+    options = {"method": name, "data": data, "generator": {**GENERATOR, **generator}}
     return Learner(make_train_options(options), torch.device("cpu"))
 
 
-def make_samples(seed):
+def make_samples(learner, seed):
     random = torch.Generator().manual_seed(seed)
-    return {domain: 2 * torch.rand(1, 3, 64, 64, generator=random) - 1 for domain in "AB"}
+    samples = {domain: 2 * torch.rand(1, 3, 64, 64, generator=random) - 1 for domain in "AB"}
+    inputs = learner.options.generator.inputs
+    if inputs != ("rgb",):
+        shape = (1, channels_of(inputs), 64, 64)
+        samples["planes"] = 2 * torch.rand(shape, generator=random) - 1
+    return samples
+
+
+def steps(learner, seed):
+    """A step in the first epoch of each stage; gives their phases."""
+    phases, epoch = [], 0
+    for stage in learner.stages:
+        phases += learner.step(make_samples(learner, seed), epoch)
+        epoch += stage.epochs
+    return phases
+
+
+def moved_by(learner, seed):
+    """Names of the networks that steps change, and their phases."""
+    before = [(n, p.detach().clone()) for n, p in learner.networks.named_parameters()]
+    phases = steps(learner, seed)
+    after = dict(learner.networks.named_parameters())
+    return {n.split(".")[0] for n, p in before if not torch.equal(p, after[n])}, phases
+
+
+@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("inputs", [("grey", "enhanced"), ("rgb", "standardised"), ("grey",)])
+def test_each_method_trains_a_generator_of_planes(name, inputs):
+    """Those that translate their own results make the planes of them; or it refuses the inputs."""
+    learner, refused = None, ""
+    try:
+        learner = make_learner(name, inputs=inputs)
+    except OptionError as error:
+        refused = str(error)
+    if learner is None:
+        assert "generator.inputs: " in refused
+        return
+    moved, phases = moved_by(learner, 1)
+    assert moved == set(learner.networks)
+    assert all(torch.isfinite(phase.loss) for phase in phases)
+    rows = learner.pictures(make_samples(learner, 2))
+    assert all(row.shape == (1, 3, 64, 64) for row in rows)
+    info = learner.method.generator_info("A2B", 0.5)
+    assert (info.inputs, info.in_channels) == (inputs, channels_of(inputs))
+    if "B2A" in learner.generators():
+        info = learner.method.generator_info("B2A", 0.5)
+        assert (info.inputs, info.in_channels) == (("rgb",), 3)
 
 
 @pytest.mark.parametrize("name", TRAINING_METHODS)
 def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
     learner = make_learner(name)
     assert learner.options.method == name
-    before = [(n, p.detach().clone()) for n, p in learner.networks.named_parameters()]
-    phases = learner.step(make_samples(1), epoch=0)
+    moved, phases = moved_by(learner, 1)
+    assert moved == set(learner.networks)
     assert {phase.group for phase in phases} == set(learner.optimisers)
     for phase in phases:
         assert all(torch.isfinite(x) for x in (phase.loss, *phase.parts.values()))
         assert not any(x.requires_grad for x in (phase.loss, *phase.parts.values()))
-    after = dict(learner.networks.named_parameters())
-    moved = {n.split(".")[0] for n, weights in before if not torch.equal(weights, after[n])}
-    assert moved == set(learner.networks)
 
     file = io.BytesIO()
     torch.save(learner.state(), file)
-    learner.step(make_samples(2), epoch=0)
+    steps(learner, 2)
     resumed = make_learner(name)
     resumed.load_state(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
-    resumed.step(make_samples(2), epoch=0)
+    steps(resumed, 2)
     pairs = list(zip(tensors(learner.state()), tensors(resumed.state()), strict=True))
     assert len(pairs) > 20
     assert all(torch.equal(one, other) for one, other in pairs)
@@ -59,13 +106,14 @@ def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
 @pytest.mark.parametrize("name", TRAINING_METHODS)
 def test_each_method_exports_generators_that_their_facts_describe(name):
     learner = make_learner(name)
-    family = learner.options.generator.family
+    assert "A2B" in learner.generators()
     for direction, generator in learner.generators().items():
         info = learner.method.generator_info(direction, 0.5)
-        assert (info.architecture, info.cell, info.mpp) == (family.name, 64, 0.5)
-        assert info.domains == (("A", "B") if direction == "A2B" else ("B", "A"))
+        assert (info.cell, info.mpp, info.in_channels) == (64, 0.5, channels_of(info.inputs))
+        assert info.domains == (("B", "A") if direction == "B2A" else ("A", "B"))
+        family = GENERATOR_FAMILIES[info.architecture]
         family.build(**info.arguments).load_state_dict(generator.state_dict())
-    rows = learner.pictures(make_samples(3))
+    rows = learner.pictures(make_samples(learner, 3))
     assert all(row.shape == (1, 3, 64, 64) for row in rows)
     assert all(network.training for network in learner.networks.values())
 

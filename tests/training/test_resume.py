@@ -1,5 +1,7 @@
 """A run that is killed and resumed is the run that was never killed, bit by bit."""
 
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from support import UHRT, killed_at_last
 from uhrtranslate.errors import InputError
 from uhrtranslate.tasks.train import read_train_options, resume_training, train
 from uhrtranslate.training.run.checkpoint import list_checkpoints, load_state
+from uhrtranslate.training.run.learner import Learner
 
 # With what has a memory of its own: a pool, dropout, a mean of weights, drawn places.
 CYCLEGAN = {
@@ -49,6 +52,30 @@ def write_config(desk, **options):
 
 def uhrt(desk, *arguments):
     return subprocess.run([UHRT, *arguments], cwd=desk, capture_output=True, text=True, timeout=200)
+
+
+def stop_at(desk, run, number):
+    """Start a training and send a signal once it has taken a step; returns what it then said."""
+    with (
+        subprocess.Popen(
+            [UHRT, "train", "config.yaml", "-o", run],
+            cwd=desk,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # jobs ignore Ctrl-C
+        ) as process,
+        killed_at_last(process),
+    ):
+        deadline = time.monotonic() + 120
+        while not (desk / run / "log.csv").exists():
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 128 + number, told
+        return told
 
 
 def kill_after(desk, run, checkpoints):
@@ -86,7 +113,8 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(desk):
     whole = uhrt(desk, "train", "config.yaml", "-o", "whole")
     assert whole.returncode == 0, whole.stderr
     kill_after(desk, "cut", 2)
-    assert not (desk / "cut" / "A2B.safetensors").exists()
+    newest = list_checkpoints(desk / "cut")[-1] / "A2B.safetensors"
+    assert (desk / "cut" / "A2B.safetensors").read_bytes() == newest.read_bytes()
     resumed = uhrt(desk, "train", "--resume", "cut")
     assert resumed.returncode == 0, resumed.stderr
 
@@ -102,6 +130,71 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(desk):
     assert [row.split(",")[0] for row in logs[0].split()] == ["step", "5", "10", "15", "20", "24"]
     pictures = [(desk / run / "samples/epoch-0003.png").read_bytes() for run in ("whole", "cut")]
     assert pictures[0] == pictures[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stopped_run_saves_the_step_in_hand_and_goes_on_from_it(desk, name):
+    """Long before its first checkpoint of schedule; what is said is true."""
+    write_config(desk, **CYCLEGAN, checkpoint_steps=1000, log=1, decay=0)
+    assert uhrt(desk, "train", "config.yaml", "-o", "whole").returncode == 0
+    told = stop_at(desk, "cut", getattr(signal, name)).splitlines()
+    (saved,) = list_checkpoints(desk / "cut")
+    step = load_state(saved)["step"]
+    assert 1 <= step < 8
+    assert told[-2] == "uhrt: stopping: the step in hand is finished, and a checkpoint is saved."
+    assert told[-1] == (
+        f"uhrt: stopped; uhrt train --resume cut goes on from step {step}, and "
+        "cut/A2B.safetensors is the generator so far."
+    )
+    assert load_file(desk / "cut/A2B.safetensors").keys()
+    resumed = uhrt(desk, "train", "--resume", "cut")
+    assert resumed.returncode == 0, resumed.stderr
+    one, other = (load_file(desk / run / "A2B.safetensors") for run in ("whole", "cut"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert (desk / "cut/log.csv").read_text() == (desk / "whole/log.csv").read_text()
+
+
+def test_a_run_without_any_checkpoint_starts_from_its_first_step(desk, monkeypatch):
+    monkeypatch.chdir(desk)
+    write_config(desk, **CUT)
+    options = read_train_options(desk / "config.yaml", ["epochs=1", "decay=0", "data.epoch=2"])
+    train(options, "run")
+    before = load_file("run/A2B.safetensors")
+    shutil.rmtree("run/checkpoints")
+    assert resume_training("run").steps == 2
+    after = load_file("run/A2B.safetensors")
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_step_torn_apart_is_not_saved(desk, monkeypatch):
+    """Python's own Ctrl-C, of those who train in their programs, may come at any line."""
+    monkeypatch.chdir(desk)
+    write_config(desk, **CUT, log=1)
+    options = read_train_options(desk / "config.yaml", ["epochs=1", "decay=0", "data.epoch=3"])
+
+    def interrupt(progress):
+        if progress.step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(options, "between", interrupt)
+    assert [path.name for path in list_checkpoints(Path("between"))] == ["step-00000001"]
+
+    learn = Learner._learn
+    phases = []
+
+    def torn(self, *arguments):
+        phases.append(arguments)
+        if len(phases) > 1:
+            raise KeyboardInterrupt
+        learn(self, *arguments)
+
+    monkeypatch.setattr(Learner, "_learn", torn)
+    with pytest.raises(KeyboardInterrupt):
+        train(options, "within")
+    assert list_checkpoints(Path("within")) == []
 
 
 @pytest.mark.slow

@@ -27,14 +27,16 @@ DEFAULTS = {"compression": "deflate"}
 # These belong to a single translation, not to a comparison of several.
 NOT_HERE = {
     "norm", "format", "keep_associated", "preview", "resume", "skip_existing", "at_once",
-    "compile", "profile",
+    "compile", "profile", "bits",
 }  # fmt: skip
 
 
 @takes(TranslateOptions, leave_out=NOT_HERE, shown=DEFAULTS)
 def compare(
     given: Given,
-    slide: Annotated[Path, typer.Argument(metavar="SLIDE", help="A slide or photo.")],
+    slide: Annotated[
+        str, typer.Argument(metavar="SLIDE", help="A slide or photo, or the URL of a slide.")
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="For the page and the translations."),
@@ -72,11 +74,13 @@ def compare(
         configured = read_config(config) if config else {}
         options = make_options(DEFAULTS | configured | given)
 
+        from uhrtranslate.io import Found
         from uhrtranslate.tasks import compare as task
 
         chosen = norms.split(",")
         with _Progress(False, quiet, len(chosen) + untiled) as report:
-            outcome = task.compare(slide, output, chosen, options, untiled, None, report.event)
+            source = Found.at(slide).source
+            outcome = task.compare(source, output, chosen, options, untiled, None, report.event)
         for compared in outcome.compared if as_json else ():
             print_json(compared)
         if not as_json:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json, print_warning
 from uhrtranslate.errors import OptionError
 from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
 from uhrtranslate.options import validated
@@ -56,6 +56,12 @@ def evaluate(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Print all figures, not only those that say most.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -91,13 +97,21 @@ def evaluate(
             if as_json:
                 print_json(as_line(found))
             else:
-                _print(found)
+                _print(found, everything)
             for warning in found.warnings if not quiet else ():
                 print_error(f"{found.input}: {warning}.")
             for condition in conditions:
-                if found.input != task.ALL and holds(condition, flatten(finite_metrics(found))):
+                if found.input == task.ALL:
+                    continue
+                held = holds(condition, flatten(finite_metrics(found)))
+                if held:
                     failures.append(condition.text)
                     print_error(f"{found.input}: {condition.text} holds.")
+                elif held is None:
+                    print_warning(
+                        f"{found.input}: {condition.text} could not be checked, as "
+                        f"{condition.name} was not measured."
+                    )
 
         if output is not None:
             check_free(output, STEM, overwrite)
@@ -112,14 +126,39 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _print(found: "Evaluation") -> None:
-    name = "all images together" if found.input == "*" else found.input
-    table = Table(box=None, show_header=False, title=name, title_justify="left")
-    for group, figures in found.metrics.items():
-        for figure, value in figures.items():
-            if value is not None:
-                text = f"{value:.4g}" if isinstance(value, float) else str(value)
-                table.add_row(f"{group}.{figure}", text)
-    for border in found.borders[:3]:
-        table.add_row("worst border", f"{border.step:.2f} grey levels at {border.x}, {border.y}")
-    Console().print(table)
+def _print(found: "Evaluation", everything: bool) -> None:
+    """A verdict and the few figures that say most, or all of them."""
+    from uhrtranslate.evaluation.page import seam_of
+    from uhrtranslate.evaluation.verdict import seams_in_words
+    from uhrtranslate.report.measures import Told, flatten, shortlist
+    from uhrtranslate.tables import FIGURES
+
+    print("all images together" if found.input == "*" else found.input)
+    if found.input != "*":
+        print(f"  {seams_in_words({'': seam_of(found)})}")
+    flat = flatten(found.metrics)
+    borders = [
+        (f"{border.step:.2f} grey levels", f"at {border.x}, {border.y}") for border in found.borders
+    ]
+    if everything:
+        table = Table(box=None, show_header=False)
+        for name, value in flat.items():
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            table.add_row("", name, "not measured" if value is None else text)
+        for step, place in borders[:3]:
+            table.add_row("", "worst border", f"{step} {place}")
+        Console().print(table)
+        return
+    groups = {name: figure.group for name, figure in FIGURES.items()}
+    seams = groups["seam"].title
+    told = [Told(seams, "Worst border", *one) for one in borders[:1]]
+    told = sorted([*shortlist(flat, groups), *told], key=lambda one: one.group != seams)
+    wide = max((len(one.label) for one in told), default=0)
+    long = max((len(one.text) for one in told), default=0)
+    group = ""
+    for one in told:
+        if one.group != group:
+            group = one.group
+            print(f"  {group}")
+        print(f"    {one.label:<{wide}}  {one.text:<{long}}  {one.meaning}".rstrip())
+    print("  More: --all, --json, or a page by -o FOLDER.")

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.cli.report import (
+    errors_as_sentences,
+    print_facts,
+    print_json,
+    print_warning,
+)
 from uhrtranslate.options import TranslateOptions, make_options
 from uhrtranslate.tables import PLANES
 
@@ -39,7 +45,7 @@ EXPORT_DEFAULTS = {"norm": "tin"}
 NOT_FOR_EXPORT = {
     "kernel", "kernel_type", "tile", "halo", "pad", "batch", "at_once", "precision",
     "stats_precision", "compile", "mask", "background", "format", "compression", "quality",
-    "keep_associated", "preview", "resume", "skip_existing", "workers", "profile",
+    "keep_associated", "preview", "resume", "skip_existing", "workers", "profile", "bits",
 }  # fmt: skip
 
 app = typer.Typer(
@@ -74,7 +80,7 @@ def list_all(
             _show(model, as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def show(
     model: Checkpoint,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -87,7 +93,7 @@ def show(
         _show(describe_model(model), as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def convert(
     source: Checkpoint,
     target: Annotated[
@@ -95,7 +101,8 @@ def convert(
         typer.Argument(
             metavar="TARGET",
             show_default=False,
-            help="New file: name.safetensors, or name.pth for the public repositories.",
+            help="New file: name.safetensors, or name.pth for the public repositories; name.pt of "
+            "a TorchScript file.",
         ),
     ],
     cell: Annotated[
@@ -132,11 +139,35 @@ def convert(
             help="Names of the output's channels, such as markers, if it is no colour picture.",
         ),
     ] = None,
+    input_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Pixel values of an image's own channels that are the ends of the generator's "
+            "range, such as 0,4095; by default those of the type, of floats those of the slide.",
+        ),
+    ] = None,
+    output_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="What the ends of the generator's range are in results of --bits 32; by default "
+            "0,1.",
+        ),
+    ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Values that the network itself takes and gives, by default -1,1.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
 
-    Or the other way: as a .pth file with the keys that the public repositories use.
+    Or the other way: as a .pth file with the keys that the public repositories use. A TorchScript
+    file is written as another one with these facts.
     """
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.models import convert_model
@@ -147,12 +178,14 @@ def convert(
             for text in (inputs, channels)
         )
         convert_model(
-            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs
-        )
+            source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs,
+            _range(input_range, "--input-range"), _range(output_range, "--output-range"),
+            _range(value_range, "--value-range"),
+        )  # fmt: skip
         print(target)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 @takes(TranslateOptions, leave_out=NOT_FOR_EXPORT, shown=EXPORT_DEFAULTS)
 def export(
     given: Given,
@@ -184,10 +217,16 @@ def export(
         from uhrtranslate.tasks.export import export_model
 
         exported = export_model(slide, target, options)
+        for sentence in exported.warnings.values():
+            print_warning(sentence)
         if as_json:
             print_json(exported)
         else:
             print(target)
+
+
+# Arguments of networks that a training's YAML calls otherwise.
+CALLED = {"n_blocks": "blocks", "n_downs": "downs"}
 
 
 def _two(domains: str) -> tuple[str, str]:
@@ -195,6 +234,27 @@ def _two(domains: str) -> tuple[str, str]:
     if not (first.strip() and comma and second.strip()) or "," in second:
         raise typer.BadParameter(f"{domains!r} is not two names A,B", param_hint="--domains")
     return first.strip(), second.strip()
+
+
+def _range(text: str | None, option: str) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not LOW,HIGH", param_hint=option) from None
+    if not low < high:
+        raise typer.BadParameter(f"{text!r} is an empty range", param_hint=option)
+    return low, high
+
+
+def _ranges(model: "ModelDescription") -> str:
+    taken = model.input_range
+    parts = [
+        "of the type, or of floats" if taken is None else f"{taken[0]:g} to {taken[1]:g}",
+        f"{model.output_range[0]:g} to {model.output_range[1]:g}",
+    ]
+    return f"{parts[0]} in channels that it takes, {parts[1]} in float results"
 
 
 def _norms(model: "ModelDescription") -> Iterator[str]:
@@ -219,13 +279,16 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         print_json(model)
         return
     norms = ", ".join(_norms(model)) or "none"
-    arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
+    arguments = ", ".join(
+        f"{CALLED.get(key, key)}={value}" for key, value in model.arguments.items()
+    )
     rows = [
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),
         ("weights", f"{model.parameters:,}"),
         ("inputs", ", ".join(model.inputs)),
         ("output", ", ".join(model.channels) or "a picture"),
+        *([("range", _ranges(model))] if model.channels or "channels" in model.inputs else []),
         ("norm layers", f"{norms}; inside TorchScript, out of reach" if model.opaque else norms),
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),

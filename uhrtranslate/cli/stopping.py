@@ -16,6 +16,7 @@ from uhrtranslate.threads import interrupt
 
 # Seconds that cleaning up may take: it waits for pixels being read and tiles being encoded.
 PATIENCE = 30.0
+_patient: list[tuple[float, str]] = []  # blocks that may take longer, the innermost last
 # Seconds for what must be done even then.
 _LAST = 5.0
 
@@ -44,6 +45,9 @@ def stoppable() -> Iterator[None]:
             if _is_half_imported("torch"):  # its C++ code would abort; and nothing has begun yet
                 print_error(stopped.sentence)
                 os._exit(128 + number)
+            for _, sentence in _patient:
+                with suppress(OSError):  # as a stream, stderr may be in use at this moment
+                    os.write(2, f"uhrt: {sentence}.\n".encode())
             interrupt(stopped)
 
     _watch(numbers)
@@ -57,6 +61,21 @@ def stoppable() -> Iterator[None]:
             os._exit(128 + came[0])
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)  # nothing is left to be cleaned up
+
+
+@contextmanager
+def patient(seconds: float, sentence: str) -> Iterator[None]:
+    """Let the block take its time after a signal, before cleaning up; and say so at once.
+
+    Args:
+        seconds: that it may take.
+        sentence: printed when the signal comes.
+    """
+    _patient.append((seconds, sentence))
+    try:
+        yield
+    finally:
+        _patient.pop()
 
 
 def _silence_closed_terminals() -> None:
@@ -86,6 +105,9 @@ def _watch(numbers: Collection[int]) -> None:
     def end() -> None:
         while (number := here.recv(1)[0]) not in numbers:
             pass
+        began = time.monotonic()
+        while any(time.monotonic() < began + seconds for seconds, _ in list(_patient)):
+            time.sleep(0.1)
         time.sleep(PATIENCE)
         # In a thread of its own, as it may hang where the others do.
         last = threading.Thread(target=_break_off, daemon=True)

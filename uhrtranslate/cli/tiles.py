@@ -22,7 +22,9 @@ uhrt tiles slide.svs -o pairs/ --paired photo.jpg --size 256
 
 
 def tiles(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Slide, folder or pattern.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="Slide or its URL, folder or pattern.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
     size: Annotated[int, typer.Option(metavar="PX", help="Side of the patches.")] = 512,
     overlap: Annotated[
@@ -31,6 +33,14 @@ def tiles(
     level: Annotated[int | None, typer.Option(metavar="N", help="Pyramid level.")] = None,
     mpp: Annotated[
         float | None, typer.Option(metavar="F", help="Micrometres per pixel of the patches.")
+    ] = None,
+    source_mpp: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Micrometres per pixel of the slides' level 0."),
+    ] = None,
+    source_power: Annotated[
+        float | None,
+        typer.Option(metavar="20|40", help="The same by the objective: 10 um/px divided by it."),
     ] = None,
     tissue: Annotated[
         float, typer.Option(metavar="0-1", help="Least share of tissue in a patch.")
@@ -59,7 +69,7 @@ def tiles(
 
         given = {
             "size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue,
-            "allow_sparse": allow_sparse,
+            "allow_sparse": allow_sparse, "source_mpp": source_mpp, "source_power": source_power,
         }  # fmt: skip
         options = validated(TileOptions, given)
 

@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_json
+from uhrtranslate.cli.stopping import patient
+from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError
 from uhrtranslate.tables import TRAINING_METHODS
 
@@ -24,16 +25,25 @@ uhrt train cut.yaml -o runs/he2ihc
 
 uhrt train cut.yaml -o runs/small --set generator.ngf=8 --set data.epoch=4
 
+uhrt train dstgan --set source=trainA/ --set target=trainB/ -o runs/look --check
+
 uhrt train cut.yaml --check
 
 uhrt train --resume runs/he2ihc
 """
-CONFIG = f"Options, with the method: {', '.join(TRAINING_METHODS)}."
+CONFIG = (
+    "Options, with the method; or the method alone, all else by --set: "
+    f"{', '.join(TRAINING_METHODS)}."
+)
 SECONDS_BETWEEN_LINES = 10.0
+# Seconds that a step and a checkpoint may take after a signal.
+PATIENCE = 600.0
 
 
 def train(
-    config: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help=CONFIG)] = None,
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG.yaml|METHOD]", help=CONFIG)
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="RUN", help="New folder for the run.")
     ] = None,
@@ -47,7 +57,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Continue a run, or start from RUN/checkpoints/step-N. Takes no CONFIG.",
+            help="Continue a run from its newest checkpoint, or from RUN/checkpoints/step-N. Takes "
+            "no CONFIG.",
         ),
     ] = None,
     check: Annotated[
@@ -61,8 +72,9 @@ def train(
 ) -> None:
     """Train a generator for uhrt translate.
 
-    Patches are read from slides as needed. The run's folder gets checkpoints, losses and pictures,
-    and at the end A2B.safetensors.
+    Patches are read from slides as needed. The run's folder gets losses, pictures and checkpoints
+    (every checkpoint: 5 epochs, or every checkpoint_steps: N steps). The newest one's generator is
+    A2B.safetensors there, for uhrt translate. Ctrl-C saves a checkpoint, too.
     """
     with errors_as_sentences(debug):
         if (config is None) == (resume is None):
@@ -96,16 +108,24 @@ def train(
 
 @contextmanager
 def _told_how_to_go_on(run: Path) -> Iterator[None]:
-    """Have a signal in the block say how to continue the run."""
+    """Have a signal in the block wait for the step in hand, and say how to continue the run."""
     try:
-        yield
+        with patient(PATIENCE, "stopping: the step in hand is finished, and a checkpoint is saved"):
+            yield
     except Stopped as stop:
-        from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
+        from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints, step_of
 
-        if run.parent.name == FOLDER or list_checkpoints(run):
-            stop.sentence = f"stopped; uhrt train --resume {run} goes on from a checkpoint."
+        if run.parent.name == FOLDER:
+            run = run.parent.parent
+        if saved := list_checkpoints(run):
+            stop.sentence = (
+                f"stopped; uhrt train --resume {run} goes on from step {step_of(saved[-1]):,}, and "
+                f"{run / 'A2B.safetensors'} is the generator so far."
+            )
         elif run.exists():
-            stop.sentence = f"stopped before the first checkpoint; remove {run} to start again."
+            stop.sentence = f"stopped before the first step; uhrt train --resume {run} starts it."
+        else:
+            stop.sentence = "stopped before the training began; the same command starts it."
         raise
 
 
@@ -129,11 +149,11 @@ class _Lines:
             return
         self._told = now
         losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-        left = timedelta(seconds=round(progress.seconds_left or 0))
+        left = duration(progress.seconds_left or 0)
         stage = f"{progress.stage}: " if progress.stage else ""
         print(
             f"{stage}epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
-            f"{progress.steps:,}: {losses}; {left} h left",
+            f"{progress.steps:,}: {losses}; {left} left",
             file=sys.stderr,
             flush=True,
         )

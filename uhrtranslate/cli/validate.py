@@ -1,6 +1,5 @@
 """`uhrt validate`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 
 if TYPE_CHECKING:
-    from uhrtranslate.tasks.validate import Validation
+    from uhrtranslate.tasks.validate import Blended, Validation
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -24,7 +23,7 @@ uhrt validate slide.svs --json | jq .viewers
 
 def validate(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE...", show_default=False, help="Slides, photos, .zarr folders."
         ),
@@ -64,6 +63,8 @@ def _print(found: "Validation") -> None:
             f", {found.mpp[number][0]:.4g} x {found.mpp[number][1]:.4g} um/px" if found.mpp else ""
         )
         console.print(Text(f"  level {number}: {level.width:,} x {level.height:,} px{mpp}"))
+    if found.blended:
+        console.print(Text(f"  {_tiling(found.blended)}"))
     table = Table(box=None, title_justify="left")
     for name in ("program", "levels", "um/px", "note"):
         table.add_column(name)
@@ -74,3 +75,8 @@ def _print(found: "Validation") -> None:
     console.print(table)
     for sentence in found.advice:
         console.print(Text(f"  {sentence}"))
+
+
+def _tiling(how: "Blended") -> str:
+    told = f"tiles of {how.tile} px, blended ({how.blend}) over {how.overlap} px"
+    return told if how.mismatch is None else f"{told}, tile mismatch {how.mismatch:.1f} grey levels"

@@ -28,3 +28,4 @@ from uhrtranslate.engine.stream.transform import Transform as Transform
 from uhrtranslate.engine.transforms.colour import ColourTable as ColourTable
 from uhrtranslate.engine.transforms.colour import ColourTransform as ColourTransform
 from uhrtranslate.engine.transforms.generator import GeneratorTransform as GeneratorTransform
+from uhrtranslate.engine.transforms.glass import GlassKept as GlassKept

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-# Rec. 601, as Pillow's and most cameras' grey.
-LUMA = (0.299, 0.587, 0.114)
-# The weights in 1/65536, so that 8 and 16 bits give whole numbers without floats.
+from uhrtranslate.pixels import Pixels
+
+# The weights of Rec. 601 in 1/65536, so that 8 and 16 bits give whole numbers without floats.
 _WHOLE = (19595, 38470, 7471)
 
 
-def illuminance(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint16]:
+def illuminance(pixels: Pixels) -> NDArray[np.uint16]:
     """Rec. 601 luma, half up.
 
     Args:

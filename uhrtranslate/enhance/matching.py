@@ -39,6 +39,30 @@ def match(source: Tally, target: Tally, invert: bool = False) -> Doubles:
     return table
 
 
+def inverted(source: Tally, target: Tally) -> Doubles:
+    """What inverse matching makes of each level of the source, [source.levels] in 0..255."""
+    return match(source, target, invert=True) * (255 / (target.levels - 1))
+
+
+def standardised(source: Tally, target: Tally) -> Doubles:
+    """The source's levels with the target's mean and standard deviation, [source.levels] in 0..255.
+
+    Bright stays bright. A source of one level gets the target's mean.
+    """
+    (mean, std), (goal, spread) = _moments(source), _moments(target)
+    levels = np.linspace(0, 255, source.levels)
+    return np.clip((levels - mean) * (spread / std if std > 0 else 0) + goal, 0, 255)
+
+
+def _moments(tally: Tally) -> tuple[float, float]:
+    """Mean and standard deviation in 0..255."""
+    if tally.total == 0:
+        raise ValueError("a histogram of no pixels")
+    levels, shares = np.linspace(0, 255, tally.levels), tally.counts / tally.total
+    mean = float(levels @ shares)
+    return mean, float(((levels - mean) ** 2 @ shares) ** 0.5)
+
+
 def _distribution(tally: Tally, middle: bool) -> tuple[Doubles, Doubles]:
     """Levels that occur, and the share of pixels up to each."""
     if tally.total == 0:

@@ -6,18 +6,17 @@ and training patches get what the whole image would.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.enhance.illuminance import illuminance
-from uhrtranslate.enhance.matching import Doubles, Matching, match
+from uhrtranslate.enhance.matching import Doubles, Matching, inverted, standardised
 from uhrtranslate.enhance.tally import Tally
+from uhrtranslate.pixels import Pixels, to_bits
 from uhrtranslate.tables import PLANES
 
 Bytes = NDArray[np.uint8]
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,15 @@ class Plane:
     """A kind of input; each member of `tables.PLANES` is one.
 
     Attributes:
-        channels: how many it gives; 0 for all that the source has.
-        make: takes pixels [h, w, 3] of 8 or 16 bits, and the table of the inverse matching for
-            this depth; returns [h, w, channels] uint8.
-        matched: whether it needs that table; otherwise it may be empty.
+        channels: how many it gives: 3 of the colours, 1 of their luma, 0 for all that the source
+            has.
+        table: makes what becomes of each level of luma, [levels] in 0..255, from the histograms of
+            the whole image and of the target; colours are moved by as much as their luma. None:
+            all levels stay.
     """
 
     channels: int
-    make: Callable[[Pixels, Doubles], NDArray[Any]]
-    matched: bool = False
+    table: Callable[[Tally, Tally], Doubles] | None = None
 
 
 def channels_of(names: Sequence[str]) -> int:
@@ -50,14 +49,17 @@ def channels_of(names: Sequence[str]) -> int:
 
 def are_matched(names: Sequence[str]) -> bool:
     """Whether one of the planes needs histograms of the whole image and of the target."""
-    return any(PLANES[name].matched for name in names)
+    return any(PLANES[name].table for name in names)
 
 
 class Stack:
     """Makes the input of a generator from pixels; a function.
 
+    Attributes:
+        planes: in the generator's order, each with its table of levels; None: levels stay.
+
     Args:
-        names: of the planes, in `tables.PLANES`, in the generator's order.
+        names: of the planes, in `tables.PLANES`.
         source: the histogram of the whole image that the pixels are from; None if no plane needs
             it.
         target: that of the stained images which the generator was trained with; None likewise.
@@ -69,41 +71,40 @@ class Stack:
     def __init__(
         self, names: Sequence[str], source: Tally | None = None, target: Tally | None = None
     ) -> None:
-        self._planes: list[Plane] = [PLANES[name] for name in names]
-        self._table: Doubles = np.empty(0)
-        if are_matched(names):
-            if source is None or target is None:
+        self.planes: list[tuple[Plane, Doubles | None]] = []
+        for plane in (PLANES[name] for name in names):
+            if plane.table is None:
+                self.planes.append((plane, None))
+            elif source is None or target is None:
                 raise ValueError("an enhanced plane needs two histograms")
-            self._table = match(source, target, invert=True) * (255 / (target.levels - 1))
+            else:
+                self.planes.append((plane, plane.table(source, target)))
 
     def __call__(self, pixels: Pixels) -> Bytes:
-        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8."""
-        # A histogram of 16 bits serves thumbnails, which have 8, too.
-        table = self._table[:: 257 if len(self._table) == 65536 and pixels.itemsize == 1 else 1]
-        made: list[Bytes] = [plane.make(pixels, table) for plane in self._planes]
+        """Pixels [h, w, c], of 8 or 16 bits, as [h, w, channels] uint8; channels as they are."""
+        made = [_made(plane.channels, table, pixels) for plane, table in self.planes]
         return made[0] if len(made) == 1 else np.concatenate(made, axis=-1)
 
 
-def _narrow(pixels: Pixels) -> NDArray[Any]:
-    """The nearest values of 8 bits, as readers give them."""
-    if pixels.itemsize == 1:
+def _made(channels: int, table: Doubles | None, pixels: Pixels) -> Bytes:
+    if channels == 0:
         return pixels
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-
-
-def _grey(pixels: Pixels) -> NDArray[Any]:
-    luma = illuminance(pixels)
-    return (luma.astype(np.uint8) if pixels.itemsize == 1 else _narrow(luma))[..., None]
+    if table is None:
+        chosen = illuminance(pixels)[..., None].astype(pixels.dtype) if channels == 1 else pixels
+        return to_bits(chosen, 8 * pixels.itemsize).astype(np.uint8, copy=False)
+    # A histogram of 16 bits serves thumbnails, which have 8, too.
+    levels = Matching(table[:: 257 if len(table) == 65536 and pixels.itemsize == 1 else 1])
+    if channels == 1:
+        return np.asarray(levels.apply(illuminance(pixels)[..., None]), np.uint8)
+    return np.asarray(Matching(levels.table, colour=True).apply(pixels), np.uint8)
 
 
 # Of a source that is no colour picture.
-CHANNELS = Plane(0, lambda pixels, table: _narrow(pixels))
-RGB = Plane(3, lambda pixels, table: _narrow(pixels))
-GREY = Plane(1, lambda pixels, table: _grey(pixels))
+CHANNELS = Plane(0)
+RGB = Plane(3)
+GREY = Plane(1)
 # The z of "Digital Staining with Knowledge Distillation", as `uhrt enhance` makes it.
-ENHANCED = Plane(
-    1, lambda pixels, table: Matching(table).apply(illuminance(pixels)[..., None]), matched=True
-)
-ENHANCED_COLOUR = Plane(
-    3, lambda pixels, table: Matching(table, colour=True).apply(pixels), matched=True
-)
+ENHANCED = Plane(1, inverted)
+ENHANCED_COLOUR = Plane(3, inverted)
+# What that paper compares it with: grey with the target's mean and contrast.
+STANDARDISED = Plane(1, standardised)

@@ -1,8 +1,8 @@
 """Histograms that are counted part by part, exact for 8 and 16 bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,36 +10,11 @@ from numpy.typing import NDArray
 from uhrtranslate.enhance.illuminance import illuminance
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry import spans
+from uhrtranslate.pixels import Pixels, Source
 
 VERSION = 1
 # Width in px of what is read and counted at once.
 READ_WIDTH = 4096
-
-
-class Image(Protocol):
-    """An image whose parts can be read, such as a view of a slide.
-
-    Attributes:
-        width, height: in px.
-        strip_height: rows that are best read together.
-        dtype: of the pixels, uint8 or uint16.
-        read: takes x, y, w, h inside the image; gives [h, w, 3].
-    """
-
-    @property
-    def width(self) -> int: ...  # noqa: D102
-
-    @property
-    def height(self) -> int: ...  # noqa: D102
-
-    @property
-    def strip_height(self) -> int: ...  # noqa: D102
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
-
-    @property
-    def read(self) -> Callable[[int, int, int, int], Any]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +28,7 @@ class Tally:
     counts: NDArray[np.int64]
 
     @staticmethod
-    def of(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> "Tally":
+    def of(pixels: Pixels) -> "Tally":
         """The tally of pixels, [..., 3] RGB or [...] grey, of 8 or 16 bits.
 
         Raises:
@@ -75,7 +50,7 @@ class Tally:
         return Tally(np.zeros(levels, np.int64))
 
     @staticmethod
-    def of_image(image: Image) -> "Tally":
+    def of_image(image: Source) -> "Tally":
         """The tally of all pixels of an image, in one pass that holds one strip at a time."""
         total = Tally.nothing(2 ** (8 * image.dtype.itemsize))
         for y0, y1 in spans(image.height, image.strip_height):
@@ -115,6 +90,11 @@ class Tally:
     def total(self) -> int:
         """Number of pixels."""
         return int(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        """Of the pixels, 0 to 1."""
+        return float(np.arange(self.levels) @ self.counts / (self.total * (self.levels - 1)))
 
     def clipped(self, share: float) -> "Tally":
         """A tally whose brightest pixels, such as a camera's hot ones, count as the next brightest.

@@ -53,8 +53,8 @@ def parse_condition(text: str) -> Condition:
     return Condition(text.strip(), name, sign, float(limit))
 
 
-def holds(condition: Condition, figures: Mapping[str, Any]) -> bool:
-    """Whether a condition holds, given figures by full name (`seam.ratio`); never for None.
+def holds(condition: Condition, figures: Mapping[str, Any]) -> bool | None:
+    """Whether a condition holds, given figures by full name (`seam.ratio`); None if not measured.
 
     Raises:
         OptionError: there is no such figure.
@@ -67,5 +67,5 @@ def holds(condition: Condition, figures: Mapping[str, Any]) -> bool:
         )
     value = figures[name]
     if not isinstance(value, int | float):
-        return False
+        return None
     return _COMPARE[condition.sign](value, condition.limit)

@@ -6,16 +6,18 @@ from pathlib import Path
 
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure
 from uhrtranslate.evaluation.images import PARTNERS, find_partner, matching_view, opened
+from uhrtranslate.evaluation.made import read_made
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
-from uhrtranslate.io import open_slide
+from uhrtranslate.io import Source, narrowed, open_slide, shown, stated_by
 from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
+ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 
 
 class Evaluator:
@@ -33,11 +35,11 @@ class Evaluator:
         }
         self._seen: list[Seen] = []
 
-    def evaluate(self, image: Path, root: Path | None = None) -> Evaluation:
+    def evaluate(self, image: Source, root: Path | None = None) -> Evaluation:
         """Evaluate one image, except for figures of all images together.
 
         Args:
-            image: its path.
+            image: its path or URL.
             root: the folder below which it was found; partners are looked for in the same place.
 
         Raises:
@@ -48,30 +50,43 @@ class Evaluator:
             name: find_partner(getattr(o, name), image, root, results=name == "baseline")
             for name in PARTNERS
         }
+        made = read_made(image)
         with ExitStack() as stack:
-            view = stack.enter_context(opened(image, o.level, o.mpp, o.region))
+            view = stack.enter_context(
+                opened(image, o.level, o.mpp, o.region, stated_by(o), channels=True)
+            )
             partners = {
-                name: matching_view(stack.enter_context(open_slide(place, sparse=True)), view)
+                name: matching_view(
+                    stack.enter_context(narrowed(open_slide(place, sparse=True, channels=True))),
+                    view,
+                    made,
+                )
                 for name, place in places.items()
                 if place is not None
             }
-            grid = None if o.grid == "auto" else o.grid
+            grid = o.grid if isinstance(o.grid, int) else None
+            whole = (view.width, view.height) == (view.info.width, view.info.height)
+            if o.grid == "auto" and whole:
+                grid = made.spacing
             seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
             period = grid or seams.period
-            evaluated = Evaluated(view, partners, seams, period or CELL)
+            evaluated = Evaluated(view, partners, seams, period or CELL, made)
+            has_channels = any(one.info.channels for one in (view, *partners.values()))
             figures = {
                 name: figure
                 for name, figure in self._figures.items()
-                if partners.keys() >= set(figure.needs)
+                if partners.keys() >= set(figure.needs) and (figure.of_channels or not has_channels)
             }
             sums = sums_of(evaluated, figures)
             metrics = {
                 name: figure.of_image(evaluated, sums.get(name, ()))
                 for name, figure in figures.items()
             }
-            self._seen.append(Seen(image, places["source"], period))
+            if not has_channels:
+                self._seen.append(Seen(image, places["source"], period))
             return Evaluation(
-                input=str(image),
+                input=shown(image),
+                places=(image, places["source"]),
                 source=text_of(places["source"]),
                 truth=text_of(places["truth"]),
                 reference=text_of(o.reference),
@@ -82,6 +97,7 @@ class Evaluator:
                 metrics={name: found for name, found in metrics.items() if found},
                 borders=seams.borders,
                 heat=seams.heat,
+                warnings=(ONLY_SEAMS,) if has_channels else (),
                 seconds=time.perf_counter() - began,
             )
 
@@ -98,6 +114,6 @@ class Evaluator:
         return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
 
 
-def text_of(place: Path | None) -> str | None:
-    """A path as a JSON value."""
-    return None if place is None else str(place)
+def text_of(place: Source | None) -> str | None:
+    """A path or URL as a JSON value."""
+    return None if place is None else shown(place)

@@ -6,12 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from uhrtranslate.flag import Flag
-from uhrtranslate.options import Level, Mpp, Part
+from uhrtranslate.io import Source, as_source
+from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower, refuse_both
 
 # Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
 # Headings of the help.
 SEAMS, AGAINST, PATCHES, OUTPUT = "Seams", "Compared with", "Patches", "Output"
+
+
+# An image or folder; an image may be named by its URL.
+Image = Annotated[Source | None, BeforeValidator(as_source)]
 
 
 def _against(text: str, metavar: str = "IMAGE|FOLDER") -> Flag:
@@ -28,21 +33,24 @@ class EvaluateOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    source: Annotated[
-        Path | None, _against("What was translated: is structure and colour kept?")
-    ] = None
-    truth: Annotated[Path | None, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
+    source: Annotated[Image, _against("What was translated: is structure and colour kept?")] = None
+    truth: Annotated[Image, _against("Paired truth: PSNR, SSIM, MS-SSIM, LPIPS.")] = None
     reference: Annotated[
-        Path | None,
+        Image,
         _against("Real images of the target domain, unpaired: FID, KID, precision, recall, NIQE."),
     ] = None
     baseline: Annotated[
-        Path | None, _against("The same with --norm in: shows what is over- or under-coloured.")
+        Image, _against("The same with --norm in: shows what is over- or under-coloured.")
     ] = None
     grid: Annotated[
-        Literal["auto"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
+        Literal["auto", "search"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
         BeforeValidator(parse_grid),
-        Flag("Tiles of this size from the corner; auto: search.", SEAMS, "auto|PX"),
+        Flag(
+            "Tiles of this size from the corner; search: find them; auto: the cells that a result "
+            "of uhrt names in its tags, else search.",
+            SEAMS,
+            "auto|search|PX",
+        ),
     ] = "auto"
     shift: Annotated[
         int, Field(ge=0, le=64), _against("How far the truth may be misaligned.", "PX")
@@ -65,7 +73,9 @@ class EvaluateOptions(BaseModel):
     ] = False
     patch: Annotated[int, Field(ge=64, le=2048), Flag("Side of a patch.", PATCHES, "PX")] = 256
     patches: Annotated[
-        int, Field(ge=8, le=100_000), Flag("Patches of each population.", PATCHES, "N")
+        int,
+        Field(ge=8, le=100_000),
+        Flag("Patches of each population; fewer of small images, unless given.", PATCHES, "N"),
     ] = 500
     seeds: Annotated[
         int, Field(ge=1, le=100), Flag("Draws of patches, for intervals.", PATCHES, "N")
@@ -73,10 +83,13 @@ class EvaluateOptions(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31), Flag("Seed of the first draw.", PATCHES, "N")] = 0
     level: Level = None
     mpp: Mpp = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     region: Part = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
+        refuse_both(self, "source_mpp", "source_power")
         if self.shift and self.truth is None:
             raise ValueError("a shift is of paired truth; name it with --truth")
         if self.domain and (self.source is None or self.reference is None):

@@ -9,6 +9,7 @@ from typing import Any
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
 from uhrtranslate.evaluation.result import Evaluation, record
+from uhrtranslate.evaluation.verdict import seams_in_words
 from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
@@ -22,10 +23,6 @@ TOGETHER = "all together"
 # Most images shown with pictures (of others, only figures are), and most groups of one source.
 MOST_SHOWN = 12
 MOST_GROUPS = 6
-# A p-value below this means that a grid is not chance.
-SIGNIFICANT = 0.01
-# A ratio above that of the source, or of an untiled picture, by this factor means seams.
-MARGIN = 1.1
 
 
 def write_report(
@@ -55,7 +52,7 @@ def write_report(
     shown = {name for name, _ in _worst_first(named)[:MOST_SHOWN]}
     page = Page(
         title="How good a translation is" if len(named) > 1 else f"How good {names[0]} is",
-        lead=lead(named),
+        lead=seams_in_words({name: seam_of(one) for name, one in named}),
         candidates=(
             *(candidate(name, one, shown=name in shown) for name, one in named),
             *([candidate(TOGETHER, together, shown=False, yardstick=True)] if together else []),
@@ -103,40 +100,6 @@ def candidate(
     )
 
 
-def lead(named: Sequence[tuple[str, Evaluation]], untiled: float = 1.0) -> str:
-    """The verdict about seams, in a sentence or two.
-
-    Args:
-        named: the evaluations.
-        untiled: seam ratio of an untiled picture, if there is one: steps that large are the
-            picture's own.
-    """
-    seen: list[tuple[float, str]] = []
-    unseen: list[tuple[float, str]] = []
-    for name, evaluation in named:
-        seam = evaluation.metrics.get("seam", {})
-        ratio, p = seam.get("ratio"), seam.get("p_value")
-        if ratio is not None and p is not None:
-            natural = max(1.0, seam.get("source_ratio") or 1.0, untiled)
-            shows = p < SIGNIFICANT and ratio > MARGIN * natural
-            (seen if shows else unseen).append((ratio, name))
-    if not seen and not unseen:
-        return "Nothing is said about seams: no grid of borders was measured."
-    if len(named) > MOST_SHOWN:
-        return f"Seams show in {len(seen)} of {len(seen) + len(unseen)} images."
-    if len(named) == 1:
-        ((ratio, _),) = seen or unseen
-        return f"Seams {'show' if seen else 'do not show'}: ratio {ratio:.2f}, where 1 is none."
-    parts = []
-    if seen:
-        ranked = sorted(seen, reverse=True)
-        parts.append("Seams show in " + ", ".join(f"{name} ({r:.2f})" for r, name in ranked) + ".")
-    if unseen:
-        names = ", ".join(f"{name} ({ratio:.2f})" for ratio, name in sorted(unseen))
-        parts.append(f"No more than the picture's own steps in {names}.")
-    return " ".join(parts)
-
-
 def short_names(paths: Sequence[str]) -> list[str]:
     """File names; if some are equal, with the folders in which they differ."""
     names = [Path(path).name for path in paths]
@@ -147,6 +110,11 @@ def short_names(paths: Sequence[str]) -> list[str]:
     names = [str(Path(path).relative_to(common)) for path in whole]
     # The same image twice.
     return [name if names.index(name) == i else f"{name} #{i + 1}" for i, name in enumerate(names)]
+
+
+def seam_of(evaluation: Evaluation) -> Mapping[str, Any]:
+    """The figures of seams; empty without any."""
+    return evaluation.metrics.get("seam", {})
 
 
 def check_free(folder: Path, stem: str, overwrite: bool) -> None:
@@ -206,8 +174,13 @@ def _csv(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Evaluation]]:
-    """By the seam ratio, the largest first."""
-    return sorted(named, key=lambda pair: -(pair[1].metrics.get("seam", {}).get("ratio") or 0.0))
+    """By what seams there are over the source's, the largest first."""
+
+    def seams(pair: tuple[str, Evaluation]) -> float:
+        seam = seam_of(pair[1])
+        return float(seam.get("excess") or seam.get("ratio") or 0.0)
+
+    return sorted(named, key=seams, reverse=True)
 
 
 def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +13,16 @@ from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.extractors import Lpips
-from uhrtranslate.io import SlideView
+from uhrtranslate.io import SlideView, Source, stated_by
 from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
 
 # Pairs of patches for LPIPS and alignment, and how many are cut at a time.
 PAIRS, _AT_ONCE = 64, 8
+# Unless their number is chosen, patches of a draw cover the images of the smaller population this
+# often: more of them show the same pixels again. Of tiny images, there are at least the second.
+_COVERED, _LEAST = 4, 8
 
 
 class Setup:
@@ -45,10 +47,10 @@ class Setup:
 
 @dataclass(frozen=True)
 class Seen:
-    """An evaluated image: its path and its source's, and px between its borders."""
+    """An evaluated image: where it and its source are, and px between its borders."""
 
-    image: Path
-    source: Path | None
+    image: Source
+    source: Source | None
     period: int | None
 
 
@@ -67,23 +69,34 @@ class Pool:
     Args:
         setup: of the evaluation.
         images: paths, and px between the borders of each.
+        count: gives the number of patches in a draw.
         whole: draw from whole images; region and level apply to the evaluated images only.
+
+    Attributes:
+        area: of all images, in patches.
 
     Raises:
         UhrError: no patch can be cut from any of them; says why.
     """
 
     def __init__(
-        self, setup: Setup, images: Sequence[tuple[Path, int | None]], whole: bool = True
+        self,
+        setup: Setup,
+        images: Sequence[tuple[Source, int | None]],
+        count: Callable[[], int],
+        whole: bool = True,
     ) -> None:
+        self._count = count
+        self.area = 0.0
         self._options = setup.options
         self._whole = whole
-        self._images: list[tuple[Path, int | None]] = []
+        self._images: list[tuple[Source, int | None]] = []
         errors: list[UhrError] = []
         for image, period in images:
             try:
                 with self._view(image) as view:
                     boxes_of(view, period, self._options, 1)
+                    self.area += view.width * view.height / self._options.patch**2
                 self._images.append((image, period))
             except UhrError as error:
                 errors.append(error)
@@ -93,7 +106,7 @@ class Pool:
 
     def draw(self, draw: int) -> Draw:
         """One draw of patches, about equally many from each image."""
-        count, parts = self._options.patches, len(self._images)
+        count, parts = self._count(), len(self._images)
         found: list[Patches] = []
         owners: list[int] = []
         for i, (image, period) in enumerate(self._images):
@@ -105,10 +118,10 @@ class Pool:
                     owners += [i] * len(boxes)
         return Draw(np.concatenate(found), owners)
 
-    def _view(self, image: Path) -> AbstractContextManager[SlideView]:
+    def _view(self, image: Source) -> AbstractContextManager[SlideView]:
         o = self._options
         level, region = (None, None) if self._whole else (o.level, o.region)
-        return opened(image, level, o.mpp, region)
+        return opened(image, level, o.mpp, region, stated_by(o, if_unknown=self._whole))
 
 
 class Populations:
@@ -121,17 +134,27 @@ class Populations:
     @cached_property
     def outputs(self) -> Pool:
         """The evaluated images; patches lie across the borders of their tiles."""
-        return Pool(self._setup, [(one.image, one.period) for one in self._seen], whole=False)
+        images = [(one.image, one.period) for one in self._seen]
+        return Pool(self._setup, images, self._count, whole=False)
 
     @cached_property
     def real(self) -> Pool:
         """The real images of the target domain."""
-        return Pool(self._setup, [(image, None) for image in self._setup.real])
+        return Pool(self._setup, [(image, None) for image in self._setup.real], self._count)
 
     @cached_property
     def sources(self) -> Pool:
         """The sources of the evaluated images."""
-        return Pool(self._setup, [(one.source, None) for one in self._seen if one.source])
+        images = [(one.source, None) for one in self._seen if one.source]
+        return Pool(self._setup, images, self._count)
+
+    def _count(self) -> int:
+        """Patches in a draw: as chosen, or as many as the images have room for."""
+        options = self._setup.options
+        if "patches" in options.model_fields_set:
+            return options.patches
+        area = min(self.outputs.area, self.real.area)
+        return max(_LEAST, min(options.patches, round(_COVERED * area)))
 
 
 def cut(view: SlideView, boxes: Sequence[Box]) -> Patches:

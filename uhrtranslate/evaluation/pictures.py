@@ -3,13 +3,21 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.images import matching_view, read8
+from uhrtranslate.evaluation.made import read_made
 from uhrtranslate.evaluation.result import Evaluation
 from uhrtranslate.geometry import Box
-from uhrtranslate.io import SlideView, fitted_thumbnail, open_slide, open_view, same_size, thumbnail
+from uhrtranslate.io import (
+    SlideView,
+    fitted_thumbnail,
+    in_colours,
+    open_slide,
+    open_view,
+    same_size,
+    thumbnail,
+)
 from uhrtranslate.metrics.seams.borders import Border
 from uhrtranslate.report import BorderCrop, Picture, Scene
 from uhrtranslate.report.facts import Pixels
@@ -30,7 +38,7 @@ def open_evaluated(evaluation: Evaluation) -> Iterator[SlideView]:
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(Path(evaluation.input)) as slide:
+    with in_colours(open_slide(evaluation.places[0], channels=True)) as slide:
         view = open_view(slide, None, None, evaluation.region)
         yield same_size(view, evaluation.width, evaluation.height)
 
@@ -42,13 +50,14 @@ def open_source(evaluation: Evaluation) -> Iterator[SlideView]:
     Raises:
         InputError: one of the two cannot be read, or there is no source.
     """
-    if evaluation.source is None:
+    place = evaluation.places[1]
+    if place is None:
         raise InputError(f"{evaluation.input}: has no source.")
     with (
         open_evaluated(evaluation) as view,
-        open_slide(Path(evaluation.source), sparse=True) as slide,
+        in_colours(open_slide(place, sparse=True, channels=True)) as slide,
     ):
-        yield matching_view(slide, view)
+        yield matching_view(slide, view, read_made(evaluation.places[0]))
 
 
 def border_crops(evaluation: Evaluation) -> tuple[BorderCrop, ...]:

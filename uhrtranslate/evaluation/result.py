@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uhrtranslate.io import Source
 from uhrtranslate.metrics.seams.borders import Border
 
 Metrics = dict[str, dict[str, Any]]
@@ -18,8 +19,8 @@ class Evaluation:
     """What was measured on one image, or on all images together.
 
     Attributes:
-        input: path of the image; "*" for all images together.
-        source, truth, reference: paths of what it was compared with, if any.
+        input: path or URL of the image; "*" for all images together.
+        source, truth, reference: paths or URLs of what it was compared with, if any.
         width, height: of the evaluated part, in px; 0 for all images together.
         mpp: micrometres per pixel of that part.
         region: x, y, w, h in the image's level-0 px; None for the whole image.
@@ -29,6 +30,8 @@ class Evaluation:
             without a grid.
         warnings: sentences.
         seconds: duration of the evaluation.
+        places: where the image and its source can be opened again; a URL may hold what is secret,
+            so they are in no record.
     """
 
     input: str
@@ -44,6 +47,7 @@ class Evaluation:
     heat: NDArray[np.float32] | None = None
     warnings: tuple[str, ...] = ()
     seconds: float
+    places: tuple[Source, Source | None] = ("", None)
 
 
 def record(evaluation: Evaluation) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def record(evaluation: Evaluation) -> dict[str, Any]:
         "borders": [dataclasses.asdict(border) for border in evaluation.borders],
         "warnings": list(evaluation.warnings),
     }
-    left_out = ("heat", *late)
+    left_out = ("heat", "places", *late)
     return {name: value for name, value in vars(evaluation).items() if name not in left_out} | late
 
 

@@ -7,10 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.evaluation.images import read8
+from uhrtranslate.evaluation.verdict import seam_verdict
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
-from uhrtranslate.metrics.seams.measure import Seams, measure_seams, search_seams
-from uhrtranslate.metrics.seams.profiles import measure_profiles
+from uhrtranslate.metrics.seams.excess import seam_excess
+from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
+from uhrtranslate.metrics.seams.profiles import (
+    Profiles,
+    averaged,
+    measure_channels,
+    measure_profiles,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +36,14 @@ def evaluate_seams(
     """Measure the seams of a known grid, or search for one.
 
     Args:
-        view: of the evaluated image; read twice, the second time only near borders.
+        view: of the evaluated image; read twice, the second time only near borders. Of channels,
+            the figures are those of all together, and the worst channel is named.
         source: of the same size; shows the picture's own steps in these places.
         grid: px between borders, counted from the image's left and upper edge; None to search.
         seed: of the search.
     """
-    profiles = _profiles(view)
+    each = _profiles(view)
+    profiles = averaged(each)
     seams = search_seams(profiles, seed) if grid is None else measure_seams(profiles, grid)
     shown = seams.grid if seams.period else None
     figures: dict[str, Any] = {
@@ -44,20 +53,36 @@ def evaluate_seams(
         "y": shown and shown.y,
         **{name: value for name, value in vars(seams).items() if name not in ("grid", "period")},
         "source_ratio": None,
+        "excess": None,
+        "excess_low": None,
+        "excess_high": None,
     }
     measured = seams.grid if seams.borders else None
     if measured is None:
-        return SeamReport(figures, (), None, None)
+        return SeamReport(figures | {"verdict": seam_verdict(figures)}, (), None, None)
     if source is not None:
-        there: Seams = measure_seams(_profiles(source), measured.period, measured.x, measured.y)
-        figures["source_ratio"] = there.ratio
+        own = averaged(_profiles(source))
+        figures["source_ratio"] = measure_seams(own, measured.period, measured.x, measured.y).ratio
+        if excess := seam_excess(profiles, own, measured, seed):
+            figures |= {"excess": excess.ratio, "excess_low": excess.low}
+            figures["excess_high"] = excess.high
+    if view.info.channels:
+        again = [measure_seams(one, measured.period, measured.x, measured.y) for one in each]
+        ratios = [seams.ratio or 0.0 for seams in again]
+        worst = int(np.argmax(ratios))
+        figures["worst_channel"] = view.info.channels[worst].name
+        figures["worst_channel_ratio"] = ratios[worst]
+    figures["verdict"] = seam_verdict(figures)
     borders = measure_borders(_reader(view), view.width, view.height, measured)
     heat = heat_map(borders, view.width, view.height, measured)
     return SeamReport(figures, worst_borders(borders), heat, measured.period)
 
 
-def _profiles(view: SlideView) -> Any:
-    return measure_profiles(_reader(view), view.width, view.height)
+def _profiles(view: SlideView) -> list[Profiles]:
+    """Those of each channel, or of the colours together."""
+    if view.info.channels:
+        return measure_channels(_reader(view), view.width, view.height, view.samples)
+    return [measure_profiles(_reader(view), view.width, view.height)]
 
 
 def _reader(view: SlideView) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.pixels import Pixels
 
 MOST_CHANNELS = 64
 # For channels whose colour nobody has chosen; as fluorescence is usually shown.

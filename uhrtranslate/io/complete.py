@@ -1,5 +1,6 @@
 """Whether an output is complete. Its contents are read, as a broken copy may look complete."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -65,12 +66,18 @@ def _zarr(path: Path) -> Complete:
         for number, level in enumerate(info.levels):
             width, height = slide.tile_size(number)
             array = path / str(number)
-            chunks = (array / "c" if (array / "zarr.json").exists() else array) / "0"
+            chunks = array / "0"
+            if (array / "zarr.json").exists():  # zarr format 3, which may put chunks together
+                grid = json.loads((array / "zarr.json").read_bytes())["chunk_grid"]
+                _, height, width = grid["configuration"]["chunk_shape"]
+                chunks = array / "c" / "0"
             for row in range(-(-level.height // height)):
                 for column in range(-(-level.width // width)):
                     chunk = chunks / str(row) / str(column)
                     if not chunk.stat().st_size:
                         raise InputError(f"{path}: one of its chunks is empty; make it again.")
+                    if (width, height) != slide.tile_size(number):  # the index is at the end
+                        slide.read(column * width, row * height, 1, 1, number)
         last = info.levels[-1]
         slide.read(0, 0, last.width, last.height, len(info.levels) - 1)
         return Complete(info.width, info.height, info.properties.get("description", ""))
@@ -84,7 +91,7 @@ def _tiff(path: Path) -> Complete:
             _check_page(path, page, size)
         min(pages, key=lambda page: page.imagewidth * page.imagelength).asarray()
         first = pages[0]
-        return Complete(first.imagewidth, first.imagelength, _description(first))
+        return Complete(first.imagewidth, first.imagelength, description_of(first))
 
 
 def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
@@ -111,7 +118,8 @@ def _check_page(path: Path, page: tifffile.TiffPage, size: int) -> None:
         decode(handle.read(length), index, jpegtables=tables)
 
 
-def _description(page: tifffile.TiffPage) -> str:
+def description_of(page: tifffile.TiffPage) -> str:
+    """How an output's first page says that it was made, whichever format it has."""
     tag = page.tags.get(270)
     value = tag.value if tag is not None else ""
     text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -10,9 +10,10 @@ from uhrtranslate.io.files.remote import RemoteFile, is_url, name_of, shown_url
 from uhrtranslate.io.readers.ome_zarr import ZarrSlide
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
 from uhrtranslate.io.readers.photo import PhotoSlide
-from uhrtranslate.io.readers.tiff import TiffSlide, open_direct
+from uhrtranslate.io.readers.tiff import StackError, TiffSlide, open_direct
 from uhrtranslate.io.readers.tiff_directories import check_directories
 from uhrtranslate.io.slide import NotForThisReaderError, Slide
+from uhrtranslate.io.stated import Stated
 from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES, SLIDE_SUFFIXES, photo_format
 from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.photo import PhotoWriter
@@ -24,7 +25,11 @@ NEVER_PHOTOS = (".mrxs",)
 
 
 def open_slide(
-    path: str | Path, deep: bool = False, sparse: bool = False, channels: bool = False
+    path: str | Path,
+    deep: bool = False,
+    sparse: bool = False,
+    channels: bool = False,
+    stated: Stated | None = None,
 ) -> Slide:
     """Open a whole-slide file, a TIFF or a photo with the first reader that can read it.
 
@@ -34,15 +39,24 @@ def open_slide(
     Args:
         path: the file, or its URL; for formats of several files, the one that OpenSlide expects.
         deep: return 16-bit pixels where the file has more than 8 bits and is read by tifffile, zarr
-            or (grey images only) Pillow. Otherwise pixels are scaled to 8 bits.
+            or (grey images only) Pillow. Otherwise pixels are scaled to 8 bits, except for channels
+            of float32, whose range nobody knows.
         sparse: accept a TIFF whose tiles are nearly all missing, which is otherwise refused.
         channels: also open OME-Zarr and stacks of grey TIFF pages whose up to 64 channels are no
             colours; `info.channels` names them. Other images are RGB as always.
+        stated: the resolution that its user states.
 
     Raises:
         InputError: the file is missing, empty or damaged, or no reader can read it.
         MissingExtraError: a package that its format or its URL needs is not installed.
     """
+    slide = _open(path, deep, sparse, channels)
+    if stated is not None:
+        stated.of(slide)
+    return slide
+
+
+def _open(path: str | Path, deep: bool, sparse: bool, channels: bool) -> Slide:
     if isinstance(path, str) and is_url(path):
         return _open_remote(path, deep, sparse)
     path = Path(path)
@@ -121,9 +135,9 @@ def _stack(path: Path, deep: bool) -> Slide | None:
     """The slide, if it is a TIFF whose pages are channels."""
     try:
         slide = TiffSlide(path, deep=deep, channels=True)
-    except NotForThisReaderError:
-        return None
-    except InputError:
+    except StackError:
+        raise
+    except (NotForThisReaderError, InputError):
         return None  # the other readers will report what is wrong
     if slide.info.channels:
         return slide

@@ -1,15 +1,12 @@
-"""Conversions shared by the readers: every image becomes opaque RGB with 8 or 16 bits."""
+"""Conversions shared by the readers: colours become opaque RGB with 8 or 16 bits."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-# uint8, or uint16 for slides that were opened with 16 bits.
-Pixels = NDArray[np.unsignedinteger[Any]]
+from uhrtranslate.pixels import Pixels
+
 WHITE = (255, 255, 255)
-# Samples that are converted at a time.
-CHUNK = 1 << 20
 
 
 def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, ...]) -> Pixels:
@@ -32,32 +29,6 @@ def composite(rgb: Pixels, alpha: Pixels, background: tuple[int, ...]) -> Pixels
     behind = np.array([value * (top // 255) for value in background], wide) * (top - weight)
     mixed: Pixels = ((rgb * weight + behind + top // 2) // top).astype(rgb.dtype)
     return mixed
-
-
-def to_bits(pixels: NDArray[Any], bits: int, wanted: int = 8) -> Pixels:
-    """Scale unsigned pixels from one bit depth to another, rounding to the nearest value.
-
-    8-bit values that were widened come back unchanged. 12-bit data stored in 16 bits stays as dark
-    as it is stored, since values are not stretched to the range that the image uses.
-
-    Args:
-        pixels: any shape.
-        bits: depth of the stored values, 1 to 16.
-        wanted: depth of the result, 8 or 16.
-
-    Returns:
-        The same shape, uint8 or uint16.
-    """
-    dtype = np.uint8 if wanted == 8 else np.uint16
-    if bits == wanted:
-        return pixels.astype(dtype, copy=False)
-    largest, top = 2**bits - 1, 2**wanted - 1
-    scaled: Pixels = np.empty(pixels.shape, dtype)
-    rows = max(CHUNK * len(pixels) // max(pixels.size, 1), 1)
-    for start in range(0, len(pixels), rows):  # takes four bytes per sample
-        part = pixels[start : start + rows].astype(np.uint32)
-        scaled[start : start + rows] = (part * np.uint32(top) + largest // 2) // largest
-    return scaled
 
 
 def rgb_profile(profile: bytes | None) -> bytes | None:

@@ -13,14 +13,15 @@ import numpy as np
 from PIL import Image
 
 from uhrtranslate.geometry.tiles import spans
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.slide import Slide
+from uhrtranslate.pixels import Pixels
 
 BLOCK = 512
 CACHE_BYTES = 64 << 20
-# Side in px of the pieces that are read to average boxes.
-PIECE = 2048
+# Side in px of the pieces that are read to average boxes; the second one where pixels have more
+# bytes than the third number, as of many channels.
+PIECE, SMALL_PIECE, WIDE_PIXEL = 2048, 512, 16
 # How much the filter still reduces after averaging. According to Pillow's documentation, 3
 # (`reducing_gap`) already looks the same as filtering alone.
 GAP = 4
@@ -81,8 +82,9 @@ class Resampled:
             return self.slide.read(across.first, down.first, w, h, self.level)
         shape = down.last - down.first, across.last - across.first, self.slide.info.samples
         pixels = np.empty(shape, self.slide.info.dtype)
-        for top, bottom in spans(pixels.shape[0], max(PIECE // ky, 1)):
-            for left, right in spans(pixels.shape[1], max(PIECE // kx, 1)):
+        piece = PIECE if shape[2] * pixels.itemsize <= WIDE_PIXEL else SMALL_PIECE
+        for top, bottom in spans(pixels.shape[0], max(piece // ky, 1)):
+            for left, right in spans(pixels.shape[1], max(piece // kx, 1)):
                 x, y = (across.first + left) * kx, (down.first + top) * ky
                 w = min((across.first + right) * kx, size.width) - x
                 h = min((down.first + bottom) * ky, size.height) - y
@@ -93,7 +95,7 @@ class Resampled:
 
 
 def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Change an image; what Pillow does not hold, 16-bit RGB and other channels, one by one."""
+    """Change an image; what Pillow does not hold, deep RGB and other channels, one by one."""
     narrow = pixels.dtype == np.uint8
     if narrow and pixels.shape[2] == 3:
         return np.asarray(change(Image.fromarray(pixels)))
@@ -102,7 +104,7 @@ def _with_pillow(pixels: Pixels, change: Callable[[Image.Image], Image.Image]) -
         for plane in np.moveaxis(pixels, 2, 0)
     ]
     changed = np.stack([np.asarray(plane) for plane in planes], axis=2)
-    if narrow:
+    if narrow or pixels.dtype.kind == "f":
         return changed
     rounded: Pixels = np.rint(changed).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
     return rounded

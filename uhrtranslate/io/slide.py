@@ -15,7 +15,8 @@ import numpy as np
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.channels import Channel
 from uhrtranslate.io.files.fingerprint import Fingerprint, fingerprint
-from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
+from uhrtranslate.io.pixels import WHITE
+from uhrtranslate.pixels import Pixels, dtype_of, to_bits
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,10 @@ class SlideInfo:
         properties: metadata under the names that the file uses.
         associated: names of associated images.
         exif: EXIF block of a photo. Its orientation has already been applied to the pixels.
-        bits: bits per sample that reads return, 8 or 16.
+        bits: bits per sample that reads return: 8, 16, or 32 for channels of float32.
         channels: of an image that is no colour picture; empty for RGB. Others are only opened by
             `open_slide` where they are asked for.
+        overruled_mpp: what the file says, where the user has stated another mpp.
     """
 
     path: str
@@ -68,6 +70,7 @@ class SlideInfo:
     exif: bytes | None = field(default=None, repr=False)
     bits: int = 8
     channels: tuple[Channel, ...] = ()
+    overruled_mpp: tuple[float, float] | None = None
 
     @property
     def samples(self) -> int:
@@ -87,7 +90,7 @@ class SlideInfo:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels that reads return."""
-        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+        return dtype_of(self.bits)
 
     @property
     def is_photo(self) -> bool:
@@ -114,7 +117,8 @@ class Slide(Protocol):
             level: 0 is the largest.
 
         Returns:
-            [h, w, c] uint8, RGB or the image's channels; uint16 if `info.bits` is 16; a copy.
+            [h, w, c] uint8, RGB or the image's channels; uint16 or float32 if `info.bits` is 16 or
+            32; a copy.
 
         Raises:
             InputError: the file is damaged.

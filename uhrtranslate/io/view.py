@@ -8,9 +8,9 @@ import numpy as np
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.geometry.levels import level_for_mpp, level_for_size, same_mpp, to_level
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.resample import BLOCK, Resampled
 from uhrtranslate.io.slide import Slide, SlideInfo
+from uhrtranslate.pixels import Pixels
 
 Region = tuple[int, int, int, int]
 
@@ -165,7 +165,10 @@ def _strip_height(tile_height: int) -> int:
 def _mpp_view(slide: Slide, mpp: float, region: Region) -> SlideView:
     info = slide.info
     if info.mpp is None:
-        raise OptionError(f"{info.path}: does not say its mpp; choose a level instead.")
+        raise OptionError(
+            f"{info.path}: does not say its mpp; state it with --source-mpp F or --source-power "
+            "20|40 (of a training: data.source_mpp), or choose a level instead."
+        )
     level = level_for_mpp(info.mpp, [level.downsample for level in info.levels], mpp)
     if level is None:
         raise OptionError(

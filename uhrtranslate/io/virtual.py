@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from uhrtranslate.geometry.levels import level_downsample
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
+from uhrtranslate.pixels import Pixels
 
 
 class VirtualSlide(Slide):

@@ -63,7 +63,10 @@ def info_of(family: Family, arguments: Arguments) -> GeneratorInfo:
         in_channels=arguments.get("in_channels", 3),
         out_channels=arguments.get("out_channels", 3),
         stride=family.stride(arguments),
+        cell=family.cell,
         covariant=family.covariant,
+        value_range=family.value_range,
+        period=family.period_of(arguments),
     )
 
 

@@ -21,7 +21,8 @@ class Family:
         recognise: reads those arguments off the keys and shapes of a state dict; None if the
             state is of another family. It changes nothing and reads no values.
         stride: total downsampling of the network that the arguments describe, in px.
-        covariant: see `GeneratorInfo`; the period is the stride.
+        covariant, cell, value_range: see `GeneratorInfo`.
+        period: see `GeneratorInfo`, of the network that the arguments describe; None: the stride.
     """
 
     name: str
@@ -29,6 +30,13 @@ class Family:
     recognise: Callable[[Mapping[str, Tensor]], Arguments | None]
     stride: Callable[[Arguments], int]
     covariant: bool = True
+    cell: int | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    period: Callable[[Arguments], int] | None = None
+
+    def period_of(self, arguments: Arguments) -> int | None:
+        """The period of a network; None if it is the stride."""
+        return None if self.period is None else self.period(arguments)
 
 
 def shape_of(state: Mapping[str, Tensor], key: str) -> tuple[int, ...]:

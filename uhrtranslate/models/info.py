@@ -24,7 +24,13 @@ class GeneratorInfo:
             None: the stride.
         mpp: micrometres per pixel it was trained at; None if unknown.
         domains: names of the source and target domain, ("A", "B") if unknown.
-        value_range: range of input and output values, usually (-1.0, 1.0).
+        value_range: range of input and output values, usually (-1.0, 1.0). All depths of pixels
+            stand for it: the lower end is 0, the upper one the largest value of uint8 or uint16.
+        input_range: pixel values, of an image's own channels, that become the ends of the value
+            range, such as (0, 4095) for a camera of 12 bits; what is beyond is clipped. None: those
+            of the type, or of float32 the least and the largest of the whole slide.
+        output_range: what the ends of the value range are in results of float32, which are not
+            clipped.
         inputs: names in `tables.PLANES` of what the input's channels are, in order.
         histogram: how many pixels of the target's training images have each luma, [256], if an
             input is matched to it.
@@ -46,6 +52,8 @@ class GeneratorInfo:
     mpp: float | None = None
     domains: tuple[str, str] = ("A", "B")
     value_range: tuple[float, float] = (-1.0, 1.0)
+    input_range: tuple[float, float] | None = None
+    output_range: tuple[float, float] = (0.0, 1.0)
     description: str = ""
     inputs: tuple[str, ...] = ("rgb",)
     histogram: tuple[int, ...] | None = None

@@ -1,5 +1,7 @@
 """The facts of a network without a description: what it declares, and what trials show."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +13,10 @@ from uhrtranslate.models.unwrap import show
 
 _LARGEST_STRIDE = 512
 _SMALLEST_SIDE = 64  # smaller inputs fail in reflection padding, not because of the stride
+
+
+class _ResizedError(ValueError):
+    """The output has another size than the input."""
 
 
 def measure_info(
@@ -39,12 +45,12 @@ def measure_info(
     halo = _declared(module, "halo", least=0)
     low, high = _value_range(module)
     strides = [2**i for i in range(_LARGEST_STRIDE.bit_length())] if stride is None else [stride]
-    reason = ""
+    failures: list[Exception] = []
     for candidate in strides:
         try:
             out_channels = _try(module, in_channels, candidate)
         except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-            reason = show(error, 200)
+            failures.append(error)
             continue
         return GeneratorInfo(
             architecture=architecture,
@@ -57,9 +63,26 @@ def measure_info(
             period=_period(module, candidate),
             value_range=(low, high),
         )
-    raise CheckpointError(
-        f"{architecture}: no input size gives an output of the same size ({reason}); "
-        "give the network a `stride` attribute, or a forward that returns an image"
+    raise CheckpointError(f"{architecture}: {_why_none(failures)}")
+
+
+def _why_none(failures: Sequence[Exception]) -> str:
+    """Why no input size gives an output of the same size, and what to do."""
+    # TorchScript puts its own lines before that of the cause.
+    reason = show((str(failures[-1]).strip().splitlines() or [""])[-1], 200)
+    if all(isinstance(error, _ResizedError) for error in failures):
+        return (
+            f"changes the size of images ({reason}); a generator must give a pixel for each of "
+            "its input: pad its convolutions, or resize its output in its forward"
+        )
+    if re.search(r"cuda|nvidia", reason, re.IGNORECASE):
+        return (
+            f"needs a GPU wherever its input is ({reason}); its forward must make tensors on the "
+            "device of its input, x.device"
+        )
+    return (
+        f"no input size gives an output of the same size ({reason}); give the network a `stride` "
+        "attribute, or a forward that returns an image"
     )
 
 
@@ -74,7 +97,8 @@ def _try(module: nn.Module, channels: int, stride: int) -> int:
         if not isinstance(y, Tensor) or y.ndim != 4:
             raise ValueError(f"the output is {type(y).__name__}, not a [n, c, h, w] tensor")
         if y.shape[2:] != x.shape[2:]:
-            raise ValueError(f"{tuple(x.shape[2:])} came out as {tuple(y.shape[2:])}")
+            before, after = (f"{t.shape[3]} x {t.shape[2]} px" for t in (x, y))
+            raise _ResizedError(f"{before} came out as {after}")
         out_channels = y.shape[1]
     return out_channels
 

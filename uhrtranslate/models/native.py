@@ -7,6 +7,7 @@ built from what the weights say, never by importing what the metadata names.
 
 import dataclasses
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,7 @@ FORMAT = 2
 _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
-_ADDED = {"inputs", "histogram", "channels"}
+_ADDED = {"inputs", "histogram", "channels", "input_range", "output_range"}
 # Facts that follow from the architecture, and so are not stored.
 _OF_THE_FAMILY = ("covariant", "period")
 
@@ -39,7 +40,9 @@ def _printable(text: str) -> str:
 _Text = Annotated[str, AfterValidator(_printable)]
 _Name = Annotated[_Text, Field(min_length=1, max_length=100)]
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Sizes = Annotated[list[Annotated[int, Field(ge=0, le=65536)]], Field(max_length=50)]
 _Value = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+_Range = Annotated[list[_Value], Field(min_length=2, max_length=2)]
 
 
 class _Header(BaseModel):
@@ -49,7 +52,7 @@ class _Header(BaseModel):
 
     format: int
     architecture: _Name
-    arguments: dict[_Name, bool | int | float | _Name] = Field(max_length=50)
+    arguments: dict[_Name, bool | int | float | _Name | _Sizes] = Field(max_length=50)
     in_channels: int = Field(ge=1, le=64)
     out_channels: int = Field(ge=1, le=64)
     stride: int = Field(ge=1, le=4096)
@@ -57,7 +60,9 @@ class _Header(BaseModel):
     halo: int | None = Field(ge=0, le=65536)
     mpp: float | None = Field(gt=0, le=1000, allow_inf_nan=False)
     domains: Annotated[list[_Name], Field(min_length=2, max_length=2)]
-    value_range: Annotated[list[_Value], Field(min_length=2, max_length=2)]
+    value_range: _Range
+    input_range: _Range | None = None
+    output_range: _Range = [0.0, 1.0]
     description: Annotated[_Text, Field(max_length=2000)]
     inputs: list[_Name] = Field(default=["rgb"], min_length=1, max_length=64)
     histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
@@ -72,7 +77,7 @@ def check_info(info: GeneratorInfo) -> None:
         OptionError: a field is out of bounds.
     """
     try:
-        _parse(_dump(info))
+        parse_facts(dump_facts(info), (info.architecture,))
     except ValueError as error:
         raise OptionError(f"the generator's facts cannot be stored: {error}") from error
 
@@ -103,7 +108,7 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
         fit(GENERATOR_FAMILIES[info.architecture], info.arguments, tensors)
     except CheckpointError as error:
         raise OptionError(f"the generator cannot be stored: {error}") from error
-    write_whole(path, save(tensors, {_KEY: _dump(info)}))
+    write_whole(path, save(tensors, {_KEY: dump_facts(info)}))
 
 
 def is_native(path: Path) -> bool:
@@ -129,7 +134,7 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
     """
     tensors, metadata = read_safetensors(path)
     try:
-        info = _parse(metadata.get(_KEY, ""))
+        info = parse_facts(metadata.get(_KEY, ""))
         family = GENERATOR_FAMILIES[info.architecture]
         read = family.recognise(tensors)
         if read is None:
@@ -144,18 +149,26 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
         module = fit(family, arguments, tensors)
     except (CheckpointError, ValueError) as error:
         raise CheckpointError(f"{path}: {show(error, 400)}") from error
-    return module, dataclasses.replace(info, arguments=arguments, covariant=family.covariant)
+    period = family.period_of(arguments)
+    return module, dataclasses.replace(
+        info, arguments=arguments, covariant=family.covariant, period=period
+    )
 
 
-def _dump(info: GeneratorInfo) -> str:
+def dump_facts(info: GeneratorInfo) -> str:
+    """The facts of a generator as a text that `parse_facts` reads."""
     silent = {key for key in _ADDED if getattr(info, key) == getattr(GeneratorInfo, key)}
     left_out = {*silent, *_OF_THE_FAMILY, "opaque"}  # older versions do not know the last
     facts = {key: v for key, v in dataclasses.asdict(info).items() if key not in left_out}
     return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **facts})
 
 
-def _parse(text: str) -> GeneratorInfo:
-    """Read and check the metadata; a ValueError says what is wrong with it."""
+def parse_facts(text: str, architectures: Container[str] = GENERATOR_FAMILIES) -> GeneratorInfo:
+    """Read and check the facts of a generator of one of some architectures.
+
+    Raises:
+        ValueError: says what is wrong with them.
+    """
     try:
         fields: Any = json.loads(text[:100_000])
     except (ValueError, RecursionError) as error:
@@ -169,20 +182,28 @@ def _parse(text: str) -> GeneratorInfo:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
         raise ValueError(f"its metadata is wrong at {show(place)}: {first['msg']}") from None
-    if header.architecture not in GENERATOR_FAMILIES:
+    if header.architecture not in architectures:
         raise ValueError(f"its architecture is {header.architecture}, which is not known here")
     unknown = [name for name in header.inputs if name not in PLANES]
     if unknown:
         raise ValueError(f"its input {unknown[0]} is not known here, only {', '.join(PLANES)}")
     if header.histogram is not None and not any(header.histogram):
         raise ValueError("its metadata is wrong at histogram: it counts no pixels")
-    low, high = header.value_range
-    if low >= high:
-        raise ValueError("its metadata is wrong at value_range: it is empty")
+    ranges = {
+        name: None if found is None else (found[0], found[1])
+        for name in ("value_range", "input_range", "output_range")
+        for found in [getattr(header, name)]
+    }
+    for name, span in ranges.items():
+        if span is not None and span[0] >= span[1]:
+            raise ValueError(f"its metadata is wrong at {name}: it is empty")
     values = header.model_dump(exclude={"format"})
+    values["arguments"] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in header.arguments.items()
+    }
     values["domains"] = tuple(header.domains)
     values["inputs"] = tuple(header.inputs)
     values["channels"] = tuple(header.channels)
     values["histogram"] = None if header.histogram is None else tuple(header.histogram)
-    values["value_range"] = (low, high)
-    return GeneratorInfo(**values)
+    return GeneratorInfo(**values | ranges)

@@ -23,7 +23,28 @@ _DEPTH = 5  # wrappers around wrappers, and parts of a prefix: more than any pub
 _MAX_DICTS = 500  # an optimizer's state is a dict per parameter, but not under string keys
 _MAX_KEYS = 50_000  # a 9-block ResNet has 50 to 200
 _EMA = re.compile(r"(^|[._])(ema|swa|averaged|shadow)([._]|$)", re.IGNORECASE)
-_BACKBONE = re.compile(r"(^|\.)blocks\.\d+\.attn\.qkv\.")  # as timm names those of UNI, H-Optimus
+# Keys of networks of which a part is not in the file, or has code that is not here.
+_ELSEWHERE = (
+    (
+        # As timm names the layers of UNI, H-Optimus and Swin.
+        re.compile(r"(^|\.)blocks\.\d+\.attn\.qkv\."),
+        "holds a transformer ({key}), a backbone whose code is not here",
+    ),
+    (
+        re.compile(r"(^|\.)(convstream\.convs|fusion_blks)\.\d+\."),
+        "holds only the decoder of MIPHEI ({key}), which needs the features of its backbone",
+    ),
+    (
+        re.compile(r"(^|\.)segmentation_head(_\d+)?\."),
+        "looks like a U-Net of segmentation_models_pytorch ({key}), whose encoder is a classifier "
+        "with code of its own",
+    ),
+    (
+        re.compile(r"(^|\.)feature_integration\."),
+        "looks like HistoPlexer's generator with features of another network ({key}), which no "
+        "image holds",
+    ),
+)
 _NO_NAME = {"", "module", "_orig_mod"}
 
 
@@ -153,18 +174,13 @@ def _why_none(state: State) -> str:
         return f"it looks like a discriminator (its keys begin {keys}); give the generator's file"
     if any(re.search(r"(^|\.)mlp_\d+\.", key) for key in state):
         return f"it looks like CUT's feature network (its keys begin {keys}); give net_G's file"
-    if "encoder.0" in keys and any(re.match(r"(to_imc|center_block)\.", key) for key in state):
-        return (
-            "it looks like HistoPlexer's generator, which gives planes of proteins, most often at "
-            "a quarter of its input's resolution; give it as a network that keeps the size and "
-            "returns its last output: --model package.module:factory"
-        )
-    backbone = next((key for key in state if _BACKBONE.search(key)), None)
-    if backbone is not None:
-        return (
-            f"it holds a vision transformer ({show(backbone)}), a backbone whose code is not here; "
-            "give the network as a function, --model package.module:factory"
-        )
+    for pattern, why in _ELSEWHERE:
+        key = next((key for key in state if pattern.search(key)), None)
+        if key is not None:
+            return (
+                f"it {why.format(key=show(key))}; give the whole network as a function, "
+                "--model package.module:factory"
+            )
     names = ", ".join(GENERATOR_FAMILIES)
     return f"its keys fit no known generator ({names}); they begin {keys}"
 

@@ -32,6 +32,8 @@ class ImagePlan:
         mismatch: how far two ways to cut the image into tiles differ, in grey levels; None if
             tiles do not matter, or there is only one.
         beside: what the result's bytes depend on besides provenance, tiles, devices and options.
+        warnings: what may be wrong with the result, in sentences, by kind. The transform's making
+            may add to them.
     """
 
     tiles: TilePlan
@@ -42,6 +44,7 @@ class ImagePlan:
     devices: tuple[torch.device, ...] = ()
     mismatch: float | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 class Recipe:
@@ -50,9 +53,11 @@ class Recipe:
     Attributes:
         options: those that all recipes have.
         suffix: end of a result's name before the format's ending, such as `dn`.
-        bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8.
+        bits_in: the most bits per channel it accepts; inputs with more are scaled down to 8, except
+            channels of float32.
         takes_channels: whether sources may have channels that are no colours.
-        bits_out: bits per channel of results, 8 or 16.
+        bits_out: bits per channel of results: 8, 16, or 32 for channels of float32.
+        shown: values of these that viewers show as black and as full; None: the type's, or 0 and 1.
         channels: of results that are no colour pictures; empty for RGB.
     """
 
@@ -62,6 +67,7 @@ class Recipe:
     takes_channels: bool = False
     bits_out: int = 8
     channels: tuple[Channel, ...] = ()
+    shown: tuple[float, float] | None = None
 
     def plan(self, view: SlideView) -> ImagePlan:
         """Decide how to work on a view.

@@ -14,20 +14,21 @@ from uhrtranslate.io import (
     Found,
     Missing,
     Pixels,
-    find_images,
+    find_sources,
     open_slide,
     open_view,
+    shown,
     slide_thumbnail,
+    stated_by,
 )
 from uhrtranslate.io.files.disk import write_text
-from uhrtranslate.io.files.inputs import read_saved
+from uhrtranslate.io.files.inputs import is_saved, read_saved
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.stain import Fit, StainMethod, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.tables import RESULT_SUFFIXES, STAIN_METHODS
 
-FIT_ENDING = ".json"
 # Side in px of pictures of slides.
 SIDE = 384
 
@@ -55,8 +56,8 @@ def find_reference(
     """The reference that a user means.
 
     Args:
-        target: an image, a folder of images (pooled), a saved fit (`.json`), or `auto` for the
-            input that is nearest to all others.
+        target: an image or its URL, a folder of images (pooled), a saved fit (`.json`), or `auto`
+            for the input that is nearest to all others.
         inputs: for `auto`.
         options: method, samples, seed.
 
@@ -66,19 +67,18 @@ def find_reference(
         OptionError: `auto` without inputs.
     """
     method = method_of(options)
-    if target.endswith(FIT_ENDING):
-        return Reference(
-            read_saved(Path(target), partial(load_fit, method=method), "--save-fit"), None, target
-        )
+    if is_saved(target):
+        fit = read_saved(target, partial(load_fit, method=method), "--save-fit")
+        return Reference(fit, None, target)
     if target == "auto":
         return _median(inputs, method, options)
-    paths = find_images(target, RESULT_SUFFIXES)
-    samples = [sample_file(path, options) for path in paths]
+    paths = find_sources(target, RESULT_SUFFIXES)
+    samples = [sample_file(path, options, is_input=False) for path in paths]
     colours = pooled([sample for sample in samples if len(sample)] or [np.empty((0, 3), np.uint8)])
     try:
-        return Reference(method.fit(colours), colours, target, _picture(paths[0]))
+        return Reference(method.fit(colours), colours, shown(target), _picture(paths[0]))
     except InputError as error:
-        raise InputError(f"{target}: {error}; choose another reference.") from error
+        raise InputError(f"{shown(target)}: {error}; choose another reference.") from error
 
 
 def save_fit(path: Path, options: StainOptions, fit: Fit) -> None:
@@ -96,13 +96,19 @@ def method_of(options: StainOptions) -> StainMethod[Any]:
     return method
 
 
-def sample_file(path: Path | str, options: StainOptions) -> Colours:
+def sample_file(path: Path | str, options: StainOptions, is_input: bool = True) -> Colours:
     """Colours of an image's tissue; see `sample_tissue`.
+
+    Args:
+        path: of the image.
+        options: how they are drawn.
+        is_input: what is stated of the inputs is true of it; else only if it says nothing itself.
 
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(path, sparse=options.allow_sparse) as slide:
+    stated = stated_by(options, if_unknown=not is_input)
+    with open_slide(path, sparse=options.allow_sparse, stated=stated) as slide:
         view = open_view(slide, options.level, options.mpp)
         return sample_tissue(view, options.samples, options.seed)
 

@@ -24,15 +24,16 @@ from uhrtranslate.io import (
     open_view,
     thumbnail,
 )
+from uhrtranslate.io.background import parse_background
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 from uhrtranslate.options import TranslateOptions
-from uhrtranslate.recipes.background import parse_background
 from uhrtranslate.recipes.blending import Blending, choose_blending, tile_mismatch
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.inputs import Inputs
 from uhrtranslate.recipes.precision import choose_precision
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
+from uhrtranslate.recipes.resolution import resolution_warning
 from uhrtranslate.recipes.tissue_pictures import tissue_shares
 from uhrtranslate.tables import NORMALIZERS
 
@@ -61,10 +62,18 @@ class Translator(Recipe):
         self.pool = pool or GeneratorPool(options)
         self.generator = self.pool.generator
         parse_background(options.background)  # fail now, not at the first image
+        info = self.generator.info
+        self.takes_channels = channels_of(info.inputs) == 0
         # Dark-field images often have 16 bits, which an enhanced plane makes visible.
-        self.bits_in = 16 if are_matched(self.generator.info.inputs) else 8
-        self.takes_channels = channels_of(self.generator.info.inputs) == 0
-        self.channels = make_channels(self.generator.info.channel_names)
+        self.bits_in = 32 if self.takes_channels else 16 if are_matched(info.inputs) else 8
+        self.bits_out = options.bits
+        self.channels = make_channels(info.channel_names)
+        self.shown = info.output_range if options.bits == 32 else None
+        if options.bits == 32 and not self.channels:
+            raise OptionError(
+                f"--bits 32: {self.generator.name} gives a colour or grey picture, which has 8 or "
+                "16 bits; for floats, name its channels with uhrt models convert --channels."
+            )
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -120,11 +129,12 @@ class Translator(Recipe):
         return ImagePlan(
             tiles,
             batch,
-            self._provenance(precision, normalizer),
+            self._provenance(precision, normalizer, inputs),
             self._note(view, tiles, batch, precision, deviation, mismatch),
             partial(self._transform, view, inputs, normalizer, tiles, lanes),
             self.pool.devices,
             mismatch,
+            warnings=self.warnings(view),
         )
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
@@ -180,6 +190,8 @@ class Translator(Recipe):
             clock,
             inputs,
             partial(tissue_shares, view, tiles.grid),
+            self.bits_out,
+            lambda: inputs.contrast,
         )
 
     def _check_channels(self, view: SlideView) -> None:
@@ -205,7 +217,7 @@ class Translator(Recipe):
             tile = self.cell
         else:
             tile = self.options.tile or self.pool.choose_tile(
-                self.halo, self.cell, view.width, self.options.batch or 1
+                self.halo, self.cell, view.width, self.options.batch or 1, view.dtype.itemsize
             )
         return TilePlan(grid, tile, self.halo, self.generator.info.stride, self.mirrored)
 
@@ -213,7 +225,7 @@ class Translator(Recipe):
         """Side of a cell in micrometres; the mean of both axes."""
         return view.mpp and self.cell * (view.mpp[0] * view.mpp[1]) ** 0.5
 
-    def _provenance(self, precision: str, normalizer: Normalizer) -> dict[str, Any]:
+    def _provenance(self, precision: str, normalizer: Normalizer, inputs: Inputs) -> dict[str, Any]:
         """See `ImagePlan`."""
         options = self.options
         facts = {
@@ -229,8 +241,14 @@ class Translator(Recipe):
         info = self.generator.info
         if info.inputs != GeneratorInfo.inputs:
             facts |= {"inputs": list(info.inputs)}
+        if inputs.span:
+            facts |= {"input_range": list(inputs.span)}
         if self.channels:
             facts |= {"channels": list(info.channel_names)}
+        if self.bits_out != 8:
+            facts |= {"bits": self.bits_out}
+        if self.bits_out == 32:
+            facts |= {"output_range": list(info.output_range)}
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
         if options.batch_statistics:
@@ -267,26 +285,23 @@ class Translator(Recipe):
             f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
             f"cells of {self.cell} px, "
             f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
-            f"{around}{self._advice(view)}"
+            f"{around}"
         )
 
-    def _advice(self, view: SlideView) -> str:
-        """A remark if the image's resolution differs from that of the training."""
-        trained = self.generator.info.mpp
-        if trained is None or view.mpp is None or 0.8 < view.mpp[0] / trained < 1.25:
-            return ""
-        finer = view.mpp[0] < trained
-        remedy = f"; --mpp {trained:g} would match" if finer else ""
-        return f" (at {view.mpp[0]:.3g} um/px, trained at {trained:g}{remedy})"
+    def warnings(self, view: SlideView) -> dict[str, str]:
+        """A sentence if the image's resolution is not known, or not that of the training."""
+        told = resolution_warning(view, self.generator.info.mpp, self.generator.name)
+        return {"resolution": told} if told else {}
 
     def _thumbnail(self, view: SlideView) -> Pixels:
         """The whole image scaled to one cell, with sides that the generator accepts."""
+        deep = self.takes_channels  # these are fed at their depth
         if self.options.thumbnail == "square" and self.normalizer.source == "thumbnail":
-            return bilinear_thumbnail(view, self.cell, self.cell)
+            return bilinear_thumbnail(view, self.cell, self.cell, deep)
         stride = self.generator.info.stride
         share = min(1.0, self.cell / max(view.width, view.height))
         steps = -(-self._least // stride)
         width, height = (
             max(round(side * share / stride), steps) * stride for side in (view.width, view.height)
         )
-        return thumbnail(view, width, height)
+        return thumbnail(view, width, height, deep)

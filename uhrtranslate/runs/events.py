@@ -13,12 +13,14 @@ class Started:
         input, output: paths.
         pixels: to be computed.
         note: method, device and tiles in a few words.
+        warnings: what may be wrong, in sentences, by kind (such as `resolution`).
     """
 
     input: str
     output: str
     pixels: int
     note: str
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,15 @@ class ImageResult:
         resumed: rows of px done by an earlier run.
         seams: `metrics.seam_ratio` of the result at the borders of cells (of tiles, if they are
             blended), divided by the source's;
-            1 means that no seams were added. None if the image is too small to tell.
+            1 means that no seams were added. None if the image is too small to tell. Of channels,
+            it is that of all of them.
+        worst_channel, worst_seams: the channel with the largest such figure of its own, and that;
+            None of colours.
         seconds: wall time.
         stages: seconds of it spent waiting for each stage: read, statistics, dense, write.
         device_seconds: working time of all devices together; None without any.
         preview: path of the preview, if one was asked for.
+        warnings: what may be wrong with it, in sentences, by kind (such as `resolution`).
     """
 
     input: str
@@ -86,10 +92,13 @@ class ImageResult:
     tissue: float | None = None
     resumed: int | None = None
     seams: float | None = None
+    worst_channel: str | None = None
+    worst_seams: float | None = None
     seconds: float | None = None
     stages: dict[str, float] | None = None
     device_seconds: float | None = None
     preview: str | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class Forecast:
         seconds: time on this machine, estimated from the same part.
         resumable: whether an unfinished run has left a state to continue from.
         exists: whether the output exists already.
+        warnings: as of `ImageResult`.
     """
 
     input: str
@@ -127,6 +137,7 @@ class Forecast:
     seconds: float | None = None
     resumable: bool = False
     exists: bool = False
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 Event = Started | Advanced | ImageResult | Forecast

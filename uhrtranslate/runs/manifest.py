@@ -1,4 +1,4 @@
-"""A table of inputs, each with its own output, model, mpp or region if needed."""
+"""A table of inputs, each with its own output, model, resolution or region if needed."""
 
 import csv
 from pathlib import Path
@@ -10,14 +10,14 @@ from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.options import make_options
 from uhrtranslate.runs.items import Item
 
-COLUMNS = ("path", "output", "model", "mpp", "region")
+COLUMNS = ("path", "output", "model", "mpp", "region", "source_mpp", "source_power")
 
 
 def read_manifest(path: Path) -> list[Item]:
-    """Read a CSV file (UTF-8) with the column path, and optionally output, model, mpp, region.
+    """Read a CSV file (UTF-8) with the column path, and optionally the others of `COLUMNS`.
 
     An empty field counts as absent. A path may be a URL; relative ones are relative to the
-    manifest.
+    manifest, and relative outputs to the run's output folder or, without it, to the manifest.
 
     Raises:
         OptionError: the file cannot be read, has other columns, or has a wrong row; names it.
@@ -57,4 +57,4 @@ def _item(manifest: Path, number: int, row: dict[str, str | None]) -> Item:
     elif not path.exists():
         sentence = f"{path}: does not exist; check line {number} of {manifest}."
         found = Missing(str(path), InputError(sentence))
-    return Item(found, folder / Path(output).expanduser() if output else None, given or None)
+    return Item(found, Path(output).expanduser() if output else None, given or None, folder)

@@ -11,7 +11,7 @@ from uhrtranslate.engine import Masking
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.geometry import CellGrid, CellMask, cells_with_tissue, spans
 from uhrtranslate.io import Slide, SlideView, open_slide
-from uhrtranslate.recipes.background import parse_background
+from uhrtranslate.io.background import parse_background
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.recipes.tissue_pictures import (
     LARGEST_PICTURE,

@@ -20,9 +20,13 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     open_writer,
+    parsed,
+    stated_by,
 )
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.metrics.seams.ratio import seam_ratio
+from uhrtranslate.io.writers.output_spec import tile_side
+from uhrtranslate.metrics.seams.ratio import CHANNEL_SAMPLES, channel_seam_ratios, seam_ratio
+from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe, Skipped
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
 from uhrtranslate.runs.masks import make_masking
@@ -54,7 +58,8 @@ def process_file(
         if target.samefile(path):
             raise OutputError(f"{target}: is the input itself; choose another output with -o.")
     deep, sparse = recipe.bits_in > 8, recipe.options.allow_sparse
-    with open_slide(path, deep, sparse, recipe.takes_channels) as slide:
+    stated = stated_by(recipe.options)
+    with open_slide(path, deep, sparse, recipe.takes_channels, stated) as slide:
         return process_slide(recipe, slide, target, on_event)
 
 
@@ -66,6 +71,7 @@ def process_slide(
     options = recipe.options
     view = open_view(slide, options.level, options.mpp, options.region)
     plan = recipe.plan(view)
+    plan.warnings.update(warnings_of(view))
     tiles = plan.tiles
     masking = make_masking(view, tiles.grid, options.mask, options.background, recipe)
     spec = _spec(recipe, plan, view, masking)
@@ -81,6 +87,7 @@ def process_slide(
         tiles=sum(len(list(masking.cut(tiles, *band)[0])) for band in tiles.bands()),
         tissue=None if options.mask == "none" else _share(masking),
         mismatch=plan.mismatch,
+        warnings=plan.warnings,
         device=",".join(map(str, plan.devices)) or None,
         **{name: plan.provenance.get(name) for name in FACTS},
     )
@@ -108,7 +115,8 @@ def process_slide(
         resume=options.resume,
     ) as writer:
         note = _note(plan, view, masking, writer.start)
-        on_event(Started(slide.info.path, str(target), view.width * view.height, note))
+        pixels = view.width * view.height
+        on_event(Started(slide.info.path, str(target), pixels, note, plan.warnings))
         on_event(Advanced(slide.info.path, writer.start * view.width))
         stream(
             view,
@@ -129,8 +137,7 @@ def process_slide(
         result,
         status="done",
         resumed=writer.start,
-        # Of many channels, each place would cost many times the decoding.
-        seams=None if spec.channels else _seams(view, target, tiles.spacing),
+        **_seams(view, target, tiles.spacing, bool(spec.channels)),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,
@@ -138,6 +145,18 @@ def process_slide(
     )
     on_event(result)
     return result
+
+
+def warnings_of(view: SlideView) -> dict[str, str]:
+    """What may be wrong with a source, whatever is done to it; see `ImagePlan`."""
+    info = view.info
+    if info.overruled_mpp is None or info.mpp is None:
+        return {}
+    said, stated = info.overruled_mpp[0], info.mpp[0]
+    return {
+        "stated": f"{info.path}: says that it has {said:.4g} um/px, and is taken for "
+        f"{stated:.4g}, as you state."
+    }
 
 
 def _write_trace(clock: Clock, target: Path) -> None:
@@ -165,7 +184,7 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
     except InputError:
         return False
     if (found.width, found.height) != (spec.width, spec.height) or (
-        found.description and found.description != spec.description
+        found.description and _method(found.description) != _method(spec.description)
     ):
         raise OutputError(
             f"{target}: exists already and was made otherwise; use --overwrite or choose "
@@ -173,6 +192,13 @@ def _is_there(target: Path, spec: OutputSpec) -> bool:
         )
     discard_state(target)
     return True
+
+
+def _method(description: str) -> Any:
+    """What a description says of how a result is made, without what was measured of it."""
+    facts = parsed(description)
+    facts.pop("mismatch", None)
+    return facts or description
 
 
 def _job(
@@ -205,17 +231,27 @@ def _note(plan: ImagePlan, view: SlideView, masking: Masking, start: int) -> str
     return f"{note}, resumed at {start / view.height:.0%}" if start else note
 
 
-def _seams(view: SlideView, target: Path, spacing: int) -> float | None:
-    """How much more visible the borders of a grid are in the result than in the source."""
+def _seams(view: SlideView, target: Path, spacing: int, channels: bool) -> dict[str, Any]:
+    """How much more visible the borders of a grid are in the result than in the source.
+
+    These are facts of `ImageResult`; of channels also the one in which they are most visible.
+    """
     try:
-        with open_slide(target) as slide:
-            before, after = (
-                seam_ratio(image.read, view.width, view.height, spacing)
-                for image in (view, open_view(slide))
-            )
+        with open_slide(target, deep=channels, channels=channels) as slide:
+            after, names = open_view(slide), [channel.name for channel in slide.info.channels]
+            size = view.width, view.height, spacing
+            few = {"samples": CHANNEL_SAMPLES} if channels or view.info.channels else {}
+            own, made = (seam_ratio(image.read, *size, **few) for image in (view, after))
+            if not own or not made:
+                return {}
+            each = channel_seam_ratios(after.read, *size) if channels else None
     except (UhrError, OSError):
-        return None  # the result is complete all the same; only this figure is missing
-    return round(after / before, 3) if before and after else None
+        return {}  # the result is complete all the same; only this figure is missing
+    found: dict[str, Any] = {"seams": round(made / own, 3)}
+    if each:
+        ratio, name = max(zip(each, names, strict=True))
+        found |= {"worst_channel": name, "worst_seams": round(ratio / own, 3)}
+    return found
 
 
 def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) -> OutputSpec:
@@ -223,8 +259,9 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
     how = {"software": f"uhrtranslate {__version__}", **plan.provenance}
     if masking.cells:
         how |= {"mask": masking.cells.digest[:16], "background": options.background}
-    if options.region:
-        how |= {"region": list(options.region)}
+    how |= _part_of_source(options, view)
+    if plan.mismatch is not None:
+        how |= {"mismatch": plan.mismatch}
     return OutputSpec(
         width=view.width,
         height=view.height,
@@ -242,8 +279,21 @@ def _spec(recipe: Recipe, plan: ImagePlan, view: SlideView, masking: Masking) ->
         compression=options.compression,
         quality=options.quality,
         bits=recipe.bits_out,
+        tile=tile_side(len(recipe.channels) or 3, recipe.bits_out),
         channels=recipe.channels,
+        shown=recipe.shown,
     )
+
+
+def _part_of_source(options: ImageOptions, view: SlideView) -> dict[str, Any]:
+    """Which part of the source at which resolution; nothing if all of level 0."""
+    chosen = {name: getattr(options, name) for name in ("level", "mpp", "region")}
+    found = {name: value for name, value in chosen.items() if value is not None}
+    if not found:
+        return {}
+    if stated := stated_by(options):
+        found["source_mpp"] = stated.mpp
+    return {**found, "source_size": [view.info.width, view.info.height]}
 
 
 def _share(masking: Masking) -> float:

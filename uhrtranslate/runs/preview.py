@@ -1,5 +1,6 @@
 """A picture of source and result side by side."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from uhrtranslate.io import (
     SlideView,
     compose,
     fitted_thumbnail,
+    narrowed,
     open_slide,
     open_view,
     open_writer,
@@ -42,9 +44,9 @@ def write_preview(view: SlideView, result: Path, target: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with open_slide(result, channels=True) as slide:
+    with narrowed(open_slide(result, channels=True)) as slide:
         after = _picture(open_view(slide))
-    before = _picture(view)
+    before = _picture(replace(view, slide=narrowed(view.slide)))
     height = len(before)
     gap = np.full((height, GAP, 3), 255, np.uint8)
     pixels = np.concatenate([before, gap, after], axis=1)

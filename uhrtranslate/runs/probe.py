@@ -4,9 +4,6 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from uhrtranslate.engine import Clock, GeneratorRunner
 from uhrtranslate.geometry import reflect
 from uhrtranslate.io import (
@@ -16,11 +13,13 @@ from uhrtranslate.io import (
     open_slide,
     open_view,
     output_bytes_per_pixel,
+    stated_by,
 )
 from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast
 from uhrtranslate.runs.masks import make_masking
+from uhrtranslate.runs.one_image import warnings_of
 
 
 class Probe:
@@ -37,7 +36,8 @@ class Probe:
         """
         options = translator.options
         deep, channels = translator.bits_in > 8, translator.takes_channels
-        with open_slide(path, deep, options.allow_sparse, channels) as slide:
+        stated = stated_by(options)
+        with open_slide(path, deep, options.allow_sparse, channels, stated) as slide:
             view = open_view(slide, options.level, options.mpp, options.region)
             plan = translator.plan(view)
             grid = plan.tiles.grid
@@ -68,11 +68,12 @@ class Probe:
                 seconds=round(speed * (_observed(plan, cells) + area), 1),
                 resumable=can_resume(target),
                 exists=os.path.lexists(target),
+                warnings=plan.warnings | warnings_of(view),
             )
 
     def _forward_middle(
         self, translator: Translator, plan: ImagePlan, view: SlideView
-    ) -> tuple[NDArray[np.uint8], float]:
+    ) -> tuple[Pixels, float]:
         """Run one cell in the middle through the bare generator; result, and seconds per px.
 
         An image smaller than a cell is continued by reflection.
@@ -86,7 +87,8 @@ class Probe:
         def forward(runner: GeneratorRunner) -> tuple[Pixels, float]:
             for _ in range(1 if digest in self._speeds else 2):  # the first warms up
                 began = time.perf_counter()
-                (result,) = runner.to_pixels(runner.plain(runner.to_input([cell])))
+                made = runner.plain(runner.to_input([cell]))
+                (result,) = runner.to_pixels(made, translator.bits_out)
                 seconds = time.perf_counter() - began
             return result, seconds
 

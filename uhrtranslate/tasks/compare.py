@@ -12,10 +12,21 @@ from uhrtranslate.engine import memory_needed
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
-from uhrtranslate.evaluation.page import candidate, check_free, lead, write_files
+from uhrtranslate.evaluation.page import candidate, check_free, seam_of, write_files
 from uhrtranslate.evaluation.pictures import scenes
 from uhrtranslate.evaluation.result import Evaluation, record
-from uhrtranslate.io import OutputSpec, SlideView, open_slide, open_view, open_writer
+from uhrtranslate.evaluation.verdict import seams_in_words
+from uhrtranslate.io import (
+    Found,
+    OutputSpec,
+    SlideView,
+    Source,
+    open_slide,
+    open_view,
+    open_writer,
+    shown,
+    stated_by,
+)
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options, validated
@@ -84,7 +95,7 @@ class Comparison:
 
 
 def compare(
-    slide: Path,
+    slide: Source,
     folder: Path,
     norms: Sequence[str],
     options: TranslateOptions,
@@ -98,7 +109,7 @@ def compare(
     translation per contestant, such as `dn.tif`. A contestant that fails does not stop the others.
 
     Args:
-        slide: the image to translate.
+        slide: the image to translate, or its URL.
         folder: for everything that is written.
         norms: normalizers, each with its own geometry if needed: `dn`, `dn:reflect`.
         options: shared by all, including region and resolution.
@@ -121,7 +132,7 @@ def compare(
     pool = GeneratorPool(options, generator)
     translator = Translator(ways[0].options, pool)
     source = folder / "source.tif"
-    with open_slide(slide, sparse=options.allow_sparse) as opened:
+    with open_slide(slide, sparse=options.allow_sparse, stated=stated_by(options)) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         write_source(view, source, options)
         size = view.width, view.height
@@ -137,7 +148,7 @@ def compare(
     named = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
     settings = _settings(slide, options, translator, size, view.mpp)
     page = Page(
-        title=f"{slide.name}: {', '.join(one.name for one in ways)}",
+        title=f"{Found.at(slide).path.name}: {', '.join(one.name for one in ways)}",
         lead=_lead(named),
         candidates=tuple(run.candidate for run in runs),
         scenes=scenes(named) if named else (),
@@ -145,7 +156,7 @@ def compare(
         files=(f"{STEM}.json", f"{STEM}.csv"),
     )
     records = [dataclasses.asdict(run.compared) for run in runs]
-    content = {"uhrt": __version__, "slide": str(slide), "settings": settings}
+    content = {"uhrt": __version__, "slide": shown(slide), "settings": settings}
     path = write_files(page, content | {"candidates": records}, records, folder, STEM)
     return Comparison(str(path), tuple(run.compared for run in runs))
 
@@ -223,7 +234,7 @@ class _Run:
 
 def _run(
     one: Contestant,
-    slide: Path,
+    slide: Source,
     source: Path,
     folder: Path,
     baseline: str | None,
@@ -251,18 +262,18 @@ def _run(
         measured = {"source": source, "grid": grid, "baseline": baseline}
         evaluation = evaluate(target, validated(EvaluateOptions, measured))
         evaluation = _with_costs(evaluation, result, peak)
-        shown = candidate(one.name, evaluation, yardstick=one.yardstick)
+        on_page = candidate(one.name, evaluation, yardstick=one.yardstick)
     except Exception as error:
         _log.debug("%s failed", one.name, exc_info=True)
         sentence = in_a_sentence(one.name, error)
         output = str(target) if translated else None
-        on_event(ImageResult(str(slide), None, "failed", sentence))
+        on_event(ImageResult(shown(slide), None, "failed", sentence))
         return _Run(
             Compared(one.name, "failed", sentence, output), Candidate(one.name, {}, error=sentence)
         )
     facts = record(evaluation)
     found = {name: facts[name] for name in ("metrics", "borders", "warnings")}
-    return _Run(Compared(one.name, "done", None, str(target), **found), shown, evaluation)
+    return _Run(Compared(one.name, "done", None, str(target), **found), on_page, evaluation)
 
 
 def _check_memory(translator: Translator, size: tuple[int, int]) -> None:
@@ -292,12 +303,13 @@ def _with_costs(evaluation: Evaluation, result: ImageResult, peak: Peak) -> Eval
 
 
 def _lead(named: Sequence[tuple[str, Evaluation]]) -> str:
-    untiled = [one.metrics["seam"]["ratio"] for name, one in named if name == UNTILED]
-    return lead([pair for pair in named if pair[0] != UNTILED], *untiled)
+    seams = {name: seam_of(one) for name, one in named}
+    untiled = seams.pop(UNTILED, {}).get("ratio")
+    return seams_in_words(seams, untiled)
 
 
 def _settings(
-    slide: Path,
+    slide: Source,
     options: TranslateOptions,
     translator: Translator,
     size: tuple[int, int],
@@ -305,7 +317,7 @@ def _settings(
 ) -> dict[str, str]:
     """The settings shown on the page."""
     settings = {
-        "slide": str(slide),
+        "slide": shown(slide),
         "region": ",".join(map(str, options.region)) if options.region else "all",
         "size": f"{size[0]:,} x {size[1]:,} px",
         "mpp": "unknown" if mpp is None else f"{mpp[0]:.4g} µm",

@@ -31,14 +31,14 @@ def evaluate(image: str | Path, options: EvaluateOptions) -> Evaluation:
     """Evaluate one image.
 
     Args:
-        image: its path.
-        options: `source`, `truth` and `baseline` in them may be images or folders.
+        image: its path or URL.
+        options: `source`, `truth` and `baseline` in them may be images, URLs or folders.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file.
     """
     evaluator = Evaluator(options)
-    return _with(evaluator.evaluate(Path(image)), *evaluator.together())
+    return _with(evaluator.evaluate(Found.at(image).source), *evaluator.together())
 
 
 def evaluate_many(
@@ -65,7 +65,8 @@ def evaluate_many(
             on_result(Failed(item.item, str(item.error)))
             continue
         try:
-            found.append(evaluator.evaluate(item.local(), item.root))
+            root = None if item.url else item.root
+            found.append(evaluator.evaluate(item.source, root))
         except Exception as error:
             on_result(Failed(item.name, in_a_sentence(item.name, error)))
             continue
@@ -109,7 +110,12 @@ def _mean(
             values = [number(one.metrics.get(group, {}).get(name)) for one in found]
             if None not in values:
                 metrics.setdefault(group, {})[name] = float(np.mean(values))  # type: ignore[arg-type]
-    metrics["seam"]["worst_ratio"] = max(one.metrics["seam"]["ratio"] for one in found)
+    ratios = [number(one.metrics["seam"]["ratio"]) for one in found]
+    measured = [ratio for ratio in ratios if ratio is not None]
+    metrics["images"]["seams_measured"] = len(measured)
+    # As many as have borders; the figure of one image would not be that of all.
+    worst = {"ratio": float(np.mean(measured)), "worst_ratio": max(measured)} if measured else {}
+    metrics["seam"] = metrics.get("seam", {}) | worst
     return Evaluation(
         input=ALL,
         source=text_of(options.source),

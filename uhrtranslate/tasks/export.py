@@ -1,19 +1,20 @@
 """Export a generator for one slide, with the slide's statistics as constants."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.tiles import MIN_STEPS
-from uhrtranslate.io import open_slide, open_view, thumbnail
+from uhrtranslate.io import open_slide, open_view, stated_by, thumbnail
 from uhrtranslate.models import Generator
 from uhrtranslate.models.exported import OPSET, check_name, save_exported
 from uhrtranslate.options import TranslateOptions
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
+from uhrtranslate.runs.one_image import warnings_of
 from uhrtranslate.version import __version__
 
 # Side in px, at least, of the input that a network is traced with; it is tried on a larger one.
@@ -38,6 +39,7 @@ class ExportedModel:
         beyond: what continues the image where a tile's context reaches beyond its ends.
         deviation: how far the file is from the generator, in grey levels, on a small picture of
             the slide.
+        warnings: what may be wrong with it, in sentences, by kind.
     """
 
     path: str
@@ -53,6 +55,7 @@ class ExportedModel:
     context: int
     beyond: str = "mirrored (numpy's reflect)"
     deviation: float | None = None
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 def export_model(
@@ -84,7 +87,9 @@ def export_model(
     if target.exists() and not options.overwrite:
         raise OutputError(f"{target}: exists already; choose another name, or use --overwrite")
     translator = Translator(options, GeneratorPool(options, generator))
-    with open_slide(slide, sparse=options.allow_sparse) as opened:
+    # Channels are read, too, for a word on the generator that takes them.
+    how = {"sparse": options.allow_sparse, "channels": translator.takes_channels}
+    with open_slide(slide, stated=stated_by(options), **how) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         network = translator.freeze(view)
         info = translator.generator.info
@@ -101,6 +106,7 @@ def export_model(
             output="float32 [n, 3, h, w], RGB, 0..1",
             multiple=info.stride,
             context=translator.pool.halo if options.halo is None else options.halo,
+            warnings=translator.warnings(view) | warnings_of(view),
         )
         step = info.stride
         side = max(-(-SIDE // step), MIN_STEPS) * step
@@ -109,7 +115,7 @@ def export_model(
     trial = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     facts = dataclasses.asdict(about) | {"software": f"uhrtranslate {__version__}"}
     # Names of files may be those of patients, and do not go into what others get.
-    del facts["path"], facts["deviation"]
+    del facts["path"], facts["deviation"], facts["warnings"]
     deviation = save_exported(target, network, example, trial, _note(about), facts)
     return dataclasses.replace(about, deviation=round(deviation, 4))
 

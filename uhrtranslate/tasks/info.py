@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from uhrtranslate.io import Channel, Level, open_slide
+from uhrtranslate.io import Channel, Level, find_images, open_slide
 from uhrtranslate.io.files.remote import is_url
 
 
@@ -26,6 +26,7 @@ class InputDescription:
         associated: names of associated images.
         tile: width and height of the storage tiles of level 0.
         channels: their names and colours, if it is no colour picture.
+        pixel_type: of the samples, such as uint8.
         properties: by the names in the file, if they were asked for.
     """
 
@@ -43,7 +44,19 @@ class InputDescription:
     associated: tuple[str, ...]
     tile: tuple[int, int]
     channels: tuple[Channel, ...]
+    pixel_type: str
     properties: dict[str, str]
+
+
+def images_of(place: str) -> list[str] | None:
+    """Paths of the images in a folder and its subfolders; None if it is no folder of images.
+
+    Raises:
+        InputError: the folder has no images, or cannot be read.
+    """
+    if is_url(place) or not Path(place).is_dir() or Path(place).suffix.lower() == ".zarr":
+        return None
+    return [str(path) for path in find_images(place)]
 
 
 def describe_input(path: str | Path, properties: bool = False) -> InputDescription:
@@ -56,7 +69,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
     Raises:
         InputError: the file is missing or damaged, or no reader accepts it.
     """
-    with open_slide(path, sparse=True, channels=True) as slide:
+    with open_slide(path, deep=True, sparse=True, channels=True) as slide:
         info = slide.info
         seen = slide.fingerprint() if is_url(path) else None
         return InputDescription(
@@ -74,6 +87,7 @@ def describe_input(path: str | Path, properties: bool = False) -> InputDescripti
             associated=info.associated,
             tile=slide.tile_size(0),
             channels=info.channels,
+            pixel_type=info.dtype.name,
             properties=dict(info.properties) if properties else {},
         )
 

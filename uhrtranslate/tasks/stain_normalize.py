@@ -6,12 +6,13 @@ from pathlib import Path
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found
 from uhrtranslate.options import ImageOptions, StainOptions, TranslateOptions, validated
+from uhrtranslate.recipes.network_table import NetworkTable
 from uhrtranslate.recipes.recipe import Recipe
+from uhrtranslate.recipes.stain_generator import StainGenerator
 from uhrtranslate.recipes.stain_network import StainNetwork, distil_normalizer, save_stainnet
 from uhrtranslate.recipes.stain_normalizer import StainNormalizer
 from uhrtranslate.recipes.stain_reference import find_reference, save_fit
-from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.events import ImageResult, OnEvent
+from uhrtranslate.runs.events import Event, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
 from uhrtranslate.runs.many_images import run_recipe
 from uhrtranslate.tables import STAINNET
@@ -48,7 +49,8 @@ def stain_normalize(
     if options.model is not None:
         if target is not None:
             raise OptionError("--target: a network knows its own; leave it out.")
-        return run_recipe(items, output, _network(options, options.model), on_event)
+        tell = on_event if qc is None else _shown(NetworkTable(qc, options), on_event)
+        return run_recipe(items, output, _network(options, options.model), tell)
     if target is None:
         raise OptionError("--target: name a reference: an image, folder, saved fit, or auto.")
     reference = find_reference(target, inputs, options)
@@ -65,4 +67,15 @@ def _network(options: StainOptions, model: str) -> Recipe:
     if options.method == STAINNET:
         return StainNetwork(options, Path(model))
     shared = options.model_dump(include=set(ImageOptions.model_fields))
-    return Translator(validated(TranslateOptions, {"model": model, **shared}))
+    return StainGenerator(validated(TranslateOptions, {"model": model, **shared}))
+
+
+def _shown(table: NetworkTable, on_event: OnEvent) -> OnEvent:
+    """Add each result to a table, and pass events on."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, ImageResult) and event.output and event.status != "failed":
+            table.add(event.input, Path(event.output))
+        on_event(event)
+
+    return tell

@@ -10,10 +10,24 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from uhrtranslate.errors import InputError, OutputError
-from uhrtranslate.io import SlideView, open_slide, open_view, same_size, slide_thumbnail
+from uhrtranslate.io import (
+    Found,
+    SlideView,
+    Source,
+    find_sources,
+    open_slide,
+    open_view,
+    same_size,
+    shown,
+    slide_thumbnail,
+    stated_by,
+)
 from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
+from uhrtranslate.io.files.remote import is_url
+from uhrtranslate.options import SourceMpp, SourcePower, refuse_both
 from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
+from uhrtranslate.tables import RESULT_SUFFIXES
 from uhrtranslate.tissue import detect_tissue
 from uhrtranslate.training.data.patches import partners_by_name
 from uhrtranslate.training.data.pictures import find_pictures, window_share
@@ -30,6 +44,7 @@ class TileOptions(BaseModel):
         size: side of the patches in px.
         overlap: of neighbouring patches, in px.
         level, mpp: resolution, see `io.open_view`.
+        source_mpp, source_power: what the slides are stated to have, see `io.stated_by`.
         tissue: smallest share of tissue in a patch; 0 keeps all patches.
         allow_sparse: accept TIFFs that lack nearly all of their tiles.
     """
@@ -40,6 +55,8 @@ class TileOptions(BaseModel):
     overlap: Annotated[int, Field(ge=0)] = 0
     level: Annotated[int | None, Field(ge=0)] = None
     mpp: Annotated[float | None, Field(gt=0)] = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     tissue: Annotated[float, Field(ge=0, le=1)] = 0.25
     allow_sparse: bool = False
 
@@ -47,8 +64,8 @@ class TileOptions(BaseModel):
     def _fit_together(self) -> "TileOptions":
         if self.overlap >= self.size:
             raise ValueError(f"overlap {self.overlap} must be smaller than size {self.size}")
-        if self.level is not None and self.mpp is not None:
-            raise ValueError("level and mpp exclude each other")
+        refuse_both(self, "level", "mpp")
+        refuse_both(self, "source_mpp", "source_power")
         return self
 
 
@@ -79,10 +96,10 @@ class _Place:
 
 
 def cut_tiles(
-    source: str | Path,
+    source: Source,
     output: str | Path,
     options: TileOptions | None = None,
-    partner: str | Path | None = None,
+    partner: Source | None = None,
     on_result: Callable[[TilesResult], None] = lambda result: None,
 ) -> list[TilesResult]:
     """Cut slides into PNG patches on a grid; one that fails does not stop the others.
@@ -92,7 +109,7 @@ def cut_tiles(
     last. For SLIDE see `patch_names`.
 
     Args:
-        source: a slide, or a folder or pattern of slides.
+        source: a slide or its URL, or a folder or pattern of slides.
         output: the folder to make.
         options: how to cut.
         partner: the same sections in another stain, registered, with equal names; scaled to the
@@ -109,12 +126,9 @@ def cut_tiles(
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"{output}: exists already; choose another folder with -o.")
-    paths = find_pictures(Path(source))
-    pairs: list[tuple[Path, Path | None]] = [(path, None) for path in paths]
-    if partner is not None:
-        pairs = [*partners_by_name(paths, find_pictures(Path(partner)))]
+    pairs = _pairs(source, partner)
     results, rows = [], []
-    names = patch_names([path for path, _ in pairs])
+    names = patch_names([Path("/") / Found.at(path).path for path, _ in pairs])
     for (path, other), name in zip(pairs, names, strict=True):
         made: list[dict[str, str]] = []
         skipped, error = 0, None
@@ -123,13 +137,13 @@ def cut_tiles(
         except OutputError:
             raise
         except Exception as failure:
-            error = in_a_sentence(str(path), failure)
+            error = in_a_sentence(shown(path), failure)
             for row in made:
                 (output / row["file"]).unlink()
             made = []
         rows += made
         kept = sum(row["file"].startswith("B/") is False for row in made)
-        results.append(TilesResult(str(path), str(output), kept, skipped, error))
+        results.append(TilesResult(shown(path), str(output), kept, skipped, error))
         on_result(results[-1])
     if not rows and any(result.error for result in results):
         for folder in (output / "A", output / "B", output):
@@ -140,6 +154,29 @@ def cut_tiles(
         output.mkdir(parents=True, exist_ok=True)
         replace_file(output / MANIFEST, csv_text(COLUMNS, rows))
     return results
+
+
+def _pairs(source: Source, partner: Source | None) -> list[tuple[Source, Source | None]]:
+    """The slides, each with its partner in the other stain if one is asked for.
+
+    Raises:
+        InputError: there are none, or one has no partner.
+    """
+    if is_url(source) or is_url(partner):
+        found, others = (
+            [] if place is None else find_sources(place, RESULT_SUFFIXES)
+            for place in (source, partner)
+        )
+        if len(found) > 1 or len(others) > 1:
+            raise InputError(
+                f"{shown(source)}: a URL is one slide, and --paired {shown(partner or '')} "
+                "is to be one, too; name single slides, or download the others."
+            )
+        return [(found[0], others[0] if others else None)]
+    paths = find_pictures(Path(source))
+    if partner is None:
+        return [(path, None) for path in paths]
+    return [*partners_by_name(paths, find_pictures(Path(partner)))]
 
 
 def patch_names(paths: Sequence[Path]) -> list[str]:
@@ -178,8 +215,8 @@ def patch_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _cut(
-    path: Path,
-    partner: Path | None,
+    path: Source,
+    partner: Source | None,
     output: Path,
     name: str,
     options: TileOptions,
@@ -191,18 +228,19 @@ def _cut(
         UhrError: a slide cannot be read, is smaller than a patch, or has no such level or mpp.
     """
     with ExitStack() as opened:
-        slide = opened.enter_context(open_slide(path, sparse=options.allow_sparse))
+        sparse, stated = options.allow_sparse, stated_by(options)
+        slide = opened.enter_context(open_slide(path, sparse=sparse, stated=stated))
         view = open_view(slide, options.level, options.mpp)
         if min(view.width, view.height) < options.size:
             raise InputError(
-                f"{path}: has {view.width} x {view.height} px at this resolution, less than a "
-                f"patch of {options.size} px; choose a smaller --size or a finer resolution."
+                f"{shown(path)}: has {view.width} x {view.height} px at this resolution, less than "
+                f"a patch of {options.size} px; choose a smaller --size or a finer resolution."
             )
         places = list(_places(view, options))
         kept = [place for place in places if place.tissue >= options.tissue]
         sources = [("A/" if partner else "", path, view)]
         if partner is not None:
-            other = opened.enter_context(open_slide(partner, sparse=options.allow_sparse))
+            other = opened.enter_context(open_slide(partner, sparse=sparse))
             sources.append(("B/", partner, same_size(open_view(other), view.width, view.height)))
         for place in kept:
             x0 = round(place.x * slide.info.width / view.width)
@@ -234,11 +272,11 @@ def _places(view: SlideView, options: TileOptions) -> Iterator[_Place]:
 
 
 def _row(
-    file: str, source: Path, corner: tuple[int, int], view: SlideView, place: _Place, size: int
+    file: str, source: Source, corner: tuple[int, int], view: SlideView, place: _Place, size: int
 ) -> dict[str, str]:
     info = view.info
     w0 = round(size * info.width / view.width)
     h0 = round(size * info.height / view.height)
     mpp = "" if view.mpp is None else f"{view.mpp[0]:.6g}"
-    values = (file, str(source), *corner, w0, h0, size, mpp, f"{place.tissue:.3f}")
+    values = (file, shown(source), *corner, w0, h0, size, mpp, f"{place.tissue:.3f}")
     return dict(zip(COLUMNS, map(str, values), strict=True))

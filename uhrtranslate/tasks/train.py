@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from uhrtranslate.engine import choose_device
-from uhrtranslate.io import open_slide, open_view
+from uhrtranslate.io import open_slide, open_view, stated_by
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.models import Generator, save_native
+from uhrtranslate.models import Generator
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
 from uhrtranslate.tables import TRAINING_METHODS
@@ -19,7 +19,7 @@ from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.configuration import make_train_options, set_option
 from uhrtranslate.training.data.patches import Patches, open_patches
 from uhrtranslate.training.options import TrainOptions
-from uhrtranslate.training.run.checkpoint import drop_newer, load_state
+from uhrtranslate.training.run.checkpoint import go_back_to, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.loop import OnProgress, Training
@@ -50,13 +50,14 @@ def read_train_options(config: Path, assignments: list[str] | None = None) -> Tr
     """Read the options of a training from a YAML file, and replace some of them.
 
     Args:
-        config: the file.
+        config: the file; or the name of a method, for its own defaults.
         assignments: such as `data.patch=256`.
 
     Raises:
         OptionError: the file cannot be read, or an option is wrong; names it.
     """
-    values = read_config(config)
+    named = str(config) in TRAINING_METHODS and not config.exists()
+    values = {"method": str(config)} if named else read_config(config)
     for assignment in assignments or []:
         set_option(values, assignment)
     return make_train_options(values)
@@ -96,7 +97,7 @@ def resume_training(
     on_progress: OnProgress = lambda progress: None,
     on_note: OnNote = lambda note: None,
 ) -> TrainResult:
-    """Resume a run from its last checkpoint, or from a given one.
+    """Resume a run from its last checkpoint, or from a given one; without any, from the start.
 
     Args:
         place: folder of the run, or of one of its checkpoints, whose successors are then removed.
@@ -109,10 +110,10 @@ def resume_training(
     group, device = _place(options)
     with _patches(options) as patches:
         check_data(run, patches.manifest())
-        state = load_state(checkpoint)
+        state = load_state(checkpoint) if checkpoint is not None else None
         training = Training(Learner(options, device, group), patches, run, state)
-        if group.leads:
-            drop_newer(run, checkpoint)
+        if group.leads and checkpoint is not None:
+            go_back_to(run, checkpoint)
         return _go(training, on_progress, on_note)
 
 
@@ -143,8 +144,8 @@ def _in_words(training: Training) -> str:
 
 
 def _patches(options: TrainOptions) -> closing[Patches]:
-    paired = TRAINING_METHODS[options.method].paired
-    return closing(open_patches(options.data, paired, options.seed))
+    paired, inputs = TRAINING_METHODS[options.method].paired, options.generator.inputs
+    return closing(open_patches(options.data, paired, options.seed, inputs, options.one_domain))
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
@@ -158,21 +159,17 @@ def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
 
 def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainResult:
     on_note(f"{_in_words(training)}, from step {training.step}")
+    for sentence in training.patches.doubts():
+        on_note(f"warning: {sentence}")
     losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
-    written: dict[str, str] = {}
-    for direction, generator in training.exports().items():
-        path = training.run / f"{direction}.safetensors"
-        if training.learner.group.leads:
-            with output_errors(path):
-                save_native(path, generator.module, generator.info)
-        written[direction] = str(path)
+    written = {name: str(training.run / f"{name}.safetensors") for name in training.exports()}
     return TrainResult(str(training.run), written, training.step, losses)
 
 
 def _check_validation(options: TrainOptions) -> None:
     """Open the validation image, so that an error comes at the start."""
     if options.validation is not None:
-        with open_slide(options.validation.image) as slide:
+        with open_slide(options.validation.image, stated=stated_by(options.data)) as slide:
             open_view(slide, options.data.level, options.data.mpp, options.validation.region)
 
 
@@ -196,6 +193,8 @@ def _validate(
         generator=frozen,
         level=options.data.level,
         mpp=options.data.mpp,
+        source_mpp=options.data.source_mpp,
+        source_power=options.data.source_power,
         region=wanted.region,
         device=options.device,
         preview=True,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from uhrtranslate.runs.events import Forecast, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.many_images import needed, run_tasks, sentence_of
 from uhrtranslate.runs.one_image import process_file
-from uhrtranslate.runs.outputs import plan_outputs
+from uhrtranslate.runs.outputs import is_one_output, plan_outputs
 from uhrtranslate.runs.probe import Probe
 
 _log = logging.getLogger(__name__)
@@ -139,13 +139,20 @@ class _Translators:
         return Translator(options, pool)
 
 
+def _replaced(shared: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of all items, replaced by an item's own and without what these exclude."""
+    stated = {"source_mpp", "source_power"}
+    excluded = stated - own.keys() if stated & own.keys() else set()
+    return {name: value for name, value in shared.items() if name not in excluded} | dict(own)
+
+
 def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions) -> list[Task]:
     """Options and targets of all items.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`; two inputs have one output.
     """
-    own = [make_options(options.model_dump() | dict(item.options or {})) for item in items]
+    own = [make_options(_replaced(options.model_dump(), item.options or {})) for item in items]
     places = [
         (item.input, chosen)
         for item, chosen in zip(items, own, strict=True)
@@ -156,8 +163,9 @@ def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions
     planned = iter(plan_outputs(found, output, suffixes))
     tasks = []
     taken: dict[Path, str] = {}
+    folder = None if output is None or is_one_output(output) else output
     for item, chosen in zip(items, own, strict=True):
-        target = item.output
+        target = item.target(folder)
         if isinstance(item.input, Found) and target is None:
             target = next(planned)
         if target is not None:

@@ -5,9 +5,18 @@ from pathlib import Path
 from typing import Literal
 
 import tifffile
+from pydantic import TypeAdapter, ValidationError
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Level, check_complete, open_slide
+from uhrtranslate.io import (
+    Found,
+    Level,
+    Source,
+    check_complete,
+    open_slide,
+    read_provenance,
+    shown,
+)
 from uhrtranslate.io.viewers import (
     LIBVIPS_BLIND,
     OPENSLIDE_COMPRESSIONS,
@@ -18,11 +27,30 @@ from uhrtranslate.io.viewers import (
     viewers_of_tiff,
     viewers_of_zarr,
 )
+from uhrtranslate.tables import BLENDS
 
 # Longest side in px of a smallest level that viewers can still show at once.
 LARGEST_OVERVIEW = 4096
 # The largest classic TIFF.
 CLASSIC_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Blended:
+    """How the tiles of a translation overlap, as the result says itself.
+
+    Attributes:
+        tile: side of a tile in px, overlap included.
+        overlap: px that neighbours share at least.
+        blend: the kind of weights.
+        mismatch: how far two tilings differ, mean in grey levels; None if it was one tile, or was
+            not measured.
+    """
+
+    tile: int
+    overlap: int
+    blend: str
+    mismatch: float | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +68,8 @@ class Validation:
         icc: whether it has a colour profile.
         viewers: what programs can see of it.
         advice: what to change, a sentence each.
+        blended: of a translation by a generator that is not translation-covariant, whose tiles
+            therefore were blended.
     """
 
     path: str
@@ -52,16 +82,18 @@ class Validation:
     icc: bool = False
     viewers: tuple[Viewer, ...] = ()
     advice: tuple[str, ...] = ()
+    blended: Blended | None = None
 
 
-def validate(path: Path) -> Validation:
+def validate(source: Source) -> Validation:
     """Open a file, check that it is complete, and say which programs can read it."""
     try:
+        path = Found.at(source).local()
         with open_slide(path, channels=True) as slide:
             info = slide.info
         viewers, layout = _viewers(path, len(info.levels), info.mpp)
     except InputError as error:
-        return Validation(str(path), "bad", str(error))
+        return Validation(shown(source), "bad", str(error))
     problem = None
     if layout is not None or path.is_dir() or info.is_photo:
         try:
@@ -80,7 +112,19 @@ def validate(path: Path) -> Validation:
         icc=info.icc_profile is not None,
         viewers=tuple(viewers),
         advice=tuple(_advice(path, info.levels, mpp, layout)),
+        blended=_blended(path),
     )
+
+
+def _blended(path: Path) -> Blended | None:
+    how = read_provenance(path)
+    if how.get("blend") not in BLENDS:
+        return None
+    told = {name: how.get(name) for name in ("tile", "overlap", "blend", "mismatch")}
+    try:
+        return TypeAdapter(Blended).validate_python(told)
+    except ValidationError:  # somebody else's text
+        return None
 
 
 def _viewers(

@@ -2,19 +2,46 @@
 
 from inspect import signature
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from torch import nn
 
+from uhrtranslate.enhance import channels_of
+from uhrtranslate.errors import OptionError
+from uhrtranslate.io.files.remote import is_url, shown_url
 from uhrtranslate.models.family import Family
-from uhrtranslate.options import Region
-from uhrtranslate.tables import GENERATOR_FAMILIES
+from uhrtranslate.models.swin_unet import check_levels
+from uhrtranslate.options import Region, SourceMpp, SourcePower, refuse_both
+from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Levels = tuple[Annotated[int, Field(ge=0, le=4096)], ...]
+# Channels of one head of attention in Swin.
+HEAD = 32
+
+
+def _here(value: object) -> object:
+    # Not a ValueError, whose message would repeat the value, which may hold what is secret.
+    if is_url(value):
+        raise OptionError(
+            f"{shown_url(str(value))}: is not read over the network, as patches are read many "
+            "times; download it, or cut it into patches with 'uhrt tiles'."
+        )
+    return value
+
+
+Images = Annotated[Path, BeforeValidator(_here)]
 
 
 class Section(BaseModel):
@@ -33,6 +60,9 @@ class DataOptions(Section):
             side-by-side: each image in a has the source left and the target right, and b is empty.
         patch: side of training patches in px, which becomes the generator's cell.
         mpp, level: resolution of the patches; level 0 by default.
+        source_mpp, source_power: what the images' level 0 has, where they do not say it or are
+            wrong: micrometres per pixel, or the objective's power, which by convention is 10 um/px
+            divided by it.
         tissue: least share of tissue in a patch; 0 takes patches from anywhere, for photos.
         flip: mirror half of the patches left to right.
         rotate: turn patches by a random multiple of 90 degrees.
@@ -42,12 +72,14 @@ class DataOptions(Section):
         workers: threads that read and augment.
     """
 
-    a: Path
-    b: Path | None = None
+    a: Images
+    b: Images | None = None
     pairs: Literal["folders", "slides", "side-by-side"] = "folders"
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
     level: Annotated[int | None, Field(ge=0)] = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     tissue: Share = 0.25
     flip: bool = True
     rotate: bool = False
@@ -57,10 +89,8 @@ class DataOptions(Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.mpp is not None and self.level is not None:
-            raise ValueError("mpp and level exclude each other")
-        if (self.b is None) != (self.pairs == "side-by-side"):
-            raise ValueError("b is needed, except with pairs: side-by-side, which takes no b")
+        refuse_both(self, "mpp", "level")
+        refuse_both(self, "source_mpp", "source_power")
         return self
 
 
@@ -68,7 +98,8 @@ class GeneratorOptions(Section):
     """The network to train, of a family that `uhrt translate` runs.
 
     Attributes:
-        architecture: resnet or unet.
+        architecture: resnet, unet or swin-unet.
+        inputs: what it takes, made of the source's pixels: names in `tables.PLANES`.
         ngf: channels after the first convolution.
         blocks: residual blocks of a resnet.
         downs: halvings of a unet; patches are multiples of 2**downs.
@@ -77,9 +108,18 @@ class GeneratorOptions(Section):
         dropout: at 0.5, in residual blocks or the inner levels of a unet.
         antialias: halve and double with a fixed blur (resnet).
         init: of weights, normal or xavier.
+        width: channels of a swin-unet at half of the size; they double with each further level.
+        depths: its blocks at 1/2, 1/4, ... of the size; patches are multiples of 2**levels.
+        up_depths: the same of its decoder, one level less; None: as `depths`.
+        heads: of attention at each level; None: one for each 32 channels.
+        window: side of its windows in features.
+        mlp: hidden channels of its perceptrons, as a multiple.
+        drop_path: greatest share of samples that skip a block.
+        deep: whether coarser features of it give pictures, too, for deep supervision.
     """
 
-    architecture: Literal["resnet", "unet"] = "resnet"
+    architecture: Literal["resnet", "unet", "swin-unet"] = "resnet"
+    inputs: tuple[str, ...] = ("rgb",)
     ngf: Annotated[int, Field(ge=1, le=512)] = 64
     blocks: Annotated[int, Field(ge=1, le=50)] = 9
     downs: Annotated[int, Field(ge=5, le=12)] = 8
@@ -88,6 +128,46 @@ class GeneratorOptions(Section):
     dropout: bool = False
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
+    width: Annotated[int, Field(ge=1, le=512)] = 48
+    depths: Levels = (2, 2, 2, 2, 2)
+    up_depths: Levels | None = None
+    heads: Levels | None = None
+    window: Annotated[int, Field(ge=2, le=32)] = 8
+    mlp: Annotated[int, Field(ge=1, le=16)] = 4
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    deep: bool = True
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if self.architecture == "swin-unet":
+            levels = self._levels()
+            check_levels(
+                self.width, levels["depths"], levels["up_depths"], levels["heads"], self.window
+            )
+        return self
+
+    def _levels(self) -> dict[str, tuple[int, ...]]:
+        """Sizes of a swin-unet's levels, with those that were not given."""
+        channels = [self.width * 2**level for level in range(len(self.depths))]
+        heads = tuple(max(c // HEAD, 1) if c % HEAD == 0 else 1 for c in channels)
+        return {
+            "depths": self.depths,
+            "up_depths": self.depths[:-1] if self.up_depths is None else self.up_depths,
+            "heads": heads if self.heads is None else self.heads,
+        }
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_planes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        offered = [name for name, plane in PLANES.items() if plane.channels]
+        if not names or not set(names) <= set(offered):
+            raise ValueError(f"must be a list of {', '.join(offered)}")
+        return names
+
+    @property
+    def backwards(self) -> Self:
+        """The same network for the way back, which starts from colours."""
+        return self.model_copy(update={"inputs": ("rgb",)})
 
     @property
     def family(self) -> Family:
@@ -95,9 +175,16 @@ class GeneratorOptions(Section):
         family: Family = GENERATOR_FAMILIES[self.architecture]
         return family
 
-    def arguments(self) -> dict[str, bool | int | str]:
+    def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the family's network: those of these options that it takes."""
         every = {
+            **self._levels(),
+            "in_channels": channels_of(self.inputs),
+            "width": self.width,
+            "window": self.window,
+            "mlp": self.mlp,
+            "drop_path": self.drop_path,
+            "deep": self.deep,
             "ngf": self.ngf,
             "dropout": self.dropout,
             "affine": self.affine and self.norm == "instance",
@@ -143,7 +230,7 @@ class ValidationOptions(Section):
         every: epochs between two translations.
     """
 
-    image: Path
+    image: Images
     region: Region | None = None
     every: Count = 10
 
@@ -152,6 +239,7 @@ class TrainOptions(Section):
     """Options that all methods have.
 
     Attributes:
+        one_domain: whether images of data.a are all that the method learns from.
         method: name in `TRAINING_METHODS`.
         domains: names of the domains, stored with the generators.
         description: a sentence for people, stored with them too.
@@ -174,6 +262,7 @@ class TrainOptions(Section):
         tensorboard: also log to TensorBoard (needs the extra `train`).
     """
 
+    one_domain: ClassVar[bool] = False
     method: str
     domains: tuple[str, str] = ("A", "B")
     description: Annotated[str, Field(max_length=1500)] = ""
@@ -196,6 +285,15 @@ class TrainOptions(Section):
     checkpoint_steps: Count | None = None
     keep: Count = 3
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _domains_are_there(self) -> Self:
+        if self.one_domain:
+            if self.data.b is not None or self.data.pairs == "side-by-side":
+                raise ValueError(f"{self.method} learns from data.a alone; leave out b and pairs")
+        elif (self.data.b is None) != (self.data.pairs == "side-by-side"):
+            raise ValueError("data.b is needed, except with pairs: side-by-side, which takes no b")
+        return self
 
     @model_validator(mode="after")
     def _patch_fits_generator(self) -> Self:

@@ -1,4 +1,5 @@
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner, GeneratorTransform, Lanes, stream
 from uhrtranslate.engine.stream import loop
+from uhrtranslate.engine.stream import rows as rows_module
 from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.transforms.generator import FLAT_STD, is_flat
 from uhrtranslate.errors import CheckpointError, UhrError
@@ -78,6 +80,44 @@ def test_dropped_rows_are_gone_but_the_tail_stays():
             rows.view(Box(0, 60, 10, 5))
 
 
+@pytest.mark.parametrize("ahead", [0, 1 << 20])
+def test_only_small_strips_are_read_ahead(monkeypatch, ahead):
+    monkeypatch.setattr(rows_module, "AHEAD_BYTES", ahead)
+    monkeypatch.setattr(rows_module, "BLOCK", 7)  # no divisor of a strip
+    pixels = noise(100, 30)
+    read = []
+
+    class Noted(ArraySource):
+        def read(self, x, y, w, h):
+            read.append(y)
+            return super().read(x, y, w, h)
+
+    with RowBuffer(Noted(pixels, 20), workers=1, tail=5) as rows:
+        for y in range(0, 100, 10):
+            assert np.array_equal(rows.view(Box(3, y, 20, 10)), pixels[y : y + 10, 3:23])
+            rows.drop_above(y + 10)
+            if not ahead:
+                assert max(read) == y // 20 * 20
+    assert read == [0, 20, 40, 60, 80]
+
+
+def test_columns_are_used_while_others_are_still_read(monkeypatch):
+    monkeypatch.setattr(rows_module, "READ_WIDTH", 8)
+    go_on = threading.Event()
+
+    class Slow(ArraySource):
+        def read(self, x, y, w, h):
+            if x >= 8:
+                assert go_on.wait(60)
+            return super().read(x, y, w, h)
+
+    pixels = noise(20, 30)
+    with RowBuffer(Slow(pixels, 20), workers=1, tail=5) as rows:
+        assert np.array_equal(rows.view(Box(0, 0, 8, 20)), pixels[:, :8])
+        go_on.set()
+        assert np.array_equal(rows.view(Box(0, 0, 30, 20)), pixels)
+
+
 def test_a_reader_that_fails_stops_the_run():
     class Broken(ArraySource):
         def read(self, x, y, w, h):
@@ -101,7 +141,7 @@ def test_looking_far_ahead_keeps_no_more_pixels(monkeypatch):
 
         def view(self, box):
             pixels = super().view(box)
-            kept = sum(len(strip) for one in buffers for _, strip in one._strips)
+            kept = sum(len(block.pixels) for one in buffers for block in one._blocks)
             most[-1] = max(most[-1], kept)
             return pixels
 

@@ -329,6 +329,41 @@ class TestOmeZarr05:
             check_complete(path)
 
 
+class TestShardedOmeZarr:
+    """Few files: 8 x 8 tiles in each, of 64 px here."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        pytest.importorskip("zarr")
+        return write(tmp_path / "a.sharded.ome.zarr", tile=64)
+
+    def test_zarr_reads_the_levels_from_few_files(self, path):
+        zarr = pytest.importorskip("zarr")
+        group = zarr.open_group(path, mode="r", zarr_format=3)
+        assert group.attrs["ome"]["version"] == "0.5"
+        for number, expected in enumerate(LEVELS):
+            array = group[str(number)]
+            assert (array.chunks, array.shards) == ((3, 64, 64), (3, 512, 512))
+            assert np.array_equal(array[:].transpose(1, 2, 0), expected)
+            files = [file for file in (path / str(number) / "c").rglob("*") if file.is_file()]
+            rows, columns = (-(-side // 512) for side in expected.shape[:2])
+            assert len(files) == rows * columns
+
+    @pytest.mark.parametrize("damage", ["lost", "cut", "index"])
+    def test_a_damaged_shard_is_noticed(self, path, damage):
+        assert check_complete(path).description == HOW
+        shard = path / "0" / "c" / "0" / "1" / "1"
+        content = shard.read_bytes()
+        if damage == "lost":
+            shard.unlink()
+        else:
+            end = len(content) - 40
+            rest = b"" if damage == "cut" else b"?" + content[end + 1 :]
+            shard.write_bytes(content[:end] + rest)
+        with pytest.raises(InputError, match=r"a\.sharded\.ome\.zarr: .*make it again"):
+            check_complete(path)
+
+
 IMAGES = {
     "thumbnail": TISSUE[::8, ::8].copy(),
     "label": np.full((60, 80, 3), 200, np.uint8),

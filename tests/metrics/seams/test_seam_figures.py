@@ -7,6 +7,7 @@ from metrics.planted import reader, with_tiles
 
 from uhrtranslate.metrics.seams.borders import heat_map, measure_borders, worst_borders
 from uhrtranslate.metrics.seams.detector import Grid
+from uhrtranslate.metrics.seams.excess import seam_excess
 from uhrtranslate.metrics.seams.measure import measure_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
 
@@ -59,8 +60,35 @@ def test_the_steps_are_those_of_the_means_of_strips():
 def test_any_size_has_figures(width, height, period):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     seams = measure_seams(profiles(pixels), period)
-    assert 0 < seams.p_value <= 1
-    assert np.isfinite([seams.ratio, seams.gradient_ratio]).all()
+    figures = seams.ratio, seams.gradient_ratio, seams.p_value
+    if seams.borders:
+        assert np.isfinite(figures).all()
+        assert 0 < seams.p_value <= 1
+    else:  # nothing was measured, and nothing is said
+        assert figures == (None, None, None)
+
+
+def test_the_source_is_what_is_right(section):
+    """A picture that steps less at the borders than elsewhere is right if it does so afterwards."""
+    smooth = section[:1100, :1100].astype(np.float64)
+    for axis in (0, 1):  # flatter for 20 px at each border
+        for at in range(128, 1100, 128):
+            strip = [slice(None)] * 2
+            strip[axis] = slice(at - 10, at + 10)
+            mean = smooth[tuple(strip)].mean(axis=axis, keepdims=True)
+            smooth[tuple(strip)] = (smooth[tuple(strip)] + mean) / 2
+    source = profiles(smooth.astype(np.uint8))
+    seams = measure_seams(source, 128)
+    assert seams.ratio < 0.7
+    same = seam_excess(source, source, seams.grid)
+    assert (same.ratio, same.low, same.high) == (1, 1, 1)
+    brighter = profiles((smooth * 0.8 + 40).astype(np.uint8))
+    kept = seam_excess(brighter, source, seams.grid)
+    assert kept.low < 1.1
+    assert kept.ratio == pytest.approx(1, abs=0.1)
+    tiled = seam_excess(profiles(with_tiles(smooth.astype(np.uint8), 128, 4)), source, seams.grid)
+    assert 1.2 < tiled.low < tiled.ratio < tiled.high
+    assert seam_excess(profiles(np.full((300, 300, 3), 9, np.uint8)), source, seams.grid) is None
 
 
 def test_the_profile_of_rows_is_that_of_columns_turned(section):

@@ -9,9 +9,9 @@ import copy
 from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.layers import replace_norms
-from uhrtranslate.engine.forward.runner import LUMA
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.models import GeneratorInfo
+from uhrtranslate.pixels import LUMA
 
 
 class FrozenGenerator(nn.Module):

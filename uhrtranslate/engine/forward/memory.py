@@ -71,7 +71,9 @@ def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
     return ALIVE * bytes_per_pixel(runner) * pixels
 
 
-def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch: int) -> int:
+def choose_tile(
+    runner: GeneratorRunner, halo: int, cell: int, width: int, batch: int, depth: int = 1
+) -> int:
     """Side of a tile's core in px: as large as memory allows, to make the halo's share small.
 
     Args:
@@ -80,6 +82,7 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
         cell: side of the statistics cells in px.
         width: px of the image; the wider it is, the fewer rows can be kept.
         batch: tiles that are computed together.
+        depth: bytes of the image's samples.
 
     Returns:
         A multiple of the stride, at most 2048.
@@ -87,7 +90,7 @@ def choose_tile(runner: GeneratorRunner, halo: int, cell: int, width: int, batch
     stride = runner.info.stride
     step = -(-128 // stride) * stride
     # Rows are kept as the image has them: planes that are made of colours are made later.
-    samples = 3 if channels_of(runner.info.inputs) else runner.info.in_channels
+    samples = depth * (3 if channels_of(runner.info.inputs) else runner.info.in_channels)
     per_pixel = batch * bytes_per_pixel(runner)
     on_gpu = runner.device.type == "cuda"
     largest = LARGEST_TILE

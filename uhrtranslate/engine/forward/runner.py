@@ -23,13 +23,13 @@ from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
-
-# Rec. 601, which Pillow and most cameras use for grey.
-LUMA = (0.299, 0.587, 0.114)
+from uhrtranslate.pixels import LUMA
 
 
 class GeneratorRunner:
-    """Feeds uint8 pixels to a generator and returns its output as uint8 pixels.
+    """Feeds pixels to a generator and returns its output as pixels.
+
+    0 to 255 of uint8, and 0 to 1 of float32, stand for the generator's range of values.
 
     The generator's norm layers are replaced in place; `switch` controls them.
 
@@ -120,8 +120,8 @@ class GeneratorRunner:
         """Pixels as the generator's input, mirrored by m px.
 
         Args:
-            pixels: [h, w, in_channels] uint8 of equal shape, as `Stack` makes them; or RGB for a
-                generator of grey.
+            pixels: [h, w, in_channels] of equal shape and type, uint8 or float32 in 0..1, as
+                `recipes.inputs` makes them; or RGB for a generator of grey.
             mirror: m.
 
         Returns:
@@ -131,15 +131,18 @@ class GeneratorRunner:
             # Unlike torch, numpy can reflect more than once.
             around = ((mirror, mirror), (mirror, mirror), (0, 0))
             pixels = [np.pad(part, around, mode="reflect") for part in pixels]
-        host = self._host_bytes(len(pixels), *pixels[0].shape)
+        whole = pixels[0].dtype == np.uint8
+        held = torch.uint8 if whole else torch.float32
+        host = self._host_memory(held, len(pixels), *pixels[0].shape)
         np.stack(pixels, out=host.numpy())
-        bytes_ = host.to(self.device, non_blocking=True)
-        x = bytes_.permute(0, 3, 1, 2).float()
+        values = host.to(self.device, non_blocking=True)
+        x = values.permute(0, 3, 1, 2).float()
         if self.info.in_channels == 1 and x.shape[1] == 3:
             luma = torch.tensor(LUMA).to(self.device, non_blocking=True)
             x = torch.einsum("nchw,c->nhw", x, luma)[:, None]
         low, high = self.info.value_range
-        return x.contiguous(memory_format=self._layout).mul_((high - low) / 255).add_(low)
+        top = 255 if whole else 1
+        return x.contiguous(memory_format=self._layout).mul_((high - low) / top).add_(low)
 
     @property
     def _layout(self) -> torch.memory_format:
@@ -147,8 +150,13 @@ class GeneratorRunner:
         on_cpu = self.device.type == "cpu"
         return torch.channels_last if on_cpu else torch.contiguous_format
 
-    def to_pixels(self, y: Tensor) -> list[Pixels]:
-        """[n, c, h, w] float32 in the value range as uint8, [h, w, c] each; grey becomes RGB.
+    def to_pixels(self, y: Tensor, bits: int = 8) -> list[Pixels]:
+        """[n, c, h, w] float32 in the value range as pixels, [h, w, c] each; grey becomes RGB.
+
+        Args:
+            y: the output.
+            bits: 8 (uint8, 0 to 255), 16 (uint16, 0 to 65535), or 32 (float32): the value range
+                becomes the generator's output range, and what lies beyond is not clipped.
 
         Raises:
             UhrError: the output is not finite.
@@ -157,11 +165,17 @@ class GeneratorRunner:
         # each. Finite numbers so large that their sum is infinite are not a picture either.
         finite = torch.isfinite(y.sum())
         low, high = self.info.value_range
-        # Rounds half up, like torchvision's save_image.
-        bytes_ = y.sub(low).mul_(255 / (high - low)).add_(0.5).clamp_(0, 255).to(torch.uint8)
+        if bits == 32:
+            first, end = self.info.output_range
+            values = y.sub(low).mul_((end - first) / (high - low)).add_(first)
+        else:
+            top = 2**bits - 1
+            # Rounds half up, like torchvision's save_image.
+            values = y.sub(low).mul_(top / (high - low)).add_(0.5).clamp_(0, top)
+            values = values.to(torch.uint8 if bits == 8 else torch.uint16)
         samples = len(self.info.channel_names) or 3
-        last = bytes_.expand(-1, samples, -1, -1).permute(0, 2, 3, 1)
-        pixels = list(self._host_bytes(*last.shape).copy_(last).numpy())
+        last = values.expand(-1, samples, -1, -1).permute(0, 2, 3, 1)
+        pixels = list(self._host_memory(values.dtype, *last.shape).copy_(last).numpy())
         # Checked last, since the copy has already waited for the device.
         if not bool(finite):
             raise UhrError(
@@ -170,14 +184,16 @@ class GeneratorRunner:
             )
         return pixels
 
-    def _host_bytes(self, *shape: int) -> Tensor:
+    def _host_memory(self, dtype: torch.dtype, *shape: int) -> Tensor:
         """Memory for pixels; pinned if there is a GPU, so that it can copy them by itself."""
-        return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        return torch.empty(shape, dtype=dtype, pin_memory=self.device.type == "cuda")
 
 
 def _check_channels(generator: Generator) -> None:
     """Refuse a generator whose facts do not say what its input and output are."""
-    info, how = generator.info, "uhrt models convert"
+    info, how = generator.info, "uhrt models convert --"
+    if ":" in info.architecture:  # code of the user's, which converts to nothing
+        how = "a GeneratorInfo that comes with the network: its "
     named = ", ".join(info.inputs)
     try:
         made = channels_of(info.inputs) or info.in_channels
@@ -186,16 +202,16 @@ def _check_channels(generator: Generator) -> None:
     if info.in_channels != made and (info.inputs, info.in_channels) != (("rgb",), 1):
         raise CheckpointError(
             f"{generator.name}: the generator takes {info.in_channels} channels, and its inputs "
-            f"({named}) make {made}; say what they are with {how} --inputs, as rgb,enhanced, or "
+            f"({named}) make {made}; say what they are with {how}inputs, as rgb,enhanced, or "
             "channels for those of the image."
         )
     if are_matched(info.inputs) and info.histogram is None:
         raise CheckpointError(
             f"{generator.name}: the generator takes {named}, but knows no histogram of the target; "
-            f"store one with {how} --histogram, as uhrt enhance --save-reference writes it."
+            f"store one with {how}histogram, as uhrt enhance --save-reference writes it."
         )
     if info.out_channels > MOST_CHANNELS or len(info.channels) not in (0, info.out_channels):
         raise CheckpointError(
             f"{generator.name}: the generator gives {info.out_channels} channels and names "
-            f"{len(info.channels)}; name each of up to {MOST_CHANNELS} with {how} --channels."
+            f"{len(info.channels)}; name each of up to {MOST_CHANNELS} with {how}channels."
         )

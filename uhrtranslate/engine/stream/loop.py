@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from uhrtranslate.engine.stream.clock import DENSE, READ, STATISTICS, WRITE, Clock
 from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.engine.stream.mosaic import Mosaic
-from uhrtranslate.engine.stream.rows import RowBuffer, Source
+from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.stream.schedule import EVERYTHING, CellRow, Schedule
 from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.io import Sink
+from uhrtranslate.pixels import Source
 
 Progress = Callable[[int], None]
 
@@ -79,8 +80,9 @@ def stream(
                             finished += core.w * core.h
                 progress(finished)
             mosaic.reached(band.y1)
-            with clock.waiting(WRITE):
-                sink.reached(band.y1)
+            if band.y1 > start:  # the sink has more than the bands above it, and may not save less
+                with clock.waiting(WRITE):
+                    sink.reached(band.y1)
             transform.forget_above(band.first_cells)
             rows.drop_above(band.first_pixels)
 

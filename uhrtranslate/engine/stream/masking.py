@@ -34,7 +34,7 @@ class Masking:
         cells: kept and skipped cells; None keeps all.
         background: 8-bit values, such as RGB, that replace skipped cells; None leaves the image's
             own pixels.
-        bits: depth of the result, 8 or 16.
+        bits: depth of the result: 8, 16 or (float32) 32.
     """
 
     cells: CellMask | None = None
@@ -114,7 +114,8 @@ class Masking:
             top, left = box.y - core.y, box.x - core.x
             part = result[top : top + box.h, left : left + box.w]
             behind = self.backdrop(box, rows)
-            part[:] = np.rint(behind + (part.astype(np.float32) - behind) * share[..., None])
+            mixed = behind + (part.astype(np.float32) - behind) * share[..., None]
+            part[:] = mixed if self.bits == 32 else np.rint(mixed)
         return result
 
     @staticmethod

@@ -130,7 +130,9 @@ def _mean(plan: BlendedPlan, piece: Box, tiles: Sequence[Kept]) -> Pixels:
         values += weights * one.part(piece).reshape(values.shape)
     values *= np.repeat(1 / total, samples, axis=1)
     dtype = tiles[0].pixels.dtype
-    return np.rint(values, out=values).astype(dtype).reshape(piece.h, piece.w, samples)
+    if dtype.kind != "f":
+        np.rint(values, out=values)
+    return values.astype(dtype, copy=False).reshape(piece.h, piece.w, samples)
 
 
 @lru_cache(maxsize=4)

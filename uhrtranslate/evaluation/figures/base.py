@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from uhrtranslate.evaluation.images import Partner
+from uhrtranslate.evaluation.made import Made
 from uhrtranslate.evaluation.patches import Populations, Setup
 from uhrtranslate.evaluation.seams import SeamReport
 from uhrtranslate.io import Pixels, SlideView
@@ -40,12 +41,14 @@ class Evaluated:
         partners: views of the same size: those of source, truth and baseline that the user named.
         seams: what was found at its borders.
         cell: px between its borders, or a default if there are none.
+        made: what its tags say.
     """
 
     view: SlideView
     partners: Mapping[Partner, SlideView]
     seams: SeamReport
     cell: int
+    made: Made
 
 
 class Figure:
@@ -58,11 +61,13 @@ class Figure:
         needs: partners that an image must have; without them, these figures are left out.
         areas: what `sums` is called with: blocks (with a halo), cells (squares between the image's
             borders, without a halo), or nothing.
+        of_channels: whether images of channels that are no colours have these figures.
     """
 
     group: ClassVar[Group]
     needs: ClassVar[tuple[Partner, ...]] = ()
     areas: ClassVar[Literal["blocks", "cells"] | None] = None
+    of_channels: ClassVar[bool] = False
 
     def __init__(self, setup: Setup) -> None:
         """Read what is needed for all images.

@@ -17,7 +17,7 @@ class Domain(Figure):
             "accuracy": Measure(
                 "Accuracy", "none", 3, "of the classifier on held-out real patches"
             ),
-            "taken_for_target": Measure("Taken for the target", "higher", 3),
+            "taken_for_target": Measure("Taken for the target", "higher", 3, judged=True),
         },
     )
 

@@ -17,10 +17,10 @@ class Paired(Figure):
     group = Group(
         "Against paired truth",
         {
-            "psnr": Measure("PSNR", "higher", 2, "", "dB"),
-            "ssim": Measure("SSIM", "higher", 4, charted=True),
+            "psnr": Measure("PSNR", "higher", 2, "", "dB", judged=True),
+            "ssim": Measure("SSIM", "higher", 4, charted=True, judged=True),
             "ms_ssim": Measure("MS-SSIM", "higher", 4),
-            "lpips": Measure("LPIPS", "lower", 4),
+            "lpips": Measure("LPIPS", "lower", 4, judged=True),
         },
     )
     needs = ("truth",)

@@ -19,8 +19,16 @@ class Population(Figure):
     group = Group(
         "Against a real population",
         {
-            "fid": Measure("FID", "lower", 2, "of patches cut across tile borders", charted=True),
-            "kid": Measure("KID", "lower", 5),
+            "fid": Measure(
+                "FID",
+                "lower",
+                2,
+                "of patches cut across tile borders",
+                charted=True,
+                judged=True,
+                interval=True,
+            ),
+            "kid": Measure("KID", "lower", 5, judged=True, interval=True),
             "precision": Measure("Precision", "higher", 3, "share that looks real"),
             "recall": Measure("Recall", "higher", 3, "share of the real that is reached"),
         },

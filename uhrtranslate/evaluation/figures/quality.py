@@ -9,7 +9,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.images import opened, read8
 from uhrtranslate.evaluation.patches import Setup
-from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.io import Pixels, SlideView, stated_by
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.metrics.niqe import (
     NiqeModel,
@@ -59,7 +59,8 @@ class Quality(Figure):
 
     def _real_blocks(self) -> Iterator[Pixels]:
         for image in self.setup.real:
-            with opened(image, None, self.setup.options.mpp) as view:
+            o = self.setup.options
+            with opened(image, None, o.mpp, None, stated_by(o, if_unknown=True)) as view:
                 yield from self._blocks(view)
 
     def _blocks(self, view: SlideView) -> Iterator[Pixels]:

@@ -12,7 +12,7 @@ class Structure(Figure):
     group = Group(
         "Structure against the source",
         {
-            "ssim": Measure("SSIM", "higher", 4, "on grey", charted=True),
+            "ssim": Measure("SSIM", "higher", 4, "on grey", charted=True, judged=True),
             "pcc": Measure("PCC", "higher", 4, "Pearson's correlation, on grey"),
             "psnr": Measure("PSNR", "higher", 2, "on grey", "dB"),
             "gradient_similarity": Measure("Gradient similarity", "higher", 4, "Sobel, grey"),
@@ -22,6 +22,7 @@ class Structure(Figure):
                 4,
                 "edges in the same places, of any strength",
                 charted=True,
+                judged=True,
             ),
             "lpips_c": Measure("LPIPS-c", "lower", 4, "against the enhanced source"),
         },

@@ -8,11 +8,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.files.remote import is_url, name_of, shown_url
 
 Saved = TypeVar("Saved")
+# Where an image is: its path, or its URL as text.
+Source = Path | str
 
 SLIDE_ENDINGS = (".bif", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
 TIFF_ENDINGS = (".btf", ".gtiff", ".tf2", ".tf8", ".tif", ".tiff")
@@ -21,12 +24,14 @@ PHOTO_ENDINGS = (
     ".ppm", ".tga", ".webp",
 )  # fmt: skip
 ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
+# What an earlier run has saved for later ones.
+SAVED_ENDING = ".json"
 # Part of the name of unfinished outputs.
 PARTIAL = ".uhrt-partial"
 # Ending of pictures that show a result beside its source; they are never inputs.
 PREVIEW = ".preview.png"
 # Results are named NAME.SUFFIX plus one of these.
-RESULT_ENDINGS = ("tif", "ome.tif", "svs")
+RESULT_ENDINGS = ("tif", "ome.tif", "svs", "png", "jpg", "jpeg", "webp")
 # The series is named within this many first bytes of a DICOM file.
 DICOM_HEAD = 1 << 16
 
@@ -46,7 +51,7 @@ class Found:
     url: str | None = None
 
     @classmethod
-    def at(cls, source: str | Path) -> "Found":
+    def at(cls, source: Source) -> "Found":
         """A single input, which may not exist.
 
         Raises:
@@ -58,7 +63,7 @@ class Found:
         return cls(path, path.parent)
 
     @property
-    def source(self) -> Path | str:
+    def source(self) -> Source:
         """What `open_slide` takes."""
         return self.path if self.url is None else self.url
 
@@ -141,22 +146,50 @@ def find_images(place: str | Path, results: Collection[str] = ()) -> list[Path]:
     """Paths of the images that a file, folder or pattern stands for; see `expand_inputs`.
 
     Raises:
-        InputError: there are none, or one is missing.
+        InputError: there are none, one is missing, or it is a URL.
     """
-    paths = []
+    return [found.local() for found in _found(place, results)]
+
+
+def find_sources(place: Source, results: Collection[str] = ()) -> list[Source]:
+    """As `find_images`, but a URL stands for itself."""
+    return [found.source for found in _found(place, results)]
+
+
+def as_source(value: object) -> object:
+    """Turn text that is no URL into a path, for options that name images."""
+    return Path(value) if isinstance(value, str) and not is_url(value) else value
+
+
+def shown(source: Source) -> str:
+    """A path or URL as text, without what may be secret."""
+    return shown_url(source) if isinstance(source, str) and is_url(source) else str(source)
+
+
+def _found(place: Source, results: Collection[str]) -> Iterator[Found]:
     for item in expand_inputs([str(place)], results=results):
         if isinstance(item, Missing):
             raise item.error
-        paths.append(item.local())
-    return paths
+        yield item
 
 
-def read_saved(path: Path, load: Callable[[Any], Saved], option: str) -> Saved:
+def is_saved(source: str) -> bool:
+    """Whether a name or URL is that of what `read_saved` reads, and not of an image."""
+    return (urlsplit(source).path if is_url(source) else source).endswith(SAVED_ENDING)
+
+
+def read_saved(source: Source, load: Callable[[Any], Saved], option: str) -> Saved:
     """What an option of an earlier run has saved as JSON; `load` takes what was in the file.
 
     Raises:
-        InputError: the file cannot be read, is not JSON, or `load` refuses it.
+        InputError: the file cannot be read, is not JSON, or `load` refuses it; or it is a URL.
     """
+    if is_url(source):
+        raise InputError(
+            f"{shown(source)}: what {option} saved is read from this machine, and only images from "
+            "others; download it first."
+        )
+    path = Path(source)
     try:
         return load(json.loads(path.read_bytes()))
     except OSError as error:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
-from uhrtranslate.io.pixels import Pixels
+from uhrtranslate.pixels import Pixels
 
 
 class BlockCache:

@@ -1,5 +1,6 @@
 """OME-Zarr images, written by uhrt or other programs: a folder with levels of planes."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,9 +15,11 @@ from uhrtranslate.io.channels import (
     numbered_channels,
     shown_name,
 )
+from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import broken_off, filesystem, shown_url, unreachable
-from uhrtranslate.io.pixels import WHITE, Pixels, to_bits
+from uhrtranslate.io.pixels import WHITE
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
+from uhrtranslate.pixels import Pixels, finite, to_bits
 
 # In micrometres. Slides do not use the other units of NGFF.
 _UNITS = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
@@ -25,7 +28,9 @@ _LARGEST = 2**31
 
 
 class ZarrSlide(Slide):
-    """An OME-Zarr image (NGFF 0.4 or 0.5) with up to 64 channels of 8 or 16 bits; three are RGB.
+    """An OME-Zarr image (NGFF 0.4 or 0.5) with up to 64 channels of 8 or 16 bits or float32.
+
+    Three channels are RGB, except floats, which are no colours.
 
     Args:
         path: the folder, or its URL.
@@ -51,7 +56,9 @@ class ZarrSlide(Slide):
             levels = _levels_of(path, axes, self._levels)
             scale = image["datasets"][0]["coordinateTransformations"][0]["scale"]
             mpp = _mpp(image["axes"], scale)
-            channels = _channels(ngff, self._levels[0].shape[0])
+            floats = self._levels[0].dtype == np.float32
+            channels = _channels(ngff, self._levels[0].shape[0], floats)
+            self._metadata = attributes
         except UhrError:
             raise
         except Exception as error:  # zarr passes on whatever its stores and codecs raise
@@ -67,7 +74,7 @@ class ZarrSlide(Slide):
             format=f"OME-Zarr {version}".rstrip(),
             levels=levels,
             mpp=mpp,
-            bits=16 if deep and self._levels[0].dtype == np.uint16 else 8,
+            bits=32 if floats else 16 if deep and self._levels[0].dtype == np.uint16 else 8,
             channels=channels,
             background=(0,) * len(channels) or WHITE,
             properties={"description": str(attributes.get("uhrt", {}).get("description", ""))},
@@ -90,10 +97,29 @@ class ZarrSlide(Slide):
                 raise InputError(
                     f"{self.info.path}: a chunk of it is damaged ({error}); make it again."
                 ) from error
-            pixels = np.ascontiguousarray(planes.transpose(1, 2, 0))
+            pixels = finite(np.ascontiguousarray(planes.transpose(1, 2, 0)))
             return to_bits(pixels, 8 * pixels.itemsize, self.info.bits)
 
         return read_padded(self.info, (x, y, w, h), level, inside)
+
+    def fingerprint(self) -> Fingerprint | None:
+        """See `Slide`; of a URL, what the metadata says and some pixels are.
+
+        Raises:
+            InputError: the pixels cannot be read.
+        """
+        if self._url is None:
+            return super().fingerprint()
+        digest = hashlib.sha256(repr((self._metadata, self.info)).encode())
+        # A changed image changes its smallest level, if its levels are of the same picture.
+        for number, parts in ((0, 3), (len(self._levels) - 1, 1)):
+            level, (width, height) = self.info.levels[number], self.tile_size(number)
+            w, h = min(width, level.width), min(height, level.height)
+            for part in range(parts):
+                share = (part + 0.5) / parts
+                x, y = (int(share * side) for side in (level.width, level.height))
+                digest.update(self.read(x // w * w, y // h * h, w, h, number).tobytes())
+        return Fingerprint(0, 0, digest.hexdigest())
 
 
 def _store(url: str) -> Any:
@@ -104,12 +130,13 @@ def _store(url: str) -> Any:
 
 def _levels_of(path: Path | str, axes: list[str], arrays: list[Any]) -> tuple[Level, ...]:
     for array in arrays:
-        good = array.ndim == 3 and array.dtype in (np.uint8, np.uint16)
+        good = array.ndim == 3 and array.dtype in (np.uint8, np.uint16, np.float32)
+        good = good and array.dtype == arrays[0].dtype
         good = good and array.shape[0] == arrays[0].shape[0] <= MOST_CHANNELS
         if axes != ["c", "y", "x"] or not good or not 0 < max(array.shape) < _LARGEST:
             raise InputError(
                 f"{path}: has axes {''.join(axes)} of {array.dtype} {array.shape}; only images of "
-                f"axes cyx with up to {MOST_CHANNELS} channels of 8 or 16 bits are read."
+                f"axes cyx with up to {MOST_CHANNELS} channels of 8 or 16 bits or float32 are read."
             )
     _, height, width = arrays[0].shape
     return tuple(
@@ -118,9 +145,9 @@ def _levels_of(path: Path | str, axes: list[str], arrays: list[Any]) -> tuple[Le
     )
 
 
-def _channels(ngff: dict[str, Any], count: int) -> tuple[Channel, ...]:
+def _channels(ngff: dict[str, Any], count: int, floats: bool) -> tuple[Channel, ...]:
     """Names and colours of the channels; none if they are red, green and blue."""
-    if count == 3:
+    if count == 3 and not floats:
         return ()
     told = dict(enumerate(ngff.get("omero", {}).get("channels", ())))
     return tuple(

@@ -12,7 +12,7 @@ from PIL import Image
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.geometry.tiles import spans
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile
+from uhrtranslate.io.pixels import WHITE, composite, rgb_profile
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide_limits import (
     LARGEST_ASSOCIATED,
@@ -31,6 +31,7 @@ from uhrtranslate.io.slide import (
     damaged,
     read_padded,
 )
+from uhrtranslate.pixels import Pixels
 
 # OpenSlide returns four bytes per pixel through two copies; this limits each to 16 MB.
 PIECE = 2048

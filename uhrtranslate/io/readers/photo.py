@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from uhrtranslate.errors import InputError, warnings_kept
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, rgb_profile, to_bits
+from uhrtranslate.io.pixels import WHITE, composite, rgb_profile
 from uhrtranslate.io.slide import (
     Level,
     NotForThisReaderError,
@@ -26,6 +26,7 @@ from uhrtranslate.io.slide import (
     damaged,
     read_padded,
 )
+from uhrtranslate.pixels import Pixels, to_bits
 
 # An image with more pixels should be a tiled TIFF.
 MAX_PIXELS = 2_000_000_000

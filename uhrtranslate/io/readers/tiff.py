@@ -6,8 +6,6 @@ judge: the authority on levels, mpp and properties.
 """
 
 import logging
-import os
-import struct
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +17,17 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.files.remote import RemoteFile
-from uhrtranslate.io.pixels import Pixels, rgb_profile, to_bits
+from uhrtranslate.io.pixels import rgb_profile
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.openslide import OpenSlideSlide
-from uhrtranslate.io.readers.tiff_directories import cut_off
+from uhrtranslate.io.readers.tiff_directories import check_header, cut_off
 from uhrtranslate.io.readers.tiff_level import (
     SharedFile,
     TiffLevel,
     is_plain,
     is_stack,
     make_level,
+    no_channel,
     no_colours,
     not_decoded,
     piece_bytes,
@@ -49,7 +48,9 @@ from uhrtranslate.io.slide import (
     damaged,
     read_padded,
 )
+from uhrtranslate.pixels import Pixels, to_bits
 
+# Of stacks half of it, as their rows are wide, and are read in the columns of tiles.
 CACHE_BYTES = 128 << 20
 # Strips or tiles that take more memory than this cannot be streamed: codecs, predictors and
 # conversions hold up to three copies of one.
@@ -64,6 +65,10 @@ DIRECT_FORMATS = ("aperio", "generic-tiff")
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
+class StackError(InputError):
+    """A stack of pages is no image of channels that can be read here; no other reader takes it."""
+
+
 class TiffSlide(Slide):
     """A TIFF whose tiles or strips are decoded here.
 
@@ -71,7 +76,8 @@ class TiffSlide(Slide):
         path: the file, here or on another machine; this slide closes the latter.
         judge: the same file opened by OpenSlide; this slide closes it.
         deep: return 16 bits where the file has more than 8; OpenSlide never does.
-        channels: also read a stack of grey pages, as the channels of an image.
+        channels: also read a stack of grey pages, as the channels of an image; pages of float32
+            are read as such, deep or not.
 
     Raises:
         NotForThisReaderError: it is not a TIFF, or pixels would differ from the judge's.
@@ -91,7 +97,7 @@ class TiffSlide(Slide):
         self._judge = judge
         self._associated: dict[str, TiffLevel] = {}
         self._cache = BlockCache(CACHE_BYTES)
-        _check_header(path)
+        check_header(path)
         with ExitStack() as stack:
             # Overflows in damaged tags do not concern the user.
             stack.enter_context(np.errstate(all="ignore"))
@@ -220,21 +226,23 @@ class TiffSlide(Slide):
         self, tif: tifffile.TiffFile, index: int
     ) -> tuple[list[TiffLevel], SlideInfo]:
         """Levels whose channels are pages."""
+        self._cache = BlockCache(CACHE_BYTES // 2)
         series = tif.series[index]
+        count = series.shape[0] if len(series.shape) > 2 else 1
         levels = []
         for step in series.levels:
             pages = [page.aspage() for page in step.pages if page is not None]
-            if len(pages) != series.shape[0]:
+            if len(pages) != count:
                 raise ValueError("some of its channels are missing")
             for page in pages:
-                reason = no_colours(page) or not_decoded(page)
+                reason = no_channel(page) or not_decoded(page)
                 if reason is not None:
-                    raise InputError(
-                        f"{self._path}: {reason}; convert its channels to 8 or 16 bits."
+                    raise StackError(
+                        f"{self._path}: {reason}; convert its channels to 8 or 16 bits or float32."
                     )
             self._make_levels(tif, pages)  # checks them
             if len(pages) * piece_bytes(pages[0]) > MAX_TILE_BYTES:
-                raise InputError(
+                raise StackError(
                     f"{self._path}: its {len(pages)} channels are stored in pieces that are too "
                     "large; convert it to a tiled TIFF."
                 )
@@ -264,6 +272,8 @@ class TiffSlide(Slide):
         return [make_level(page, self._bits(page)) for page in pages]
 
     def _bits(self, page: tifffile.TiffPage) -> int:
+        if page.dtype is not None and page.dtype.kind == "f":
+            return 32
         return 16 if self._deep and page.bitspersample > 8 else 8
 
     def _info(self, tif: tifffile.TiffFile, index: int, levels: list[TiffLevel]) -> SlideInfo:
@@ -303,11 +313,15 @@ class TiffSlide(Slide):
         )
 
     def _check_colours(self, series: tifffile.TiffPageSeries) -> None:
-        reason = no_colours(series.keyframe)
+        reason, remedy = no_colours(series.keyframe), ""
         if reason is None and series.axes.replace("S", "") != "YX":
             reason = f"holds a stack of {len(series.pages)} images (axes {series.axes})"
+            if is_stack(series):
+                remedy = ", or translate it with a generator that takes channels"
         if reason is not None:
-            raise InputError(f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image.")
+            raise InputError(
+                f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image{remedy}."
+            )
 
     def _check_levels(self) -> None:
         """Find errors now that would otherwise occur in the middle of a run."""
@@ -337,25 +351,6 @@ def open_direct(path: Path, judge: OpenSlideSlide) -> Slide:
     except BaseException:
         judge.close()
         raise
-
-
-def _check_header(path: Path | RemoteFile) -> None:
-    """Refuse files that are not TIFFs, or that end before their first directory."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        size = file.seek(0, os.SEEK_END)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 8:
-        raise NotForThisReaderError("not a TIFF")
-    (version,) = struct.unpack(order + "H", head[2:4])
-    if version == 43 and len(head) == 16:
-        (first,) = struct.unpack(order + "Q", head[8:16])
-    elif version == 42:
-        (first,) = struct.unpack(order + "I", head[4:8])
-    else:
-        raise NotForThisReaderError("not a TIFF")
-    if first >= size:
-        raise cut_off(path, size, first)
 
 
 def _pixels(series: tifffile.TiffPageSeries) -> int:

@@ -7,6 +7,7 @@ image's size requires.
 """
 
 import math
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.files.remote import RemoteFile
+from uhrtranslate.io.slide import NotForThisReaderError
 
 # Slides with all their levels and channels have some hundreds. For more, tifffile takes seconds
 # because it compares all sizes with each other.
@@ -41,6 +43,30 @@ _UNCOMPRESSED, _OLD_JPEG = 1, 6
 _INTEGERS = {
     1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
 }  # fmt: skip
+
+
+def check_header(path: Path | RemoteFile) -> None:
+    """Refuse files that are not TIFFs, or that end before their first directory.
+
+    Raises:
+        NotForThisReaderError: it is not a TIFF.
+        InputError: it is cut off.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+        size = file.seek(0, os.SEEK_END)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 8:
+        raise NotForThisReaderError("not a TIFF")
+    (version,) = struct.unpack(order + "H", head[2:4])
+    if version == 43 and len(head) == 16:
+        (first,) = struct.unpack(order + "Q", head[8:16])
+    elif version == 42:
+        (first,) = struct.unpack(order + "I", head[4:8])
+    else:
+        raise NotForThisReaderError("not a TIFF")
+    if first >= size:
+        raise cut_off(path, size, first)
 
 
 def check_directories(path: Path | RemoteFile, sparse: bool = False) -> None:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from uhrtranslate.io.channels import MOST_CHANNELS
 from uhrtranslate.io.files.remote import RemoteFile
-from uhrtranslate.io.pixels import WHITE, Pixels, composite, to_bits
+from uhrtranslate.io.pixels import WHITE, composite
 from uhrtranslate.io.readers.encoded_size import PICTURES, encoded_size
+from uhrtranslate.pixels import Pixels, finite, to_bits
 
 # Codes of the TIFF 6.0 specification and its supplements.
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, SEPARATED, YCBCR = 0, 1, 2, 3, 5, 6
@@ -68,7 +69,7 @@ class TiffLevel:
         offsets, sizes: in bytes, of each plane's tiles, [planes, tiles]; size 0 is a missing tile.
         decode: turns the bytes of a tile, and its number, into [h, w, samples of the plane].
         to_rgb: turns all samples of a tile into RGB, or into channels.
-        bits: depth of these, 8 or 16.
+        bits: depth of these: 8, 16, or 32 for channels of float32.
         samples: of a pixel, 3 for RGB.
     """
 
@@ -134,6 +135,11 @@ def no_colours(page: tifffile.TiffPage) -> str | None:
     return None
 
 
+def no_channel(page: tifffile.TiffPage) -> str | None:
+    """Why a page cannot be a channel, in a few words; None if it can, which float32 pages can."""
+    return no_colours(page) if page.dtype != np.float32 or page.imagedepth != 1 else None
+
+
 def not_decoded(page: tifffile.TiffPage) -> str | None:
     """Why a page's colours are not decoded here, though another reader may; None if they are."""
     if page.photometric not in COLOURS:
@@ -193,11 +199,11 @@ def uncompressed_end(page: tifffile.TiffPage) -> int:
 
 
 def _is_uncompressed(page: tifffile.TiffPage) -> bool:
-    return page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16)
+    return page.is_contiguous and not page.is_tiled and page.bitspersample in (8, 16, 32)
 
 
 def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
-    """Take from a page everything needed to read its pixels as 8 or 16 bits.
+    """Take from a page everything needed to read its pixels as 8 or 16 bits, floats as 32.
 
     The page's file may then be closed.
     """
@@ -246,7 +252,12 @@ def make_level(page: tifffile.TiffPage, bits: int = 8) -> TiffLevel:
 
 
 def is_stack(series: tifffile.TiffPageSeries) -> bool:
-    """Whether a series is a stack of up to 64 grey pages, which may be channels."""
+    """Whether a series is a stack of up to 64 grey pages, which may be channels.
+
+    A single page is one if its pixels are floats, as these are no colours.
+    """
+    if series.axes == "YX":
+        return bool(series.keyframe.samplesperpixel == 1 and series.keyframe.dtype == np.float32)
     others = series.axes.replace("Y", "").replace("X", "")
     count = len(series.pages)
     return (
@@ -275,12 +286,17 @@ def stacked(pages: Sequence[tifffile.TiffPage], bits: int = 8) -> TiffLevel:
         ):
             raise ValueError("its channels are no grey pages of equal size")
     count = first.offsets.shape[1]
+
+    def to_channels(samples: NDArray[Any]) -> Pixels:
+        pixels = np.ascontiguousarray(to_bits(samples, depth, bits))
+        return finite(pixels if pixels.flags.writeable else pixels.copy()) if bits == 32 else pixels
+
     return replace(
         first,
         offsets=np.concatenate([level.offsets for level in levels]),
         sizes=np.concatenate([level.sizes for level in levels]),
         decode=lambda data, index: levels[index // count].decode(data, index % count),
-        to_rgb=lambda samples: np.ascontiguousarray(to_bits(samples, depth, bits)),
+        to_rgb=to_channels,
         samples=len(levels),
     )
 

@@ -6,10 +6,10 @@ last. Each page has its own description, which includes the objective's power.
 
 from pathlib import Path
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
 from uhrtranslate.io.writers.tiff_pages import image_tags, open_tiff, write_level, write_picture
+from uhrtranslate.pixels import Pixels
 
 # NewSubfileType of the label and macro image in Aperio's files.
 _KINDS = {"label": 1, "macro": 9}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.output_spec import OutputSpec
+from uhrtranslate.pixels import Pixels
 from uhrtranslate.tables import COMPRESSIONS
 
 # Encodes a tile [tile, tile, c], contiguous, at a quality of 1 to 100.

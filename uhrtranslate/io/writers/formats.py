@@ -37,9 +37,27 @@ def no_channels(target: Path, spec: OutputSpec) -> OutputError:
     )
 
 
+def holding(bits: int) -> list[str]:
+    """Names of the formats of slides that can hold pixels of this depth."""
+    return [name for name, format in _SLIDES.items() if bits in format.bits]
+
+
 def suffix_of(format: str | None) -> str:
     """The default ending of outputs in a format; None stands for the default format."""
     return _SLIDES[format or next(iter(_SLIDES))].endings[0]
+
+
+def kept_suffix(source: Path, format: str | None, bits: int = 8) -> str:
+    """The ending of an output that stays what its source is: of a photo, the photo's.
+
+    Args:
+        source: path of the source.
+        format: that the user has asked for, if any.
+        bits: per channel of the output; photos are written with 8.
+    """
+    if format is None and bits == 8 and photo_format(source):
+        return source.suffix.lower()
+    return suffix_of(format)
 
 
 def photo_format(path: Path) -> PhotoFormat | None:

@@ -13,6 +13,7 @@ from uhrtranslate.io.writers.tiff_pages import image_tags, open_tiff, write_leve
 
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
+_TYPES = {8: "uint8", 16: "uint16", 32: "float"}
 
 
 def write_ome_tiff(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) -> None:
@@ -69,7 +70,7 @@ def _image(
         "Pixels",
         ID=f"Pixels:{number}",
         DimensionOrder="XYCZT",
-        Type=f"uint{spec.bits if spec else 8}",
+        Type=_TYPES[spec.bits if spec else 8],
         SizeX=str(width),
         SizeY=str(height),
         SizeC=str(len(channels) or 3),
@@ -106,6 +107,7 @@ OME_TIFF = SlideFormat(
     (".ome.tif", ".ome.tiff", ".ome.btf", ".tif", ".tiff", ".btf"),
     write_ome_tiff,
     holds_associated=True,
+    bits=(8, 16, 32),
     holds_channels=True,
     planar=True,
 )

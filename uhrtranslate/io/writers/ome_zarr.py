@@ -12,9 +12,9 @@ import numpy as np
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.channels import Channel
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode, EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
+from uhrtranslate.pixels import Pixels
 
 # Within 1% of level 9's size on stained tissue, and 9 times faster.
 ZSTD_LEVEL = 3
@@ -106,13 +106,13 @@ def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, A
                 ],
             }
         )
-    top = 2**spec.bits - 1
+    low, high = spec.shown or (0, 1 if spec.bits == 32 else 2**spec.bits - 1)
     channels = [
         {
             "label": channel.name,
             "color": bytes(channel.colour).hex().upper(),
             "active": True,
-            "window": {"start": 0, "end": top, "min": 0, "max": top},
+            "window": {"start": low, "end": high, "min": low, "max": high},
         }
         for channel in spec.channels or _RGB
     ]
@@ -136,5 +136,10 @@ def ngff_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, A
 
 
 OME_ZARR = SlideFormat(
-    (".ome.zarr", ".zarr"), write_ome_zarr, encode_chunk, is_folder=True, holds_channels=True
+    (".ome.zarr", ".zarr"),
+    write_ome_zarr,
+    encode_chunk,
+    bits=(8, 16, 32),
+    is_folder=True,
+    holds_channels=True,
 )

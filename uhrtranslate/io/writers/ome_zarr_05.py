@@ -3,6 +3,7 @@
 Axes, chunks and their compression are those of the older version.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ def write_ome_zarr_05(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) 
     Raises:
         MissingExtraError: zarr is not installed.
     """
+    write_levels(path, spec, levels, write_chunks)
+
+
+def write_levels(
+    path: Path,
+    spec: OutputSpec,
+    levels: list[EncodedLevel],
+    write: Callable[[Path, OutputSpec, EncodedLevel], None],
+    **layout: Any,
+) -> None:
+    """Write the group and the arrays, whose files `write` writes; `layout` is zarr's.
+
+    Raises:
+        MissingExtraError: zarr is not installed.
+    """
     zarr = require("zarr", "zarr")
     codecs = require("zarr.codecs", "zarr")
     compressor = None if spec.compression == "none" else codecs.ZstdCodec(level=ZSTD_LEVEL)
@@ -34,9 +50,9 @@ def write_ome_zarr_05(path: Path, spec: OutputSpec, levels: list[EncodedLevel]) 
     group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
     for number, level in enumerate(levels):
         axes = [axis["name"] for axis in image["axes"]]
-        create_level(group, number, spec, level, compressor, dimension_names=axes)
+        create_level(group, number, spec, level, compressor, dimension_names=axes, **layout)
         # Zarr 3 keeps the chunks of an array in its folder `c`.
-        write_chunks(path / str(number) / "c", spec, level)
+        write(path / str(number) / "c", spec, level)
 
 
 def ngff_05_metadata(spec: OutputSpec, sizes: list[tuple[int, int]]) -> dict[str, Any]:
@@ -57,6 +73,7 @@ OME_ZARR_05 = SlideFormat(
     (".v05.ome.zarr", ".ome.zarr", ".zarr"),
     write_ome_zarr_05,
     encode_chunk,
+    bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
 )

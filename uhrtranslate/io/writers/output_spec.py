@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io.channels import Channel
+from uhrtranslate.pixels import dtype_of
 from uhrtranslate.tables import COMPRESSIONS
 from uhrtranslate.version import __version__
 
@@ -17,6 +18,8 @@ SOFTWARE = f"uhrtranslate {__version__}"
 
 # Resolutions outside this range do not fit the 32-bit fractions of TIFF and EXIF.
 _MPP_RANGE = (1e-4, 1e6)
+# The most bytes per pixel for tiles of a side in px.
+_SIDES = {512: 16, 256: 64}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class OutputSpec:
         description: how the image was made; JSON, or other text.
         compression: for TIFF tiles; a name in `COMPRESSIONS`.
         quality: for JPEG and WebP, 1 to 100.
-        bits: depth of the pixels, 8 or 16; JPEG, WebP and Aperio's layout can only hold 8.
+        bits: depth of the pixels: 8, 16, or 32 for channels of float32; JPEG, WebP and Aperio's
+            layout can only hold 8.
         tile: side of the TIFF tiles in px; a multiple of 16.
         smallest: the last level of a pyramid is the first whose longer side is at most this, in px.
         exif: EXIF block of the input, for photos; its orientation is dropped because the pixels are
@@ -39,6 +43,8 @@ class OutputSpec:
         objective_power: nominal magnification of the largest level.
         position: x and y of the top left corner in the source, in px of the largest level.
         channels: of an image that is no colour picture; empty for RGB.
+        shown: pixel values that viewers show as black and as a channel's full colour; None: 0 and
+            the largest of the type (of floats, 1).
         associated: thumbnail, label, macro image, each [h, w, 3] uint8, for formats that hold them.
     """
 
@@ -57,6 +63,7 @@ class OutputSpec:
     objective_power: float | None = None
     position: tuple[float, float] = (0, 0)
     channels: tuple[Channel, ...] = ()
+    shown: tuple[float, float] | None = None
     associated: Mapping[str, NDArray[np.uint8]] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, compare=False
     )
@@ -69,8 +76,10 @@ class OutputSpec:
             )
         if not 1 <= self.quality <= 100:
             raise OptionError(f"quality {self.quality} is out of range; choose 1 to 100")
-        if self.bits not in (8, 16):
-            raise OptionError(f"{self.bits} bits: choose 8 or 16")
+        if self.bits not in (8, 16, 32):
+            raise OptionError(f"{self.bits} bits: choose 8, 16 or (float32) 32")
+        if self.bits == 32 and not self.channels:
+            raise OptionError("32 bits are for channels; colours have 8 or 16")
         if self.bits not in COMPRESSIONS[self.compression].bits:
             fit = [name for name, codec in COMPRESSIONS.items() if self.bits in codec.bits]
             raise OptionError(
@@ -93,7 +102,7 @@ class OutputSpec:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pixels."""
-        return np.dtype(np.uint8 if self.bits == 8 else np.uint16)
+        return dtype_of(self.bits)
 
     @property
     def position_um(self) -> tuple[float, float] | None:
@@ -111,6 +120,15 @@ class OutputSpec:
             (code, rational, 1, (round(um / 1e4 * denominator), denominator), True)
             for code, um in zip((286, 287), self.position_um, strict=True)
         )
+
+
+def tile_side(samples: int, bits: int) -> int:
+    """Side in px of the stored tiles: 512, or less if pixels have many bytes.
+
+    A row of unfinished tiles of every level is held in memory, and others are being encoded.
+    """
+    bytes_per_pixel = samples * bits // 8
+    return next((side for side, most in _SIDES.items() if bytes_per_pixel <= most), 128)
 
 
 def pixels_per_cm(mpp: tuple[float, float], downsample: tuple[float, float]) -> tuple[float, float]:

@@ -12,10 +12,10 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import human_size
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.formats import no_channels, photo_format
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.writers.writer import ImageWriter
+from uhrtranslate.pixels import Pixels
 
 _CENTIMETRE = 3  # EXIF ResolutionUnit
 _STRIP = 256  # rows that are read back together
@@ -32,7 +32,7 @@ class PhotoWriter(ImageWriter):
             raise no_channels(target, spec)
         if spec.bits != 8:
             raise OutputError(
-                f"{target}: photos are written with 8 bits; write a .tif for {spec.bits}"
+                f"{target}: photos are written with 8 bits; for {spec.bits}, write a .tif"
             )
         if max(spec.width, spec.height) > format.side:
             raise OutputError(

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode, EncodedLevel
-from uhrtranslate.io.writers.formats import ASSOCIATING, no_channels, slide_format
+from uhrtranslate.io.writers.formats import ASSOCIATING, holding, no_channels, slide_format
 from uhrtranslate.io.writers.writer import ImageWriter
+from uhrtranslate.pixels import Pixels
 from uhrtranslate.threads import Workers, result_of
 
 # Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.
@@ -46,12 +46,13 @@ class PyramidWriter(ImageWriter):
                 f"{target}: this format has no place for label, macro image and thumbnail; "
                 f"leave out --keep-associated, or use --format {' or '.join(ASSOCIATING)}"
             )
-        if spec.bits not in self._format.bits:
-            raise OutputError(
-                f"{target}: this format cannot hold {spec.bits} bits; write a .tif, or 8 bits"
-            )
         if spec.channels and not self._format.holds_channels:
             raise no_channels(target, spec)
+        if spec.bits not in self._format.bits:
+            raise OutputError(
+                f"{target}: this format cannot hold {spec.bits} bits; use --format "
+                f"{' or '.join(holding(spec.bits))}, or --bits 8"
+            )
         self._encode = self._format.encoder(spec.compression)
         self._planar = self._format.planar and bool(spec.channels)
         if self._planar:
@@ -152,14 +153,18 @@ def each_plane(encode: Encode) -> Encode:
 
 
 def halve(pixels: Pixels) -> Pixels:
-    """Average squares of 2 x 2 pixels, rounding .5 up; both sides must be even."""
+    """Average squares of 2 x 2 pixels, rounding .5 of whole numbers up; both sides must be even."""
     half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, pixels.shape[2]), pixels.dtype)
-    wide = np.uint16 if pixels.dtype == np.uint8 else np.uint32
+    whole = pixels.dtype.kind != "f"
+    wide = (np.uint16 if pixels.itemsize == 1 else np.uint32) if whole else np.float32
     rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
     for channel in range(half.shape[2]):  # numpy's inner loop then runs along a row
         sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
-        sums += 2
-        sums >>= 2
+        if whole:
+            sums += 2
+            sums >>= 2
+        else:
+            sums *= 0.25
         half[..., channel] = sums
     return half
 

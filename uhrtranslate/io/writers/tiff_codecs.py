@@ -9,8 +9,8 @@ from typing import Any
 
 import imagecodecs
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import Encode
+from uhrtranslate.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TiffCodec:
 
     encode: Encode
     tags: dict[str, Any]
-    bits: tuple[int, ...] = (8, 16)
+    bits: tuple[int, ...] = (8, 16, 32)
 
 
 def _jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -56,7 +56,12 @@ def _none(pixels: Pixels, quality: int) -> bytes:
 
 
 def _differences(pixels: Pixels) -> bytes:
-    """Horizontal differences (TIFF predictor 2), saving 28% (deflate) to 36% (LZW) on tissue."""
+    """Horizontal differences (TIFF predictor 2), saving 28% (deflate) to 36% (LZW) on tissue.
+
+    Floats stay as they are: their own predictor is not read by all programs.
+    """
+    if pixels.dtype.kind == "f":
+        return pixels.tobytes()
     differences: Pixels = imagecodecs.delta_encode(pixels, axis=-2)
     return differences.tobytes()
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import tifffile
 
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.base import EncodedLevel
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
+from uhrtranslate.pixels import Pixels
 from uhrtranslate.tables import COMPRESSIONS
 
 # No description by tifffile, and no page that continues in the next one.
@@ -36,6 +36,8 @@ def write_level(
         shape = shape[:2]
         codec = {name: tag for name, tag in codec.items() if name != "subsampling"}
         codec["photometric"] = "minisblack"
+    if spec.bits == 32:
+        codec = {name: tag for name, tag in codec.items() if name != "predictor"}
     downsample = spec.width / level.width, spec.height / level.height
     tiff.write(
         level.tiles,

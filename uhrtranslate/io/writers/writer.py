@@ -8,8 +8,8 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.atomic import PartialOutput
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import Job, Journal, State
-from uhrtranslate.io.pixels import Pixels
 from uhrtranslate.io.writers.output_spec import OutputSpec
+from uhrtranslate.pixels import Pixels
 
 
 class ImageWriter:

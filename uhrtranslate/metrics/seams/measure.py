@@ -13,26 +13,27 @@ KNOWN_SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class Seams:
-    """Figures of one grid of tiles; without arguments, those of an image without seams.
+    """Figures of one grid of tiles; without arguments, those of an image that has no borders.
 
     Attributes:
         grid: where the borders are, significant or not; None if no grid fits into the image.
         period: px between borders, None if none show.
         ratio: mean step at the borders divided by the mean step elsewhere; 1 if borders are like
-            any other place, or none were found.
+            any other place, None if none were found or measured.
         ratio_x, ratio_y: the same for vertical and for horizontal borders alone; None without any.
         gradient_ratio: the same for the gradient, which shows the trace of padding.
-        p_value: how often places that are not borders step as much.
+        p_value: how often places that are not borders step as much; None if nothing could be
+            searched or measured.
         borders: how many were measured.
     """
 
     grid: Grid | None = None
     period: int | None = None
-    ratio: float = 1.0
+    ratio: float | None = None
     ratio_x: float | None = None
     ratio_y: float | None = None
-    gradient_ratio: float = 1.0
-    p_value: float = 1.0
+    gradient_ratio: float | None = None
+    p_value: float | None = None
     borders: int = 0
 
 
@@ -76,7 +77,21 @@ def measure_seams(profiles: Profiles, period: int, x: int = 0, y: int = 0) -> Se
     others = offsets[2 * STRIP : period - 2 * STRIP + 1]
     p_value = (1 + int((others >= offsets[0]).sum())) / (1 + len(others))
     grid = Grid(period, grid.x, grid.y, p_value)
-    return _figures(profiles, grid, period if p_value < KNOWN_SIGNIFICANCE else None)
+    seams = _figures(profiles, grid, period if p_value < KNOWN_SIGNIFICANCE else None)
+    return seams if seams.borders else Seams()
+
+
+def relative_steps(profiles: Profiles, grid: Grid) -> Floats | None:
+    """Step at each border, the vertical ones first, divided by the axis's mean step elsewhere.
+
+    NaN where it is not known; None if nowhere steps.
+    """
+    parts = []
+    for step, _, first in _axes(profiles, grid):
+        usual, at_borders = _elsewhere(step, grid.period, first), step[first :: grid.period]
+        parts.append(at_borders / usual if usual > 0 else np.full(len(at_borders), np.nan))
+    steps = np.concatenate(parts)
+    return steps if np.isfinite(steps).any() else None
 
 
 def _figures(profiles: Profiles, grid: Grid, period: int | None) -> Seams:
@@ -118,8 +133,8 @@ def _folded(profile: Floats, period: int) -> tuple[Floats, Floats]:
     return np.nansum(table, axis=0), np.isfinite(table).sum(axis=0).astype(np.float64)
 
 
-def _mean(ratios: list[tuple[float, int]]) -> tuple[float, int]:
+def _mean(ratios: list[tuple[float, int]]) -> tuple[float | None, int]:
     borders = sum(number for _, number in ratios)
     if not borders:
-        return 1.0, 0
+        return None, 0
     return sum(value * number for value, number in ratios) / borders, borders

@@ -13,8 +13,8 @@ the two sides are compared. This gives four figures for every column (and every 
   tiles ends, as they have no neighbour to interpolate colours from; that is not a seam.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ SEGMENT = 64
 NEAR, OWN = 16, 2
 # Rows that are read together, a multiple of the segment.
 _BAND = 512
+_CHANNEL_BAND = 128
 # Margin of a band in px, so that its first and last rows have their neighbours.
 _MARGIN = NEAR + OWN + 1
 # Upper limit of the squared ratio of a step to the usual one.
@@ -78,24 +79,66 @@ def measure_profiles(read: Read, width: int, height: int) -> Profiles:
         read: gives x, y, w, h of the image as RGB, [h, w, 3].
         width, height: of the image in px.
     """
-    columns, rows = np.zeros((5, width)), np.full((4, height), np.nan)
+    gathered = _Gathered(width, height)
     for top, bottom in spans(height, _BAND):
         first, last = max(top - _MARGIN, 0), min(bottom + _MARGIN, height)
-        band = read(0, first, width, last - first).astype(np.float32)
+        gathered.add(read(0, first, width, last - first).astype(np.float32), first, top, bottom)
+    return gathered.profiles()
+
+
+def measure_channels(read: Read, width: int, height: int, count: int) -> list[Profiles]:
+    """Profiles of each channel by itself; `read` gives [h, w, count]. See `measure_profiles`."""
+    gathered = [_Gathered(width, height) for _ in range(count)]
+    for top, bottom in spans(height, _CHANNEL_BAND):
+        first, last = max(top - _MARGIN, 0), min(bottom + _MARGIN, height)
+        band = read(0, first, width, last - first)
+        for channel, one in enumerate(gathered):
+            one.add(band[..., channel, None].astype(np.float32), first, top, bottom)
+    return [one.profiles() for one in gathered]
+
+
+def averaged(each: Sequence[Profiles]) -> Profiles:
+    """Profiles whose figures are the means of those of several channels of one image."""
+
+    def mean(profiles: list[Profile]) -> Profile:
+        return Profile(
+            *(
+                np.mean([getattr(one, field.name) for one in profiles], axis=0)
+                for field in fields(Profile)
+            )
+        )
+
+    return Profiles(mean([one.columns for one in each]), mean([one.rows for one in each]))
+
+
+class _Gathered:
+    """The figures of an image of this size, band by band."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        self._columns, self._rows = np.zeros((5, width)), np.full((4, height), np.nan)
+
+    def add(self, band: NDArray[np.float32], first: int, top: int, bottom: int) -> None:
+        """Add the rows `top <= y < bottom` of a band that begins at row `first`."""
+        width, columns = self._width, self._columns
         core = band[top - first : bottom - first]
         for start, end in spans(len(core), SEGMENT):
-            if end - start == SEGMENT or height < SEGMENT:  # shorter pieces have more noise
+            if end - start == SEGMENT or self._height < SEGMENT:  # shorter pieces have more noise
                 columns[:4] += _figures(core[start:end].mean(axis=0)[:, None])
                 columns[4] += 1
         whole = width // SEGMENT * SEGMENT or width
-        segments = band[:, :whole].reshape(len(band), max(width // SEGMENT, 1), -1, 3)
+        samples = band.shape[2]
+        segments = band[:, :whole].reshape(len(band), max(width // SEGMENT, 1), -1, samples)
         found = _figures(segments.mean(axis=2))
-        rows[:, top:bottom] = found[:, top - first : bottom - first]
-    return Profiles(Profile(*(columns[:4] / np.maximum(columns[4], 1))), Profile(*rows))
+        self._rows[:, top:bottom] = found[:, top - first : bottom - first]
+
+    def profiles(self) -> Profiles:
+        columns = self._columns
+        return Profiles(Profile(*(columns[:4] / np.maximum(columns[4], 1))), Profile(*self._rows))
 
 
 def _figures(lines: NDArray[np.float32]) -> Floats:
-    """Figures of [n, segments, 3] mean colours, in the order of `Profile`; [4, n]."""
+    """Figures of [n, segments, 3 or 1] mean colours, in the order of `Profile`; [4, n]."""
     n = len(lines)
     found = np.full((4, n), np.nan)
     colours = lines.astype(np.float64)
@@ -105,7 +148,7 @@ def _figures(lines: NDArray[np.float32]) -> Floats:
         strips = (sums[STRIP:] - sums[:-STRIP]) / STRIP
         found[0, STRIP : n - STRIP + 1] = np.abs(strips[STRIP:] - strips[:-STRIP]).mean(axis=(1, 2))
     if n > 2 * _MARGIN:
-        colours = colours @ _OPPONENT
+        colours = colours @ _OPPONENT if colours.shape[2] == 3 else colours
         slopes = np.diff(colours, axis=0)
         inner = slopes[1:-1] - (slopes[:-2] + slopes[2:]) / 2
         for figure, steps in ((2, inner), (3, colours[3:] - colours[:-3])):

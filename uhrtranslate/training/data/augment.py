@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.io import Pixels
+from uhrtranslate.pixels import Pixels
 from uhrtranslate.training.options import DataOptions
 
 Floats = NDArray[np.float32]
@@ -22,7 +22,7 @@ def draw_turn(options: DataOptions, random: np.random.Generator) -> Callable[[Pi
 
 
 def as_floats(pixels: Pixels) -> Floats:
-    """[h, w, 3] uint8 to [3, h, w] float32 in -1..1."""
+    """[h, w, c] uint8 to [c, h, w] float32 in -1..1."""
     scaled = pixels.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
     return np.ascontiguousarray(scaled, np.float32)
 

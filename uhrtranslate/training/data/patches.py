@@ -4,9 +4,11 @@ The n-th sample depends only on the seed and on n. So a run can resume where it 
 any stored state, and the number of threads does not change the samples.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uhrtranslate.enhance import Tally, are_matched
 from uhrtranslate.errors import InputError
-from uhrtranslate.io import Pixels, resized
+from uhrtranslate.io import Pixels, SlideView, resized, stated_by, to_bits
 from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.data.pictures import (
@@ -25,13 +28,16 @@ from uhrtranslate.training.data.pictures import (
     find_pictures,
     pick,
 )
+from uhrtranslate.training.data.planes import Planes, Views, check_dark, count_levels
 from uhrtranslate.training.options import DataOptions
 
 # Samples that are read ahead of the one in use, per thread.
 AHEAD = 2
 
 Sample = dict[str, Floats]
-"""The patches of one sample by domain (A, B), [3, p, p] float32 in -1..1."""
+"""The patches of one sample by domain (A, B), [3, p, p] float32 in -1..1; and `planes`, [c, p, p],
+what the generator takes of A, if it is not A itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,32 @@ class Patches:
         options: how patches are drawn.
         seed: of the draws.
         opened: opens the images.
+        planes: makes what the generator takes of A; None if it takes A's colours.
+        histograms: of all images of each domain together, if planes need them; else empty.
     """
 
     pictures: dict[str, list[Picture]]
     options: DataOptions
     seed: int
     opened: Opened
+    planes: Planes | None = None
+    histograms: dict[str, Tally] = field(default_factory=dict)
 
     def sample(self, number: int) -> Sample:
         """The patches of a sample."""
         raise NotImplementedError
+
+    def views(self, domain: str) -> Views:
+        """What opens an image of a domain, as far as patches are drawn from it."""
+        return self.opened.view
+
+    def _source(self, path: Path, pixels: Pixels, random: np.random.Generator) -> Sample:
+        """A patch of A of 8 or 16 bits, with its colours changed, and its planes."""
+        patch = jitter(_colours(pixels), self.options.jitter, random)
+        if self.planes is None:
+            return {"A": patch}
+        changed = patch if self.options.jitter else None
+        return {"A": patch, "planes": self.planes.make(path, pixels, changed)}
 
     def epoch_length(self) -> int:
         """Samples per epoch: the option, or as many as fit side by side into the tissue of A."""
@@ -69,6 +91,31 @@ class Patches:
         """Resolution of the patches: the option, or that of the first image of A."""
         return self.options.mpp if self.options.mpp is not None else self.pictures["A"][0].mpp
 
+    def doubts(self) -> list[str]:
+        """What may be wrong with the images' resolution, in sentences."""
+        if self.options.mpp is not None:
+            return []
+        ones = [one for pictures in self.pictures.values() for one in pictures]
+        known = [one for one in ones if one.mpp is not None]
+        if len(known) < len(ones):
+            unknown = next(one for one in ones if one.mpp is None)
+            some = (
+                f"and {len(ones) - len(known) - 1} more do not"
+                if len(ones) - len(known) > 1
+                else "does not"
+            )
+            return [
+                f"{unknown.path} {some} say the mpp, so nobody can check that slides fit the "
+                "generator; state it with data.source_mpp, or data.source_power: 20."
+            ]
+        low, high = (pick(known, key=lambda one: one.mpp or 0) for pick in (min, max))
+        if (high.mpp or 0) > 1.25 * (low.mpp or 0):
+            return [
+                f"{low.path} has {low.mpp:.3g} um/px, and {high.path} {high.mpp:.3g}; have them "
+                "resampled with data.mpp."
+            ]
+        return []
+
     def close(self) -> None:
         """Close all images."""
         self.opened.close()
@@ -79,15 +126,20 @@ class Unpaired(Patches):
 
     def sample(self, number: int) -> Sample:
         """See `Patches`."""
-        return {name: self._draw(name, i, number) for i, name in enumerate(self.pictures)}
+        sample: Sample = {}
+        for stream, name in enumerate(self.pictures):
+            sample |= self._draw(name, stream, number)
+        return sample
 
-    def _draw(self, domain: str, stream: int, number: int) -> Floats:
+    def _draw(self, domain: str, stream: int, number: int) -> Sample:
         random = np.random.default_rng([self.seed, stream, number])
         picture = pick(self.pictures[domain], random)
         side = self.options.patch
         pixels = self.opened.read(picture.path, *picture.place(side, random), side, side)
         pixels = draw_turn(self.options, random)(pixels)
-        return jitter(as_floats(pixels), self.options.jitter, random)
+        if domain == "A":
+            return self._source(picture.path, pixels, random)
+        return {domain: jitter(_colours(pixels), self.options.jitter, random)}
 
 
 @dataclass(frozen=True)
@@ -95,12 +147,12 @@ class Paired(Patches):
     """Patches of the same place in two looks.
 
     Attributes:
-        partners: opens the images of B.
+        partners: opens the images of B; None: as those of A.
         partner_of: path of the image of B by that of A.
     """
 
-    partners: Opened
-    partner_of: dict[Path, Path]
+    partners: Opened | None = None
+    partner_of: dict[Path, Path] = field(default_factory=dict)
 
     def sample(self, number: int) -> Sample:
         """See `Patches`."""
@@ -108,66 +160,117 @@ class Paired(Patches):
         picture = pick(self.pictures["A"], random)
         a, b = self._read(picture, *picture.place(self.options.patch, random))
         turn = draw_turn(self.options, random)
-        source = jitter(as_floats(turn(a)), self.options.jitter, random)
-        return {"A": source, "B": as_floats(turn(b))}
+        return {**self._source(picture.path, turn(a), random), "B": _colours(turn(b))}
 
     def _read(self, picture: Picture, x: int, y: int) -> tuple[Pixels, Pixels]:
         side = self.options.patch
         a = self.opened.read(picture.path, x, y, side, side)
         if self.options.pairs == "side-by-side":
             return a, self.opened.read(picture.path, x + picture.width, y, side, side)
-        with self.partners.view(self.partner_of[picture.path]) as view:
+        with (self.partners or self.opened).view(self.partner_of[picture.path]) as view:
             if self.options.pairs == "slides":
                 view = resized(view, picture.width, picture.height)
             return a, view.read(x, y, side, side)
 
+    def views(self, domain: str) -> Views:
+        """See `Patches`."""
+        if self.options.pairs == "side-by-side":
+            return partial(_half, self.opened, domain == "B")
+        return (self.partners or self.opened).view if domain == "B" else self.opened.view
+
     def close(self) -> None:
         """See `Patches`."""
         super().close()
-        self.partners.close()
+        if self.partners is not None:
+            self.partners.close()
 
 
-def open_patches(options: DataOptions, paired: bool, seed: int) -> Patches:
+@contextmanager
+def _half(opened: Opened, right: bool, path: Path) -> Iterator[SlideView]:
+    """One half of a view of two images side by side."""
+    with opened.view(path) as view:
+        width = view.width // 2
+        start = width if right else 0
+        yield replace(view, width=width, pixels=lambda x, y, w, h: view.pixels(start + x, y, w, h))
+
+
+def _colours(pixels: Pixels) -> Floats:
+    """[h, w, 3] of 8 or 16 bits to [3, h, w] float32 in -1..1."""
+    return as_floats(to_bits(pixels, 8 * pixels.itemsize))
+
+
+def open_patches(
+    options: DataOptions,
+    paired: bool,
+    seed: int,
+    inputs: Sequence[str] = ("rgb",),
+    one_domain: bool = False,
+) -> Patches:
     """Find and check all images of a training.
 
     Args:
         options: where they are and what is drawn of them.
         paired: whether the method needs pairs.
         seed: of the draws.
+        inputs: planes that the generator takes, in `tables.PLANES`.
+        one_domain: whether there are only images of A, and they are the stained ones: of them no
+            planes are made.
 
     Raises:
         InputError: an image cannot be read, is too small, has no tissue, or has no partner; says
-            which.
+            which. Planes need dark fields, and there are none.
         OptionError: an image has no such level or mpp.
     """
-    opened = Opened(options.level, options.mpp)
+    deep = are_matched(inputs)
+    opened = Opened(options.level, options.mpp, stated_by(options), deep)
     # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
-    partners = Opened() if options.pairs == "slides" else opened
+    partners = Opened(deep=deep) if options.pairs == "slides" else None
     try:
         if paired:
-            return _open_pairs(options, seed, opened, partners)
-        if options.b is None:
+            return _with_planes(_open_pairs(options, seed, opened, partners), inputs)
+        if options.b is None and not one_domain:
             raise InputError("data.b: is missing; unpaired methods need images of each domain.")
-        both = {
+        pictures = {
             name: [_examined(path, opened, options) for path in find_pictures(place)]
             for name, place in (("A", options.a), ("B", options.b))
+            if place is not None
         }
-        return Unpaired(both, options, seed, opened)
+        unpaired = Unpaired(pictures, options, seed, opened)
+        if one_domain:
+            paths = [one.path for one in pictures["A"]]
+            counted = count_levels({"B": (opened.view, paths)}, options.workers)
+            return replace(unpaired, histograms=counted)
+        return _with_planes(unpaired, inputs)
     except BaseException:
         opened.close()
-        partners.close()
+        if partners is not None:
+            partners.close()
         raise
 
 
-def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened) -> Paired:
+def _with_planes(patches: Patches, inputs: Sequence[str]) -> Patches:
+    """Patches with what the generator takes, and with the histograms that it is made with."""
+    histograms: dict[str, Tally] = {}
+    if are_matched(inputs):
+        options = patches.options
+        paths = {name: [one.path for one in ones] for name, ones in patches.pictures.items()}
+        first = next(iter(paths.values()))  # where both domains are side by side
+        domains = {name: (patches.views(name), paths.get(name, first)) for name in "AB"}
+        histograms = count_levels(domains, options.workers)
+        check_dark(histograms, options.a, options.b)
+    planes = None if tuple(inputs) == ("rgb",) else Planes(inputs, patches.views("A"), histograms)
+    return replace(patches, planes=planes, histograms=histograms)
+
+
+def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened | None) -> Paired:
     if options.b is None:
         halves = [_examined(path, opened, options) for path in find_pictures(options.a)]
-        return Paired({"A": halves}, options, seed, opened, opened, {})
+        return Paired({"A": halves}, options, seed, opened)
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
     pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
     for path, partner in pairs:
         first = _examined(path, opened, options)
-        with partners.view(partner) as view:
+        with (partners or opened).view(partner) as view:
             if options.pairs == "slides":
                 view = resized(view, first.width, first.height)
             if (view.width, view.height) != (first.width, first.height):
@@ -177,7 +280,7 @@ def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opene
                 )
             pictures["A"].append(first)
             pictures["B"].append(examine(partner, view, options.patch, 0))
-    return Paired(pictures, options, seed, opened, partners, dict(pairs))
+    return Paired(pictures, options, seed, opened, partners=partners, partner_of=dict(pairs))
 
 
 def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
@@ -208,7 +311,7 @@ def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, 
 
 def batches(
     sample: Callable[[int], Sample], first: int, count: int, batch: int, workers: int
-) -> Iterator[dict[str, Tensor]]:
+) -> Generator[dict[str, Tensor], None, None]:
     """Batches of consecutive samples, read ahead by threads.
 
     Args:

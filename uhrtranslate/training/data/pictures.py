@@ -15,6 +15,7 @@ from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
     Pixels,
     SlideView,
+    Stated,
     find_images,
     fingerprint,
     open_slide,
@@ -96,10 +97,18 @@ class Opened:
 
     Args:
         level, mpp: of the views, see `open_view`.
+        stated: the images' own resolution.
+        deep: whether images of 16 bits are read as such.
     """
 
-    def __init__(self, level: int | None = None, mpp: float | None = None) -> None:
-        self._level, self._mpp = level, mpp
+    def __init__(
+        self,
+        level: int | None = None,
+        mpp: float | None = None,
+        stated: Stated | None = None,
+        deep: bool = False,
+    ) -> None:
+        self._level, self._mpp, self._stated, self._deep = level, mpp, stated, deep
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._lock = Lock()
 
@@ -125,7 +134,7 @@ class Opened:
             self._give_back(entry)
 
     def read(self, path: Path, x: int, y: int, w: int, h: int) -> Pixels:
-        """Pixels of an image's view, [h, w, 3] uint8."""
+        """Pixels of an image's view, [h, w, 3] uint8, or uint16 if they are deep."""
         with self.view(path) as view:
             return view.read(x, y, w, h)
 
@@ -136,7 +145,7 @@ class Opened:
         self._entries.clear()
 
     def _open(self, path: Path) -> SlideView:
-        slide = open_slide(path)
+        slide = open_slide(path, self._deep, stated=self._stated)
         try:
             return open_view(slide, self._level, self._mpp)
         except BaseException:

@@ -7,12 +7,16 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from uhrtranslate.enhance import Tally
 from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.models.checkpoint import info_of
-from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.networks.plane_maker import PlaneMaker
+from uhrtranslate.training.options import GeneratorOptions, TrainOptions
 
 Samples = dict[str, Tensor]
-"""One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1."""
+"""One batch: patches by domain (A, B), [n, 3, h, w] float32 in -1..1; and `planes`, what the
+generator takes of A, [n, c, h, w], if it is not A itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,12 @@ class Method:
         self.generators = {"A2B": "A2B"}
         self.fixed = nn.ModuleDict()
 
+    def know(self, histograms: dict[str, Tally]) -> None:
+        """Take in the pooled histograms of the domains, for networks that make planes."""
+        for network in self.fixed.values():
+            if isinstance(network, PlaneMaker):
+                network.fit(histograms)
+
     def step(self, samples: Samples) -> Iterator[Phase]:
         """Yield the losses of one step, one after the other.
 
@@ -106,7 +116,8 @@ class Method:
             if domain == "A" or direction in generators or self.paired:
                 rows.append(samples[domain])
             if direction in generators:
-                rows.append(generators[direction](samples[domain]))
+                taken = source_of(samples) if domain == "A" else samples[domain]
+                rows.append(generators[direction](taken))
         return rows
 
     def generator_info(self, direction: str, mpp: float | None) -> GeneratorInfo:
@@ -116,14 +127,9 @@ class Method:
             direction: A2B or B2A.
             mpp: of the training patches.
         """
-        options = self.options
-        return replace(
-            info_of(options.generator.family, options.generator.arguments()),
-            cell=options.data.patch,
-            mpp=mpp,
-            domains=options.domains if direction == "A2B" else options.domains[::-1],
-            description=options.description or f"Trained with {options.method} by uhrt train.",
-        )
+        generator = self.options.generator
+        network = generator if direction == "A2B" else generator.backwards
+        return generator_facts(self.options, network, direction, mpp)
 
     def state(self) -> dict[str, Any]:
         """What the method remembers besides weights: tensors in lists and dicts."""
@@ -131,6 +137,25 @@ class Method:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
+
+
+def generator_facts(
+    options: TrainOptions, network: GeneratorOptions, direction: str, mpp: float | None
+) -> GeneratorInfo:
+    """The facts of a network; see `Method.generator_info`."""
+    return replace(
+        info_of(network.family, network.arguments()),
+        inputs=network.inputs,
+        cell=options.data.patch,
+        mpp=mpp,
+        domains=options.domains if direction == "A2B" else options.domains[::-1],
+        description=options.description or f"Trained with {options.method} by uhrt train.",
+    )
+
+
+def source_of(samples: Samples) -> Tensor:
+    """What the generator takes of the source patches, [n, c, h, w] in -1..1."""
+    return samples.get("planes", samples["A"])
 
 
 def falling_rate(epoch: int, constant: int, decay: int) -> float:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from uhrtranslate.training.losses import adversarial, patch_nce, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
 from uhrtranslate.training.networks.features import channels_of, encode, layers_of
 from uhrtranslate.training.networks.making import (
     frozen,
@@ -16,6 +16,7 @@ from uhrtranslate.training.networks.making import (
     make_discriminator,
     make_generator,
 )
+from uhrtranslate.training.networks.plane_maker import PlaneMaker
 from uhrtranslate.training.networks.projectors import MlpProjector, draw_places
 from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
@@ -28,7 +29,8 @@ class CutOptions(GanOptions):
     Attributes:
         adversarial, nce: weights of the two losses.
         identity: PatchNCE of the target domain's own patches too, with half of the weight.
-        layers: numbers of the generator's layers whose outputs are contrasted.
+        layers: numbers of the generator's layers whose outputs are contrasted; by default those of
+            the paper, and of a generator with fewer layers those that it has and its last.
         patches: places per layer.
         width: of the projector.
         temperature: of the contrast.
@@ -52,10 +54,14 @@ class CutOptions(GanOptions):
             offered = layers_of(self.generator.build())
         if not offered:
             raise ValueError("cut takes features of a resnet; set generator.architecture: resnet")
-        if max(self.layers) >= len(offered):
+        last = len(offered) - 1
+        fitting = tuple(sorted({min(layer, last) for layer in self.layers}))
+        if "layers" not in self.model_fields_set:
+            object.__setattr__(self, "layers", fitting)  # as it is, it is frozen
+        elif max(self.layers) > last:
             raise ValueError(
                 f"layers: {max(self.layers)} is behind the generator's last residual block, "
-                f"{len(offered) - 1}"
+                f"{last}; write layers: {list(fitting)}, or leave layers out"
             )
         return self
 
@@ -79,6 +85,7 @@ class Cut(Method):
         self.groups = {"discriminator": ("judge",), "generator": ("A2B", "projector")}
         generator = make_generator(options.generator)
         projector = MlpProjector(channels_of(generator, options.layers), options.width)
+        self.fixed["planes"] = PlaneMaker(options.generator.inputs, "B")
         self.networks = nn.ModuleDict(
             {
                 "A2B": generator,
@@ -89,11 +96,12 @@ class Cut(Method):
 
     def step(self, samples: Samples) -> Iterator[Phase]:
         """See `Method`."""
-        a, b, nets, options = samples["A"], samples["B"], self.networks, self.options
+        a, b, nets, options = source_of(samples), samples["B"], self.networks, self.options
         mirrored = options.flip and float(torch.rand(())) < 0.5
         if mirrored:
             a, b = a.flip(3), b.flip(3)
-        sources = torch.cat([a, b]) if options.identity else a
+        own = self.fixed["planes"](b)
+        sources = torch.cat([a, own]) if options.identity else a
         results = nets["A2B"](sources)
         fake = results[: len(a)]
         judge = telling_apart("lsgan", nets["judge"], b, fake.detach())
@@ -105,14 +113,14 @@ class Cut(Method):
             }
         nce = parts["nce"]
         if options.identity:
-            parts["nce_identity"] = self._contrast(b, results[len(a) :], mirrored)
+            parts["nce_identity"] = self._contrast(own, results[len(a) :], mirrored)
             nce = 0.5 * (nce + parts["nce_identity"])
         yield Phase("generator", options.adversarial * parts["gan"] + options.nce * nce, parts)
 
     def _contrast(self, source: Tensor, result: Tensor, mirrored: bool) -> Tensor:
-        """PatchNCE between an image and its translation, averaged over layers."""
+        """PatchNCE between what the generator took and gave, averaged over layers."""
         options, generator = self.options, self.networks["A2B"]
-        queries = encode(generator, result, options.layers)
+        queries = encode(generator, self.fixed["planes"](result), options.layers)
         if mirrored:  # the features of a mirrored image, mirrored back, against the plain ones
             queries = [feature.flip(3) for feature in queries]
             source = source.flip(3)

@@ -9,8 +9,9 @@ from torch import nn
 
 from uhrtranslate.training.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
+from uhrtranslate.training.networks.plane_maker import PlaneMaker
 from uhrtranslate.training.options import GanOptions, Weight
 
 
@@ -38,10 +39,12 @@ class CycleGan(Method):
         super().__init__(options)
         self.groups = {"generators": ("A2B", "B2A"), "discriminators": ("judge_A", "judge_B")}
         self.generators = {"A2B": "A2B", "B2A": "B2A"}
+        inputs = options.generator.inputs
+        self.fixed = nn.ModuleDict({name: PlaneMaker(inputs, name) for name in "AB"})
         self.networks = nn.ModuleDict(
             {
                 "A2B": make_generator(options.generator),
-                "B2A": make_generator(options.generator),
+                "B2A": make_generator(options.generator.backwards),
                 "judge_A": make_discriminator(options.discriminator),
                 "judge_B": make_discriminator(options.discriminator),
             }
@@ -52,18 +55,18 @@ class CycleGan(Method):
         """See `Method`."""
         a, b, nets, options = samples["A"], samples["B"], self.networks, self.options
         with frozen(nets["judge_A"], nets["judge_B"]):
-            fake_b, fake_a = nets["A2B"](a), nets["B2A"](b)
+            fake_b, fake_a = nets["A2B"](source_of(samples)), nets["B2A"](b)
             parts = {
                 "gan_A2B": adversarial("lsgan", nets["judge_B"](fake_b), True),
                 "gan_B2A": adversarial("lsgan", nets["judge_A"](fake_a), True),
                 "cycle_A": F.l1_loss(nets["B2A"](fake_b), a),
-                "cycle_B": F.l1_loss(nets["A2B"](fake_a), b),
+                "cycle_B": F.l1_loss(nets["A2B"](self.fixed["A"](fake_a)), b),
             }
             loss = parts["gan_A2B"] + parts["gan_B2A"]
             loss = loss + options.cycle * (parts["cycle_A"] + parts["cycle_B"])
             if options.identity:
                 parts["identity_A"] = F.l1_loss(nets["B2A"](a), a)
-                parts["identity_B"] = F.l1_loss(nets["A2B"](b), b)
+                parts["identity_B"] = F.l1_loss(nets["A2B"](self.fixed["B"](b)), b)
                 same = parts["identity_A"] + parts["identity_B"]
                 loss = loss + options.cycle * options.identity * same
             yield Phase("generators", loss, parts)

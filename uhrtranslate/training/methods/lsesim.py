@@ -15,7 +15,7 @@ from uhrtranslate.training.losses import (
     spatial_correlation,
     telling_apart,
 )
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
 from uhrtranslate.training.networks.features import Vgg16
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.networks.projectors import ConvProjector, draw_places
@@ -99,7 +99,7 @@ class LSeSim(Method):
         contrast = torch.stack(contrasts).mean()
         yield Phase("projector", contrast, {"contrast": contrast})
 
-        fake = nets["A2B"](a)
+        fake = nets["A2B"](source_of(samples))
         judge = telling_apart("lsgan", nets["judge"], b, fake.detach())
         yield Phase("judge", judge, {"judge": judge})
 

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from uhrtranslate.enhance import channels_of
 from uhrtranslate.training.losses import Gan, adversarial, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
@@ -44,13 +45,15 @@ class Pix2Pix(Method):
         self.networks = nn.ModuleDict(
             {
                 "A2B": make_generator(options.generator),
-                "judge": make_discriminator(options.discriminator, in_channels=6),
+                "judge": make_discriminator(
+                    options.discriminator, channels_of(options.generator.inputs) + 3
+                ),
             }
         )
 
     def step(self, samples: Samples) -> Iterator[Phase]:
         """See `Method`."""
-        a, b = samples["A"], samples["B"]
+        a, b = source_of(samples), samples["B"]
         fake = self.networks["A2B"](a)
         difference, parts = self.difference(fake, b)
         if not self.options.adversarial:

@@ -27,7 +27,7 @@ def encode(generator: nn.Module, x: Tensor, layers: Sequence[int]) -> list[Tenso
 
     Args:
         generator: has `layers_of` it.
-        x: [n, 3, h, w] in -1..1.
+        x: what it takes, [n, c, h, w] in -1..1.
         layers: their numbers, from 0.
 
     Returns: [n, c, h', w'] each, in the order of the layers' numbers.
@@ -50,7 +50,7 @@ def channels_of(generator: nn.Module, layers: Sequence[int]) -> list[int]:
     training = generator.training
     generator.eval()  # running statistics stay as they are
     with torch.no_grad():
-        probe = torch.zeros(1, 3, 32, 32)
+        probe = torch.zeros(1, next(generator.parameters()).shape[1], 32, 32)
         channels = [feature.shape[1] for feature in encode(generator, probe, layers)]
     generator.train(training)
     return channels

@@ -2,10 +2,12 @@
 
 `checkpoints/step-00001200/` holds `A2B.safetensors`, for `uhrt translate`, and `state.pt`: plain
 tensors, numbers and strings in lists and dicts, read with `weights_only=True`. The folder gets its
-final name only when everything in it is on the disk.
+final name only when everything in it is on the disk. The newest one's generators also have names in
+the run's folder.
 """
 
 import io
+import os
 import re
 import shutil
 from pathlib import Path
@@ -26,7 +28,7 @@ _NAME = re.compile(r"step-(\d{8})")
 def save_checkpoint(
     run: Path, step: int, state: dict[str, Any], generators: dict[str, Generator], keep: int
 ) -> Path:
-    """Write a checkpoint, and remove all but the newest `keep`.
+    """Write a checkpoint, publish its generators, and remove all but the newest `keep`.
 
     Returns: its folder.
 
@@ -50,9 +52,33 @@ def save_checkpoint(
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
+        publish(run, folder)
         for old in list_checkpoints(run)[:-keep]:
             shutil.rmtree(old)
     return folder
+
+
+def publish(run: Path, folder: Path) -> None:
+    """Give a checkpoint's generators their names in the run's folder: `run/A2B.safetensors`.
+
+    They are links to the same files where the disk has links; so they cost no room.
+
+    Raises:
+        OutputError: they cannot be written; older ones are unchanged.
+    """
+    for path in folder.glob("*.safetensors"):
+        target = run / path.name
+        new = run / f".{path.name}.uhrt-partial"
+        with output_errors(target):
+            try:
+                new.unlink(missing_ok=True)
+                try:
+                    os.link(path, new)
+                except OSError:  # a disk without links
+                    shutil.copyfile(path, new)
+                os.replace(new, target)
+            finally:
+                new.unlink(missing_ok=True)  # renaming one link to another leaves both
 
 
 def list_checkpoints(run: Path) -> list[Path]:
@@ -82,8 +108,14 @@ def load_state(folder: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def drop_newer(run: Path, folder: Path) -> None:
-    """Remove checkpoints that are newer than the one from which a run is resumed."""
+def step_of(folder: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(folder.name.removeprefix("step-"))
+
+
+def go_back_to(run: Path, folder: Path) -> None:
+    """Remove what is newer than the checkpoint from which a run is resumed."""
+    publish(run, folder)
     for other in list_checkpoints(run):
         if other.name > folder.name:
             with output_errors(other):

@@ -65,13 +65,14 @@ def check_free(run: Path) -> None:
         raise OutputError(f"{run}: exists already and is not a run; choose another folder with -o.")
 
 
-def find_run(place: Path) -> tuple[Path, TrainOptions, Path]:
+def find_run(place: Path) -> tuple[Path, TrainOptions, Path | None]:
     """Find the run to resume, given its folder or one of its checkpoints.
 
-    Returns: its folder, the options it was started with, and the folder of the checkpoint.
+    Returns: its folder, the options it was started with, and the folder of the checkpoint; None if
+    the run ended before its first one.
 
     Raises:
-        InputError: it is not a run, or has no checkpoint.
+        InputError: it is not a run, or has no such checkpoint.
         OptionError: its configuration is wrong.
     """
     run, checkpoint = place, None
@@ -83,9 +84,7 @@ def find_run(place: Path) -> tuple[Path, TrainOptions, Path]:
         raise InputError(f"{place}: is not a run of uhrt train; name the folder with {CONFIG}.")
     options = make_train_options(read_config(run / CONFIG))
     saved = list_checkpoints(run)
-    if checkpoint is None and not saved:
-        raise InputError(f"{run}: ended before its first checkpoint; remove it and start again.")
-    return run, options, checkpoint or saved[-1]
+    return run, options, checkpoint or (saved[-1] if saved else None)
 
 
 def check_data(run: Path, data: dict[str, Any]) -> None:

@@ -1,17 +1,21 @@
 """The training loop: batches, steps, and the files that are written between steps."""
 
 import time
+from collections import abc
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from uhrtranslate.enhance import are_matched
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.io.files.disk import write_png
-from uhrtranslate.models import Generator
+from uhrtranslate.models import Generator, GeneratorInfo
+from uhrtranslate.threads import stopping, undivided
 from uhrtranslate.training.data.patches import Patches, Sample, batches
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.run.learner import Learner
@@ -59,15 +63,19 @@ class Training:
         self, learner: Learner, patches: Patches, run: Path, state: dict[str, Any] | None = None
     ) -> None:
         self.learner, self.patches, self.run = learner, patches, run
+        if patches.histograms:
+            learner.method.know(patches.histograms)
         self.options = learner.options
         share = self.options.batch * learner.group.size
         self.epoch_steps = max(-(-patches.epoch_length() // share), 1)
         self.epochs = sum(stage.epochs for stage in learner.stages)
         self.steps = self.epochs * self.epoch_steps
         self.step = 0
+        self._saved: int | None = None  # the step of the newest checkpoint
+        self._torn = False
         self._tally = Tally()
         if state is not None:
-            self.step = state["step"]
+            self.step = self._saved = state["step"]
             self._tally = Tally(state["tally"])
             learner.load_state(state["learner"])
             if not learner.group.leads:
@@ -86,38 +94,33 @@ class Training:
             TrainingError: a loss is infinite or NaN; the last good checkpoint is kept.
             OutputError: something cannot be written.
             InputError: an image can no longer be read.
+            KeyboardInterrupt: the program is being stopped. The step in hand was finished, and a
+                checkpoint is saved.
         """
-        options, group = self.options, self.learner.group
-        log = Log(self.run, self.step, options.tensorboard) if group.leads else None
-        fixed = draw_samples(self.patches) if group.leads else None
+        group = self.learner.group
+        log = Log(self.run, self.step, self.options.tensorboard) if group.leads else None
         began, first = time.monotonic(), self.step
         losses: dict[str, float] = {}
         try:
-            for samples in self._batches():
-                epoch = self.step // self.epoch_steps
-                phases = self.learner.step(samples, epoch)
-                self.step += 1
-                self._tally.add(self.step, phases)
-                pace = (time.monotonic() - began) / (self.step - first)
-                at_end = self.step % self.epoch_steps == 0
-                to_log = self.step % options.log == 0 or self.step == self.steps
-                to_save = self._is_checkpoint(epoch, at_end)
-                if at_end or to_log or to_save:
-                    self._tally.read()
-                if log is not None and to_log:
-                    losses, rate = self._tally.means(), self.learner.rate
-                    log.write({"step": self.step, "epoch": epoch + 1, "lr": rate, **losses})
-                    place = (self.step, self.steps, epoch + 1, self.epochs)
-                    stage, _ = self.learner.stage(epoch)
-                    left = pace * (self.steps - self.step)
-                    on_progress(TrainingProgress(*place, stage.name, losses, left))
-                if fixed and at_end and (epoch + 1) % options.samples == 0:
-                    self._show(epoch + 1, fixed, log)
-                if to_save:
-                    self.save()
-                if at_end and group.leads:
-                    with torch.random.fork_rng():  # so that its random numbers change nothing
-                        on_epoch(epoch + 1, self.exports())
+            # No signal tears a step, or what belongs to it, apart.
+            with undivided():
+                fixed = draw_samples(self.patches) if group.leads else None
+                with closing(self._batches()) as batches:
+                    while samples := self._next(batches):
+                        with self._whole():
+                            self._learn(samples)
+                        pace = (time.monotonic() - began) / (self.step - first)
+                        losses = self._report(log, pace, on_progress) or losses
+                        self._keep(fixed, log)
+                        if self.step % self.epoch_steps == 0 and group.leads:
+                            with torch.random.fork_rng():  # its random numbers change nothing
+                                on_epoch(self.step // self.epoch_steps, self.exports())
+                if self.step < self.steps:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:  # Ctrl-C, and the signals that the program ends with
+            if not self._torn and self._saved != self.step:
+                self.save(together=False)
+            raise
         except TrainingError as error:
             raise TrainingError(f"{error}{self._last()}") from error
         finally:
@@ -125,7 +128,58 @@ class Training:
                 log.close()
         return losses
 
-    def _batches(self) -> Iterator[dict[str, Tensor]]:
+    def _next(self, batches: Iterator[dict[str, Tensor]]) -> dict[str, Tensor] | None:
+        """The next batch; None at the end, and for all processes once one of them is stopped."""
+        samples = None
+        with suppress(KeyboardInterrupt):
+            samples = next(batches, None)
+        stop = stopping() or (samples is None and self.step < self.steps)
+        return None if self.learner.group.any(stop) else samples
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Mark weights as torn where the block is: Python's own Ctrl-C can raise anywhere."""
+        self._torn = True
+        yield
+        self._torn = False
+
+    def _learn(self, samples: dict[str, Tensor]) -> None:
+        phases = self.learner.step(samples, self.step // self.epoch_steps)
+        self.step += 1
+        self._tally.add(self.step, phases)
+
+    def _report(
+        self, log: Log | None, pace: float, on_progress: OnProgress
+    ) -> dict[str, float] | None:
+        """Log the losses where it is time to; they are returned then."""
+        at_end = self.step % self.epoch_steps == 0
+        to_log = self.step % self.options.log == 0 or self.step == self.steps
+        if at_end or to_log or self._is_checkpoint():
+            self._tally.read()
+        if log is None or not to_log:
+            return None
+        losses, rate, epoch = self._tally.means(), self.learner.rate, self._epoch()
+        log.write({"step": self.step, "epoch": epoch + 1, "lr": rate, **losses})
+        place = (self.step, self.steps, epoch + 1, self.epochs)
+        stage, _ = self.learner.stage(epoch)
+        left = pace * (self.steps - self.step)
+        on_progress(TrainingProgress(*place, stage.name, losses, left))
+        return losses
+
+    def _keep(self, fixed: dict[str, Tensor] | None, log: Log | None) -> None:
+        """Draw the picture of progress and write the checkpoint, where it is time to."""
+        epoch = self._epoch() + 1
+        at_end = self.step % self.epoch_steps == 0
+        if fixed and at_end and epoch % self.options.samples == 0:
+            self._show(epoch, fixed, log)
+        if self._is_checkpoint():
+            self.save()
+
+    def _epoch(self) -> int:
+        """That of the last step, from 0."""
+        return (self.step - 1) // self.epoch_steps
+
+    def _batches(self) -> abc.Generator[dict[str, Tensor], None, None]:
         """This process's batches for the steps that are left.
 
         A step's samples are consecutive, the processes' shares one after the other.
@@ -139,8 +193,11 @@ class Training:
         left, workers = self.steps - self.step, self.options.data.workers
         return batches(sample, self.step * size, left, size, workers)
 
-    def save(self) -> None:
-        """Write a checkpoint.
+    def save(self, together: bool = True) -> None:
+        """Write a checkpoint, and put its generators into the run's folder.
+
+        Args:
+            together: the other processes wait meanwhile, as they are at the same step.
 
         Raises:
             TrainingError: a weight is infinite or NaN; nothing is written.
@@ -155,22 +212,29 @@ class Training:
                 "learner": self.learner.state(),
             }
             save_checkpoint(self.run, self.step, state, self.exports(), self.options.keep)
-        self.learner.group.wait()
+        self._saved = self.step
+        if together:
+            self.learner.group.wait()
 
     def exports(self) -> dict[str, Generator]:
         """The current generators with their facts, by direction; not copied."""
-        facts, mpp = self.learner.method.generator_info, self.patches.mpp()
         return {
-            direction: Generator(network, facts(direction, mpp), direction, "")
+            direction: Generator(network, self._facts(direction), direction, "")
             for direction, network in self.learner.generators().items()
         }
 
-    def _is_checkpoint(self, epoch: int, at_end: bool) -> bool:
+    def _facts(self, direction: str) -> GeneratorInfo:
+        info = self.learner.method.generator_info(direction, self.patches.mpp())
+        if not are_matched(info.inputs):
+            return info
+        counts = self.patches.histograms["B"].narrowed().counts
+        return replace(info, histogram=tuple(counts.tolist()))
+
+    def _is_checkpoint(self) -> bool:
         if self.step == self.steps:
             return True
-        if self.options.checkpoint_steps is not None:
-            return self.step % self.options.checkpoint_steps == 0
-        return at_end and (epoch + 1) % self.options.checkpoint == 0
+        every = self.options.checkpoint_steps
+        return self.step % (every or self.options.checkpoint * self.epoch_steps) == 0
 
     def _show(self, epoch: int, fixed: dict[str, Tensor], log: Log | None) -> None:
         pixels = sample_grid(self.learner.pictures(fixed))

@@ -1,5 +1,6 @@
 """Training on several devices under torchrun: samples are shared, gradients are averaged."""
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class Workgroup:
                 dist.all_reduce(parameter.grad)
                 parameter.grad /= self.size
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is true in any process; without waiting for the devices."""
+        if self.size == 1:
+            return flag
+        flags = torch.tensor([int(flag)])
+        dist.all_reduce(flags, dist.ReduceOp.MAX, _on_the_cpu())
+        return bool(flags.item())
+
     def wait(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
@@ -56,4 +65,12 @@ def join_workgroup() -> Workgroup:
         return Workgroup()
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        _on_the_cpu()  # all processes make it at the same point
     return Workgroup(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@functools.cache
+def _on_the_cpu() -> dist.ProcessGroup | None:
+    """All processes once more, for small messages that no device has to be waited for."""
+    group: dist.ProcessGroup | None = dist.new_group(backend="gloo")
+    return group

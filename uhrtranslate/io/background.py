@@ -1,4 +1,4 @@
-"""What fills cells without tissue."""
+"""What fills the cells of a result that are not computed."""
 
 from PIL import ImageColor
 

@@ -1,15 +1,10 @@
-"""What a user can choose: declared once, for the command line, YAML files and Python alike.
-
-Each option is a field with a `Flag`, from which the command line makes its flag and the help.
-"""
+"""Options of every task that turns one image into another, and of translations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from uhrtranslate.errors import OptionError
 from uhrtranslate.flag import (
     GEOMETRY,
     IMAGE,
@@ -19,19 +14,16 @@ from uhrtranslate.flag import (
     parse_bandwidth,
     parse_region,
 )
-from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS, STAIN_METHODS, STAINNET
+from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS
 
 if TYPE_CHECKING:
     Norm: TypeAlias = str
     Blend: TypeAlias = str
-    StainMethod: TypeAlias = str
     Format: TypeAlias = str
     Compression: TypeAlias = str
 else:
     Norm = Literal[tuple(NORMALIZERS)]
     Blend = Literal[tuple(BLENDS)]
-    # Besides the methods: a StainNet, which knows its own target, and any generator.
-    StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
@@ -45,9 +37,36 @@ Mpp = Annotated[
     Annotated[float, Field(gt=0)] | None,
     Flag("Micrometres per pixel to work at, read from the nearest finer level.", IMAGE, "F"),
 ]
+SourceMpp = Annotated[
+    Annotated[float, Field(gt=0)] | None,
+    Flag(
+        "Micrometres per pixel of the sources' level 0, where they do not say it or are wrong.",
+        IMAGE,
+        "F",
+    ),
+]
+SourcePower = Annotated[
+    Annotated[float, Field(gt=0, le=200)] | None,
+    Flag(
+        "The same by the objective's power: by convention 10 um/px divided by it, so 20 is 0.5 "
+        "and 40 is 0.25.",
+        IMAGE,
+        "20|40",
+    ),
+]
 Part = Annotated[
     Region | None, Flag("Part of the image, in level-0 pixels.", IMAGE, "X,Y,W,H", "all")
 ]
+
+
+def refuse_both(options: BaseModel, first: str, second: str) -> None:
+    """Check that of two options one at most is given.
+
+    Raises:
+        ValueError: neither is None.
+    """
+    if getattr(options, first) is not None and getattr(options, second) is not None:
+        raise ValueError(f"{first} and {second} exclude each other")
 
 
 class ImageOptions(BaseModel):
@@ -57,6 +76,8 @@ class ImageOptions(BaseModel):
 
     level: Level = None
     mpp: Mpp = None
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
     region: Part = None
     mask: Annotated[
         str,
@@ -114,14 +135,46 @@ class ImageOptions(BaseModel):
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> Self:
-        if self.level is not None and self.mpp is not None:
-            raise ValueError("level and mpp exclude each other")
+        refuse_both(self, "level", "mpp")
+        refuse_both(self, "source_mpp", "source_power")
         if self.overwrite and self.skip_existing:
             raise ValueError("overwrite and skip_existing exclude each other")
         return self
 
 
-class TranslateOptions(ImageOptions):
+class DeepOptions(ImageOptions):
+    """Options of tasks whose results may have more than 8 bits."""
+
+    bits: Annotated[
+        Literal[8, 16, 32],
+        Flag(
+            "Bits per channel of results: 8, 16, or of channels that are no colours 32 (floats); "
+            "more than 8 are lossless.",
+            MACHINE,
+        ),
+    ] = 8
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lossless(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("bits", 8) != 8:
+            return {"compression": "deflate", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _depths_fit(self) -> Self:
+        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
+            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
+                name = getattr(self, kind)
+                if name is not None and self.bits not in table[name].bits:
+                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
+                    raise ValueError(
+                        f"{name} holds no {self.bits} bits; choose another {kind}: {fit}"
+                    )
+        return self
+
+
+class TranslateOptions(DeepOptions):
     """How images are translated; where the default is None, generator or image decide."""
 
     model: Annotated[
@@ -257,129 +310,9 @@ class TranslateOptions(ImageOptions):
     def _fit_together(self) -> Self:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, not {self.kernel}")
-        if self.halo is not None and self.overlap is not None:
-            raise ValueError("halo and overlap exclude each other")
+        refuse_both(self, "halo", "overlap")
         if self.pad == "reflect" and self.overlap is not None:
             raise ValueError("overlap cannot be chosen with pad reflect: every cell is alone")
         if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:
             raise ValueError("tile cannot be chosen with pad reflect: every cell is a tile")
         return self
-
-
-class StainOptions(ImageOptions):
-    """How stains are normalized."""
-
-    method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
-    fit: Annotated[
-        Literal["slide", "tile"],
-        Flag("Fit each slide once, or each tile (leaves seams; for comparison)."),
-    ] = "slide"
-    samples: Annotated[
-        int,
-        Field(ge=1000, le=10_000_000),
-        Flag("Number of tissue pixels that a slide's fit is based on."),
-    ] = 100_000
-    seed: Annotated[int, Field(ge=0), Flag("Seed for drawing these pixels.")] = 0
-    model: Annotated[
-        str | None,
-        Flag(
-            "Weights of a StainNet (method stainnet), or a generator (method model).", metavar="M"
-        ),
-    ] = None
-    little_tissue: Annotated[
-        Literal["copy", "skip"], Flag("What to do with slides that have hardly any tissue.")
-    ] = "copy"
-
-    @model_validator(mode="after")
-    def _model_for_stainnet(self) -> Self:
-        if (self.method in ("stainnet", "model")) != (self.model is not None):
-            raise ValueError("model is for the methods stainnet and model, which need it")
-        return self
-
-
-class EnhanceOptions(ImageOptions):
-    """How dark-field images are enhanced."""
-
-    invert: Annotated[
-        bool, Flag("Make the brightest the darkest, as in the paper; otherwise plain matching.")
-    ] = True
-    colour: Annotated[bool, Flag("Keep the source's chroma; otherwise grey, as in the paper.")] = (
-        False
-    )
-    clip: Annotated[
-        float,
-        Field(ge=0, lt=0.5),
-        Flag("Share of the brightest pixels to ignore, such as a camera's hot pixels."),
-    ] = 0.0
-    pool: Annotated[
-        bool, Flag("Use one histogram for all inputs, which keeps them comparable.")
-    ] = False
-    synthesize: Annotated[
-        bool, Flag("Turn bright-field images into dark-field ones; the reference is dark-field.")
-    ] = False
-    bits: Annotated[
-        Literal[8, 16],
-        Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
-    ] = 8
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lossless(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("bits") == 16:
-            return {"compression": "deflate", **values}
-        return values
-
-    @model_validator(mode="after")
-    def _sixteen_bits_fit(self) -> Self:
-        if self.bits != 8:  # all of them hold 8 bits, so the formats need not be loaded
-            for kind, table in (("compression", COMPRESSIONS), ("format", FORMATS)):
-                name = getattr(self, kind)
-                if name is not None and self.bits not in table[name].bits:
-                    fit = ", ".join(other for other in table if self.bits in table[other].bits)
-                    raise ValueError(f"{name} holds 8 bits; choose another {kind}: {fit}")
-        return self
-
-
-Options = TypeVar("Options", bound=BaseModel)
-
-
-def make_options(values: dict[str, Any]) -> TranslateOptions:
-    """Validate the options of a translation; see `validated`."""
-    return validated(TranslateOptions, values)
-
-
-def validated(kind: type[Options], values: dict[str, Any]) -> Options:
-    """Make options of a class from values by name.
-
-    Raises:
-        OptionError: an option is wrong; names the first one and what it may be.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][:1]) or "options"
-        # Of an option that may be one thing or another, there is an error for each.
-        same = [one["msg"] for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
-        others = [text.removeprefix("Input should be ") for text in same[1:] if first["loc"]]
-        message = " or ".join([same[0].removeprefix("Value error, "), *others])
-        shown = f" (got {first['input']!r})" if first["loc"] else ""
-        raise OptionError(f"{name}: {message[:1].lower()}{message[1:]}{shown}.") from error
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Read options from a YAML file, a mapping whose keys may be written with - or _.
-
-    Raises:
-        OptionError: the file cannot be read or is not a mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise OptionError(f"{path}: cannot be read as YAML ({reason}).") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise OptionError(f"{path}: must be a mapping of options, as 'norm: dn'.")
-    return {str(key).replace("-", "_"): value for key, value in content.items()}

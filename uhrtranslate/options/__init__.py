@@ -1,0 +1,21 @@
+"""What a user can choose: declared once, for the command line, YAML files and Python alike.
+
+Each option is a field with a `Flag`, from which the command line makes its flag and the help.
+"""
+
+from uhrtranslate.options.colours import EnhanceOptions as EnhanceOptions
+from uhrtranslate.options.colours import StainOptions as StainOptions
+from uhrtranslate.options.images import ImageOptions as ImageOptions
+from uhrtranslate.options.images import KernelType as KernelType
+from uhrtranslate.options.images import Level as Level
+from uhrtranslate.options.images import Mpp as Mpp
+from uhrtranslate.options.images import Part as Part
+from uhrtranslate.options.images import Region as Region
+from uhrtranslate.options.images import SourceMpp as SourceMpp
+from uhrtranslate.options.images import SourcePower as SourcePower
+from uhrtranslate.options.images import TranslateOptions as TranslateOptions
+from uhrtranslate.options.images import refuse_both as refuse_both
+from uhrtranslate.options.validating import make_options as make_options
+from uhrtranslate.options.validating import read_config as read_config
+from uhrtranslate.options.validating import unknown_option as unknown_option
+from uhrtranslate.options.validating import validated as validated

@@ -1,0 +1,88 @@
+"""Options of the tasks that change colours without a generator: stains, and dark fields."""
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from uhrtranslate.flag import Flag
+from uhrtranslate.options.images import DeepOptions, ImageOptions
+from uhrtranslate.tables import STAIN_METHODS, STAINNET
+
+if TYPE_CHECKING:
+    StainMethod: TypeAlias = str
+else:
+    # Besides the methods: a StainNet, which knows its own target, and any generator.
+    StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
+
+
+class StainOptions(ImageOptions):
+    """How stains are normalized."""
+
+    method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
+    fit: Annotated[
+        Literal["slide", "tile"],
+        Flag("Fit each slide once, or each tile (leaves seams; for comparison)."),
+    ] = "slide"
+    samples: Annotated[
+        int,
+        Field(ge=1000, le=10_000_000),
+        Flag("Number of tissue pixels that a slide's fit is based on."),
+    ] = 100_000
+    seed: Annotated[int, Field(ge=0), Flag("Seed for drawing these pixels.")] = 0
+    model: Annotated[
+        str | None,
+        Flag(
+            "Weights of a StainNet (method stainnet), or a generator (method model).", metavar="M"
+        ),
+    ] = None
+    little_tissue: Annotated[
+        Literal["copy", "skip"], Flag("What to do with slides that have hardly any tissue.")
+    ] = "copy"
+
+    on_bad_fit: Annotated[
+        Literal["warn", "skip", "copy", "fallback"],
+        Flag(
+            "What to do with slides whose fit is implausible, such as very pale ones: only warn, "
+            "leave them out, copy them, or (fallback) only move their mean colour."
+        ),
+    ] = "warn"
+
+    @model_validator(mode="after")
+    def _model_for_stainnet(self) -> Self:
+        if (self.method in ("stainnet", "model")) != (self.model is not None):
+            raise ValueError("model is for the methods stainnet and model, which need it")
+        return self
+
+
+class EnhanceOptions(DeepOptions):
+    """How dark-field images are enhanced."""
+
+    invert: Annotated[
+        bool, Flag("Make the brightest the darkest, as in the paper; otherwise plain matching.")
+    ] = True
+    colour: Annotated[bool, Flag("Keep the source's chroma; otherwise grey, as in the paper.")] = (
+        False
+    )
+    clip: Annotated[
+        float,
+        Field(ge=0, lt=0.5),
+        Flag("Share of the brightest pixels to ignore, such as a camera's hot pixels."),
+    ] = 0.0
+    gain: Annotated[
+        Annotated[float, Field(ge=0.1, le=100)] | None,
+        Flag(
+            "Most that small differences may grow, such as the noise of the background; the paper "
+            "sets no limit.",
+            metavar="F",
+        ),
+    ] = None
+    pool: Annotated[
+        bool, Flag("Use one histogram for all inputs, which keeps them comparable.")
+    ] = False
+    synthesize: Annotated[
+        bool, Flag("Turn bright-field images into dark-field ones; the reference is dark-field.")
+    ] = False
+    bits: Annotated[
+        Literal[8, 16],
+        Flag("Bits per channel of results: 8, or 16 (lossless). Inputs are read in full depth."),
+    ] = 8
