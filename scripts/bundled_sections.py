@@ -21,7 +21,7 @@ from torch import Tensor
 
 MPP = 0.5
 # Users' images are not always at MPP.
-RESOLUTIONS = (MPP, 0.25, 0.35, 0.8, 2.0)
+RESOLUTIONS = (MPP, 0.25, 0.35, 0.8)
 CELL = 256
 Colour = tuple[float, float, float]
 
@@ -69,11 +69,6 @@ IHC = (
         "scanner-pair-ki67/OS-2-vsi.ome.tif", 0.346, (221, 221, 223),
         "OpenSlide test data, free to use",
     ),
-    # Overviews, at 5% of about 0.2 um/px: their glass is in small pieces.
-    Picture(
-        "registration/lung-lesion-3_CD31-3.jpg", 4, (240, 235, 241),
-        "BSD-3-Clause, Borda/dataset-histology-landmarks",
-    ),
     # Its mpp is not stated; nuclei are as large as in the others at about this.
     Picture(
         None, 0.5, (237, 237, 235), "no known copyright restrictions (scikit-image)", nuclear=False
@@ -85,6 +80,12 @@ SOURCES = {"H&E": HE, "IHC (DAB)": IHC}
 HAEMATOXYLIN = (0.650, 0.704, 0.286)
 EOSIN = (0.072, 0.990, 0.105)
 DAB = (0.268, 0.570, 0.776)
+# The eosin of re-stainings, and how much of it the palest tissue has, and glass: which of the two
+# it is, cannot be seen once a layer has normalized a patch.
+PINK = (0.14, 0.80, 0.46)
+PALEST = 0.22
+# The goal of glass.
+BARE: dict[str, Colour] = {"H&E": (0, 0, 0), "IHC (DAB)": tuple(PALEST * part for part in PINK)}
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,12 @@ class Section:
     Attributes:
         density: optical density, 0 on glass.
         goal: that of its re-staining.
+        bare: the goal of glass, [3, 1, 1].
     """
 
     density: Tensor
     goal: Tensor
+    bare: Tensor
 
 
 def load(data: Path, picture: Picture, mpp: float = MPP) -> np.ndarray:
@@ -162,7 +165,6 @@ def restain_to_he(d: Tensor, picture: Picture, mpp: float) -> Tensor:
 
     Blue and brown are told apart by the ratio of red to blue density.
     """
-    here = tissue(d, mpp)
     red, _, blue = (blur(channel, 3) for channel in d)
     ratio = (red + 0.02) / (blue + 0.04)
     # Beneath a brown cytoplasm, nuclei are only bluer than what surrounds them.
@@ -175,11 +177,11 @@ def restain_to_he(d: Tensor, picture: Picture, mpp: float) -> Tensor:
         positive = torch.sigmoid((blur(d.mean(0), 3) - 0.45) * 12) * (1 - is_blue)
         nuclei = 1.7 * haematoxylin.clamp(max=0.9) * (1 - positive)
         nuclei = (nuclei + positive * (0.6 + 0.45 * d.mean(0)) - 0.06).clamp(min=0)
-        pink = (0.26 + 0.5 * pale) * (1 - 0.4 * positive)
+        pink = (PALEST + 0.5 * pale) * (1 - 0.4 * positive)
     else:
         nuclei = (1.9 * (haematoxylin - 0.06)).clamp(min=0)
-        pink = 0.2 + 0.3 * pale + 0.42 * brown
-    return here * mixed([nuclei.clamp(max=1.5), pink], [(0.62, 0.74, 0.33), (0.14, 0.80, 0.46)])
+        pink = PALEST + 0.3 * pale + 0.42 * brown
+    return mixed([nuclei.clamp(max=1.5), pink], [(0.62, 0.74, 0.33), PINK])
 
 
 RESTAIN: dict[str, Callable[[Tensor, Picture, float], Tensor]] = {
@@ -193,7 +195,8 @@ def sections(data: Path, domain: str) -> list[list[Section]]:
     for picture in SOURCES[domain]:
         kept = [mpp for mpp in RESOLUTIONS if mpp >= 0.9 * picture.mpp] or [picture.mpp]
         parts = [(density(load(data, picture, mpp), picture.white), mpp) for mpp in kept]
-        found.append([Section(d, RESTAIN[domain](d, picture, mpp)) for d, mpp in parts])
+        bare = torch.tensor(BARE[domain])[:, None, None]
+        found.append([Section(d, RESTAIN[domain](d, picture, mpp), bare) for d, mpp in parts])
     return found
 
 

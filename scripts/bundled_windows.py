@@ -64,13 +64,13 @@ class Scanner:
 
 def draw(sections: list[list[Section]], scanner: Scanner, random: np.random.Generator) -> Window:
     """A window of a random section, flipped and turned, on a drawn glass."""
-    density, goal = (part.clone() for part in real(sections, random))
-    density *= scanner.stain
+    density, goal, bare = real(sections, random)
+    density = density * scanner.stain
     kind = random.random()
     if kind < 0.35:
         kept = edge(random) if kind > 0.07 else torch.zeros(SIDE, SIDE)
-        density *= kept
-        goal *= kept
+        density = density * kept
+        goal = bare + (goal - bare) * kept
     dirt = torch.zeros(3, SIDE, SIDE)
     if random.random() < 0.5:
         specks(dirt, random)
@@ -81,8 +81,13 @@ def draw(sections: list[list[Section]], scanner: Scanner, random: np.random.Gene
     )
 
 
-def real(sections: list[list[Section]], random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Density and goal of a real window, flipped and turned; bare glass is drawn more seldom."""
+def real(
+    sections: list[list[Section]], random: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Density and goal of a real window, flipped and turned; bare glass is drawn more seldom.
+
+    Third, the goal of glass.
+    """
     weights = np.array([some[0].density[0].numel() ** 0.25 for some in sections])
     while True:
         some = sections[random.choice(len(sections), p=weights / weights.sum())]
@@ -98,7 +103,7 @@ def real(sections: list[list[Section]], random: np.random.Generator) -> tuple[Te
         cut = mirrored(cut)
         cut = torch.rot90(cut, int(random.integers(4)), (2, 3))
         cut = cut.flip(3) if random.random() < 0.5 else cut
-        return cut[0], cut[1]
+        return cut[0], cut[1], section.bare
 
 
 def mirrored(x: Tensor) -> Tensor:
