@@ -53,10 +53,11 @@ def translated(pixels, folder, model, norm) -> np.ndarray:
 
 
 @pytest.mark.parametrize("norm", ["dn", "pooled"])
-def test_glass_stays_white(norm, he, tmp_path):
+@pytest.mark.parametrize("model", ["he2ihc", "ihc2he"])
+def test_glass_stays_white(model, norm, he, ihc, tmp_path):
     """At most one pixel in a thousand of bare glass is further than 12 grey levels from white."""
-    slide = on_glass(he)
-    result = translated(slide, tmp_path, "he2ihc", norm)
+    slide = on_glass(he if model == "he2ihc" else ihc)
+    result = translated(slide, tmp_path, model, norm)
     worst = result.min(axis=2)[glass_of(slide)]
     assert worst.size > 250_000
     assert (worst < 255 - 12).mean() <= 0.001

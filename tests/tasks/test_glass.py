@@ -68,7 +68,8 @@ def test_glass_up_to_its_edge_is_white_but_bright_specks_of_tissue_are_not():
     grey[:, 30:] = 240
     grey[10:16, 10:14] = 250
     made = whitened(grey, 90)
-    assert (made[:, 30:] == 255).all()
+    assert np.allclose(made[:, 34:], 255, atol=1e-3)
+    assert (np.diff(made[30, 29:35]) < 110).all(), "the edge is soft"
     assert np.allclose(made[:, :30], 90)
 
 
@@ -137,7 +138,7 @@ def test_a_generators_file_says_it_and_the_option_decides(tmp_path):
     assert not (result(tmp_path, model=str(tmp_path / "not.safetensors"))[glass] == 255).all()
 
 
-def test_it_is_in_the_description_and_a_run_does_not_go_on_otherwise(tmp_path):
+def test_it_is_in_the_description_of_which_resuming_asks(tmp_path):
     result(tmp_path, "out.png", generator=resnet())
     for glass in ("white", "translate"):
         translate(tmp_path / "in.tif", tmp_path / "a.tif", generator=resnet(), glass=glass,
@@ -149,7 +150,7 @@ def test_it_is_in_the_description_and_a_run_does_not_go_on_otherwise(tmp_path):
 
 def test_an_exported_network_does_the_same(tmp_path):
     result(tmp_path, generator=resnet())
-    options = {"norm": "tin", "glass": "white", "device": "cpu"}
+    options = {"norm": "tin", "glass": "white"}
     ours = result(tmp_path, generator=resnet(), **options)
     exported = export_model(tmp_path / "in.tif", tmp_path / "f.pt", make_options(options), resnet())
     around = exported.context
