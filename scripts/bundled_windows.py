@@ -2,7 +2,7 @@
 
 Real windows are laid on a drawn glass: half of them gets lost behind a wavy edge, specks and pen
 marks are added, stains are stronger or weaker, the glass has a tint, a shade, noise and the marks
-of JPEG. The goal of glass is white; specks and pen marks stay as they are.
+of JPEG. The goal of glass is that of the palest tissue; specks and pen marks stay as they are.
 """
 
 import io

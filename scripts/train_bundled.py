@@ -5,10 +5,10 @@
 
 Each generator imitates a classical re-staining of real sections, all freely licensed
 (`bundled_sections.py`), with glass, specks and pen marks beside them (`bundled_windows.py`). First
-its norm layers see the statistics of their own patch, as usual. Then they get those that the fields
-of `uhrt translate` give them: of the surrounding cells, interpolated as DN does or pooled, so that
-the generator is right under any of them (`bundled_fields.py`). Same seed, same kind of machine: the
-same weights. Those that ship are older: docs/bundled-generators.md.
+its norm layers see the statistics of their own patch, as usual. Then half of the windows get those
+that the fields of `uhrt translate` give: of the surrounding cells, interpolated as DN does or
+pooled, so that the generator is right under any of them (`bundled_fields.py`). Same seed, same kind
+of machine: the same weights. How those that ship were made: docs/bundled-generators.md.
 
 The result demonstrates the tool. It is not for diagnosis.
 """
