@@ -86,7 +86,7 @@ def test_nuclei_stay_sharp(norm, ihc, tmp_path):
 
 @pytest.mark.parametrize("norm", ["dn", "pooled"])
 def test_nothing_is_green_in_h_and_e(norm, ihc, tmp_path):
-    """Blobs of green or pure magenta are how generators tell norm layers of a patch's brightness."""
+    """Blobs of green or magenta are how generators tell norm layers how bright a patch is."""
     result = translated(ihc, tmp_path, "ihc2he", norm).astype(int)
     red, green, blue = np.moveaxis(result, 2, 0)
     assert (green - np.maximum(red, blue)).max() <= 5
