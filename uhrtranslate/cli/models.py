@@ -162,6 +162,13 @@ def convert(
             help="Values that the network itself takes and gives, by default -1,1.",
         ),
     ] = None,
+    white_glass: Annotated[
+        bool | None,
+        typer.Option(
+            "--white-glass/--painted-glass",
+            help="What becomes of bare glass: white, or what the generator paints there.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
@@ -180,7 +187,7 @@ def convert(
         convert_model(
             source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs,
             _range(input_range, "--input-range"), _range(output_range, "--output-range"),
-            _range(value_range, "--value-range"),
+            _range(value_range, "--value-range"), white_glass,
         )  # fmt: skip
         print(target)
 
@@ -293,6 +300,7 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         ("cell", "unknown (512 is assumed)" if model.cell is None else f"{model.cell} px"),
         ("stride, halo", f"{model.stride} px, {model.halo or 'measured'}"),
         ("tiles", _tiles(model)),
+        ("glass", "becomes white" if model.white_glass else "as the generator paints it"),
         ("trained at", "unknown" if model.mpp is None else f"{model.mpp} um/px"),
         ("file", model.path or "none"),
         ("sha256", model.sha256),

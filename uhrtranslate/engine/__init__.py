@@ -9,6 +9,7 @@ from uhrtranslate.engine.forward.devices import choose_device as choose_device
 from uhrtranslate.engine.forward.devices import choose_devices as choose_devices
 from uhrtranslate.engine.forward.devices import fast_precisions as fast_precisions
 from uhrtranslate.engine.forward.frozen import FrozenGenerator as FrozenGenerator
+from uhrtranslate.engine.forward.glass import GLASS_REACH as GLASS_REACH
 from uhrtranslate.engine.forward.layers import (
     forget_running_statistics as forget_running_statistics,
 )

@@ -38,6 +38,8 @@ class GeneratorInfo:
         description: a sentence for people: what it was trained on, and what it is not for.
         opaque: whether it is a program that cannot be looked into (TorchScript), so that its norm
             layers cannot follow a normalizer.
+        white_glass: whether its results are to be white where the source is bare glass, as what it
+            paints there means nothing.
     """
 
     architecture: str
@@ -59,6 +61,7 @@ class GeneratorInfo:
     histogram: tuple[int, ...] | None = None
     channels: tuple[str, ...] = ()
     opaque: bool = False
+    white_glass: bool = False
 
     @property
     def channel_names(self) -> tuple[str, ...]:

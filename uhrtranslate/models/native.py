@@ -26,7 +26,7 @@ FORMAT = 2
 _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
-_ADDED = {"inputs", "histogram", "channels", "input_range", "output_range"}
+_ADDED = {"inputs", "histogram", "channels", "input_range", "output_range", "white_glass"}
 # Facts that follow from the architecture, and so are not stored.
 _OF_THE_FAMILY = ("covariant", "period")
 
@@ -68,6 +68,7 @@ class _Header(BaseModel):
     histogram: list[_Count] | None = Field(default=None, min_length=256, max_length=256)
     channels: list[_Name] = Field(default=[], max_length=64)
     opaque: Literal[False] = False  # native files hold weights, never programs
+    white_glass: bool = False
 
 
 def check_info(info: GeneratorInfo) -> None:

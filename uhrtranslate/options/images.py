@@ -210,6 +210,13 @@ class TranslateOptions(DeepOptions):
         Literal["aspect", "square"],
         Flag("Shape of TIN's thumbnail: the image's aspect, or square as in the public code."),
     ] = "aspect"
+    glass: Annotated[
+        Literal["auto", "white", "translate"],
+        Flag(
+            "What becomes of bare glass: white, or what the generator makes of it (translate). "
+            "auto: as the generator's file says, see 'uhrt models'."
+        ),
+    ] = "auto"
     batch_statistics: Annotated[
         bool,
         Flag(

@@ -25,6 +25,7 @@ class StainGenerator(Translator):
     def __init__(self, options: TranslateOptions, pool: GeneratorPool | None = None) -> None:
         super().__init__(options, pool)
         self.suffix = MODEL
+        self.white_glass = False
         if self.channels or self.takes_channels:
             raise OptionError(
                 f"{self.generator.name}: takes or gives channels that are no colours; use "

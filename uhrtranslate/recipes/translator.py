@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from uhrtranslate.engine import (
+    GLASS_REACH,
     Clock,
     FrozenGenerator,
     GeneratorRunner,
@@ -74,6 +75,7 @@ class Translator(Recipe):
                 f"--bits 32: {self.generator.name} gives a colour or grey picture, which has 8 or "
                 "16 bits; for floats, name its channels with uhrt models convert --channels."
             )
+        self.white_glass = self._whitens_glass()
         self.mirrored = options.pad == "reflect"
         self.normalizer: Normalizer = NORMALIZERS[options.norm].chosen(options)
         stride = self.generator.info.stride
@@ -103,7 +105,9 @@ class Translator(Recipe):
         if self.blending:
             return 0
         if not self.mirrored:
-            return self.pool.halo
+            stride = self.generator.info.stride
+            least = -(-GLASS_REACH // stride) * stride if self.white_glass else 0
+            return max(self.pool.halo, least)
         published = self.normalizer.published_halo
         return 0 if published % self.generator.info.stride else published
 
@@ -171,7 +175,8 @@ class Translator(Recipe):
         transform = self._transform(view, self.inputs(view), normalizer, tiles, lanes)
         if transform.reach is not None:
             observe_all(view, transform, batch=batch, workers=self.options.workers)
-        return FrozenGenerator(self.generator.module, info, transform.constants())
+        constants = transform.constants()
+        return FrozenGenerator(self.generator.module, info, constants, self.white_glass)
 
     def _transform(
         self,
@@ -192,7 +197,19 @@ class Translator(Recipe):
             partial(tissue_shares, view, tiles.grid),
             self.bits_out,
             lambda: inputs.contrast,
+            self.white_glass,
         )
+
+    def _whitens_glass(self) -> bool:
+        """Whether bare glass becomes white: as chosen, or as the generator's file says."""
+        chosen, info = self.options.glass, self.generator.info
+        white = info.white_glass if chosen == "auto" else chosen == "white"
+        if white and (info.inputs != GeneratorInfo.inputs or self.channels):
+            raise OptionError(
+                f"--glass {chosen}: {self.generator.name} takes or gives other planes than RGB or "
+                "grey, in which glass is not white; use --glass translate."
+            )
+        return white
 
     def _check_channels(self, view: SlideView) -> None:
         wanted, found = self.generator.info.in_channels, view.samples
@@ -253,6 +270,8 @@ class Translator(Recipe):
             facts |= {"stats_precision": options.stats_precision}
         if options.batch_statistics:
             facts |= {"batch_statistics": True}
+        if self.white_glass:
+            facts |= {"glass": "white"}
         return facts | normalizer.facts()
 
     def _tiling(self) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def export_model(
             input="float32 [n, 3, h, w], RGB, 0..1 (8-bit values divided by 255)",
             output="float32 [n, 3, h, w], RGB, 0..1",
             multiple=info.stride,
-            context=translator.pool.halo if options.halo is None else options.halo,
+            context=translator.halo,
             warnings=translator.warnings(view) | warnings_of(view),
         )
         step = info.stride

@@ -50,6 +50,7 @@ class ModelDescription:
         input_range, output_range: pixel values that are the ends of its range, of the image's own
             channels (None: those of the type) and in results of float32; see `GeneratorInfo`.
         opaque: whether it is TorchScript, whose norm layers cannot follow a normalizer.
+        white_glass: whether bare glass becomes white in its results.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ModelDescription:
     input_range: tuple[float, float] | None
     output_range: tuple[float, float]
     opaque: bool
+    white_glass: bool
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -112,6 +114,7 @@ def convert_model(
     input_range: tuple[float, float] | None = None,
     output_range: tuple[float, float] | None = None,
     value_range: tuple[float, float] | None = None,
+    white_glass: bool | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
@@ -128,7 +131,7 @@ def convert_model(
         inputs: names in `tables.PLANES` of the planes that it takes, in order.
         histogram: of the target's training images, as `uhrt enhance --save-reference` writes it.
         channels: names of the output's channels, which then is no colour picture.
-        input_range, output_range, value_range: see `GeneratorInfo`.
+        input_range, output_range, value_range, white_glass: see `GeneratorInfo`.
 
     Raises:
         CheckpointError: the source cannot be loaded.
@@ -161,7 +164,7 @@ def convert_model(
     given = {
         "cell": cell, "mpp": mpp, "domains": domains, "description": description,
         "input_range": input_range, "output_range": output_range,
-        "value_range": value_range,
+        "value_range": value_range, "white_glass": white_glass,
     }  # fmt: skip
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if inputs is not None:
@@ -243,4 +246,5 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         input_range=info.input_range,
         output_range=info.output_range,
         opaque=info.opaque,
+        white_glass=info.white_glass,
     )

@@ -8,6 +8,7 @@ import copy
 
 from torch import Tensor, nn
 
+from uhrtranslate.engine.forward.glass import whiten_glass
 from uhrtranslate.engine.forward.layers import replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.models import GeneratorInfo
@@ -23,18 +24,22 @@ class FrozenGenerator(nn.Module):
         module: the generator; it is copied to the CPU.
         info: its facts.
         moments: of one cell, for every norm call.
+        white_glass: whether the result is white where the input is bare glass.
 
     Raises:
         ValueError: the moments are of several cells.
     """
 
-    def __init__(self, module: nn.Module, info: GeneratorInfo, moments: Moments) -> None:
+    def __init__(
+        self, module: nn.Module, info: GeneratorInfo, moments: Moments, white_glass: bool = False
+    ) -> None:
         super().__init__()
         if any(len(mean) != 1 for mean in moments.mean):
             raise ValueError("constants must be the statistics of one cell")
         self.module = copy.deepcopy(module).cpu().float().eval()
         self._switch = replace_norms(self.module)
         self._grey = info.in_channels == 1
+        self._white_glass = white_glass
         self._low, self._high = info.value_range
         # Buffers, since a program may move the network to a GPU; cloned, since tensors made in
         # inference mode cannot be traced. [1, c, 1, 1] each
@@ -48,8 +53,11 @@ class FrozenGenerator(nn.Module):
             red, green, blue = x.chunk(3, dim=1)
             x = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
         size = self._high - self._low
+        x = x * size + self._low
         with self._switch.doing(self._normalize):
-            y: Tensor = self.module(x * size + self._low)
+            y: Tensor = self.module(x)
+        if self._white_glass:
+            y = whiten_glass(x, y, (self._low, self._high))
         y = ((y - self._low) / size).clamp(0, 1)
         return y.expand(-1, 3, -1, -1) if y.shape[1] == 1 else y
 

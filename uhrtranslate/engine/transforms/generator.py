@@ -12,6 +12,7 @@ from uhrtranslate.engine.forward.actions import (
     PUBLISHED_THUMBNAIL,
     MomentRule,
 )
+from uhrtranslate.engine.forward.glass import whiten_glass
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
@@ -56,6 +57,7 @@ class GeneratorTransform(Transform):
         bits: of the result; see `GeneratorRunner.to_pixels`.
         contrast: the part of the range of values that the whole slide uses, in 0..1; called if a
             cell might be flat.
+        white_glass: whether the result is white where the source is bare glass; for pictures only.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class GeneratorTransform(Transform):
         shares: Callable[[], Shares] | None = None,
         bits: int = 8,
         contrast: Callable[[], float] = lambda: 1.0,
+        white_glass: bool = False,
     ) -> None:
         self.plan = plan
+        self._white_glass = white_glass
         self._contrast = contrast
         self._bits = bits
         self._stack = stack
@@ -163,6 +167,8 @@ class GeneratorTransform(Transform):
                 y = runner.plain(x)
             else:
                 y = runner.normalize(x, BatchFields([fields[i] for i in some], runner.device))
+            if self._white_glass:
+                y = whiten_glass(x, y, runner.info.value_range)
             # Converted together, so as to wait for a GPU only once per batch.
             done = runner.to_pixels(y, self._bits)
             return [part[tiles[i].crop] for i, part in zip(some, done, strict=True)]

@@ -1,0 +1,43 @@
+"""Bare glass that becomes white, whatever a generator paints there.
+
+Instance norm takes a patch's brightness away, so many generators cannot tell bare glass from pale
+tissue; the pixels of the source can.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+# Grey levels of the source's darkest channel: above the first it is partly bare glass, above the
+# second altogether. Glass of bright-field scans lies at 224 to 250.
+_LEVELS = (212, 224)
+# How far a pixel's result depends on the source, in px: the opening reaches 6 px, the mean 2 more.
+GLASS_REACH = 8
+
+
+def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """A result, white where the source is bare glass; where it is nearly that, in part.
+
+    Glass is bright all over an octagon of 7 px (a grey opening of the darkest channel), so the
+    bright specks of pale tissue are none. Its edge is soft, and no dark pixel becomes paler.
+    A bright pixel more than 4 px from any that is not is white for certain.
+
+    Args:
+        x: the source, [n, 1 or 3, h, w] float32, grey or RGB in the value range.
+        y: what a generator made of it, [n, c, h, w] in the value range.
+        value_range: black and white.
+
+    Returns: [n, c, h, w].
+    """
+    black, white = value_range
+    low, high = (black + level / 255 * (white - black) for level in _LEVELS)
+    own = ((x.amin(dim=1, keepdim=True) - low) / (high - low)).clamp(0, 1)
+    own = own * own * (3 - 2 * own)
+    opened = _widened(-_widened(-own))
+    soft = F.avg_pool2d(opened, 5, 1, 2, count_include_pad=False)
+    return y + (white - y) * own.minimum(soft)
+
+
+def _widened(x: Tensor) -> Tensor:
+    """The largest value within an octagon around each pixel, [n, 1, h, w]: 5 x 5 px and 1 more."""
+    x = F.max_pool2d(x, 5, 1, 2)
+    return F.max_pool2d(x, (3, 1), 1, (1, 0)).maximum(F.max_pool2d(x, (1, 3), 1, (0, 1)))
