@@ -23,11 +23,13 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    register,
     stain_normalize,
     tiles,
     train,
     translate,
     validate,
+    warp,
 )
 from uhrtranslate.enhance import Tally, dump_tally
 
@@ -63,6 +65,8 @@ def examples():
         validate,
         doctor,
         models,
+        register,
+        warp,
     )
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]

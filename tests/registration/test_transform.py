@@ -144,6 +144,6 @@ def test_displacements_that_are_no_numbers_are_refused():
     bad.values[0, 0, 0] = np.nan
     with pytest.raises(InputError, match="no numbers"):
         load_transform(dump_transform(Transform(MOVING, FIXED, (bad,))), "t.json")
+    text = "*" * len(changed()["steps"][0]["displacement"])
     with pytest.raises(InputError, match="base64"):
-        text = "*" * len(changed()["steps"][0]["displacement"])
         load_transform(changed(step={"displacement": text}), "t.json")

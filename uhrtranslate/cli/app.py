@@ -16,11 +16,13 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    register,
     stain_normalize,
     tiles,
     train,
     translate,
     validate,
+    warp,
 )
 from uhrtranslate.cli.stopping import stoppable
 from uhrtranslate.version import __version__
@@ -41,6 +43,8 @@ app.command(epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 app.command(epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
 app.command(epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
 app.command(epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
+app.command(epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
+app.command(epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
 app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(epilog=doctor.EXAMPLES)(doctor.doctor)

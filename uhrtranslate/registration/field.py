@@ -91,7 +91,7 @@ class DisplacementGrid:
         rows, cols = self.values.shape[:2]
         x = self.origin[0] + np.arange(cols) * self.spacing[0]
         y = self.origin[1] + np.arange(rows) * self.spacing[1]
-        return np.stack(np.meshgrid(x, y), axis=-1)
+        return np.stack(np.meshgrid(x, y), axis=-1).astype(np.float64)
 
     def jacobian(self) -> NDArray[np.float64]:
         """Determinant of the Jacobian of the displaced plane, [rows, cols]; folds where <= 0."""

@@ -105,7 +105,7 @@ class WarpedSlide(Slide):
         source = self._sources[level]
         points *= source.width / moving.width, source.height / moving.height
         points -= 0.5
-        # Behind a projective horizon is nothing; far outside is nothing either, and need not be read.
+        # Behind a projective horizon is nothing; nor is far outside, which need not be read.
         points = np.nan_to_num(points, nan=-1e6)
         points = points.clip(-REACH, (source.width + REACH - 1, source.height + REACH - 1))
         return self._sampled(source, points)
