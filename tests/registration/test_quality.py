@@ -62,7 +62,7 @@ def frames():
 
 def test_errors_of_landmarks_are_those_of_anhir():
     fixed = np.array([[100, 100], [200, 100], [300, 400], [50, 50.0]])
-    moving = fixed + (30, 40)
+    moving = fixed + np.array([30, 40])
     moved = Transform(*frames(), (Matrix(np.array([[1, 0, 27], [0, 1, 36], [0, 0, 1.0]])),))
     found = landmark_errors(moved, moving, fixed)
     assert found["tre_px"] == 5  # of 50 before
@@ -101,6 +101,8 @@ def test_a_verdict_has_its_reason(arguments, verdict, reason):
 
 def test_noise_has_no_structure_to_match():
     flat = gaussian_filter(np.random.default_rng(0).normal(0.5, 0.001, (300, 300)), 1)
-    fit, _ = measure_fit(flat.astype(np.float32), flat.astype(np.float32), np.ones((300, 300), bool))
+    fit, _ = measure_fit(
+        flat.astype(np.float32), flat.astype(np.float32), np.ones((300, 300), bool)
+    )
     assert fit.windows == 0
     assert judge(fit, 1, 0)[0] == "failed"

@@ -59,12 +59,13 @@ def register(
     The result is measured and judged. Exit code 0: good; 3: doubtful; 1: failed, nothing written.
     """
     with errors_as_sentences(debug):
-        from uhrtranslate.io import as_source
+        from uhrtranslate.io.files.remote import is_url
         from uhrtranslate.tasks.register import RegisterOptions
         from uhrtranslate.tasks.register import register as run
 
         options = RegisterOptions(engine, mirror, rounds, seed, points, landmarks, overwrite)
-        found = run(as_source(moving), as_source(fixed), output, options)
+        sources = [one if is_url(one) else Path(one) for one in (moving, fixed)]
+        found = run(sources[0], sources[1], output, options)
         if as_json:
             print_json(found)
         elif found.output is not None:

@@ -54,7 +54,7 @@ def warp(
         if (moving is None) == (points is None):
             raise OptionError("name either a slide to warp, or annotations with --points.")
 
-        from uhrtranslate.io import as_source
+        from uhrtranslate.io.files.remote import is_url
         from uhrtranslate.tasks.warp import warp as run
         from uhrtranslate.tasks.warp import warp_points
 
@@ -66,4 +66,5 @@ def warp(
             return
         assert moving is not None
         with Report(as_json, quiet, 1) as report:
-            run(as_source(moving), transform, output, options, report.event)
+            source = moving if is_url(moving) else Path(moving)
+            run(source, transform, output, options, report.event)

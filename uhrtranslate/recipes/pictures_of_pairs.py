@@ -48,5 +48,6 @@ def pair_pictures(moving: Slide, fixed: Slide, transform: Transform, side: int) 
     other = thumbnail(open_view(WarpedSlide(moving, transform)), w, h)
     xs, ys = (np.arange(w) + 0.5) * info.width / w, (np.arange(h) + 0.5) * info.height / h
     at = transform.lattice(xs, ys)
-    inside = ((at > 0) & (at < (moving.info.width, moving.info.height))).all(axis=-1)
+    within = (at > 0) & (at < (moving.info.width, moving.info.height))
+    inside = np.asarray(within.all(axis=-1), np.bool_)
     return PairPictures(one, other, detect_tissue(one), inside)

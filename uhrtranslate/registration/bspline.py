@@ -12,8 +12,8 @@ from uhrtranslate.errors import MissingExtraError, require
 from uhrtranslate.registration.looks import Picture
 
 # Px between the nodes of the spline's last and finest mesh, and of the displacement that is kept.
-MESH, NODES = 48, 16
-BINS, ITERATIONS, SAMPLING = 32, 60, 0.3
+MESH, NODES = 64, 16
+BINS, ITERATIONS, SAMPLING = 32, 60, 0.5
 # Shrinking and smoothing (px) of the pictures, from coarse to fine; the mesh doubles each time.
 SHRINK, SMOOTH = (4, 2, 1), (2.0, 1.0, 0.5)
 

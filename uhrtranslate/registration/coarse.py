@@ -106,7 +106,7 @@ def _projective(moving: Array, fixed: Array) -> Array | None:
     matrix: Array = np.linalg.inv(units[1]) @ vectors[-1].reshape(3, 3) @ units[0]
     if abs(matrix[2, 2]) < 1e-12 or abs(np.linalg.det(matrix / matrix[2, 2])) < 1e-9:
         return None
-    return matrix / matrix[2, 2]
+    return np.asarray(matrix / matrix[2, 2], np.float64)
 
 
 def _normalizer(points: Array) -> Array:
@@ -167,7 +167,9 @@ def _by_features(
         if any(len(points) < 2 for points, _ in ones):
             continue
         (here, mine), (there, theirs) = ones
-        matches = match_descriptors(mine, theirs, max_ratio=RATIO, cross_check=True)
+        matches = match_descriptors(  # type: ignore[no-untyped-call]
+            mine, theirs, max_ratio=RATIO, cross_check=True
+        )
         pairs.append((here[matches[:, 0]], there[matches[:, 1]]))
     if not pairs:
         return
@@ -179,7 +181,7 @@ def _by_features(
     def plausible(model: SimilarityTransform, *_: object) -> bool:
         return bool(limits[0] <= model.scale <= limits[1])
 
-    model, inliers = ransac(
+    model, inliers = ransac(  # type: ignore[no-untyped-call]
         (source, target),
         SimilarityTransform,
         min_samples=2,
@@ -204,7 +206,8 @@ def _features(picture: Picture) -> tuple[Array, NDArray[np.uint8]]:
     except RuntimeError:  # it found no features
         return np.empty((0, 2)), np.empty((0, 128), np.uint8)
     scale = np.array(picture.shape[::-1]) / small.shape[::-1]
-    return (extractor.keypoints[:, ::-1] + 0.5) * scale, extractor.descriptors
+    points = (np.asarray(extractor.keypoints, np.float64)[:, ::-1] + 0.5) * scale
+    return points, np.asarray(extractor.descriptors, np.uint8)
 
 
 def _by_tissue(moving: Picture, fixed: Picture, scales: tuple[float, ...]) -> Iterator[Coarse]:
@@ -226,10 +229,10 @@ def _by_tissue(moving: Picture, fixed: Picture, scales: tuple[float, ...]) -> It
             score = float(product[row, col] / max(np.linalg.norm(turned), 1e-9))
             found.append((score, float(angle), scale, int(row), int(col)))
     found.sort(reverse=True)
-    for _, angle, scale, row, col in found[:2]:
-        dy, dx = (value - side if value > side / 2 else value for value in (row, col))
+    for _, angle, scale, *peak in found[:2]:
+        dy, dx = (float(value - side if value > side / 2 else value) for value in peak)
         # From fixed to the middle of the turned picture, and from there into the moving one.
-        matrix = _turn(angle, scale, ones[0].shape, side) @ _shift(-dx, -dy)
+        matrix: Array = _turn(angle, scale, ones[0].shape, side) @ _shift(-dx, -dy)
         units = np.array(moving.shape[::-1]) / ones[0].shape[::-1]
         own = np.array(fixed.shape[::-1]) / ones[1].shape[::-1]
         yield Coarse(np.diag([*units, 1]) @ matrix @ np.diag([*(1 / own), 1]), "tissue", 0.0)
@@ -243,7 +246,8 @@ def _turn(angle: float, scale: float, shape: tuple[int, ...], side: int) -> Arra
     """From a square picture into one of `shape` that was turned around the middle of both."""
     c, s = np.cos(angle) * scale, np.sin(angle) * scale
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    return _shift(shape[1] / 2, shape[0] / 2) @ turn @ _shift(-side / 2, -side / 2)
+    middle = _shift(shape[1] / 2, shape[0] / 2)
+    return np.asarray(middle @ turn @ _shift(-side / 2, -side / 2), np.float64)
 
 
 def _turned(picture: Picture, angle: float, scale: float, side: int) -> Picture:
@@ -280,7 +284,7 @@ def _refined(matrix: Array, moving: Picture, fixed: Picture, share: float) -> Ar
         return matrix
     source = places.centres[good]
     target = source + places.shifts[good]
-    model, inliers = ransac(
+    model, inliers = ransac(  # type: ignore[no-untyped-call]
         (source, target), AffineTransform, min_samples=3, max_trials=500, rng=0,
         residual_threshold=max(window / 12, 1.5),
     )  # fmt: skip

@@ -53,7 +53,7 @@ class DisplacementGrid:
         used_x, used_y = across.any(axis=0), down.any(axis=0)
         part = self.values[np.ix_(used_y, used_x)].astype(np.float64)
         lines = np.einsum("yr,rck->yck", down[:, used_y], part)
-        return np.einsum("xc,yck->yxk", across[:, used_x], lines)
+        return np.asarray(np.einsum("xc,yck->yxk", across[:, used_x], lines), np.float64)
 
     def undo(self, points: Points) -> tuple[Points, NDArray[np.float64]]:
         """Where displaced points come from, by fixed point iteration.

@@ -97,7 +97,7 @@ def correlations(template: Picture, around: Picture) -> NDArray[np.float64]:
 def _box(values: NDArray[np.float64], h: int, w: int) -> NDArray[np.float64]:
     """Sums over all windows of h x w."""
     sums = np.pad(values, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    return sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]
+    return np.asarray(sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w], np.float64)
 
 
 def _subpixel(scores: NDArray[np.float64], row: int, col: int) -> tuple[float, float]:

@@ -33,4 +33,5 @@ LOOKS = {"grey": grey, "od": density, "haematoxylin": haematoxylin}
 def stretched(values: NDArray[np.float32]) -> Picture:
     """Values brought to 0..1 by percentiles."""
     low, high = np.percentile(values, [DARKEST, BRIGHTEST])
-    return ((values - low) / max(high - low, 1e-6)).clip(0, 1).astype(np.float32)
+    spread = (values - low) / max(high - low, 1e-6)
+    return np.asarray(spread.clip(0, 1), np.float32)

@@ -182,9 +182,8 @@ def _coarse(moving: Slide, fixed: Slide, options: RegisterOptions) -> Transform 
         fitted_thumbnail(open_view(one), side)
         for one, side in zip((moving, fixed), sides, strict=True)
     ]
-    found = align_thumbnails(
-        *pictures, CoarseOptions(mirror=options.mirror, same_scale=known, seed=options.seed)
-    )
+    choices = CoarseOptions(mirror=options.mirror, same_scale=known, seed=options.seed)
+    found = align_thumbnails(pictures[0], pictures[1], choices)
     if found is None:
         return None
     scales = [

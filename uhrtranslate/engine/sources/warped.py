@@ -97,8 +97,8 @@ class WarpedSlide(Slide):
 
     def _block(self, level: int, left: int, top: int) -> Pixels:
         size, base, moving = self.info.levels[level], self.info, self._moving.info
-        xs = np.arange(left, min(left + BLOCK, size.width)) + 0.5
-        ys = np.arange(top, min(top + BLOCK, size.height)) + 0.5
+        xs = np.arange(left, min(left + BLOCK, size.width), dtype=np.float64) + 0.5
+        ys = np.arange(top, min(top + BLOCK, size.height), dtype=np.float64) + 0.5
         points = self._transform.lattice(
             xs * (base.width / size.width), ys * (base.height / size.height)
         )
