@@ -28,6 +28,28 @@ def shared():
     return SHARED
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A folder of images that `server` serves."""
+    from served import fill
+
+    served = tmp_path_factory.mktemp("served")
+    fill(served)
+    return served
+
+
+@pytest.fixture
+def server(served, monkeypatch):
+    """A server on this machine, of which reading is tried again at once."""
+    from served import serving
+
+    from uhrtranslate.io.files import remote
+
+    monkeypatch.setattr(remote, "PAUSES", (0.01, 0.01))
+    with serving(served) as server:
+        yield server
+
+
 def pytest_itemcollected(item):
     """Mark what asks for the shared folder, so that `-m shared` selects exactly these."""
     if "shared" in getattr(item, "fixturenames", ()):

@@ -82,6 +82,8 @@ def trained(method, device, precision="fp32", steps=2, **generator):
     """The learner and the parts of its losses, per step; options of the generator may be given."""
     options = {**SMALL, **OWN.get(method, {}), "method": method, "precision": precision}
     options["generator"] = {**SMALL["generator"], **generator}
+    if TRAINING_METHODS[method].options_class.one_domain:
+        options["data"] = {"a": "a", "patch": 64}
     if "discriminator" in TRAINING_METHODS[method].options_class.model_fields:
         options["discriminator"] = {"ndf": 4, "layers": 2}
     learner = Learner(make_train_options(options), torch.device(device))

@@ -91,7 +91,10 @@ class ArraySink:
         self.written[y : y + h, x : x + w] += 1
 
     def reached(self, y):
+        """All above the row is there, and nothing below: what is saved here can be gone on with."""
+        assert y > self.start
         assert (self.written[self.start : y] == 1).all()
+        assert not self.written[y:].any()
 
 
 class FloatRunner(GeneratorRunner):

@@ -210,7 +210,7 @@ def test_a_new_stain_method_recolours_saves_its_fit_and_is_pictured(tmp_path):
     assert fit["method"] == "mine"
     (row,) = csv.DictReader((tmp_path / "qc" / "stains.csv").read_text().splitlines())
     assert float(row["blue"]) > fit["fit"]["mean"][2]
-    assert (tmp_path / "qc" / "a.png.png").is_file()
+    assert (tmp_path / "qc" / "a.png").is_file()
     result = np.asarray(Image.open(tmp_path / "b.png")).astype(float)
     assert np.abs(result.mean((0, 1)) - target.mean((0, 1))).max() < 6
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 # uint8, uint16 for slides that were opened with 16 bits, or float32 for channels.
 Pixels = NDArray[Any]
+# Rec. 601: shares of red, green and blue in luma, as of Pillow's and most cameras' grey.
+LUMA = (0.299, 0.587, 0.114)
 # Samples that are converted at a time.
 CHUNK = 1 << 20
 

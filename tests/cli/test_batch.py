@@ -136,11 +136,25 @@ class TestTheManifest:
         assert (whole["width"], whole["height"]) == (512, 700)
         assert whole["output"] == str(tmp_path / "out" / "slide.dn.tif")
         assert (half["width"], half["height"]) == (256, 350)
-        assert half["output"] == str(tmp_path / "half.tif")
+        assert half["output"] == str(tmp_path / "out" / "half.tif")
         assert half["mpp"] == pytest.approx([1, 1])
         assert (part["width"], part["height"]) == (300, 200)
-        assert (tmp_path / "deep" / "part.png").is_file()
+        assert (tmp_path / "out" / "deep" / "part.png").is_file()
         assert "line 5" in gone["error"]
+
+    def test_without_a_folder_outputs_lie_beside_the_table(self, uhrt_here, table, tmp_path):
+        absolute = tmp_path / "elsewhere" / "a.png"
+        manifest = table(
+            ("photo.png", "deep/part.png", "", "", "0,0,64,64"),
+            ("photo.png", absolute, "", "", "0,0,64,64"),
+        )
+        model = ("--model", tmp_path / "tiny.safetensors")
+        assert uhrt_here("translate", "--manifest", manifest, *model).returncode == 0
+        assert (tmp_path / "deep" / "part.png").is_file()
+        done = uhrt_here("translate", "--manifest", manifest, *model, "-o", tmp_path / "out")
+        assert (tmp_path / "out" / "deep" / "part.png").is_file()
+        assert absolute.is_file()  # whatever the folder
+        assert "exists already" in done.stderr
 
     @pytest.mark.parametrize(
         ("rows", "header", "reason"),

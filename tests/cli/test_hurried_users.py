@@ -23,7 +23,7 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="names of files ar
         (
             ["evaluate", "photo.png", "--grid", "5"],
             2,
-            "grid: input should be 'auto' or greater than or equal to 33 (got 5).",
+            "grid: input should be 'auto' or 'search' or greater than or equal to 33 (got 5).",
         ),
         (["evaluate", "photo.png", "--niqe", "gone"], 1, "gone: cannot be read (No such file or"),
         (["evaluate", "photo.png", "--niqe", "list.csv"], 1, "list.csv: cannot be read (the file"),

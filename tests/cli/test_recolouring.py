@@ -65,7 +65,7 @@ def test_a_folder_gets_one_colour(uhrt, desk, tmp_path, method):
         rows = list(csv.DictReader(file))
     # The odd slide is on top.
     assert rows[0]["slide"].endswith("2.tif")
-    assert all((tmp_path / "qc" / f"{number}.tif.png").is_file() for number in range(3))
+    assert all((tmp_path / "qc" / f"{number}.png").is_file() for number in range(3))
 
 
 def test_the_slides_fit_makes_no_seams_and_the_tiles_do(uhrt, desk, tmp_path):

@@ -77,7 +77,7 @@ def test_many_inputs_are_warned_of_once(uhrt_here, desk, tmp_path):
     )
     first, rest = warnings(done)
     assert "a.png: does not say its mpp" in first
-    assert "1 more inputs have the same (resolution)" in rest
+    assert "1 more input has the same (resolution)" in rest
     record = json.loads((tmp_path / "out/uhrt-run.json").read_text())
     assert all("resolution" in one["warnings"] for one in record["inputs"])
 

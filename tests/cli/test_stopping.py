@@ -108,13 +108,17 @@ def test_a_closed_terminal_leaves_nothing_behind(begun, tmp_path):
     import fcntl
     import termios
 
+    def take_terminal():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs these tests may ignore it
+
     ours, theirs = os.openpty()
     run = begun(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     )
     os.close(theirs)
     os.close(ours)

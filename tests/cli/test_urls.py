@@ -5,27 +5,13 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from served import TISSUE, fill, serving
+from served import TISSUE
 from support import small_resnet
 
 from uhrtranslate.cli.app import run_program
 from uhrtranslate.io.files import remote
 from uhrtranslate.models import GeneratorInfo, save_native
 from uhrtranslate.tasks.translate import translate
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    fill(folder)
-    return folder
-
-
-@pytest.fixture
-def server(folder, monkeypatch):
-    monkeypatch.setattr(remote, "PAUSES", (0.01, 0.01))
-    with serving(folder) as server:
-        yield server
 
 
 def uhrt(monkeypatch, *arguments):
@@ -48,7 +34,7 @@ def tiny(tmp_path):
 
 
 def test_a_zarr_goes_on_where_the_connection_broke(
-    server, folder, tmp_path, tiny, monkeypatch, capsys
+    server, served, tmp_path, tiny, monkeypatch, capsys
 ):
     given = ("--model", tiny, "--tile", 128, "--halo", 64, "--compression", "none", "--json")
     url, target = server.url("a.ome.zarr", "lastrow"), tmp_path / "a.tif"
@@ -59,7 +45,7 @@ def test_a_zarr_goes_on_where_the_connection_broke(
     assert uhrt(monkeypatch, "translate", url, "-o", target, "--resume", *given) == 0
     assert json.loads(capsys.readouterr().out)["resumed"] > 0
     here = tmp_path / "here.tif"
-    assert uhrt(monkeypatch, "translate", folder / "a.ome.zarr", "-o", here, *given) == 0
+    assert uhrt(monkeypatch, "translate", served / "a.ome.zarr", "-o", here, *given) == 0
     assert np.array_equal(tifffile.imread(target), tifffile.imread(here))
 
 
@@ -70,7 +56,7 @@ def test_python_takes_urls(server, tmp_path):
     assert (done.output, done.width) == (str(tmp_path / "slide.tin.tif"), 256)
 
 
-def test_a_batch_goes_on(server, folder, tmp_path, tiny, monkeypatch, capsys):
+def test_a_batch_goes_on(server, served, tmp_path, tiny, monkeypatch, capsys):
     monkeypatch.setattr(remote, "BLOCK", 1 << 14)
     monkeypatch.chdir(tmp_path)
     urls = [
@@ -102,7 +88,7 @@ def test_a_batch_goes_on(server, folder, tmp_path, tiny, monkeypatch, capsys):
         run_program()
     assert not stop.value.code, capsys.readouterr().err
     for name in ("slide.tif", "slide.svs"):
-        local = ["uhrt", "translate", str(folder / name), "-o", f"{name}.here.tif"]
+        local = ["uhrt", "translate", str(served / name), "-o", f"{name}.here.tif"]
         monkeypatch.setattr("sys.argv", [*local, *given])
         with pytest.raises(SystemExit):
             run_program()
@@ -110,12 +96,12 @@ def test_a_batch_goes_on(server, folder, tmp_path, tiny, monkeypatch, capsys):
         assert np.array_equal(here, there)
 
 
-def test_validate_reads_files_only_and_says_so(server, folder, monkeypatch, capsys):
-    assert uhrt(monkeypatch, "validate", server.url("a.tif") + "?sig=secret", folder / "a.tif") == 1
+def test_validate_reads_files_only_and_says_so(server, served, monkeypatch, capsys):
+    assert uhrt(monkeypatch, "validate", server.url("a.tif") + "?sig=secret", served / "a.tif") == 1
     printed = capsys.readouterr()
     assert "a.tif: is not read over the network here; download it first" in printed.err
     assert "secret" not in printed.out + printed.err
-    assert f"{folder / 'a.tif'}: does not exist" in " ".join(printed.err.split())
+    assert f"{served / 'a.tif'}: does not exist" in " ".join(printed.err.split())
 
 
 def test_training_says_why_it_reads_no_urls(server, tmp_path, monkeypatch, capsys):
@@ -130,9 +116,9 @@ def test_training_says_why_it_reads_no_urls(server, tmp_path, monkeypatch, capsy
 
 
 def test_an_image_is_evaluated_against_its_source_by_url(
-    server, folder, tmp_path, monkeypatch, capsys
+    server, served, tmp_path, monkeypatch, capsys
 ):
-    places = [(folder / "slide.svs", folder / "slide.tif")]
+    places = [(served / "slide.svs", served / "slide.tif")]
     places.append(
         (f"{server.url('slide.svs')}?sig=secret", f"{server.url('slide.tif')}?sig=secret")
     )
@@ -152,8 +138,8 @@ def test_an_image_is_evaluated_against_its_source_by_url(
     assert "slide.svs" in (tmp_path / "1" / "index.html").read_text()
 
 
-def test_evaluation_goes_on_after_a_url_that_fails(server, folder, monkeypatch, capsys):
-    given = (server.url("none.tif"), folder / "slide.tif", "--json")
+def test_evaluation_goes_on_after_a_url_that_fails(server, served, monkeypatch, capsys):
+    given = (server.url("none.tif"), served / "slide.tif", "--json")
     assert uhrt(monkeypatch, "evaluate", *given) == 1
     printed = capsys.readouterr()
     assert "does not exist on the server; check the URL" in printed.err
@@ -172,10 +158,10 @@ def test_a_url_is_compared(server, tmp_path, tiny, monkeypatch, capsys):
     assert b"secret" not in (report / "index.html").read_bytes()
 
 
-def test_patches_are_cut_from_a_url(server, folder, tmp_path, monkeypatch, capsys):
+def test_patches_are_cut_from_a_url(server, served, tmp_path, monkeypatch, capsys):
     url = server.url("slide.tif") + "?sig=secret"
     for name, source, other in (
-        ("here", folder / "slide.tif", folder / "slide.svs"),
+        ("here", served / "slide.tif", served / "slide.svs"),
         ("there", url, server.url("slide.svs")),
     ):
         given = ("--size", 256, "--tissue", 0, "--paired", other)
@@ -189,7 +175,7 @@ def test_patches_are_cut_from_a_url(server, folder, tmp_path, monkeypatch, capsy
     assert len(here) == 12
     assert all(here[name].read_bytes() == there[name].read_bytes() for name in here)
     assert "secret" not in (tmp_path / "there" / "tiles.csv").read_text()
-    assert uhrt(monkeypatch, "tiles", url, "-o", tmp_path / "no", "--paired", folder) == 1
+    assert uhrt(monkeypatch, "tiles", url, "-o", tmp_path / "no", "--paired", served) == 1
     told = " ".join(capsys.readouterr().err.split())
     assert "a URL is one slide" in told
     assert "secret" not in told
@@ -198,11 +184,11 @@ def test_patches_are_cut_from_a_url(server, folder, tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize("command", ["stain-normalize", "enhance"])
 def test_recolouring_takes_urls_for_inputs_and_targets(
-    command, server, folder, tmp_path, monkeypatch, capsys
+    command, server, served, tmp_path, monkeypatch, capsys
 ):
     option = {"stain-normalize": "--target", "enhance": "--reference"}[command]
     results = []
-    for name, place in (("here", lambda file: folder / file), ("there", server.url)):
+    for name, place in (("here", lambda file: served / file), ("there", server.url)):
         target = tmp_path / f"{name}.tif"
         given = (place("slide.svs"), option, place("slide.tif"), "-o", target)
         assert uhrt(monkeypatch, command, *given, "--compression", "none") == 0, capsys.readouterr()
@@ -210,12 +196,26 @@ def test_recolouring_takes_urls_for_inputs_and_targets(
     assert np.array_equal(*results)
 
 
-def test_info_describes_a_url(server, folder, monkeypatch, capsys):
+@pytest.mark.parametrize("command", ["stain-normalize", "enhance"])
+def test_what_a_run_saved_is_read_from_this_machine(command, served, tmp_path, monkeypatch, capsys):
+    option = {"stain-normalize": "--target", "enhance": "--reference"}[command]
+    for query in ("", "?sig=secret"):
+        url = f"https://example.org/a/saved.json{query}"
+        given = (served / "slide.tif", option, url, "-o", tmp_path / "out.tif")
+        assert uhrt(monkeypatch, command, *given) == 1
+        told = " ".join(capsys.readouterr().err.split())
+        assert "https://example.org/a/saved.json: what --save-" in told
+        assert "download it first" in told
+        assert "secret" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info_describes_a_url(server, served, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["uhrt", "info", server.url("slide.svs"), "--json"])
     with pytest.raises(SystemExit) as stop:
         run_program()
     assert not stop.value.code
     found = json.loads(capsys.readouterr().out)
     assert found["path"] == server.url("slide.svs")
-    assert found["file_bytes"] == (folder / "slide.svs").stat().st_size
+    assert found["file_bytes"] == (served / "slide.svs").stat().st_size
     assert (found["width"], found["height"], found["mpp"]) == (900, 700, [0.5, 0.5])

@@ -62,6 +62,8 @@ def test_a_training_step_reads_nothing_back(method):
         "ema": 0.9,
         "clip": 1.0,
     }
+    if TRAINING_METHODS[method].options_class.one_domain:
+        del options["data"]["b"]
     learner = Learner(make_train_options(options), torch.device("sim:0"))
     batch = Problem(paired=False).batch()
     with simulated_device.counted_waits() as waits:

@@ -59,7 +59,7 @@ def test_every_group_of_figures(name, found):
     json.dumps(found[name], allow_nan=False)
     measures = figure.group.measures
     needs_weights = {"lpips", "lpips_c"}
-    of_several = {"worst_ratio"}
+    of_several = {"worst_ratio", "worst_channel", "worst_channel_ratio"}
     assert measures.keys() - found[name].keys() <= needs_weights | of_several
     shown = [measure for measure in measures.values() if measure is not None]
     assert all(isinstance(measure, Measure) and measure.label for measure in shown)

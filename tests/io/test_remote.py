@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served import TISSUE, fill, serving
+from served import TISSUE
 
 from uhrtranslate.errors import InputError, MissingExtraError
 from uhrtranslate.io import Found, expand_inputs, open_slide
@@ -16,25 +16,11 @@ from uhrtranslate.io.files.remote import RemoteFile, name_of, shown_url
 from uhrtranslate.runs.manifest import read_manifest
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    fill(folder)
-    return folder
-
-
-@pytest.fixture
-def server(folder, monkeypatch):
-    monkeypatch.setattr(remote, "PAUSES", (0.01, 0.01))
-    with serving(folder) as server:
-        yield server
-
-
 @pytest.mark.parametrize(
     "name", ["slide.tif", "slide.ome.tif", "slide.svs", "a.ome.zarr", "b.v05.ome.zarr"]
 )
-def test_a_slide_is_the_same_by_url(server, folder, name):
-    with open_slide(folder / name) as here, open_slide(server.url(name)) as there:
+def test_a_slide_is_the_same_by_url(server, served, name):
+    with open_slide(served / name) as here, open_slide(server.url(name)) as there:
         assert there.info.levels == here.info.levels
         assert there.info.format in (here.info.format, "BigTIFF")
         assert there.info.mpp == pytest.approx(here.info.mpp)
@@ -51,9 +37,9 @@ def test_sixteen_bits_come_too(server):
         assert np.array_equal(slide.read(0, 0, 900, 700), TISSUE.astype(np.uint16) * 257)
 
 
-def test_only_parts_are_fetched_and_each_once(server, folder, monkeypatch):
+def test_only_parts_are_fetched_and_each_once(server, served, monkeypatch):
     monkeypatch.setattr(remote, "BLOCK", 1 << 14)
-    size = (folder / "slide.tif").stat().st_size
+    size = (served / "slide.tif").stat().st_size
     with open_slide(server.url("slide.tif")) as slide:
         slide.read(0, 0, 128, 128)
     asked = [found for _, _, found in server.log if found and found != "bytes=1-1"]
@@ -102,24 +88,24 @@ def test_a_connection_that_stays_broken_is_told(server, monkeypatch):
         open_slide(server.url("slide.tif", "broken")).read(0, 0, 900, 700)
 
 
-def test_a_changed_file_has_another_fingerprint(server, folder):
-    (folder / "b.tif").write_bytes((folder / "slide.tif").read_bytes())
+def test_a_changed_file_has_another_fingerprint(server, served):
+    (served / "b.tif").write_bytes((served / "slide.tif").read_bytes())
     before = RemoteFile(server.url("b.tif")).fingerprint()
     assert RemoteFile(server.url("b.tif")).fingerprint() == before
-    with (folder / "b.tif").open("r+b") as file:
+    with (served / "b.tif").open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"?")
     assert RemoteFile(server.url("b.tif")).fingerprint() != before
 
 
 @pytest.mark.parametrize("name", ["a.ome.zarr", "b.v05.ome.zarr"])
-def test_a_changed_zarr_has_another_fingerprint(name, server, folder):
+def test_a_changed_zarr_has_another_fingerprint(name, server, served):
     def seen(path):
         with open_slide(server.url(path)) as slide:
             return slide.fingerprint()
 
-    copy = folder / f"copy-of-{name}"
-    shutil.copytree(folder / name, copy)
+    copy = served / f"copy-of-{name}"
+    shutil.copytree(served / name, copy)
     before = seen(copy.name)
     assert seen(copy.name) == before
     chunk = copy / "0" / ("c/0" if "v05" in name else "0") / "2" / "3"  # in the middle
@@ -134,7 +120,7 @@ def test_a_changed_zarr_has_another_fingerprint(name, server, folder):
     assert seen(copy.name) != before
 
 
-def test_s3_is_read_like_a_server_of_its_own(server, folder, monkeypatch):
+def test_s3_is_read_like_a_server_of_its_own(server, served, monkeypatch):
     """A bucket is a folder: `plain` here. s3fs is told where through fsspec's variables."""
     s3fs = pytest.importorskip("s3fs")
     s3fs.S3FileSystem.clear_instance_cache()

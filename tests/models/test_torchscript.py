@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import skimage.data
+import tifffile
 import torch
 import torch.nn.functional as F
 from PIL import Image
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from uhrtranslate import translate
 from uhrtranslate.engine import GeneratorRunner, choose_tile
 from uhrtranslate.errors import CheckpointError, OptionError
-from uhrtranslate.models import load_generator, torchscript
+from uhrtranslate.models import GeneratorInfo, load_generator, torchscript
+from uhrtranslate.models.native import dump_facts
 from uhrtranslate.tasks.models import convert_model, describe_model
 
 # torch's own
@@ -74,12 +76,12 @@ class Pairs(nn.Module):
         return x, x
 
 
-def scripted(module, path, how="script"):
+def scripted(module, path, how="script", channels=3):
     module = module.eval()
     made = (
         torch.jit.script(module)
         if how == "script"
-        else torch.jit.trace(module, torch.zeros(1, 3, 64, 64), check_trace=False)
+        else torch.jit.trace(module, torch.zeros(1, channels, 64, 64), check_trace=False)
     )
     torch.jit.save(torch.jit.freeze(made) if how == "frozen" else made, path)
     return path
@@ -124,8 +126,56 @@ def test_it_is_described_with_the_norm_layers_that_stay(tmp_path):
     assert found.opaque
     assert json.dumps(dataclasses.asdict(found))
     assert not describe_model("he2ihc").opaque
-    with pytest.raises(OptionError, match="not torchscript"):
+    with pytest.raises(OptionError, match=r"net is TorchScript; the suffix must be \.pt"):
         convert_model(path, tmp_path / "x.safetensors")
+    with pytest.raises(OptionError, match=r"he2ihc is not TorchScript; the suffix must be"):
+        convert_model("he2ihc", tmp_path / "x.pt")
+
+
+class Markers(nn.Module):
+    """Seven channels of 0..1 into two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(7, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.layer(x - 0.5))
+
+
+@pytest.mark.parametrize("how", ["script", "frozen"])
+def test_what_a_script_takes_is_stored_beside_its_code(how, tmp_path):
+    path, named = scripted(Markers(), tmp_path / "net.pt", how, 7), tmp_path / "named.pt"
+    pixels = np.random.default_rng(0).integers(0, 4096, (7, 96, 160)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "in.ome.tif", pixels, metadata={"axes": "CYX"})
+    assert load_generator(path).info.in_channels == 7
+    with pytest.raises(CheckpointError, match=r"uhrt models convert --inputs"):
+        translate(tmp_path / "in.ome.tif", tmp_path / "out.ome.tif", model=str(path))
+    convert_model(
+        path, named, inputs=["channels"], channels=["CD3", "CD8"], cell=64,
+        input_range=(0.0, 4095.0), value_range=(0.0, 1.0), description="Two of seven.",
+    )  # fmt: skip
+    found = describe_model(named)
+    assert (found.inputs, found.channels, found.cell) == (("channels",), ("CD3", "CD8"), 64)
+    assert (found.input_range, found.opaque) == ((0, 4095), True)
+    again = convert_model(named, tmp_path / "again.pt", mpp=0.5)
+    assert (again.description, again.mpp) == ("Two of seven.", 0.5)
+    translate(tmp_path / "in.ome.tif", tmp_path / "out.ome.tif", model=str(named), bits=32)
+    with torch.inference_mode():
+        expected = Markers()(torch.from_numpy(pixels / np.float32(4095))[None])[0].numpy()
+    written = tifffile.imread(tmp_path / "out.ome.tif")
+    # The image's ends are continued by reflection, and the network's by zeros.
+    assert np.abs(written - expected)[:, 1:-1, 1:-1].max() < 1e-4
+
+
+def test_facts_of_a_script_that_are_out_of_bounds_are_an_error(tmp_path):
+    path = scripted(Convolutions(), tmp_path / "net.pt")
+    network = torch.jit.load(path)
+    for text in ("{", '{"format": 99}', dump_facts(GeneratorInfo("resnet"))):
+        torch.jit.save(network, path, {torchscript.FACTS: text})
+        with pytest.raises(CheckpointError, match=r"net\.pt: its (metadata|format|architecture)"):
+            load_generator(path)
 
 
 def test_tiles_are_chosen_without_a_look_inside(tmp_path):

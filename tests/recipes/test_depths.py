@@ -12,12 +12,12 @@ from recipes.test_channels import MARKERS, SMALL, STAINED, generator, multiplex,
 from uhrtranslate.engine import GeneratorRunner
 from uhrtranslate.engine.transforms.generator import is_flat
 from uhrtranslate.errors import InputError, OptionError, OutputError
-from uhrtranslate.io import check_complete, open_slide
+from uhrtranslate.io import check_complete, open_slide, open_view
 from uhrtranslate.io.files.journal import Journal
 from uhrtranslate.io.writers.output_spec import tile_side
 from uhrtranslate.options import make_options
 from uhrtranslate.recipes.generator_pool import GeneratorPool
-from uhrtranslate.recipes.inputs import within
+from uhrtranslate.recipes.inputs import Inputs, within
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Advanced
 from uhrtranslate.runs.probe import Probe
@@ -292,6 +292,49 @@ def test_flat_floats_are_flat():
     assert is_flat(noise * 0.02 + 0.5)
     assert not is_flat(noise * [0.02, 0.02, 0.02, 0.5])
     assert within(np.array([0, 50, 900], np.uint16), (100.0, 500.0)).tolist() == [0, 0, 1]
+
+
+def dim(picture):
+    """12 bits of a camera in 16, as of a fluorescence slide: nearly empty on the left, and noisy.
+
+    One pixel is hot.
+    """
+    noise = np.random.default_rng(1).normal(110, 4, picture.shape)
+    noise[:, 128:] += picture[:, 128:] * 14.0
+    noise[3, 3] = 65535
+    return noise.astype(np.uint16)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_cells_of_dim_slides_are_empty_only_beside_the_others(tmp_path, kind):
+    made = generator(7, inputs=("channels",))
+    written(tmp_path / "dim.ome.tif", dim(multiplex()).astype(kind), tile=(64, 64))
+    with open_slide(tmp_path / "dim.ome.tif", deep=True, channels=True) as slide:
+        inputs = Inputs(made.info, open_view(slide))
+        assert 0.04 < inputs.contrast < 0.06  # 255 * 14 of 65535
+        cells = [inputs(slide.read(x, 64, 64, 64)) for x in (64, 128, 256)]
+    found = [is_flat(cell, lambda: inputs.contrast) for cell in cells]
+    assert found == [True, False, False]
+    assert is_flat(cells[2]), "this would prove nothing"
+
+
+def test_colours_of_photos_use_the_whole_range(slide):
+    with open_slide(slide) as opened:
+        assert Inputs(generator().info, open_view(opened)).contrast == 1
+
+
+@pytest.mark.parametrize("norm", ["dn", "kin", "pooled"])
+def test_dim_slides_come_out_as_bright_ones(tmp_path, norm):
+    """A network of instance norm does not see how bright its input is, but for the layers' eps."""
+    found = {}
+    for factor in (16, 257):
+        source = written(tmp_path / f"{factor}.ome.tif", multiplex().astype(np.uint16) * factor)
+        target, made = tmp_path / f"o{factor}.ome.tif", generator(7, inputs=("channels",))
+        translate(source, target, generator=made, norm=norm, **SMALL, tile=128)
+        found[factor] = deep_pixels(target).astype(int)
+    difference = np.abs(found[16] - found[257])
+    assert found[257].std() > 20
+    assert difference.mean() < 3
 
 
 def test_ranges_are_stored_with_the_weights(tmp_path):

@@ -117,6 +117,14 @@ def test_a_program_that_runs_tiles_gets_what_uhrt_gives(slide, tmp_path, kind, m
     assert exported.deviation < 0.1
 
 
+def test_uhrt_runs_what_it_exported(slide, tmp_path):
+    export_model(slide, tmp_path / "a.pt", make_options({"norm": "tin"}), resnet())
+    translate(slide, tmp_path / "ours.png", generator=resnet(), norm="tin")
+    translate(slide, tmp_path / "again.png", model=str(tmp_path / "a.pt"), tile=128)
+    ours, again = (skimage.io.imread(tmp_path / name) for name in ("ours.png", "again.png"))
+    assert np.abs(again.astype(int) - ours).max() <= 1
+
+
 def test_without_the_constants_tiles_would_differ(slide, tmp_path):
     """The same network with its own statistics in each tile, which shows that the test can fail."""
     generator = resnet()
@@ -180,6 +188,18 @@ def test_a_generator_that_other_programs_cannot_run_is_refused(slide, tmp_path, 
     with pytest.raises(OptionError, match=told):
         export_model(slide, tmp_path / "a.pt", make_options({"norm": "tin"}), resnet(**facts))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_of_channels_is_refused_whatever_the_slide(tmp_path):
+    pixels = np.zeros((7, 256, 256), np.uint16)
+    tifffile.imwrite(tmp_path / "in.ome.tif", pixels, metadata={"axes": "CYX"})
+    made = as_generator(
+        small_resnet(ngf=4, in_channels=7), cell=128, in_channels=7, inputs=("channels",)
+    )
+    with pytest.raises(OptionError, match="takes or gives other planes than RGB or grey"):
+        export_model(
+            tmp_path / "in.ome.tif", tmp_path / "a.pt", make_options({"norm": "tin"}), made
+        )
 
 
 def test_an_existing_file_is_kept_unless_overwritten(slide, tmp_path):

@@ -108,13 +108,14 @@ def test_a_folder_is_a_batch_with_pictures_and_a_table(desk, tmp_path):
         rows = list(csv.DictReader(file))
     assert rows[0]["slide"].endswith("2.tif")  # the odd one
     assert {"before_mean_a", "after_mean_a", "after_std_l"} <= set(rows[0])
-    with Image.open(desk / "qc/1.tif.png") as picture:
-        assert picture.size == (4 * 384, 384)
+    with Image.open(desk / "qc/1.png") as picture:
+        assert picture.width > 4 * 384
+        assert picture.height > 384
     # What is complete is skipped, and shown.
-    (desk / "qc/0.tif.png").unlink()
+    (desk / "qc/0.png").unlink()
     again = normalize(desk, desk / "in", tmp_path / "out", resume=True)
     assert [result.status for result in again] == ["skipped"] * 3
-    assert (desk / "qc/0.tif.png").is_file()
+    assert (desk / "qc/0.png").is_file()
 
 
 def test_a_mask_leaves_glass_out_altogether(desk, tmp_path):

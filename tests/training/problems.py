@@ -74,6 +74,10 @@ class Problem:
         turns = int(self.random.integers(4))
         return {"A": floats([np.rot90(a, turns)]), "B": floats([np.rot90(b, turns)])}
 
+    def planes(self, x):
+        """What the generator takes of source patches: their colours."""
+        return x
+
     def held_out(self):
         places = [(y, x) for y in (384, 448) for x in range(0, 512, PATCH)]
         return tuple(
@@ -93,7 +97,7 @@ class DarkProblem(Problem):
         self.stack = Stack(inputs, Tally.of(self.source), Tally.of(self.target))
 
     def planes(self, x):
-        """What the generator takes of source patches, [n, 3, h, w] in -1..1."""
+        """Their colours and their enhanced grey."""
         pixels = ((x + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         return floats([self.stack(one) for one in pixels])
 
@@ -109,8 +113,11 @@ def darken(stained):
     return np.round(light[..., None] * [1.0, 0.9, 0.7]).astype(np.uint8)
 
 
-def learn(problem, steps, **options):
-    """Train a method; its generator's PSNR before and after, and that of the identity."""
+def learn(problem, steps, lessons=0, **options):
+    """Train a method, its teacher first if it has one.
+
+    Gives the PSNR of the identity, and of its generator before and after.
+    """
     options = {**SMALL, "epochs": 1, "decay": 9, **options}
     learner = Learner(make_train_options(options), torch.device("cpu"))
     a, b = problem.held_out()
@@ -118,13 +125,16 @@ def learn(problem, steps, **options):
     def judge():
         generator = learner.generators()["A2B"].eval()
         with torch.no_grad():
-            found = psnr(generator(a), b)
+            found = psnr(generator(problem.planes(a)), b)
         generator.train()
         return found
 
-    before = judge()
-    for step in range(steps):
-        learner.step(problem.batch(), epoch=max(0, 20 * step // steps - 10))
+    before, first = judge(), 0
+    for stage in learner.stages:
+        count = lessons if stage.name == "teacher" else steps
+        for step in range(count):
+            learner.step(problem.batch(), first + max(0, 20 * step // count - 10))
+        first += stage.epochs
     return psnr(a, b), before, judge()
 
 

@@ -201,6 +201,15 @@ def no_number(desk):
     return 1, "step 1: the loss", "there is no checkpoint yet; lower lr"
 
 
+def no_dark_fields(desk):
+    write_config(
+        desk,
+        data={**CUT["data"], "b": "a"},
+        generator={**SMALL["generator"], "inputs": ["rgb", "enhanced"]},
+    )
+    return 1, "a: its images are as bright as the stained ones", "are no dark fields"
+
+
 def no_validation_image(desk):
     write_config(desk, validation={"image": "nowhere.tif"})
     return 1, "nowhere.tif"
@@ -224,6 +233,7 @@ WRONG = [
     no_yaml,
     no_config,
     no_number,
+    no_dark_fields,
     no_validation_image,
     folder_in_use,
 ]

@@ -123,7 +123,10 @@ def test_weights_of_the_paper_make_the_sum():
         ({"generator": {"inputs": ["rgb"]}}, "inputs must be rgb and a grey plane"),
         ({"generator": {"inputs": ["grey", "enhanced"]}}, "inputs must be rgb and a grey plane"),
         ({"registration": {"levels": 7}}, "too small for the registration; 7 levels need 128 px"),
-        ({"teacher": {"modle": "x"}}, "teacher.modle: there is no such option; model is near"),
+        (
+            {"teacher": {"modle": "x"}},
+            "teacher.modle: there is no such option; teacher.model is near",
+        ),
         ({"data": {"a": "a"}}, "data.b is needed"),
         ({"method": "colorizer"}, "colorizer learns from data.a alone"),
     ],

@@ -73,7 +73,9 @@ def unit(x):
     return (x + 1) / 2
 
 
-@pytest.mark.parametrize(("options", "without"), SWITCHES, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(
+    ("options", "without"), SWITCHES, ids=lambda x: str(sorted(x) if isinstance(x, set) else x)[:40]
+)
 def test_each_part_has_a_switch(options, without):
     _, parts = parts_of(make(**options), samples())
     assert set(parts) == PARTS - without

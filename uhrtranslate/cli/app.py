@@ -24,6 +24,7 @@ from uhrtranslate.cli import (
     validate,
     warp,
 )
+from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.stopping import stoppable
 from uhrtranslate.version import __version__
 
@@ -36,18 +37,20 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
-app.command(epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(stain_normalize.stain_normalize)
-app.command(epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
-app.command(epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
-app.command(epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
-app.command(epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
-app.command(epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
-app.command(epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
-app.command(epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
-app.command(epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
-app.command(epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
-app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command(cls=Command, epilog=translate.EXAMPLES, no_args_is_help=True)(translate.translate)
+app.command(cls=Command, epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(
+    stain_normalize.stain_normalize
+)
+app.command(cls=Command, epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
+app.command(cls=Command, epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
+app.command(cls=Command, epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
+app.command(cls=Command, epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
+app.command(cls=Command, epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
+app.command(cls=Command, epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
+app.command(cls=Command, epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
+app.command(cls=Command, epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
+app.command(cls=Command, epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
+app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)
 app.add_typer(models.app, name="models")
 
 

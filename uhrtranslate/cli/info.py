@@ -14,6 +14,8 @@ EXAMPLES = """[bold]Examples[/bold]
 
 uhrt info slide.svs
 
+uhrt info slides/
+
 uhrt info slide.svs --json | jq .levels
 """
 
@@ -21,7 +23,9 @@ uhrt info slide.svs --json | jq .levels
 def info(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", show_default=False, help="Slides or photos, or URLs."),
+        typer.Argument(
+            metavar="FILE...", show_default=False, help="Slides, photos, URLs, or folders to list."
+        ),
     ],
     properties: Annotated[
         bool, typer.Option("--properties", help="Also list the vendor's properties.")
@@ -29,16 +33,26 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
     debug: p.Debug = False,
 ) -> None:
-    """Say what a file is: size, levels, mpp, objective power, colour profile, properties."""
-    from uhrtranslate.tasks.info import describe_input
+    """Say what a file is: size, levels, mpp, objective power, colour profile, properties.
+
+    Of a folder, one line for each image in it.
+    """
+    from uhrtranslate.tasks.info import describe_input, images_of
 
     failed = False
+    named: list[tuple[str, bool]] = []  # and whether it is one of a folder
     for file in files:
+        with errors_as_sentences(debug):
+            listed = images_of(file)
+            named += [(file, False)] if listed is None else [(one, True) for one in listed]
+    for file, in_folder in named:
         try:
             with errors_as_sentences(debug):
                 description = describe_input(file, properties)
                 if as_json:
                     print_json(description)
+                elif in_folder:
+                    print(_line(description))
                 else:
                     _print(description)
         except typer.Exit as stop:
@@ -47,6 +61,19 @@ def info(
             failed = True
     if failed:
         raise typer.Exit(1)
+
+
+def _line(image: "InputDescription") -> str:
+    """An image in one line: its path, size, resolution, levels and format."""
+    levels = len(image.levels)
+    facts = [
+        f"{image.width:,} x {image.height:,} px",
+        "mpp unknown" if image.mpp is None else f"{image.mpp[0]:.4g} um/px",
+        f"{levels} level{'s' if levels > 1 else ''}",
+        image.format,
+        f"{image.file_bytes / 1e6:,.1f} MB",
+    ]
+    return f"{image.path}: {', '.join(facts)}"
 
 
 def _print(image: "InputDescription") -> None:

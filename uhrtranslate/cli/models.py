@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import (
     errors_as_sentences,
@@ -79,7 +80,7 @@ def list_all(
             _show(model, as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def show(
     model: Checkpoint,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -92,7 +93,7 @@ def show(
         _show(describe_model(model), as_json)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 def convert(
     source: Checkpoint,
     target: Annotated[
@@ -100,7 +101,8 @@ def convert(
         typer.Argument(
             metavar="TARGET",
             show_default=False,
-            help="New file: name.safetensors, or name.pth for the public repositories.",
+            help="New file: name.safetensors, or name.pth for the public repositories; name.pt of "
+            "a TorchScript file.",
         ),
     ],
     cell: Annotated[
@@ -153,11 +155,19 @@ def convert(
             "0,1.",
         ),
     ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Values that the network itself takes and gives, by default -1,1.",
+        ),
+    ] = None,
     debug: p.Debug = False,
 ) -> None:
     """Write a checkpoint as one native .safetensors file with all the facts that uhrt needs.
 
-    Or the other way: as a .pth file with the keys that the public repositories use.
+    Or the other way: as a .pth file with the keys that the public repositories use. A TorchScript
+    file is written as another one with these facts.
     """
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.models import convert_model
@@ -170,11 +180,12 @@ def convert(
         convert_model(
             source, target, cell, mpp, names, description, overwrite, planes, histogram, outputs,
             _range(input_range, "--input-range"), _range(output_range, "--output-range"),
+            _range(value_range, "--value-range"),
         )  # fmt: skip
         print(target)
 
 
-@app.command(no_args_is_help=True)
+@app.command(cls=Command, no_args_is_help=True)
 @takes(TranslateOptions, leave_out=NOT_FOR_EXPORT, shown=EXPORT_DEFAULTS)
 def export(
     given: Given,
@@ -212,6 +223,10 @@ def export(
             print_json(exported)
         else:
             print(target)
+
+
+# Arguments of networks that a training's YAML calls otherwise.
+CALLED = {"n_blocks": "blocks", "n_downs": "downs"}
 
 
 def _two(domains: str) -> tuple[str, str]:
@@ -264,7 +279,9 @@ def _show(model: "ModelDescription", as_json: bool) -> None:
         print_json(model)
         return
     norms = ", ".join(_norms(model)) or "none"
-    arguments = ", ".join(f"{key}={value}" for key, value in model.arguments.items())
+    arguments = ", ".join(
+        f"{CALLED.get(key, key)}={value}" for key, value in model.arguments.items()
+    )
     rows = [
         ("domains", " -> ".join(model.domains)),
         ("architecture", f"{model.architecture}({arguments})"),

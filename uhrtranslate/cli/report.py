@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # Without a terminal, progress is a plain line from time to time.
 SECONDS_BETWEEN_LINES = 30.0
+# Kinds of warnings that tend to be true of all inputs of a run, and are told of the first.
+TOLD_ONCE = ("resolution", "stated", "dark-field", "noise")
 
 
 class Stopped(KeyboardInterrupt):
@@ -144,8 +146,10 @@ class Report:
         if isinstance(error, Stopped):
             error.sentence = self.when_stopped()
         for kind_of_warning, inputs in self._warned.items():
-            if len(inputs) > 1 and not self._quiet:
-                more = f"{len(inputs) - 1:,} more inputs have the same ({kind_of_warning})"
+            if len(inputs) > 1 and kind_of_warning in TOLD_ONCE and not self._quiet:
+                others = len(inputs) - 1
+                who = "1 more input has" if others == 1 else f"{others:,} more inputs have"
+                more = f"{who} the same ({kind_of_warning})"
                 print_warning(f"{more}; --json and uhrt-run.json name them.")
         if kind is None and self.failures and self._inputs > 1:
             print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
@@ -175,10 +179,10 @@ class Report:
             self._finish(event)
 
     def _warn(self, event: Started | Forecast) -> None:
-        """Print the first warning of each kind, and count the others."""
+        """Print the first warning of a kind that tends to be true of all, and count the others."""
         for kind, sentence in event.warnings.items():
             inputs = self._warned.setdefault(kind, set())
-            if not inputs and not self._quiet:
+            if not self._quiet and (kind not in TOLD_ONCE or not inputs):
                 print_warning(sentence)
             inputs.add(event.input)
 
@@ -210,17 +214,19 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
     """One line about a result or a forecast; None for failures, which are printed elsewhere."""
     if result.status == "failed":
         return None
+    if result.status == "skipped" and result.output is None:
+        return result.error
     if result.status == "skipped":
         return f"{result.input}: is there already, complete -> {result.output}"
     if isinstance(result, ImageResult):
-        return f"{result.input}: done in {result.seconds:.1f} s -> {result.output}"
+        return f"{result.input}: done in {duration(result.seconds or 0)} -> {result.output}"
     state = " (an unfinished run can be resumed)" if result.resumable else ""
     state = " (exists already)" if result.exists else state
-    time_left = timedelta(seconds=round(result.seconds or 0))
+    takes = duration(result.seconds or 0)
     return (
         f"{result.input}: {result.width:,} x {result.height:,} px, {result.cells:,} cells of "
         f"{result.cell} px, {result.tiles:,} tiles of {result.tile} px; about "
-        f"{(result.bytes or 0) / 1e6:,.1f} MB, {time_left} h -> {result.output}{state}"
+        f"{(result.bytes or 0) / 1e6:,.1f} MB, {takes} -> {result.output}{state}"
     )
 
 
@@ -325,7 +331,7 @@ class _Lines:
         left = (one.pixels - one.done) / rate
         print(
             f"{event.input}: {one.done / one.pixels:.0%}, "
-            f"{rate / 1e6:.2f} MP/s, {left:.0f} s left ({_stages(event.shares)})",
+            f"{rate / 1e6:.2f} MP/s, {duration(left)} left ({_stages(event.shares)})",
             file=sys.stderr,
             flush=True,
         )

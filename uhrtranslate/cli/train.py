@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_json
 from uhrtranslate.cli.stopping import patient
+from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError
 from uhrtranslate.tables import TRAINING_METHODS
 
@@ -149,11 +149,11 @@ class _Lines:
             return
         self._told = now
         losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-        left = timedelta(seconds=round(progress.seconds_left or 0))
+        left = duration(progress.seconds_left or 0)
         stage = f"{progress.stage}: " if progress.stage else ""
         print(
             f"{stage}epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
-            f"{progress.steps:,}: {losses}; {left} h left",
+            f"{progress.steps:,}: {losses}; {left} left",
             file=sys.stderr,
             flush=True,
         )

@@ -1,6 +1,8 @@
 """Dark-field enhancement by histogram matching, and input planes; arrays in and out, no files."""
 
-from uhrtranslate.enhance.illuminance import LUMA as LUMA
+from uhrtranslate.enhance.doubts import background_gain as background_gain
+from uhrtranslate.enhance.doubts import darkness as darkness
+from uhrtranslate.enhance.doubts import limited as limited
 from uhrtranslate.enhance.illuminance import illuminance as illuminance
 from uhrtranslate.enhance.matching import Matching as Matching
 from uhrtranslate.enhance.matching import match as match

@@ -5,9 +5,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.pixels import Pixels
 
-# Rec. 601, as Pillow's and most cameras' grey.
-LUMA = (0.299, 0.587, 0.114)
-# The weights in 1/65536, so that 8 and 16 bits give whole numbers without floats.
+# The weights of Rec. 601 in 1/65536, so that 8 and 16 bits give whole numbers without floats.
 _WHOLE = (19595, 38470, 7471)
 
 

@@ -17,7 +17,7 @@ from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
-ONLY_SEAMS = "Channels are no colours: of them only seams are measured."
+ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 
 
 class Evaluator:
@@ -70,7 +70,7 @@ class Evaluator:
                 grid = made.spacing
             seams = evaluate_seams(view, partners.get("source"), grid, o.seed)
             period = grid or seams.period
-            evaluated = Evaluated(view, partners, seams, period or CELL)
+            evaluated = Evaluated(view, partners, seams, period or CELL, made)
             has_channels = any(one.info.channels for one in (view, *partners.values()))
             figures = {
                 name: figure

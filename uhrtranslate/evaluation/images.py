@@ -39,7 +39,6 @@ def opened(
     mpp: float | None,
     region: Region | None = None,
     stated: Stated | None = None,
-    if_unknown: bool = False,
     channels: bool = False,
 ) -> Iterator[SlideView]:
     """A view of an image of colours, or if they are wanted of channels, in 8 bits.
@@ -47,16 +46,13 @@ def opened(
     Args:
         image: its path.
         level, mpp, region: see `open_view`.
-        stated: its resolution, always or only if it does not say its own.
-        if_unknown: the latter.
+        stated: its resolution.
         channels: whether one of channels is opened, too.
 
     Raises:
         InputError: it cannot be read.
     """
-    with narrowed(open_slide(image, channels=channels)) as slide:
-        if stated is not None:
-            stated.of(slide, if_unknown)
+    with narrowed(open_slide(image, channels=channels, stated=stated)) as slide:
         yield open_view(slide, level, mpp, region)
 
 

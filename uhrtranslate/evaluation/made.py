@@ -17,6 +17,7 @@ class Made(BaseModel):
         level, mpp, region, source_mpp: options that it was made with.
         cell: px between the borders of its statistics cells.
         tile, overlap: of tiles that were blended.
+        mismatch: how far two tilings of it differ, in grey levels.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
@@ -29,6 +30,7 @@ class Made(BaseModel):
     cell: int | None = None
     tile: int | None = None
     overlap: int | None = None
+    mismatch: float | None = None
 
     @property
     def spacing(self) -> int | None:

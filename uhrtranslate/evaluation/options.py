@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from uhrtranslate.flag import Flag
 from uhrtranslate.io import Source, as_source
-from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower
+from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower, refuse_both
 
 # Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
@@ -75,7 +75,7 @@ class EvaluateOptions(BaseModel):
     patches: Annotated[
         int,
         Field(ge=8, le=100_000),
-        Flag("Patches of each population.", PATCHES, "N", "500, or fewer of small images"),
+        Flag("Patches of each population; fewer of small images, unless given.", PATCHES, "N"),
     ] = 500
     seeds: Annotated[
         int, Field(ge=1, le=100), Flag("Draws of patches, for intervals.", PATCHES, "N")
@@ -89,8 +89,7 @@ class EvaluateOptions(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.source_mpp is not None and self.source_power is not None:
-            raise ValueError("source_mpp and source_power exclude each other")
+        refuse_both(self, "source_mpp", "source_power")
         if self.shift and self.truth is None:
             raise ValueError("a shift is of paired truth; name it with --truth")
         if self.domain and (self.source is None or self.reference is None):

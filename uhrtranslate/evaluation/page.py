@@ -177,7 +177,7 @@ def _worst_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[str, Eva
     """By what seams there are over the source's, the largest first."""
 
     def seams(pair: tuple[str, Evaluation]) -> float:
-        seam = pair[1].metrics.get("seam", {})
+        seam = seam_of(pair[1])
         return float(seam.get("excess") or seam.get("ratio") or 0.0)
 
     return sorted(named, key=seams, reverse=True)

@@ -121,7 +121,7 @@ class Pool:
     def _view(self, image: Source) -> AbstractContextManager[SlideView]:
         o = self._options
         level, region = (None, None) if self._whole else (o.level, o.region)
-        return opened(image, level, o.mpp, region, stated_by(o), if_unknown=self._whole)
+        return opened(image, level, o.mpp, region, stated_by(o, if_unknown=self._whole))
 
 
 class Populations:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.extractors.base import Patches, to_tensor
 from uhrtranslate.extractors.weights import digest, fit_weights, read_weights
+from uhrtranslate.pixels import LUMA
 
 # Of ImageNet, for pictures in -1..1.
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -184,5 +185,5 @@ def _heads(path: Path, backbone: _Backbone, kind: str) -> list[Tensor]:
 
 
 def _grey(patches: Patches) -> Patches:
-    luma = patches @ np.array([0.299, 0.587, 0.114])
+    luma = patches @ np.array(LUMA)
     return np.repeat((luma + 0.5).astype(np.uint8)[..., None], 3, axis=-1)

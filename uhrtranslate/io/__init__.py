@@ -41,6 +41,7 @@ from uhrtranslate.io.writers.base import Sink as Sink
 from uhrtranslate.io.writers.estimate import output_bytes_per_pixel as output_bytes_per_pixel
 from uhrtranslate.io.writers.formats import FOLDER_SUFFIXES as FOLDER_SUFFIXES
 from uhrtranslate.io.writers.formats import OUTPUT_SUFFIXES as OUTPUT_SUFFIXES
+from uhrtranslate.io.writers.formats import kept_suffix as kept_suffix
 from uhrtranslate.io.writers.formats import suffix_of as suffix_of
 from uhrtranslate.io.writers.output_spec import OutputSpec as OutputSpec
 from uhrtranslate.pixels import Pixels as Pixels

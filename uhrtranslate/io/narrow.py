@@ -7,7 +7,8 @@ import numpy as np
 from uhrtranslate.io.channels import compose
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.io.slide import Slide
-from uhrtranslate.io.view import open_view, resized
+from uhrtranslate.io.thumbnails import fitted_thumbnail
+from uhrtranslate.io.view import open_view
 from uhrtranslate.pixels import Pixels, to_bits
 
 # Longer side in px of the picture in which the range of floats is found.
@@ -29,10 +30,7 @@ class NarrowSlide(Slide):
         self.info = replace(slide.info, bits=8)
         self._low, self._high = 0.0, 1.0
         if slide.info.bits == 32:
-            view = open_view(slide)
-            share = min(SIDE / max(view.width, view.height), 1)
-            size = [max(round(side * share), 1) for side in (view.width, view.height)]
-            pixels = resized(view, size[0], size[1]).read(0, 0, size[0], size[1])
+            pixels = fitted_thumbnail(open_view(slide), SIDE, deep=True)
             self._low, self._high = float(pixels.min()), float(pixels.max())
 
     def tile_size(self, level: int) -> tuple[int, int]:

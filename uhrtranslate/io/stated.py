@@ -17,15 +17,17 @@ class Stated:
     Attributes:
         mpp: micrometres per pixel of level 0.
         power: the objective's nominal number, if that is what was stated.
+        if_unknown: it holds only for slides that say nothing themselves.
     """
 
     mpp: float
     power: float | None = None
+    if_unknown: bool = False
 
-    def of(self, slide: Slide, if_unknown: bool = False) -> None:
-        """Have a slide say this, whatever its file says, or only if that says nothing."""
+    def of(self, slide: Slide) -> None:
+        """Have a slide say this."""
         own = slide.info.mpp
-        if if_unknown and own is not None:
+        if self.if_unknown and own is not None:
             return
         mpp = self.mpp, self.mpp
         overruled = own if own is not None and own != mpp else None
@@ -43,12 +45,13 @@ class SourceOptions(Protocol):
     def source_power(self) -> float | None: ...  # noqa: D102
 
 
-def stated_by(options: SourceOptions) -> Stated | None:
+def stated_by(options: SourceOptions, if_unknown: bool = False) -> Stated | None:
     """What options state of the slides that are read; None if nothing.
 
-    An objective power gives an mpp by convention: 10 um/px divided by it.
+    An objective power gives an mpp by convention: 10 um/px divided by it. For `if_unknown` see
+    `Stated`.
     """
     if options.source_mpp is not None:
-        return Stated(options.source_mpp)
+        return Stated(options.source_mpp, if_unknown=if_unknown)
     power = options.source_power
-    return None if power is None else Stated(CONVENTION / power, power)
+    return None if power is None else Stated(CONVENTION / power, power, if_unknown)

@@ -25,13 +25,14 @@ def thumbnail(view: SlideView, width: int, height: int, deep: bool = False) -> P
     return pixels if deep else to_bits(pixels, view.info.bits)
 
 
-def fitted_thumbnail(view: SlideView, max_side: int) -> Pixels:
-    """An antialiased thumbnail of a view, [h, w, c] uint8.
+def fitted_thumbnail(view: SlideView, max_side: int, deep: bool = False) -> Pixels:
+    """An antialiased thumbnail of a view, [h, w, c]; for its type see `thumbnail`.
 
     Its longer side has at most `max_side` px (at least 1); it is never enlarged.
     """
     shrink = min(max_side / max(view.width, view.height), 1)
-    return thumbnail(view, max(round(view.width * shrink), 1), max(round(view.height * shrink), 1))
+    width, height = (max(round(side * shrink), 1) for side in (view.width, view.height))
+    return thumbnail(view, width, height, deep)
 
 
 def slide_thumbnail(slide: Slide, max_side: int) -> Pixels:

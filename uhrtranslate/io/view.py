@@ -167,7 +167,7 @@ def _mpp_view(slide: Slide, mpp: float, region: Region) -> SlideView:
     if info.mpp is None:
         raise OptionError(
             f"{info.path}: does not say its mpp; state it with --source-mpp F or --source-power "
-            "20|40 (in YAML source_mpp), or choose a level instead."
+            "20|40 (of a training: data.source_mpp), or choose a level instead."
         )
     level = level_for_mpp(info.mpp, [level.downsample for level in info.levels], mpp)
     if level is None:

@@ -27,7 +27,7 @@ class Colorizer(nn.Module):
     """A U-Net from lightness to chroma.
 
     Args:
-        in_channels: 1, the grey.
+        in_channels, out_channels: 1 and 3, grey and its colours.
         ngf: channels at full size; twice as many after each halving.
         norm: "instance" or "batch".
         affine: whether instance norms have weight and bias.
@@ -40,14 +40,15 @@ class Colorizer(nn.Module):
     def __init__(
         self,
         in_channels: int = 1,
+        out_channels: int = 3,
         ngf: int = 64,
         norm: str = "batch",
         affine: bool = False,
         bias: bool = False,
     ) -> None:
         super().__init__()
-        if in_channels != 1:
-            raise ValueError(f"in_channels is {in_channels}; a colorizer takes 1, grey")
+        if (in_channels, out_channels) != (1, 3):
+            raise ValueError("a colorizer takes 1 channel and gives 3")
 
         def block(first: int, wide: int) -> nn.Sequential:
             layers: list[nn.Module] = []
@@ -88,7 +89,12 @@ def recognise(state: Mapping[str, Tensor]) -> Arguments | None:
     ngf, entry = shape_of(state, first)[:2]
     if entry != 1 or shape_of(state, "chroma.weight")[:2] != (2, ngf):
         return None
-    return {"in_channels": entry, "ngf": ngf, **norm_arguments(state, "down.0.1", "down.0.0")}
+    return {
+        "in_channels": entry,
+        "out_channels": 3,
+        "ngf": ngf,
+        **norm_arguments(state, "down.0.1", "down.0.0"),
+    }
 
 
 COLORIZER = Family("colorizer", Colorizer, recognise, lambda arguments: 2**HALVINGS)

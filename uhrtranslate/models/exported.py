@@ -16,7 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from uhrtranslate.errors import CheckpointError, OptionError, require, warnings_kept
+from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.native import dump_facts
 from uhrtranslate.models.public import write_whole
+from uhrtranslate.models.torchscript import ARCHITECTURE
+from uhrtranslate.models.torchscript import FACTS as FACTS_OF_SCRIPTS
 from uhrtranslate.models.unwrap import show
 
 # Of ONNX; of 2022, so that the runtimes that programs ship know it.
@@ -29,11 +33,16 @@ FACTS = "uhrt.json"
 def to_torchscript(
     network: nn.Module, example: Tensor, note: str, facts: Mapping[str, Any]
 ) -> bytes:
-    """A file for `torch.jit.load`; the note and the facts are its extra files."""
+    """A file for `torch.jit.load`; the note and the facts are its extra files.
+
+    uhrt itself can run it, too.
+    """
     content = io.BytesIO()
     with warnings_kept(), torch.no_grad():
         traced: Any = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, content, {README: note, FACTS: json.dumps(facts)})
+        own = dump_facts(GeneratorInfo(ARCHITECTURE, value_range=(0.0, 1.0)))
+        extra = {README: note, FACTS: json.dumps(facts), FACTS_OF_SCRIPTS: own}
+        torch.jit.save(traced, content, extra)
     return content.getvalue()
 
 

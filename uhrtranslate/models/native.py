@@ -7,6 +7,7 @@ built from what the weights say, never by importing what the metadata names.
 
 import dataclasses
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -76,7 +77,7 @@ def check_info(info: GeneratorInfo) -> None:
         OptionError: a field is out of bounds.
     """
     try:
-        _parse(_dump(info))
+        parse_facts(dump_facts(info), (info.architecture,))
     except ValueError as error:
         raise OptionError(f"the generator's facts cannot be stored: {error}") from error
 
@@ -107,7 +108,7 @@ def save_native(path: Path, module: nn.Module, info: GeneratorInfo, half: bool =
         fit(GENERATOR_FAMILIES[info.architecture], info.arguments, tensors)
     except CheckpointError as error:
         raise OptionError(f"the generator cannot be stored: {error}") from error
-    write_whole(path, save(tensors, {_KEY: _dump(info)}))
+    write_whole(path, save(tensors, {_KEY: dump_facts(info)}))
 
 
 def is_native(path: Path) -> bool:
@@ -133,7 +134,7 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
     """
     tensors, metadata = read_safetensors(path)
     try:
-        info = _parse(metadata.get(_KEY, ""))
+        info = parse_facts(metadata.get(_KEY, ""))
         family = GENERATOR_FAMILIES[info.architecture]
         read = family.recognise(tensors)
         if read is None:
@@ -154,15 +155,20 @@ def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
     )
 
 
-def _dump(info: GeneratorInfo) -> str:
+def dump_facts(info: GeneratorInfo) -> str:
+    """The facts of a generator as a text that `parse_facts` reads."""
     silent = {key for key in _ADDED if getattr(info, key) == getattr(GeneratorInfo, key)}
     left_out = {*silent, *_OF_THE_FAMILY, "opaque"}  # older versions do not know the last
     facts = {key: v for key, v in dataclasses.asdict(info).items() if key not in left_out}
     return json.dumps({"format": 1 if silent == _ADDED else FORMAT, **facts})
 
 
-def _parse(text: str) -> GeneratorInfo:
-    """Read and check the metadata; a ValueError says what is wrong with it."""
+def parse_facts(text: str, architectures: Container[str] = GENERATOR_FAMILIES) -> GeneratorInfo:
+    """Read and check the facts of a generator of one of some architectures.
+
+    Raises:
+        ValueError: says what is wrong with them.
+    """
     try:
         fields: Any = json.loads(text[:100_000])
     except (ValueError, RecursionError) as error:
@@ -176,7 +182,7 @@ def _parse(text: str) -> GeneratorInfo:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
         raise ValueError(f"its metadata is wrong at {show(place)}: {first['msg']}") from None
-    if header.architecture not in GENERATOR_FAMILIES:
+    if header.architecture not in architectures:
         raise ValueError(f"its architecture is {header.architecture}, which is not known here")
     unknown = [name for name in header.inputs if name not in PLANES]
     if unknown:

@@ -140,8 +140,8 @@ def merged(windows: Tensor, n: int, h: int, w: int) -> Tensor:
 def relative_places(window: int, device: torch.device) -> Tensor:
     """For each pair of a window's places, which of its relative places they have, [window**4]."""
     with torch.inference_mode(False):  # it is kept, and training may ask for it next
-        line = torch.arange(window, device=device)
-        y, x = (part.flatten() for part in torch.meshgrid(line, line, indexing="ij"))
+        place = torch.arange(window * window, device=device)
+        y, x = place // window, place % window
         dy = y[:, None] - y[None] + window - 1
         dx = x[:, None] - x[None] + window - 1
         return (dy * (2 * window - 1) + dx).flatten()

@@ -14,6 +14,8 @@ from uhrtranslate.options.images import Region as Region
 from uhrtranslate.options.images import SourceMpp as SourceMpp
 from uhrtranslate.options.images import SourcePower as SourcePower
 from uhrtranslate.options.images import TranslateOptions as TranslateOptions
+from uhrtranslate.options.images import refuse_both as refuse_both
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import read_config as read_config
+from uhrtranslate.options.validating import unknown_option as unknown_option
 from uhrtranslate.options.validating import validated as validated

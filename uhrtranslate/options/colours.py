@@ -39,6 +39,14 @@ class StainOptions(ImageOptions):
         Literal["copy", "skip"], Flag("What to do with slides that have hardly any tissue.")
     ] = "copy"
 
+    on_bad_fit: Annotated[
+        Literal["warn", "skip", "copy", "fallback"],
+        Flag(
+            "What to do with slides whose fit is implausible, such as very pale ones: only warn, "
+            "leave them out, copy them, or (fallback) only move their mean colour."
+        ),
+    ] = "warn"
+
     @model_validator(mode="after")
     def _model_for_stainnet(self) -> Self:
         if (self.method in ("stainnet", "model")) != (self.model is not None):
@@ -60,6 +68,14 @@ class EnhanceOptions(DeepOptions):
         Field(ge=0, lt=0.5),
         Flag("Share of the brightest pixels to ignore, such as a camera's hot pixels."),
     ] = 0.0
+    gain: Annotated[
+        Annotated[float, Field(ge=0.1, le=100)] | None,
+        Flag(
+            "Most that small differences may grow, such as the noise of the background; the paper "
+            "sets no limit.",
+            metavar="F",
+        ),
+    ] = None
     pool: Annotated[
         bool, Flag("Use one histogram for all inputs, which keeps them comparable.")
     ] = False

@@ -59,6 +59,16 @@ Part = Annotated[
 ]
 
 
+def refuse_both(options: BaseModel, first: str, second: str) -> None:
+    """Check that of two options one at most is given.
+
+    Raises:
+        ValueError: neither is None.
+    """
+    if getattr(options, first) is not None and getattr(options, second) is not None:
+        raise ValueError(f"{first} and {second} exclude each other")
+
+
 class ImageOptions(BaseModel):
     """Options of every task that turns one image into another."""
 
@@ -125,10 +135,8 @@ class ImageOptions(BaseModel):
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> Self:
-        if self.level is not None and self.mpp is not None:
-            raise ValueError("level and mpp exclude each other")
-        if self.source_mpp is not None and self.source_power is not None:
-            raise ValueError("source_mpp and source_power exclude each other")
+        refuse_both(self, "level", "mpp")
+        refuse_both(self, "source_mpp", "source_power")
         if self.overwrite and self.skip_existing:
             raise ValueError("overwrite and skip_existing exclude each other")
         return self
@@ -302,8 +310,7 @@ class TranslateOptions(DeepOptions):
     def _fit_together(self) -> Self:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, not {self.kernel}")
-        if self.halo is not None and self.overlap is not None:
-            raise ValueError("halo and overlap exclude each other")
+        refuse_both(self, "halo", "overlap")
         if self.pad == "reflect" and self.overlap is not None:
             raise ValueError("overlap cannot be chosen with pad reflect: every cell is alone")
         if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:

@@ -1,5 +1,7 @@
 """From values of a command line, a YAML file or a manifest to options, or to one clear sentence."""
 
+import difflib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -7,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from uhrtranslate.errors import OptionError
+from uhrtranslate.options.habits import meant
 from uhrtranslate.options.images import TranslateOptions
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -27,6 +30,8 @@ def validated(kind: type[Options], values: dict[str, Any]) -> Options:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise OptionError(unknown_option(str(first["loc"][0]), kind.model_fields)) from error
         name = ".".join(str(part) for part in first["loc"][:1]) or "options"
         # Of an option that may be one thing or another, there is an error for each.
         same = [one["msg"] for one in error.errors() if one["loc"][:1] == first["loc"][:1]]
@@ -34,6 +39,25 @@ def validated(kind: type[Options], values: dict[str, Any]) -> Options:
         message = " or ".join([same[0].removeprefix("Value error, "), *others])
         shown = f" (got {first['input']!r})" if first["loc"] else ""
         raise OptionError(f"{name}: {message[:1].lower()}{message[1:]}{shown}.") from error
+
+
+def unknown_option(name: str, offered: Collection[str], place: str = "") -> str:
+    """One sentence about a name that is no option, with those that it may stand for.
+
+    Args:
+        name: as written.
+        offered: names of the options that there are.
+        place: what stands before the names, such as `data.`.
+    """
+    same = meant(name, offered)
+    near = difflib.get_close_matches(name, list(offered), 1)
+    if same:
+        told = f"; {' or '.join(same)} means that here"
+    elif near:
+        told = f"; {place}{near[0]} is near"
+    else:
+        told = f"; there are {', '.join(offered)}"
+    return f"{place}{name}: there is no such option{told}."
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -18,17 +18,21 @@ class ColourRecipe(Recipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`."""
         tiles = TilePlan(CellGrid(view.width, view.height, TILE), TILE, 0, 1)
+        warnings: dict[str, str] = {}
         return ImagePlan(
             tiles,
             1,
             self.provenance(),
             self.note(view),
-            lambda clock: ColourTransform(tiles, self.mapping(view)),
+            lambda clock: ColourTransform(tiles, self.mapping(view, warnings)),
             beside=self.beside(),
+            warnings=warnings,
         )
 
-    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+    def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """The function for pixels [h, w, 3] of a view; may read the view to find it.
+
+        What may be wrong with the result is added to the warnings, see `ImagePlan`.
 
         Raises:
             Skipped: the view is left out on purpose.

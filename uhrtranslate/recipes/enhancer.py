@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from uhrtranslate.enhance import Matching, Tally, dump_tally, load_tally, match
+from uhrtranslate.enhance import (
+    Matching,
+    Tally,
+    background_gain,
+    darkness,
+    dump_tally,
+    limited,
+    load_tally,
+    match,
+)
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
     Found,
@@ -19,14 +28,15 @@ from uhrtranslate.io import (
     stated_by,
 )
 from uhrtranslate.io.files.disk import write_text
-from uhrtranslate.io.files.inputs import read_saved
+from uhrtranslate.io.files.inputs import is_saved, read_saved
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.tables import ENHANCED, RESULT_SUFFIXES, SYNTHESIZED
 
-SAVED_ENDING = ".json"
 # Options that a result's description records.
 OF_THE_LOOK = {"colour", "clip", "synthesize", "bits"}
+# Growth of the background's noise that is warned of.
+NOISY = 2.0
 
 
 def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
@@ -37,8 +47,8 @@ def find_tally(names: Sequence[str], options: EnhanceOptions) -> Tally:
     """
     total = Tally.nothing()
     for name in names:
-        if name.endswith(SAVED_ENDING):
-            total += read_saved(Path(name), load_tally, "--save-reference")
+        if is_saved(name):
+            total += read_saved(name, load_tally, "--save-reference")
             continue
         for path in find_sources(name, RESULT_SUFFIXES):
             total += _tally_file(path, options, is_input=False)
@@ -87,16 +97,42 @@ class Enhancer(ColourRecipe):
         self._reference = reference
         self._pooled = pooled
 
-    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+    def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the whole view is read once for its histogram."""
         tally = self._pooled or Tally.of_image(view)
         tally = tally.clipped(self.options.clip)
         table = match(tally, self._reference, self.options.invert)
         top = 2**self.bits_out - 1
         table *= top / (self._reference.levels - 1)
+        if self.options.gain is not None:
+            table = limited(table, self.options.gain, top)
+        if self.options.invert and not self.options.synthesize:
+            warnings.update(self._doubts(view, tally, background_gain(tally, table, top)))
         # A pooled histogram may have more bits than this image.
         table = table[:: (tally.levels - 1) // (2**view.info.bits - 1)]
         return Matching(table, top, self.options.colour).apply
+
+    def _doubts(self, view: SlideView, tally: Tally, gain: float) -> dict[str, str]:
+        """What may be wrong with a dark-field image's result; see `ImagePlan`."""
+        path = view.info.path
+        dark, nothing_darker = darkness(tally)
+        if not (dark and nothing_darker):
+            kind = (
+                "most of it is bright"
+                if not dark
+                else "much of it is darker than its background, as in phase contrast"
+            )
+            return {
+                "dark-field": f"{path}: is no dark-field image ({kind}), so its inverse is not a "
+                "bright-field look; match it without inverting (--no-invert), or make a dark-field "
+                "image of it (--synthesize with a dark-field reference)."
+            }
+        if gain > NOISY:
+            return {
+                "noise": f"{path}: the noise of its background grows {gain:.1f}-fold, as the "
+                "reference has less bare glass; choose one with more, or limit it with --gain 1."
+            }
+        return {}
 
     def provenance(self) -> dict[str, Any]:
         """See `ImagePlan`."""
@@ -105,6 +141,7 @@ class Enhancer(ColourRecipe):
             "reference_sha256": _digest(self._reference),
             "pooled": self._pooled is not None,
             **self.options.model_dump(mode="json", include=OF_THE_LOOK),
+            **({} if self.options.gain is None else {"gain": self.options.gain}),
         }
 
     def beside(self) -> dict[str, Any]:
@@ -119,9 +156,8 @@ class Enhancer(ColourRecipe):
 
 
 def _tally_file(path: Path | str, options: EnhanceOptions, is_input: bool = True) -> Tally:
-    with open_slide(path, deep=True, sparse=options.allow_sparse) as slide:
-        if stated := stated_by(options):
-            stated.of(slide, if_unknown=not is_input)
+    stated = stated_by(options, if_unknown=not is_input)
+    with open_slide(path, deep=True, sparse=options.allow_sparse, stated=stated) as slide:
         return Tally.of_image(open_view(slide, options.level, options.mpp))
 
 

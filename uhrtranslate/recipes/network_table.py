@@ -1,19 +1,16 @@
 """What networks made of the slides of a run: `uhrt stain-normalize --qc` without a reference."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from uhrtranslate.io import fitted_thumbnail, open_slide, open_view
-from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.io.files.disk import write_png
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.sampling import sample_tissue
-from uhrtranslate.recipes.stain_reference import SIDE
-from uhrtranslate.recipes.stain_table import framed, scatter
-from uhrtranslate.stain.base import Colours
+from uhrtranslate.recipes.stain_picture import SIDE, Panel, picture_name, stain_picture
+from uhrtranslate.recipes.stain_table import write_rows
 from uhrtranslate.stain.reinhard import Reinhard
 
 # Fewer pixels of tissue tell nothing of a slide's colours.
@@ -49,37 +46,35 @@ class NetworkTable:
             OutputError: the picture cannot be written.
         """
         options = self._options
-        parts: list[Colours] = []
-        scatters: list[Colours] = []
+        pictures: list[Panel] = []
+        scatters: list[Panel] = []
         row: dict[str, Any] = {"slide": source, "distance": 0.0}
         for when, path in (("before", source), ("after", result)):
             with open_slide(path, sparse=options.allow_sparse) as slide:
                 part = (options.level, options.mpp, options.region) if path == source else ()
                 view = open_view(slide, *part)
-                parts.append(framed(fitted_thumbnail(view, SIDE)))
+                pictures.append(Panel(when, fitted_thumbnail(view, SIDE)))
                 colours = sample_tissue(view, options.samples, options.seed)
-            scatters.append(scatter(colours, None))
+            scatters.append(Panel(f"colours of the tissue {when}", colours=colours))
             if len(colours) >= LEAST:
                 facts = Reinhard().fit(colours).facts()
                 row |= {f"{when}_{name}": round(value, 3) for name, value in facts.items()}
-        with output_errors(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(np.concatenate([*parts, *scatters], axis=1))
-            picture.save(self._folder / f"{Path(source).name}.png")
+        name = picture_name(Path(source), [row["picture"] for row in self._rows])
+        title = f"{Path(source).name}, by a network"
+        write_png(self._folder / name, stain_picture(title, (), [*pictures, *scatters]))
+        row["picture"] = name
         self._rows.append(row)
-        self._write()
+        self._compare()
+        write_rows(self._folder, self._rows)
 
-    def _write(self) -> None:
-        columns = list({name: None for row in self._rows for name in row})
-        names = [name for name in columns if name.startswith("after_")]
+    def _compare(self) -> None:
+        """Find how far each result is from the median of all."""
+        names = list(
+            {name: None for row in self._rows for name in row if name.startswith("after_")}
+        )
         made = [row for row in self._rows if all(name in row for name in names)]
         if names:
             values = np.array([[row[name] for name in names] for row in made])
             apart = np.sqrt(((values - np.median(values, axis=0)) ** 2).mean(axis=1))
             for row, distance in zip(made, apart, strict=True):
                 row["distance"] = round(float(distance), 4)
-        path = self._folder / "stains.csv"
-        with output_errors(path), path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(sorted(self._rows, key=lambda row: -float(row["distance"])))

@@ -37,7 +37,7 @@ class StainNetwork(ColourRecipe):
         self._network = _load_stainnet(weights)
         self._digest = digest_file(weights)
 
-    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+    def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`."""
         return ColourTable(self._network.transform)
 

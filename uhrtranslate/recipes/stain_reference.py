@@ -22,14 +22,13 @@ from uhrtranslate.io import (
     stated_by,
 )
 from uhrtranslate.io.files.disk import write_text
-from uhrtranslate.io.files.inputs import read_saved
+from uhrtranslate.io.files.inputs import is_saved, read_saved
 from uhrtranslate.options import StainOptions
 from uhrtranslate.recipes.sampling import sample_tissue
 from uhrtranslate.stain import Fit, StainMethod, dump_fit, load_fit, pooled
 from uhrtranslate.stain.base import Colours
 from uhrtranslate.tables import RESULT_SUFFIXES, STAIN_METHODS
 
-FIT_ENDING = ".json"
 # Side in px of pictures of slides.
 SIDE = 384
 
@@ -68,10 +67,9 @@ def find_reference(
         OptionError: `auto` without inputs.
     """
     method = method_of(options)
-    if target.endswith(FIT_ENDING):
-        return Reference(
-            read_saved(Path(target), partial(load_fit, method=method), "--save-fit"), None, target
-        )
+    if is_saved(target):
+        fit = read_saved(target, partial(load_fit, method=method), "--save-fit")
+        return Reference(fit, None, target)
     if target == "auto":
         return _median(inputs, method, options)
     paths = find_sources(target, RESULT_SUFFIXES)
@@ -109,9 +107,8 @@ def sample_file(path: Path | str, options: StainOptions, is_input: bool = True) 
     Raises:
         InputError: it cannot be read.
     """
-    with open_slide(path, sparse=options.allow_sparse) as slide:
-        if stated := stated_by(options):
-            stated.of(slide, if_unknown=not is_input)
+    stated = stated_by(options, if_unknown=not is_input)
+    with open_slide(path, sparse=options.allow_sparse, stated=stated) as slide:
         view = open_view(slide, options.level, options.mpp)
         return sample_tissue(view, options.samples, options.seed)
 

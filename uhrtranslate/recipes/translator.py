@@ -191,6 +191,7 @@ class Translator(Recipe):
             inputs,
             partial(tissue_shares, view, tiles.grid),
             self.bits_out,
+            lambda: inputs.contrast,
         )
 
     def _check_channels(self, view: SlideView) -> None:

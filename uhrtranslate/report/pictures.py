@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from uhrtranslate.pixels import LUMA
 from uhrtranslate.report.facts import Pixels
 
 # From no step to one that everybody sees: colours that also differ in lightness, and stand out
@@ -73,7 +74,7 @@ def heat_top(heats: Iterable[NDArray[np.float32]]) -> float:
 
 def grey(pixels: Pixels) -> Pixels:
     """Luma (Rec. 601) in all three channels, paled, as a backdrop."""
-    luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = pixels @ np.array(LUMA, np.float32)
     return np.repeat((luma * 0.6 + 80).clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 

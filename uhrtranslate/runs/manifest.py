@@ -17,7 +17,7 @@ def read_manifest(path: Path) -> list[Item]:
     """Read a CSV file (UTF-8) with the column path, and optionally the others of `COLUMNS`.
 
     An empty field counts as absent. A path may be a URL; relative ones are relative to the
-    manifest.
+    manifest, and relative outputs to the run's output folder or, without it, to the manifest.
 
     Raises:
         OptionError: the file cannot be read, has other columns, or has a wrong row; names it.
@@ -57,4 +57,4 @@ def _item(manifest: Path, number: int, row: dict[str, str | None]) -> Item:
     elif not path.exists():
         sentence = f"{path}: does not exist; check line {number} of {manifest}."
         found = Missing(str(path), InputError(sentence))
-    return Item(found, folder / Path(output).expanduser() if output else None, given or None)
+    return Item(found, Path(output).expanduser() if output else None, given or None, folder)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from uhrtranslate.io import Found, Missing, can_resume, suffix_of
+from uhrtranslate.io import Found, Missing, can_resume, kept_suffix
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
@@ -24,7 +24,7 @@ def run_recipe(
     recipe: Recipe,
     on_event: OnEvent = lambda event: None,
 ) -> list[ImageResult]:
-    """Work on all inputs with one recipe; failures are results too.
+    """Work on all inputs with one recipe; failures are results too. Photos stay photos.
 
     Args:
         items: the inputs, without options of their own.
@@ -36,8 +36,11 @@ def run_recipe(
         OptionError, OutputError: see `plan_outputs`.
     """
     found = [item.input for item in items if isinstance(item.input, Found)]
-    suffix = f".{recipe.suffix}{suffix_of(recipe.options.format)}"
-    targets = dict(zip(found, plan_outputs(found, output, [suffix] * len(found)), strict=True))
+    suffixes = [
+        f".{recipe.suffix}{kept_suffix(one.path, recipe.options.format, recipe.bits_out)}"
+        for one in found
+    ]
+    targets = dict(zip(found, plan_outputs(found, output, suffixes), strict=True))
     tasks = [
         Task(item, recipe.options, targets[item.input] if isinstance(item.input, Found) else None)
         for item in items

@@ -87,7 +87,9 @@ def export_model(
     if target.exists() and not options.overwrite:
         raise OutputError(f"{target}: exists already; choose another name, or use --overwrite")
     translator = Translator(options, GeneratorPool(options, generator))
-    with open_slide(slide, sparse=options.allow_sparse, stated=stated_by(options)) as opened:
+    # Channels are read, too, for a word on the generator that takes them.
+    how = {"sparse": options.allow_sparse, "channels": translator.takes_channels}
+    with open_slide(slide, stated=stated_by(options), **how) as opened:
         view = open_view(opened, options.level, options.mpp, options.region)
         network = translator.freeze(view)
         info = translator.generator.info

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import ImageCms
 
-from uhrtranslate.io import Channel, Level, open_slide
+from uhrtranslate.io import Channel, Level, find_images, open_slide
 from uhrtranslate.io.files.remote import is_url
 
 
@@ -46,6 +46,17 @@ class InputDescription:
     channels: tuple[Channel, ...]
     pixel_type: str
     properties: dict[str, str]
+
+
+def images_of(place: str) -> list[str] | None:
+    """Paths of the images in a folder and its subfolders; None if it is no folder of images.
+
+    Raises:
+        InputError: the folder has no images, or cannot be read.
+    """
+    if is_url(place) or not Path(place).is_dir() or Path(place).suffix.lower() == ".zarr":
+        return None
+    return [str(path) for path in find_images(place)]
 
 
 def describe_input(path: str | Path, properties: bool = False) -> InputDescription:

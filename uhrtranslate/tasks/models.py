@@ -18,6 +18,7 @@ from uhrtranslate.io.files.inputs import read_saved
 from uhrtranslate.models.load import Generator, bundled_generators, find_weights, load_generator
 from uhrtranslate.models.native import save_native
 from uhrtranslate.models.public import save_public
+from uhrtranslate.models.torchscript import ENDING, save_script
 from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 
@@ -110,13 +111,15 @@ def convert_model(
     channels: Sequence[str] | None = None,
     input_range: tuple[float, float] | None = None,
     output_range: tuple[float, float] | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> ModelDescription:
     """Write a checkpoint in the native format, or in that of the public repositories.
 
     Args:
         source: anything that `models.load_generator` takes; the facts in a native file are kept.
         target: the file to write: `name.safetensors` in the native format, with facts that other
-            checkpoints lack; or `name.pth`, a plain state dict without facts.
+            checkpoints lack; or `name.pth`, a plain state dict without facts; for a TorchScript
+            file, `name.pt`, the same network with facts.
         cell: side in px of the patches it was trained on.
         mpp: micrometres per pixel it was trained at.
         domains: names of the source and the target domain.
@@ -125,31 +128,40 @@ def convert_model(
         inputs: names in `tables.PLANES` of the planes that it takes, in order.
         histogram: of the target's training images, as `uhrt enhance --save-reference` writes it.
         channels: names of the output's channels, which then is no colour picture.
-        input_range, output_range: see `GeneratorInfo`.
+        input_range, output_range, value_range: see `GeneratorInfo`.
 
     Raises:
         CheckpointError: the source cannot be loaded.
         InputError: the histogram cannot be read.
-        OptionError: a fact is out of bounds, or the source belongs to no known family.
+        OptionError: a fact is out of bounds, or the source belongs to no known family and is no
+            TorchScript.
         OutputError: the target exists or cannot be written.
     """
     target = Path(target)
-    if target.suffix not in (".safetensors", ".pth"):
+    if target.suffix not in (".safetensors", ".pth", ENDING):
         raise OptionError(
-            f"{target}: the suffix must be .safetensors (a native file) or .pth (a state dict for "
-            "the public repositories)."
+            f"{target}: the suffix must be .safetensors (a native file), .pth (a state dict for "
+            f"the public repositories) or {ENDING} (TorchScript)."
         )
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: exists already; choose another name, or use --overwrite")
     generator = load_generator(source)
-    if generator.info.architecture not in GENERATOR_FAMILIES:
+    opaque = generator.info.opaque
+    if not opaque and generator.info.architecture not in GENERATOR_FAMILIES:
         raise OptionError(
-            f"{source}: only {', '.join(GENERATOR_FAMILIES)} generators can be converted, "
-            f"not {generator.info.architecture}"
+            f"{source}: only {', '.join(GENERATOR_FAMILIES)} generators and TorchScript files can "
+            f"be converted, not {generator.info.architecture}; say what it takes in a "
+            "GeneratorInfo that the function returns beside the network."
+        )
+    if opaque != (target.suffix == ENDING):
+        raise OptionError(
+            f"{target}: {generator.name} is {'' if opaque else 'not '}TorchScript; the suffix must "
+            f"be {ENDING if opaque else '.safetensors or .pth'}."
         )
     given = {
         "cell": cell, "mpp": mpp, "domains": domains, "description": description,
         "input_range": input_range, "output_range": output_range,
+        "value_range": value_range,
     }  # fmt: skip
     facts: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if inputs is not None:
@@ -168,7 +180,9 @@ def convert_model(
     if histogram is not None:
         tally = read_saved(histogram, load_tally, "uhrt enhance --save-reference")
         facts["histogram"] = tuple(tally.narrowed().counts.tolist())
-    if target.suffix == ".pth":
+    if opaque:
+        save_script(target, generator.module, dataclasses.replace(generator.info, **facts))
+    elif target.suffix == ".pth":
         if facts:
             raise OptionError(
                 f"{target}: a .pth file holds weights alone; leave out {', '.join(facts)}, or "

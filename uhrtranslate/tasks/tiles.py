@@ -24,7 +24,7 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
 from uhrtranslate.io.files.remote import is_url
-from uhrtranslate.options import SourceMpp, SourcePower
+from uhrtranslate.options import SourceMpp, SourcePower, refuse_both
 from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.tables import RESULT_SUFFIXES
@@ -64,10 +64,8 @@ class TileOptions(BaseModel):
     def _fit_together(self) -> "TileOptions":
         if self.overlap >= self.size:
             raise ValueError(f"overlap {self.overlap} must be smaller than size {self.size}")
-        if self.level is not None and self.mpp is not None:
-            raise ValueError("level and mpp exclude each other")
-        if self.source_mpp is not None and self.source_power is not None:
-            raise ValueError("source_mpp and source_power exclude each other")
+        refuse_both(self, "level", "mpp")
+        refuse_both(self, "source_mpp", "source_power")
         return self
 
 

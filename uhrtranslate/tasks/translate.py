@@ -17,7 +17,7 @@ from uhrtranslate.runs.events import Forecast, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.many_images import needed, run_tasks, sentence_of
 from uhrtranslate.runs.one_image import process_file
-from uhrtranslate.runs.outputs import plan_outputs
+from uhrtranslate.runs.outputs import is_one_output, plan_outputs
 from uhrtranslate.runs.probe import Probe
 
 _log = logging.getLogger(__name__)
@@ -163,8 +163,9 @@ def _tasks(items: Sequence[Item], output: Path | None, options: TranslateOptions
     planned = iter(plan_outputs(found, output, suffixes))
     tasks = []
     taken: dict[Path, str] = {}
+    folder = None if output is None or is_one_output(output) else output
     for item, chosen in zip(items, own, strict=True):
-        target = item.output
+        target = item.target(folder)
         if isinstance(item.input, Found) and target is None:
             target = next(planned)
         if target is not None:

@@ -14,10 +14,11 @@ from skimage.filters import gaussian, threshold_otsu
 from skimage.measure import label
 from skimage.morphology import dilation
 
+from uhrtranslate.pixels import LUMA
+
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # Parts of a slide that were not scanned are pure black, and so is much of fluorescence.
 BLACK = 3
 # A picture whose most frequent luma is below this is dark field. Measured: dark field 46 and 50,
@@ -76,7 +77,7 @@ def is_dark_field(thumbnail: Pixels) -> bool:
     scanned = thumbnail.max(axis=2) > BLACK
     if scanned.mean() < 0.01:
         return True
-    luma = thumbnail[scanned] @ LUMA
+    luma = thumbnail[scanned] @ np.array(LUMA, np.float32)
     # Bins of 4 grey levels, smoothed, so that noise does not decide.
     counts = np.convolve(np.histogram(luma, 64, (0, 256))[0], np.ones(5), "same")
     return bool(np.argmax(counts) * 4 + 2 < DARK_LUMA)

@@ -1,12 +1,13 @@
 """From the values of a configuration file to the options of a method, or to one clear sentence."""
 
-import difflib
 from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from uhrtranslate.errors import OptionError
+from uhrtranslate.options import unknown_option
+from uhrtranslate.options.habits import meant
 from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.training.options import Section, TrainOptions
 
@@ -67,7 +68,7 @@ def _sentence(kind: type[TrainOptions], error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "options"
     if first["type"] == "extra_forbidden":
-        return f"{name}: there is no such option{_nearest(kind, first['loc'])}."
+        return _unknown(kind, first["loc"])
     if first["type"] == "missing":
         return f"{name}: is missing; every training needs it."
     message = first["msg"].removeprefix("Value error, ")
@@ -75,9 +76,30 @@ def _sentence(kind: type[TrainOptions], error: ValidationError) -> str:
     return f"{name}: {message[:1].lower()}{message[1:]}{shown}."
 
 
-def _nearest(kind: type[Section], place: tuple[int | str, ...]) -> str:
-    for name in place[:-1]:  # into the section that the option stands in
-        annotation = kind.model_fields[str(name)].annotation
-        kind = next(one for one in (annotation, *get_args(annotation)) if isinstance(one, type))
-    near = difflib.get_close_matches(str(place[-1]), kind.model_fields, 1)
-    return f"; {near[0]} is near" if near else f"; there are {', '.join(kind.model_fields)}"
+def _unknown(kind: type[Section], place: tuple[int | str, ...]) -> str:
+    name, every = str(place[-1]), option_names(kind)
+    if same := meant(name, every):
+        written = ".".join(map(str, place))
+        return f"{written}: there is no such option; {' or '.join(same)} means that here."
+    for section in place[:-1]:  # into the section that the option stands in
+        inner = _section(kind.model_fields[str(section)].annotation)
+        kind = inner or kind
+    return unknown_option(name, kind.model_fields, "".join(f"{one}." for one in place[:-1]))
+
+
+def option_names(kind: type[Section], before: str = "") -> list[str]:
+    """Names of all options, those in sections with dots."""
+    found = []
+    for name, option in kind.model_fields.items():
+        found.append(before + name)
+        if inner := _section(option.annotation):
+            found += option_names(inner, f"{before}{name}.")
+    return found
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    """The section that an option is, if it is one."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, Section):
+            return one
+    return None

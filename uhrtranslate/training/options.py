@@ -19,7 +19,7 @@ from uhrtranslate.errors import OptionError
 from uhrtranslate.io.files.remote import is_url, shown_url
 from uhrtranslate.models.family import Family
 from uhrtranslate.models.swin_unet import check_levels
-from uhrtranslate.options import Region, SourceMpp, SourcePower
+from uhrtranslate.options import Region, SourceMpp, SourcePower, refuse_both
 from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -89,10 +89,8 @@ class DataOptions(Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        if self.mpp is not None and self.level is not None:
-            raise ValueError("mpp and level exclude each other")
-        if self.source_mpp is not None and self.source_power is not None:
-            raise ValueError("source_mpp and source_power exclude each other")
+        refuse_both(self, "mpp", "level")
+        refuse_both(self, "source_mpp", "source_power")
         return self
 
 

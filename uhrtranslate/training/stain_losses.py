@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from uhrtranslate.enhance import LUMA
+from uhrtranslate.pixels import LUMA
 
 # SSIM: a Gaussian of 11 px, and the constants of Wang et al. for a range of 1.
 SIGMA, RADIUS = 1.5, 5

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.layers import replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
-from uhrtranslate.enhance import LUMA
 from uhrtranslate.models import GeneratorInfo
+from uhrtranslate.pixels import LUMA
 
 
 class FrozenGenerator(nn.Module):

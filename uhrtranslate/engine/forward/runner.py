@@ -19,10 +19,11 @@ from uhrtranslate.engine.forward.actions import (
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.engine.statistics.moments import Moments
-from uhrtranslate.enhance import LUMA, are_matched, channels_of
+from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
 from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
+from uhrtranslate.pixels import LUMA
 
 
 class GeneratorRunner:
@@ -190,7 +191,9 @@ class GeneratorRunner:
 
 def _check_channels(generator: Generator) -> None:
     """Refuse a generator whose facts do not say what its input and output are."""
-    info, how = generator.info, "uhrt models convert"
+    info, how = generator.info, "uhrt models convert --"
+    if ":" in info.architecture:  # code of the user's, which converts to nothing
+        how = "a GeneratorInfo that comes with the network: its "
     named = ", ".join(info.inputs)
     try:
         made = channels_of(info.inputs) or info.in_channels
@@ -199,16 +202,16 @@ def _check_channels(generator: Generator) -> None:
     if info.in_channels != made and (info.inputs, info.in_channels) != (("rgb",), 1):
         raise CheckpointError(
             f"{generator.name}: the generator takes {info.in_channels} channels, and its inputs "
-            f"({named}) make {made}; say what they are with {how} --inputs, as rgb,enhanced, or "
+            f"({named}) make {made}; say what they are with {how}inputs, as rgb,enhanced, or "
             "channels for those of the image."
         )
     if are_matched(info.inputs) and info.histogram is None:
         raise CheckpointError(
             f"{generator.name}: the generator takes {named}, but knows no histogram of the target; "
-            f"store one with {how} --histogram, as uhrt enhance --save-reference writes it."
+            f"store one with {how}histogram, as uhrt enhance --save-reference writes it."
         )
     if info.out_channels > MOST_CHANNELS or len(info.channels) not in (0, info.out_channels):
         raise CheckpointError(
             f"{generator.name}: the generator gives {info.out_channels} channels and names "
-            f"{len(info.channels)}; name each of up to {MOST_CHANNELS} with {how} --channels."
+            f"{len(info.channels)}; name each of up to {MOST_CHANNELS} with {how}channels."
         )

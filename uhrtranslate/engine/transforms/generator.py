@@ -31,7 +31,8 @@ Batch = tuple[Sequence[Tile], Sequence[Pixels], Sequence[TileFields] | None]
 # A cell whose pixels vary less than this (std in grey levels, in every channel) is flat: bare
 # glass with at most a speck, or the empty part of a scan. Its 1/std would be huge and distort
 # neighbours that interpolate towards it, so its statistics count as missing. Measured on an Aperio
-# slide, cells of 256 px: glass 1 to 4, glass with specks up to 8, half a cell of tissue 40.
+# slide, cells of 256 px: glass 1 to 4, glass with specks up to 8, half a cell of tissue 40. Of a
+# slide that uses a part of its range, it is that part of it.
 FLAT_STD = 8.0
 
 
@@ -53,6 +54,8 @@ class GeneratorTransform(Transform):
         stack: makes the generator's input, [h, w, c], of the image's pixels, as `to_input` takes
             it; must be thread-safe.
         bits: of the result; see `GeneratorRunner.to_pixels`.
+        contrast: the part of the range of values that the whole slide uses, in 0..1; called if a
+            cell might be flat.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class GeneratorTransform(Transform):
         stack: Callable[[Pixels], Pixels] = lambda pixels: pixels,
         shares: Callable[[], Shares] | None = None,
         bits: int = 8,
+        contrast: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.plan = plan
+        self._contrast = contrast
         self._bits = bits
         self._stack = stack
         runner = lanes.devices[0]
@@ -89,7 +94,9 @@ class GeneratorTransform(Transform):
         def forwarded() -> Iterator[list[Pixels]]:
             for batch in batches:
                 made = [None if cell is None else self._stack(cell) for cell in batch]
-                kept = [None if cell is None or is_flat(cell) else cell for cell in made]
+                kept = [
+                    None if cell is None or is_flat(cell, self._contrast) else cell for cell in made
+                ]
                 valid.extend(cell is not None for cell in kept)
                 if any(valid[-len(kept) :]):
                     yield [cell for cell in kept if cell is not None]
@@ -164,17 +171,26 @@ class GeneratorTransform(Transform):
             return in_parts(range(len(tiles)), translate)
 
 
-def is_flat(pixels: Pixels) -> bool:
+def is_flat(pixels: Pixels, contrast: Callable[[], float] = lambda: 1.0) -> bool:
     """Whether pixels [h, w, c] vary so little that their statistics are meaningless.
 
-    They are uint8, or float32 in 0..1, where a grey level is likewise a 255th.
+    They are uint8, or float32 in 0..1, where a grey level is likewise a 255th. See
+    `GeneratorTransform` for the contrast.
     """
+    spread = largest_std(pixels)
+    return spread < FLAT_STD and spread < FLAT_STD * contrast()
+
+
+def largest_std(pixels: Pixels) -> float:
+    """Standard deviation in grey levels of the channel of [h, w, c] that varies most."""
     if pixels.dtype != np.uint8:
-        return all(pixels[..., c].std() < FLAT_STD / 255 for c in range(pixels.shape[2]))
+        # In float64, since the range of a dim slide is a small part of its mean.
+        stds = [pixels[..., c].std(dtype=np.float64) for c in range(pixels.shape[2])]
+        return float(max(stds)) * 255
     # Pillow counts values forty times as fast as numpy adds them up, and a GPU waits for this.
     parts = [pixels] if pixels.shape[2] == 3 else [pixels[..., c] for c in range(pixels.shape[2])]
     found = [Image.fromarray(part).histogram() for part in parts]
     counts = np.reshape(found, (-1, 256)) / pixels[..., 0].size
     values = np.arange(256)
     variance = counts @ values**2 - (counts @ values) ** 2
-    return bool((variance < FLAT_STD**2).all())
+    return float(np.sqrt(variance.max().clip(0)))

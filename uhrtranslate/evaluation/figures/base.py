@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from uhrtranslate.evaluation.images import Partner
+from uhrtranslate.evaluation.made import Made
 from uhrtranslate.evaluation.patches import Populations, Setup
 from uhrtranslate.evaluation.seams import SeamReport
 from uhrtranslate.io import Pixels, SlideView
@@ -40,12 +41,14 @@ class Evaluated:
         partners: views of the same size: those of source, truth and baseline that the user named.
         seams: what was found at its borders.
         cell: px between its borders, or a default if there are none.
+        made: what its tags say.
     """
 
     view: SlideView
     partners: Mapping[Partner, SlideView]
     seams: SeamReport
     cell: int
+    made: Made
 
 
 class Figure:

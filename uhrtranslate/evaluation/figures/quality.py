@@ -60,7 +60,7 @@ class Quality(Figure):
     def _real_blocks(self) -> Iterator[Pixels]:
         for image in self.setup.real:
             o = self.setup.options
-            with opened(image, None, o.mpp, None, stated_by(o), if_unknown=True) as view:
+            with opened(image, None, o.mpp, None, stated_by(o, if_unknown=True)) as view:
                 yield from self._blocks(view)
 
     def _blocks(self, view: SlideView) -> Iterator[Pixels]:

@@ -1,10 +1,7 @@
 """Whether there are seams, and where; needs only the image itself."""
 
-from pathlib import Path
-
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.verdict import FEW
-from uhrtranslate.io import read_provenance
 from uhrtranslate.report import Group, Measure
 
 
@@ -65,6 +62,4 @@ class Seam(Figure):
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """See `Figure`."""
-        mismatch = read_provenance(Path(image.view.info.path)).get("mismatch")
-        told = mismatch if isinstance(mismatch, int | float) else None
-        return image.seams.figures | {"tile_mismatch": told}
+        return image.seams.figures | {"tile_mismatch": image.made.mismatch}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.files.remote import is_url, name_of, shown_url
@@ -23,12 +24,14 @@ PHOTO_ENDINGS = (
     ".ppm", ".tga", ".webp",
 )  # fmt: skip
 ENDINGS = frozenset((*SLIDE_ENDINGS, *TIFF_ENDINGS, *PHOTO_ENDINGS))
+# What an earlier run has saved for later ones.
+SAVED_ENDING = ".json"
 # Part of the name of unfinished outputs.
 PARTIAL = ".uhrt-partial"
 # Ending of pictures that show a result beside its source; they are never inputs.
 PREVIEW = ".preview.png"
 # Results are named NAME.SUFFIX plus one of these.
-RESULT_ENDINGS = ("tif", "ome.tif", "svs")
+RESULT_ENDINGS = ("tif", "ome.tif", "svs", "png", "jpg", "jpeg", "webp")
 # The series is named within this many first bytes of a DICOM file.
 DICOM_HEAD = 1 << 16
 
@@ -170,12 +173,23 @@ def _found(place: Source, results: Collection[str]) -> Iterator[Found]:
         yield item
 
 
-def read_saved(path: Path, load: Callable[[Any], Saved], option: str) -> Saved:
+def is_saved(source: str) -> bool:
+    """Whether a name or URL is that of what `read_saved` reads, and not of an image."""
+    return (urlsplit(source).path if is_url(source) else source).endswith(SAVED_ENDING)
+
+
+def read_saved(source: Source, load: Callable[[Any], Saved], option: str) -> Saved:
     """What an option of an earlier run has saved as JSON; `load` takes what was in the file.
 
     Raises:
-        InputError: the file cannot be read, is not JSON, or `load` refuses it.
+        InputError: the file cannot be read, is not JSON, or `load` refuses it; or it is a URL.
     """
+    if is_url(source):
+        raise InputError(
+            f"{shown(source)}: what {option} saved is read from this machine, and only images from "
+            "others; download it first."
+        )
+    path = Path(source)
     try:
         return load(json.loads(path.read_bytes()))
     except OSError as error:

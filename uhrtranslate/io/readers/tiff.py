@@ -313,11 +313,15 @@ class TiffSlide(Slide):
         )
 
     def _check_colours(self, series: tifffile.TiffPageSeries) -> None:
-        reason = no_colours(series.keyframe)
+        reason, remedy = no_colours(series.keyframe), ""
         if reason is None and series.axes.replace("S", "") != "YX":
             reason = f"holds a stack of {len(series.pages)} images (axes {series.axes})"
+            if is_stack(series):
+                remedy = ", or translate it with a generator that takes channels"
         if reason is not None:
-            raise InputError(f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image.")
+            raise InputError(
+                f"{self._path}: {reason}; convert it to one 8-bit RGB or grey image{remedy}."
+            )
 
     def _check_levels(self) -> None:
         """Find errors now that would otherwise occur in the middle of a run."""

@@ -47,6 +47,19 @@ def suffix_of(format: str | None) -> str:
     return _SLIDES[format or next(iter(_SLIDES))].endings[0]
 
 
+def kept_suffix(source: Path, format: str | None, bits: int = 8) -> str:
+    """The ending of an output that stays what its source is: of a photo, the photo's.
+
+    Args:
+        source: path of the source.
+        format: that the user has asked for, if any.
+        bits: per channel of the output; photos are written with 8.
+    """
+    if format is None and bits == 8 and photo_format(source):
+        return source.suffix.lower()
+    return suffix_of(format)
+
+
 def photo_format(path: Path) -> PhotoFormat | None:
     """The photo format that a name's ending stands for; None if it is not that of a photo."""
     return _PHOTOS.get(path.suffix.lower())

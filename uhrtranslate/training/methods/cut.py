@@ -29,7 +29,8 @@ class CutOptions(GanOptions):
     Attributes:
         adversarial, nce: weights of the two losses.
         identity: PatchNCE of the target domain's own patches too, with half of the weight.
-        layers: numbers of the generator's layers whose outputs are contrasted.
+        layers: numbers of the generator's layers whose outputs are contrasted; by default those of
+            the paper, and of a generator with fewer layers those that it has and its last.
         patches: places per layer.
         width: of the projector.
         temperature: of the contrast.
@@ -53,10 +54,14 @@ class CutOptions(GanOptions):
             offered = layers_of(self.generator.build())
         if not offered:
             raise ValueError("cut takes features of a resnet; set generator.architecture: resnet")
-        if max(self.layers) >= len(offered):
+        last = len(offered) - 1
+        fitting = tuple(sorted({min(layer, last) for layer in self.layers}))
+        if "layers" not in self.model_fields_set:
+            object.__setattr__(self, "layers", fitting)  # as it is, it is frozen
+        elif max(self.layers) > last:
             raise ValueError(
                 f"layers: {max(self.layers)} is behind the generator's last residual block, "
-                f"{len(offered) - 1}"
+                f"{last}; write layers: {list(fitting)}, or leave layers out"
             )
         return self
 

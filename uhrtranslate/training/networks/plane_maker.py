@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from uhrtranslate.enhance import LUMA, Stack, Tally
+from uhrtranslate.enhance import Stack, Tally
+from uhrtranslate.pixels import LUMA
 
 
 class PlaneMaker(nn.Module):
