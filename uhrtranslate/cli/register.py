@@ -30,15 +30,15 @@ def register(
         ),
     ] = None,
     engine: Annotated[
-        Literal["auto", "simpleitk", "none"],
+        Literal["auto", "convex", "simpleitk", "none"],
         typer.Option(
-            help="Non-rigid step: B-splines of SimpleITK (extra register), or none; auto: as "
-            "installed."
+            help="Non-rigid step: our own (convex, auto), B-splines (simpleitk, of extra register), "
+            "or none."
         ),
     ] = "auto",
     rounds: Annotated[
-        int, typer.Option(metavar="1-3", help="Rounds of it, each twice as fine.")
-    ] = 2,
+        int, typer.Option(metavar="1-4", help="Rounds of it, each twice as fine.")
+    ] = 3,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Also try the section turned over.")
     ] = False,

@@ -6,20 +6,24 @@ from numpy.typing import NDArray
 from uhrtranslate.engine import WarpedSlide
 from uhrtranslate.geometry import spans
 from uhrtranslate.io import Slide, open_view, resized
+from uhrtranslate.recipes.pictures_of_pairs import inside
 from uhrtranslate.registration import DisplacementGrid, Transform
-from uhrtranslate.registration.bspline import MESH, NODES, bspline_displacement
+from uhrtranslate.registration.engines import Engine
+from uhrtranslate.registration.field import NODES
 from uhrtranslate.registration.looks import density
 from uhrtranslate.tissue import detect_tissue
 
 # Longest side in px of the picture of each round; blocks are larger than the first, so that it is
 # one piece, and reach so many px into their neighbours.
-ROUNDS = (1024, 2048, 4096)
+ROUNDS = (1024, 2048, 4096, 8192)
 BLOCK, OVERLAP = 1024, 128
 # Least share of tissue in a block; others keep what was found in the round before.
 TISSUE = 0.05
 
 
-def refine(moving: Slide, fixed: Slide, transform: Transform, rounds: int = 2) -> Transform:
+def refine(
+    moving: Slide, fixed: Slide, transform: Transform, engine: Engine, rounds: int
+) -> Transform:
     """A transform with a displacement that makes the moving slide fit the fixed one.
 
     Blocks are blended by weights that fall to zero at their ends, so there are no steps or gaps.
@@ -27,24 +31,30 @@ def refine(moving: Slide, fixed: Slide, transform: Transform, rounds: int = 2) -
     Args:
         moving, fixed: the slides.
         transform: what is known, made of matrices.
+        engine: finds the displacement in a block.
         rounds: how fine: 1 of 1024 px, each further one twice as fine, as far as the slide goes.
 
     Raises:
-        MissingExtraError: SimpleITK is not installed.
+        MissingExtraError: the engine is not installed.
     """
     found: DisplacementGrid | None = None
     largest = max(fixed.info.width, fixed.info.height)
     for number, side in enumerate(ROUNDS[:rounds]):
         if number and largest < side * 0.75:
             break
-        found = _round(moving, fixed, transform, found, side)
+        found = _round(moving, fixed, transform, found, engine, side)
     if found is None:
         return transform
     return Transform(transform.moving, transform.fixed, (found, *transform.steps))
 
 
 def _round(
-    moving: Slide, fixed: Slide, transform: Transform, before: DisplacementGrid | None, side: int
+    moving: Slide,
+    fixed: Slide,
+    transform: Transform,
+    before: DisplacementGrid | None,
+    engine: Engine,
+    side: int,
 ) -> DisplacementGrid:
     """One round over all blocks at a resolution; adds to what the round before has found."""
     steps = transform.steps if before is None else (before, *transform.steps)
@@ -66,7 +76,10 @@ def _round(
             tissue = detect_tissue(pixels)
             if tissue.mean() < TISSUE:
                 continue
-            values = bspline_displacement(density(pixels), density(other.read(*box)), tissue, MESH)
+            xs = (np.arange(left, right) + 0.5) * info.width / w
+            ys = (np.arange(top, bottom) + 0.5) * info.height / h
+            looks = density(pixels), density(other.read(*box))
+            values = engine(*looks, tissue, inside(known, xs, ys))
             weight = _window(values.shape[0], top > 0, bottom < h)[:, None]
             weight = weight * _window(values.shape[1], left > 0, right < w)
             row, column = top // NODES, left // NODES

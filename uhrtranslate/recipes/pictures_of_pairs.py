@@ -47,7 +47,13 @@ def pair_pictures(moving: Slide, fixed: Slide, transform: Transform, side: int) 
     one = thumbnail(open_view(fixed), w, h)
     other = thumbnail(open_view(WarpedSlide(moving, transform)), w, h)
     xs, ys = (np.arange(w) + 0.5) * info.width / w, (np.arange(h) + 0.5) * info.height / h
+    return PairPictures(one, other, detect_tissue(one), inside(transform, xs, ys))
+
+
+def inside(
+    transform: Transform, xs: NDArray[np.float64], ys: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Where the moving slide covers the crossings of columns and rows of the fixed one, [h, w]."""
     at = transform.lattice(xs, ys)
-    within = (at > 0) & (at < (moving.info.width, moving.info.height))
-    inside = np.asarray(within.all(axis=-1), np.bool_)
-    return PairPictures(one, other, detect_tissue(one), inside)
+    within = (at > 0) & (at < (transform.moving.width, transform.moving.height))
+    return np.asarray(within.all(axis=-1), np.bool_)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uhrtranslate.errors import MissingExtraError, require
+from uhrtranslate.errors import require
+from uhrtranslate.registration.field import NODES
 from uhrtranslate.registration.looks import Picture
 
-# Px between the nodes of the spline's last and finest mesh, and of the displacement that is kept.
-MESH, NODES = 64, 16
-BINS, ITERATIONS, SAMPLING = 32, 60, 0.5
+# Px between the nodes of the spline's last and finest mesh.
+MESH = 64
+BINS, ITERATIONS, SAMPLING, SEED = 32, 60, 0.5, 1
 # Shrinking and smoothing (px) of the pictures, from coarse to fine; the mesh doubles each time.
 SHRINK, SMOOTH = (4, 2, 1), (2.0, 1.0, 0.5)
 
@@ -27,25 +28,15 @@ def simpleitk() -> Any:
     return require("SimpleITK", "register")
 
 
-def has_simpleitk() -> bool:
-    """Whether SimpleITK is installed."""
-    try:
-        simpleitk()
-    except MissingExtraError:
-        return False
-    return True
-
-
 def bspline_displacement(
-    fixed: Picture, moving: Picture, mask: NDArray[np.bool_], mesh: int = MESH, seed: int = 1
+    fixed: Picture, moving: Picture, tissue: NDArray[np.bool_], inside: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Where points of a picture are in another one, relative to their own place.
 
     Args:
         fixed, moving: pictures of one size, [h, w] float32.
-        mask: [h, w], where the fixed picture is compared.
-        mesh: px between the spline's nodes at the end.
-        seed: of the pixels that are compared.
+        tissue: [h, w], of the fixed picture.
+        inside: [h, w], what the moving picture covers; both are compared in tissue there.
 
     Returns: [rows, cols, 2], displacement in px in x and y at every `NODES`-th px, beginning with
         the first; zeros if there is nothing to compare.
@@ -57,6 +48,7 @@ def bspline_displacement(
     h, w = fixed.shape
     xs, ys = np.arange(0, w + NODES, NODES), np.arange(0, h + NODES, NODES)
     nothing = np.zeros((len(ys), len(xs), 2), np.float32)
+    mask = tissue & inside
     if mask.mean() < 0.02:
         return nothing
     one, other = (sitk.GetImageFromArray(np.ascontiguousarray(p)) for p in (fixed, moving))
@@ -65,14 +57,14 @@ def bspline_displacement(
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(SAMPLING, seed)
+    method.SetMetricSamplingPercentage(SAMPLING, SEED)
     method.SetMetricFixedMask(sitk.GetImageFromArray(mask.astype(np.uint8)))
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsLBFGS2(solutionAccuracy=1e-4, numberOfIterations=ITERATIONS)
     method.SetShrinkFactorsPerLevel(SHRINK)
     method.SetSmoothingSigmasPerLevel(SMOOTH)
     steps = 2 ** (len(SHRINK) - 1)
-    first = [max(round(side / (mesh * steps)), 1) for side in (w, h)]
+    first = [max(round(side / (MESH * steps)), 1) for side in (w, h)]
     spline = sitk.BSplineTransformInitializer(one, first, 3)
     method.SetInitialTransformAsBSpline(spline, True, [2**i for i in range(len(SHRINK))])
     try:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+# Px of a picture between the nodes of a displacement that is found in it.
+NODES = 8
 # Steps of the fixed point iteration, and the change in px at which it stops early.
 STEPS, ENOUGH = 60, 1e-4
 

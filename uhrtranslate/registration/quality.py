@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from uhrtranslate.registration.evidence import Evidence
 from uhrtranslate.registration.field import DisplacementGrid
 from uhrtranslate.registration.local import Places, match_places
 from uhrtranslate.registration.looks import Picture
@@ -18,9 +19,11 @@ Verdict = Literal["good", "doubtful", "failed"]
 WINDOW, REACH, STEP, WITHIN = 80, 20, 40, 3.0
 # Bins of the joint histogram of mutual information.
 BINS = 32
-# Unrelated sections: confirmed windows no more than by chance, with so many standard deviations.
-# Measured on real sections: unrelated -0.5 to 0.5, neighbours after the coarse step 5 to 20.
-LEAST_Z = 3.5
+# Least evidence in standard deviations, below which sections are taken for unrelated, and below
+# which they are doubtful. Measured (docs/register.md): unrelated at most 4, neighbours 7 to 23.
+UNRELATED, WEAK = 5.0, 8.0
+# The section turned over has at most this share of the evidence of a true place.
+OVER_MIRRORED = 2.0
 # Least share of confirmed windows of a good registration, and least windows to judge by.
 GOOD, FEW = 0.4, 8
 # Least share of the fixed slide's tissue that the moving slide covers.
@@ -114,12 +117,17 @@ def landmark_errors(
 
 
 def judge(
-    fit: Fit, covered: float, folded: float, landmarks: Mapping[str, Any] | None = None
+    fit: Fit,
+    evidence: Evidence,
+    covered: float,
+    folded: float,
+    landmarks: Mapping[str, Any] | None = None,
 ) -> tuple[Verdict, list[str]]:
     """A verdict and its reasons, in sentences without a full stop.
 
     Args:
         fit: of the registered pictures.
+        evidence: that the sections belong together, from the coarse step's place.
         covered: share of the fixed slide's tissue that lies inside of the moving slide.
         folded: see `folds`.
         landmarks: see `landmark_errors`.
@@ -128,9 +136,13 @@ def judge(
     doubtful: list[str] = []
     if fit.windows < FEW:
         failed.append(f"only {fit.windows} windows show tissue with structure")
-    elif fit.above_chance < LEAST_Z:
-        failed.append("no more windows fit where they are than of unrelated sections")
-    elif fit.confirmed < GOOD:
+    elif evidence.above_chance < UNRELATED:
+        failed.append("the sections match no better there than elsewhere")
+    elif evidence.over_mirrored < OVER_MIRRORED:
+        failed.append("the moving section turned over matches as well (is it? --mirror tries)")
+    elif evidence.above_chance < WEAK:
+        doubtful.append("the sections match only a little better there than elsewhere")
+    if not failed and fit.confirmed < GOOD:
         doubtful.append(f"only {fit.confirmed:.0%} of the windows fit best where they are")
     if covered < COVERED:
         doubtful.append(f"the moving slide covers only {covered:.0%} of the tissue")

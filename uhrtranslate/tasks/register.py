@@ -9,25 +9,18 @@ from typing import Any, Literal
 import numpy as np
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.io import Slide, Source, fitted_thumbnail, open_slide, open_view, shown
+from uhrtranslate.io import Slide, Source, open_slide, shown
 from uhrtranslate.io.slide import SlideInfo
-from uhrtranslate.recipes.elastic import refine
+from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of, frame_of
+from uhrtranslate.recipes.elastic import ROUNDS, refine
 from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
 from uhrtranslate.recipes.transform_file import read_landmarks, read_pairs, write_transform
-from uhrtranslate.registration import (
-    CoarseOptions,
-    Frame,
-    Matrix,
-    Transform,
-    align_points,
-    align_thumbnails,
-)
-from uhrtranslate.registration.bspline import has_simpleitk, simpleitk
-from uhrtranslate.registration.quality import folds, judge, landmark_errors, measure_fit
+from uhrtranslate.registration import Matrix, Transform, align_points
+from uhrtranslate.registration.bspline import simpleitk
+from uhrtranslate.registration.engines import ENGINES
+from uhrtranslate.registration.quality import Fit, folds, judge, landmark_errors, measure_fit
 
-Engine = Literal["auto", "simpleitk", "none"]
-# Longest side in px of the thumbnails of the coarse step, and of those for the verdict.
-SIDE = 1024
+Engine = Literal["auto", "convex", "simpleitk", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +28,8 @@ class RegisterOptions:
     """How slides are registered.
 
     Attributes:
-        engine: of the non-rigid step: `simpleitk`, `none` for the coarse step alone, or `auto`,
-            SimpleITK if it is installed, else none.
+        engine: of the non-rigid step, see `registration.engines`; `none` for the coarse step
+            alone; `auto` is `convex`.
         mirror: also try the moving section turned over.
         rounds: of the non-rigid step, each twice as fine; see `refine`.
         seed: of the coarse step's draws.
@@ -47,7 +40,7 @@ class RegisterOptions:
 
     engine: Engine = "auto"
     mirror: bool = False
-    rounds: int = 2
+    rounds: int = 3
     seed: int = 0
     points: Path | None = None
     landmarks: tuple[Path, Path] | None = None
@@ -94,9 +87,11 @@ def register(
     began = time.perf_counter()
     if output.exists() and not options.overwrite:
         raise OutputError(f"{output}: exists already; use --overwrite or choose another with -o.")
-    if not 1 <= options.rounds <= 3:
-        raise OptionError(f"rounds must be 1 to 3, not {options.rounds}.")
-    engine = _engine(options.engine)
+    if not 1 <= options.rounds <= len(ROUNDS):
+        raise OptionError(f"rounds must be 1 to {len(ROUNDS)}, not {options.rounds}.")
+    engine = "convex" if options.engine == "auto" else options.engine
+    if engine == "simpleitk":
+        simpleitk()  # before anything is computed
     landmarks = read_landmarks(*options.landmarks) if options.landmarks else None
     with open_slide(moving) as one, open_slide(fixed) as other:
         coarse = _coarse(one, other, options)
@@ -105,9 +100,9 @@ def register(
             quality: dict[str, Any] = {}
         else:
             found = coarse
-            if engine == "simpleitk":
-                found = _better(one, other, coarse, options.rounds)
-            found, quality = judged(one, other, found, coarse, landmarks)
+            if engine != "none":
+                found = refine(one, other, coarse, ENGINES[engine], options.rounds)
+            found, quality = judged(one, other, found, coarse, options.seed, landmarks)
             verdict, reasons = quality["verdict"], quality["reasons"]
     if coarse is not None and verdict != "failed":
         how = {"engine": engine, **coarse.how}
@@ -125,18 +120,30 @@ def register(
 
 
 def judged(
-    moving: Slide, fixed: Slide, found: Transform, coarse: Transform, landmarks: Any = None
+    moving: Slide,
+    fixed: Slide,
+    found: Transform,
+    coarse: Transform,
+    seed: int = 0,
+    landmarks: Any = None,
 ) -> tuple[Transform, dict[str, Any]]:
-    """A transform with what was measured of it, and these figures, as JSON values."""
+    """A transform with what was measured of it, and these figures, as JSON values.
+
+    It is the coarse one if fewer windows fit by the one that was found from it.
+    """
     stages = {"before": lying(moving.info, fixed.info), "coarse": coarse, "after": found}
-    quality: dict[str, Any] = {}
+    fits: dict[str, Fit] = {}
     for name, transform in stages.items():
         pictures = pair_pictures(moving, fixed, transform, SIDE)
-        fit, _ = measure_fit(*pictures.looks, pictures.tissue & pictures.inside)
-        quality[name] = dataclasses.asdict(fit)
+        fits[name] = measure_fit(*pictures.looks, pictures.tissue & pictures.inside)[0]
+    if fits["after"].confirmed < fits["coarse"].confirmed:
+        found, fits["after"] = coarse, fits["coarse"]
+    evidence = evidence_of(moving, fixed, coarse, seed)
     errors = landmark_errors(found, *landmarks) if landmarks else None
     folded = folds(found)
-    verdict, reasons = judge(fit, pictures.covered, folded, errors)
+    verdict, reasons = judge(fits["after"], evidence, pictures.covered, folded, errors)
+    quality: dict[str, Any] = {name: dataclasses.asdict(fit) for name, fit in fits.items()}
+    quality |= {"evidence": dataclasses.asdict(evidence)}
     quality |= {"covered": round(pictures.covered, 4), "folds": round(folded, 5)}
     quality |= {"landmarks": errors} if errors else {}
     quality |= {"verdict": verdict, "reasons": reasons}
@@ -152,60 +159,9 @@ def lying(moving: SlideInfo, fixed: SlideInfo) -> Transform:
     return Transform(*frames, (Matrix(np.diag([*scale, 1.0])),))
 
 
-def frame_of(info: SlideInfo) -> Frame:
-    """The frame of a slide."""
-    return Frame(Path(info.path).name, info.width, info.height, info.mpp)
-
-
-def _engine(wanted: Engine) -> str:
-    if wanted == "auto":
-        return "simpleitk" if has_simpleitk() else "none"
-    if wanted == "simpleitk":
-        simpleitk()
-    return wanted
-
-
 def _coarse(moving: Slide, fixed: Slide, options: RegisterOptions) -> Transform | None:
+    if options.points is None:
+        return coarse_place(moving, fixed, options.mirror, options.seed)
+    matrix = align_points(*read_pairs(options.points))
     frames = frame_of(moving.info), frame_of(fixed.info)
-    if options.points is not None:
-        matrix = align_points(*read_pairs(options.points))
-        return Transform(*frames, (Matrix(matrix),), how={"coarse": "points"})
-    known = moving.info.mpp is not None and fixed.info.mpp is not None
-    sides = [SIDE, SIDE]
-    if known:  # the coarser picture decides, so that both have the same resolution
-        sizes = [
-            max(one.info.width, one.info.height) * max(one.info.mpp or (1,))
-            for one in (moving, fixed)
-        ]
-        sides = [max(round(SIDE * size / max(sizes)), 64) for size in sizes]
-    pictures = [
-        fitted_thumbnail(open_view(one), side)
-        for one, side in zip((moving, fixed), sides, strict=True)
-    ]
-    choices = CoarseOptions(mirror=options.mirror, same_scale=known, seed=options.seed)
-    found = align_thumbnails(pictures[0], pictures[1], choices)
-    if found is None:
-        return None
-    scales = [
-        np.diag([one.info.width / picture.shape[1], one.info.height / picture.shape[0], 1.0])
-        for one, picture in zip((moving, fixed), pictures, strict=True)
-    ]
-    matrix = scales[0] @ found.matrix @ np.linalg.inv(scales[1])
-    how = {
-        "coarse": found.by,
-        "correlation": round(found.correlation, 4),
-        "matches": found.matches,
-        "inliers": found.inliers,
-    }
-    matrix[2] = 0, 0, 1
-    return Transform(*frames, (Matrix(matrix),), how=how)
-
-
-def _better(moving: Slide, fixed: Slide, coarse: Transform, rounds: int) -> Transform:
-    """The non-rigid step's result, or the coarse one if fewer windows fit than before."""
-    found = refine(moving, fixed, coarse, rounds)
-    fits = []
-    for transform in (coarse, found):
-        pictures = pair_pictures(moving, fixed, transform, SIDE)
-        fits.append(measure_fit(*pictures.looks, pictures.tissue & pictures.inside)[0])
-    return found if fits[1].confirmed >= fits[0].confirmed else coarse
+    return Transform(*frames, (Matrix(matrix),), how={"coarse": "points"})
