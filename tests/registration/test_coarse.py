@@ -2,34 +2,10 @@
 
 import numpy as np
 import pytest
-import skimage.data
-from scipy.ndimage import map_coordinates
+from sections import SECTION, mapped, restained, seen_through
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.registration import CoarseOptions, align_points, align_thumbnails
-
-SECTION = np.pad(
-    skimage.data.immunohistochemistry()[40:400, 60:460], ((60, 60), (60, 60), (0, 0)), "constant",
-    constant_values=240,
-)  # fmt: skip
-
-
-def restained(pixels):
-    """Another stain: colours changed by a fixed function, glass left white."""
-    dark = 1 - pixels.astype(float) / 255
-    mixed = np.stack([dark @ (0.2, 0.3, 0.3), dark @ (0.5, 0.1, 0.3), dark @ (0.1, 0.6, 0.2)], -1)
-    return (255 * (1 - mixed.clip(0, 1) ** 0.8)).astype(np.uint8)
-
-
-def seen_through(pixels, matrix, shape):
-    """Pixels [h, w, 3] as seen from another picture, whose px the matrix maps into them."""
-    y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
-    points = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
-    at = matrix @ points
-    at = at[:2] / at[2] - 0.5
-    made = [map_coordinates(pixels[..., c].astype(float), at[::-1], order=3, mode="nearest")
-            for c in range(3)]  # fmt: skip
-    return np.stack(made, -1).reshape(*shape, 3).clip(0, 255).astype(np.uint8)
 
 
 def turn(degrees, scale=1.0, shift=(0, 0), mirrored=False):
@@ -45,12 +21,8 @@ def turn(degrees, scale=1.0, shift=(0, 0), mirrored=False):
 def median_error(found, truth):
     h, w = SECTION.shape[:2]
     at = np.random.default_rng(0).uniform((80, 80), (w - 80, h - 80), (300, 2))
-    ones = np.column_stack([at, np.ones(len(at))])
-    ends = []
-    for matrix in (found, truth):
-        to = ones @ matrix.T
-        ends.append(to[:, :2] / to[:, 2:])
-    return float(np.median(np.linalg.norm(ends[0] - ends[1], axis=1)))
+    missed = mapped(found, at) - mapped(truth, at)
+    return float(np.median(np.linalg.norm(missed, axis=1)))
 
 
 @pytest.mark.parametrize(

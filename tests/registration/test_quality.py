@@ -6,6 +6,7 @@ import skimage.data
 from scipy.ndimage import gaussian_filter, shift
 
 from uhrtranslate.registration import DisplacementGrid, Frame, Matrix, Transform
+from uhrtranslate.registration.evidence import Evidence
 from uhrtranslate.registration.local import correlations, match_places
 from uhrtranslate.registration.quality import (
     Fit,
@@ -19,6 +20,7 @@ from uhrtranslate.registration.quality import (
 PICTURE = (skimage.data.camera() / 255).astype(np.float32)
 ALL = np.ones(PICTURE.shape, bool)
 GOOD = Fit(0.5, 0.4, 0.8, 30, 80)
+CLEAR = Evidence(0.3, 0.1, 0.12, 20)
 
 
 def test_correlations_are_those_of_numpy():
@@ -45,8 +47,8 @@ def test_pictures_on_each_other_are_told_from_unrelated_ones():
     other = (skimage.data.brick() / 255).astype(np.float32)
     lying, _ = measure_fit(PICTURE, 1 - 0.5 * (1 - PICTURE), ALL)
     unrelated, _ = measure_fit(PICTURE, other, ALL)
-    assert judge(lying, 1, 0)[0] == "good"
-    assert judge(unrelated, 1, 0)[0] == "failed"
+    assert judge(lying, CLEAR, 1, 0)[0] == "good"
+    assert judge(unrelated, CLEAR, 1, 0)[0] == "doubtful"
     assert lying.mutual_information > 1 > unrelated.mutual_information
 
 
@@ -84,13 +86,15 @@ def test_folds_are_counted():
 @pytest.mark.parametrize(
     ("arguments", "verdict", "reason"),
     [
-        ((GOOD, 1, 0), "good", None),
-        ((Fit(0.5, 0.4, 0.8, 30, 3), 1, 0), "failed", "only 3 windows"),
-        ((Fit(0, 0, 0.03, 1, 80), 1, 0), "failed", "unrelated"),
-        ((Fit(0.1, 0.1, 0.1, 6, 80), 1, 0), "doubtful", "only 10%"),
-        ((GOOD, 0.3, 0), "doubtful", "covers only 30%"),
-        ((GOOD, 1, 0.02), "doubtful", "folds at 2.0%"),
-        ((GOOD, 1, 0, {"robustness": 0.2, "landmarks": 9}), "failed", "20% of the landmarks"),
+        ((GOOD, CLEAR, 1, 0), "good", None),
+        ((Fit(0.5, 0.4, 0.8, 30, 3), CLEAR, 1, 0), "failed", "only 3 windows"),
+        ((GOOD, Evidence(0.1, 0.09, 0.09, 2), 1, 0), "failed", "no better there than elsewhere"),
+        ((GOOD, Evidence(0.3, 0.1, 0.25, 20), 1, 0), "failed", "turned over"),
+        ((GOOD, Evidence(0.3, 0.1, None, 7), 1, 0), "doubtful", "only a little better"),
+        ((Fit(0.1, 0.1, 0.1, 6, 80), CLEAR, 1, 0), "doubtful", "only 10%"),
+        ((GOOD, CLEAR, 0.3, 0), "doubtful", "covers only 30%"),
+        ((GOOD, CLEAR, 1, 0.02), "doubtful", "folds at 2.0%"),
+        ((GOOD, CLEAR, 1, 0, {"robustness": 0.2, "landmarks": 9}), "failed", "20% of the land"),
     ],
 )
 def test_a_verdict_has_its_reason(arguments, verdict, reason):
@@ -105,4 +109,4 @@ def test_noise_has_no_structure_to_match():
         flat.astype(np.float32), flat.astype(np.float32), np.ones((300, 300), bool)
     )
     assert fit.windows == 0
-    assert judge(fit, 1, 0)[0] == "failed"
+    assert judge(fit, CLEAR, 1, 0)[0] == "failed"

@@ -32,8 +32,7 @@ def register(
     engine: Annotated[
         Literal["auto", "convex", "simpleitk", "none"],
         typer.Option(
-            help="Non-rigid step: our own (convex, auto), B-splines (simpleitk, of extra register), "
-            "or none."
+            help="Non-rigid step: our own (convex, auto), B-splines (simpleitk, an extra), or none."
         ),
     ] = "auto",
     rounds: Annotated[
