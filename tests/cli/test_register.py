@@ -1,8 +1,7 @@
 """`uhrt register` and `uhrt warp` from files to files."""
 
 import json
-import subprocess
-import sys
+from contextlib import chdir
 
 import numpy as np
 import pytest
@@ -10,6 +9,9 @@ import skimage.data
 import tifffile
 from PIL import Image
 from scipy.ndimage import shift
+from typer.testing import CliRunner
+
+from uhrtranslate.cli.app import app
 
 SECTION = np.pad(
     skimage.data.immunohistochemistry()[40:360, 60:420], ((50, 50), (40, 40), (0, 0)), "constant",
@@ -21,8 +23,10 @@ MOVED = np.stack(
 
 
 def uhrt(folder, *arguments):
-    command = [sys.executable, "-m", "uhrtranslate", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    with chdir(folder):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +42,10 @@ def pair(tmp_path_factory):
         rows = [f"{i},{x},{y}" for i, (x, y) in enumerate(marks + offset)]
         (folder / f"{name}.csv").write_text("\n".join([" ,X,Y", *rows]))
     found = uhrt(
-        folder, "register", "moving.tif", "fixed.tif", "-o", "t.json", "--engine", "none",
+        folder, "register", "moving.tif", "fixed.tif", "-o", "t.json",
         "--landmarks", "moving.csv", "fixed.csv", "--json",
     )  # fmt: skip
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     return folder, json.loads(found.stdout)
 
 
@@ -56,7 +60,7 @@ def test_a_moved_section_is_found_and_called_good(pair):
 def test_a_transform_is_not_overwritten_unasked(pair):
     folder, _ = pair
     again = uhrt(folder, "register", "moving.tif", "fixed.tif", "-o", "t.json")
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert "t.json: exists already" in again.stderr
 
 
@@ -66,7 +70,7 @@ def test_the_warped_slide_lies_on_the_fixed_one(pair, output):
     done = uhrt(
         folder, "warp", "moving.tif", "--transform", "t.json", "-o", output, "--quality", 99
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     read = np.asarray(Image.open(folder / output)) if output.endswith("png") else None
     made = tifffile.imread(folder / output) if read is None else read
     assert made.shape == MOVED.shape
@@ -76,7 +80,7 @@ def test_the_warped_slide_lies_on_the_fixed_one(pair, output):
         folder, "warp", "moving.tif", "--transform", "t.json", "-o", output, "--skip-existing",
         "--quality", 99,
     )  # fmt: skip
-    assert again.returncode == 0, again.stderr
+    assert again.exit_code == 0, again.stderr
 
 
 def test_annotations_go_to_and_fro(pair):
@@ -91,7 +95,7 @@ def test_annotations_go_to_and_fro(pair):
                 folder, "warp", "--points", f"{source}.{ending}", "--transform", "t.json",
                 "--to", to, "-o", f"{target}.{ending}",
             )  # fmt: skip
-            assert done.returncode == 0, done.stderr
+            assert done.exit_code == 0, done.stderr
     name, x, y = (folder / "there.csv").read_text().splitlines()[1].split(",")
     assert name == "a"
     assert float(x) == pytest.approx(114, abs=0.6)
@@ -109,21 +113,28 @@ def test_points_by_hand_take_the_place_of_the_search(pair):
     (folder / "points.csv").write_text("\n".join(["moving_x,moving_y,fixed_x,fixed_y", *rows]))
     arguments = ["moving.tif", "fixed.tif", "--points", "points.csv", "--engine", "none"]
     done = uhrt(folder, "register", *arguments, "-o", "by-hand.json")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     steps = json.loads((folder / "by-hand.json").read_text())["steps"]
     expected = [[1, 0, -14], [0, 1, 9], [0, 0, 1]]
     assert np.allclose(steps[0]["matrix"], expected, atol=1e-4)
 
 
-def test_unrelated_sections_and_glass_fail(pair):
+@pytest.mark.parametrize(
+    ("name", "pixels", "reason"),
+    [
+        ("glass.png", np.full((300, 300, 3), 244, np.uint8), "no tissue"),
+        ("coffee.png", skimage.data.coffee()[:300, :300], "no better there"),
+        ("over.png", np.ascontiguousarray(SECTION[:, ::-1]), ""),
+    ],
+)
+def test_glass_and_unrelated_and_overturned_sections_fail(pair, name, pixels, reason):
     folder, _ = pair
-    Image.fromarray(np.full((300, 300, 3), 244, np.uint8)).save(folder / "glass.png")
-    Image.fromarray(skimage.data.coffee()).save(folder / "coffee.png")
-    for other in ("glass.png", "coffee.png"):
-        done = uhrt(folder, "register", other, "fixed.tif", "-o", "no.json", "--engine", "none")
-        assert done.returncode == 1, done.stderr
-        assert "does not lie on" in done.stderr
-        assert not (folder / "no.json").exists()
+    Image.fromarray(pixels).save(folder / name)
+    done = uhrt(folder, "register", name, "fixed.tif", "-o", "no.json")
+    assert done.exit_code == 1, done.stderr
+    assert "does not lie on" in done.stderr
+    assert reason in done.stderr
+    assert not (folder / "no.json").exists()
 
 
 def test_what_is_wrong_is_said_in_a_sentence(pair):
@@ -137,6 +148,6 @@ def test_what_is_wrong_is_said_in_a_sentence(pair):
         (["--transform", "t.json"], "either a slide"),
     ):
         done = uhrt(folder, "warp", *arguments, "-o", "never.tif")
-        assert done.returncode in (1, 2)
+        assert done.exit_code in (1, 2)
         assert told in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -11,6 +11,8 @@ from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 EXAMPLES = """[bold]Examples[/bold]
 
 uhrt register slides/one.svs slides/deep/two.svs --engine none -o aligned.json
+
+uhrt register slides/one.svs slides/deep/two.svs --mirror --rounds 1 -o turned.json
 """
 # Exit codes of verdicts.
 DOUBTFUL, FAILED = 3, 1

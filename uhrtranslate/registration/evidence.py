@@ -70,8 +70,8 @@ def gather_evidence(fixed: Picture, tissue: Mask, laid: Laid, mirrored: Laid | N
     wrong = []
     for angle in (np.arange(PLACES) + 0.5) * (2 * np.pi / PLACES):
         shift = round(AWAY * np.sin(angle)), round(AWAY * np.cos(angle))
-        moved = [np.roll(one, shift, (0, 1)) for one in (laid.picture, laid.inside)]
-        wrong.append(_score(fixed, tissue, Laid(*moved)))
+        beside = Laid(np.roll(laid.picture, shift, (0, 1)), np.roll(laid.inside, shift, (0, 1)))
+        wrong.append(_score(fixed, tissue, beside))
     chance, spread = float(np.mean(wrong)), float(np.std(wrong, ddof=1))
     return Evidence(
         score=round(score, 4),
