@@ -54,8 +54,10 @@ class DisplacementGrid:
         # Only the nodes that matter here: a slide's grid is much larger than a tile's part of it.
         used_x, used_y = across.any(axis=0), down.any(axis=0)
         part = self.values[np.ix_(used_y, used_x)].astype(np.float64)
-        lines = np.einsum("yr,rck->yck", down[:, used_y], part)
-        return np.asarray(np.einsum("xc,yck->yxk", across[:, used_x], lines), np.float64)
+        at = np.empty((len(ys), len(xs), 2))
+        for axis in (0, 1):
+            at[..., axis] = down[:, used_y] @ part[..., axis] @ across[:, used_x].T
+        return at
 
     def undo(self, points: Points) -> tuple[Points, NDArray[np.float64]]:
         """Where displaced points come from, by fixed point iteration.

@@ -113,8 +113,9 @@ class WarpedSlide(Slide):
     def _sampled(self, source: SlideView, points: NDArray[np.float64]) -> Pixels:
         """The source at points [h, w, 2], in px of the source from the first pixel's centre."""
         h, w = points.shape[:2]
-        x0, y0 = (int(v) for v in np.floor(points.min(axis=(0, 1))) - REACH + 1)
-        x1, y1 = (int(v) for v in np.floor(points.max(axis=(0, 1))) + REACH)
+        axes = points[..., 0], points[..., 1]  # numpy is slow along axes of two
+        x0, y0 = (int(np.floor(axis.min())) - REACH + 1 for axis in axes)
+        x1, y1 = (int(np.floor(axis.max())) + REACH for axis in axes)
         if (x1 - x0) * (y1 - y0) > MOST_READ and max(h, w) > 1:
             rows, columns = -(-h // 2), -(-w // 2)
             made = np.empty((h, w, self.info.samples), self.info.dtype)
