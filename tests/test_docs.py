@@ -23,13 +23,16 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    register,
     stain_normalize,
     tiles,
     train,
     translate,
     validate,
+    warp,
 )
 from uhrtranslate.enhance import Tally, dump_tally
+from uhrtranslate.registration import Frame, Matrix, Transform, dump_transform
 
 README = (REPOSITORY / "README.md").read_text()
 TRAINING = (REPOSITORY / "docs/training.md").read_text()
@@ -63,6 +66,8 @@ def examples():
         validate,
         doctor,
         models,
+        register,
+        warp,
     )
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
@@ -96,6 +101,9 @@ def desk(tmp_path):
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
     torch.save(small_resnet(in_channels=4).state_dict(), desk / "student.pth")
     (desk / "stained.json").write_text(json.dumps(dump_tally(Tally.of(section))))
+    same = Transform(*[Frame("one.svs", 300, 300)] * 2, (Matrix(np.eye(3)),))
+    (desk / "transform.json").write_text(json.dumps(dump_transform(same)))
+    (desk / "cells.csv").write_text("x,y,kind\n10,20,a\n")
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}
     (desk / "cut.yaml").write_text(yaml.safe_dump({**config, **SMALL, "data": data}))

@@ -143,5 +143,7 @@ TRAINING_METHODS: Table[Any] = Table(
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
-STAINNET, MODEL, ENHANCED, SYNTHESIZED = "stainnet", "model", "enhanced", "dark"
-RESULT_SUFFIXES = (*NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED)
+STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED = "stainnet", "model", "enhanced", "dark", "warped"
+RESULT_SUFFIXES = (
+    *NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED,
+)  # fmt: skip

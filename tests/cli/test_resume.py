@@ -16,6 +16,8 @@ import skimage.data
 import tifffile
 
 from uhrtranslate.io.files.atomic import SUFFIX
+from uhrtranslate.recipes.transform_file import write_transform
+from uhrtranslate.registration import DisplacementGrid, Frame, Matrix, Transform
 
 pytestmark = [
     pytest.mark.slow,
@@ -231,3 +233,22 @@ def test_a_failure_keeps_what_was_done(mortal, desk, tmp_path, point, count, rea
     assert mortal(*command(desk, target, "--norm", "dn"))["status"] == 0
     assert mortal(*command(desk, tmp_path / "b.tif", "--norm", "dn"))["status"] == 0
     assert content(target) == content(tmp_path / "b.tif")
+
+
+def test_a_warp_that_was_killed_gives_the_same(mortal, desk, tmp_path):
+    moving, fixed = Frame("slide.tif", 700, 1000), Frame("other.tif", 700, 3000)
+    waves = np.random.default_rng(0).normal(0, 4, (12, 9, 2)).astype(np.float32)
+    turn = np.array([[0.98, -0.17, 90], [0.17, 0.98, -60], [0, 0, 1.0]])
+    steps = DisplacementGrid((0, 0), (90, 90), waves), Matrix(turn)
+    write_transform(tmp_path / "t.json", Transform(moving, fixed, steps))
+    order = ["warp", desk / "slide.tif", "--transform", tmp_path / "t.json", "--resume", "-o"]
+    done = mortal(*order, tmp_path / "whole.tif")
+    assert done["status"] == 0, done["error"]
+    target = tmp_path / "target.tif"
+    for point, count in (("keep", 5), ("replace", 2)):
+        done = mortal(*order, target, point=point, count=count)
+        assert os.WIFSIGNALED(done["status"])
+    assert saved(target)
+    done = mortal(*order, target)
+    assert done["status"] == 0, done["error"]
+    assert content(target) == content(tmp_path / "whole.tif")

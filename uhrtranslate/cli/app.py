@@ -16,11 +16,13 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    register,
     stain_normalize,
     tiles,
     train,
     translate,
     validate,
+    warp,
 )
 from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.stopping import stoppable
@@ -44,6 +46,8 @@ app.command(cls=Command, epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluat
 app.command(cls=Command, epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
 app.command(cls=Command, epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
 app.command(cls=Command, epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
+app.command(cls=Command, epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
+app.command(cls=Command, epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
 app.command(cls=Command, epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(cls=Command, epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)

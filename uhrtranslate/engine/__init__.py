@@ -20,6 +20,7 @@ from uhrtranslate.engine.forward.memory import choose_tile as choose_tile
 from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
+from uhrtranslate.engine.sources.warped import WarpedSlide as WarpedSlide
 from uhrtranslate.engine.stream.clock import Clock as Clock
 from uhrtranslate.engine.stream.lanes import Lanes as Lanes
 from uhrtranslate.engine.stream.loop import observe_all as observe_all

@@ -1,0 +1,167 @@
+"""Find how one slide lies on another."""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from uhrtranslate.errors import OptionError, OutputError
+from uhrtranslate.io import Slide, Source, open_slide, shown
+from uhrtranslate.io.slide import SlideInfo
+from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of, frame_of
+from uhrtranslate.recipes.elastic import ROUNDS, refine
+from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
+from uhrtranslate.recipes.transform_file import read_landmarks, read_pairs, write_transform
+from uhrtranslate.registration import Matrix, Transform, align_points
+from uhrtranslate.registration.bspline import simpleitk
+from uhrtranslate.registration.engines import ENGINES
+from uhrtranslate.registration.quality import Fit, folds, judge, landmark_errors, measure_fit
+
+Engine = Literal["auto", "convex", "simpleitk", "none"]
+
+
+@dataclass(frozen=True)
+class RegisterOptions:
+    """How slides are registered.
+
+    Attributes:
+        engine: of the non-rigid step, see `registration.engines`; `none` for the coarse step
+            alone; `auto` is `convex`.
+        mirror: also try the moving section turned over.
+        rounds: of the non-rigid step, each twice as fine; see `refine`.
+        seed: of the coarse step's draws.
+        points: file of at least four pairs of points, instead of the search; see `read_pairs`.
+        landmarks: files of landmarks of the moving and the fixed slide, to measure the result by.
+        overwrite: replace an existing transform.
+    """
+
+    engine: Engine = "auto"
+    mirror: bool = False
+    rounds: int = 3
+    seed: int = 0
+    points: Path | None = None
+    landmarks: tuple[Path, Path] | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What came out; the line of `uhrt register --json`.
+
+    Attributes:
+        moving, fixed: paths of the slides.
+        output: the transform's path; None if it failed, and nothing was written.
+        verdict: `good`, `doubtful` or `failed`.
+        reasons: for a verdict that is not good, in words.
+        engine: of the non-rigid step.
+        quality: what was measured.
+        seconds: that it took.
+    """
+
+    moving: str
+    fixed: str
+    output: str | None
+    verdict: str
+    reasons: list[str]
+    engine: str
+    quality: dict[str, Any]
+    seconds: float
+
+
+def register(
+    moving: Source, fixed: Source, output: Path, options: RegisterOptions | None = None
+) -> Registration:
+    """Register the moving slide to the fixed one, measure the result, and write the transform.
+
+    A registration that failed is a result; it writes nothing.
+
+    Raises:
+        InputError: a slide or a file of points cannot be read.
+        OptionError, MissingExtraError: the engine cannot be used.
+        OutputError: the transform exists already or cannot be written.
+    """
+    options = options or RegisterOptions()
+    began = time.perf_counter()
+    if output.exists() and not options.overwrite:
+        raise OutputError(f"{output}: exists already; use --overwrite or choose another with -o.")
+    if not 1 <= options.rounds <= len(ROUNDS):
+        raise OptionError(f"rounds must be 1 to {len(ROUNDS)}, not {options.rounds}.")
+    engine = "convex" if options.engine == "auto" else options.engine
+    if engine == "simpleitk":
+        simpleitk()  # before anything is computed
+    landmarks = read_landmarks(*options.landmarks) if options.landmarks else None
+    with open_slide(moving) as one, open_slide(fixed) as other:
+        coarse = _coarse(one, other, options)
+        if coarse is None:
+            verdict, reasons = "failed", ["there is no tissue to lay on each other"]
+            quality: dict[str, Any] = {}
+        else:
+            found = coarse
+            if engine != "none":
+                found = refine(one, other, coarse, ENGINES[engine], options.rounds)
+            found, quality = judged(one, other, found, coarse, options.seed, landmarks)
+            verdict, reasons = quality["verdict"], quality["reasons"]
+    if coarse is not None and verdict != "failed":
+        how = {"engine": engine, **coarse.how}
+        write_transform(output, dataclasses.replace(found, how=how), options.overwrite)
+    return Registration(
+        moving=shown(moving),
+        fixed=shown(fixed),
+        output=None if verdict == "failed" else str(output),
+        verdict=verdict,
+        reasons=reasons,
+        engine=engine,
+        quality=quality,
+        seconds=round(time.perf_counter() - began, 2),
+    )
+
+
+def judged(
+    moving: Slide,
+    fixed: Slide,
+    found: Transform,
+    coarse: Transform,
+    seed: int = 0,
+    landmarks: Any = None,
+) -> tuple[Transform, dict[str, Any]]:
+    """A transform with what was measured of it, and these figures, as JSON values.
+
+    It is the coarse one if fewer windows fit by the one that was found from it.
+    """
+    stages = {"before": lying(moving.info, fixed.info), "coarse": coarse, "after": found}
+    fits: dict[str, Fit] = {}
+    for name, transform in stages.items():
+        pictures = pair_pictures(moving, fixed, transform, SIDE)
+        fits[name] = measure_fit(*pictures.looks, pictures.tissue & pictures.inside)[0]
+    if fits["after"].confirmed < fits["coarse"].confirmed:
+        found, fits["after"] = coarse, fits["coarse"]
+    evidence = evidence_of(moving, fixed, coarse, seed)
+    errors = landmark_errors(found, *landmarks) if landmarks else None
+    folded = folds(found)
+    verdict, reasons = judge(fits["after"], evidence, pictures.covered, folded, errors)
+    quality: dict[str, Any] = {name: dataclasses.asdict(fit) for name, fit in fits.items()}
+    quality |= {"evidence": dataclasses.asdict(evidence)}
+    quality |= {"covered": round(pictures.covered, 4), "folds": round(folded, 5)}
+    quality |= {"landmarks": errors} if errors else {}
+    quality |= {"verdict": verdict, "reasons": reasons}
+    return dataclasses.replace(found, quality=quality), quality
+
+
+def lying(moving: SlideInfo, fixed: SlideInfo) -> Transform:
+    """Both slides as they lie: corner on corner, at their mpp, or stretched if it is unknown."""
+    frames = frame_of(moving), frame_of(fixed)
+    scale = np.array([moving.width / fixed.width, moving.height / fixed.height])
+    if moving.mpp is not None and fixed.mpp is not None:
+        scale = np.array(fixed.mpp) / np.array(moving.mpp)
+    return Transform(*frames, (Matrix(np.diag([*scale, 1.0])),))
+
+
+def _coarse(moving: Slide, fixed: Slide, options: RegisterOptions) -> Transform | None:
+    if options.points is None:
+        return coarse_place(moving, fixed, options.mirror, options.seed)
+    matrix = align_points(*read_pairs(options.points))
+    frames = frame_of(moving.info), frame_of(fixed.info)
+    return Transform(*frames, (Matrix(matrix),), how={"coarse": "points"})
