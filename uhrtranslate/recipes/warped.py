@@ -27,7 +27,7 @@ class Warped(ColourRecipe):
         self.options = options
         self._transform, self._name = transform, name
 
-    def mapping(self, view: SlideView) -> Callable[[Pixels], Pixels]:
+    def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the view has been warped already."""
         return lambda pixels: pixels
 
