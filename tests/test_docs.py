@@ -23,6 +23,7 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    pairs,
     register,
     stain_normalize,
     tiles,
@@ -66,6 +67,7 @@ def examples():
         validate,
         doctor,
         models,
+        pairs,
         register,
         warp,
     )

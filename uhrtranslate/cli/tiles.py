@@ -77,7 +77,7 @@ def tiles(
     with errors_as_sentences(debug):
         from uhrtranslate.tasks.tiles import MANIFEST, cut_tiles
 
-        show = _Lines(as_json, quiet)
+        show = PairLines(as_json, quiet)
         pairs = find_pairs(source, paired, transform, manifest)
         if pairs is None:
             assert source is not None
@@ -135,7 +135,7 @@ def exit_code(results: "list[PairTilesResult]") -> int:
     return DOUBTFUL if any(result.left_out for result in results) else 0
 
 
-class _Lines:
+class PairLines:
     """Results as lines: JSON on stdout, or words on stderr."""
 
     def __init__(self, as_json: bool, quiet: bool) -> None:

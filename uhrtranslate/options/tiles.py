@@ -1,15 +1,30 @@
 """Options of cutting slides into patches, alone and in pairs."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from uhrtranslate.flag import GEOMETRY, IMAGE, METHOD, Flag
+from uhrtranslate.flag import GEOMETRY, IMAGE, METHOD, Flag, parse_shares
 from uhrtranslate.options.images import Level, Mpp, SourceMpp, SourcePower, refuse_both
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=16, le=8192)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SIZE = Flag("Side of the patches.", GEOMETRY, "PX")
+REGISTRATION = "Registration"
+
+
+def _some(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    if shares[0] <= 0:
+        raise ValueError("must leave something for train, as 70,15,15")
+    return shares
 
 
 class TileOptions(BaseModel):
@@ -53,3 +68,32 @@ class PairTileOptions(TileOptions):
     doubtful: Annotated[
         bool, Flag("Also cut pairs of a table whose registration is doubtful.", METHOD)
     ] = False
+
+
+class PairsOptions(PairTileOptions):
+    """How a data set of pairs is made of slides: registered, cut, and split."""
+
+    engine: Annotated[
+        Literal["auto", "simpleitk", "none"],
+        Flag("Non-rigid step of registration: SimpleITK (extra register), or none.", REGISTRATION),
+    ] = "auto"
+    rounds: Annotated[
+        Annotated[int, Field(ge=1, le=3)],
+        Flag("Rounds of it, each twice as fine.", REGISTRATION, "1-3"),
+    ] = 2
+    mirror: Annotated[bool, Flag("Also try sections turned over.", REGISTRATION)] = False
+    pages: Annotated[bool, Flag("Write a page about each registration.", REGISTRATION)] = True
+    split: Annotated[
+        Annotated[
+            tuple[Weight, Weight, Weight], BeforeValidator(parse_shares), AfterValidator(_some)
+        ],
+        Flag(
+            "Shares of slides for train, validation and test; only their ratios count.",
+            METHOD,
+            "A,B,C",
+            "70,15,15",
+        ),
+    ] = (70.0, 15.0, 15.0)
+    seed: Annotated[
+        Annotated[int, Field(ge=0)], Flag("Of the split, and of the registration's draws.", METHOD)
+    ] = 0

@@ -91,6 +91,7 @@ class Aligned:
         transform: by which one is warped.
         moves: whether that is A.
         masks: of the tissue of A and B, [h, w] each, of one size.
+        inside: what the moving slide covers, of the same size.
     """
 
     views: tuple[SlideView, SlideView]
@@ -98,6 +99,7 @@ class Aligned:
     transform: Transform
     moves: bool
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]] = field(repr=False)
+    inside: NDArray[np.bool_] = field(repr=False)
 
     @property
     def frame(self) -> Frame:
@@ -180,6 +182,7 @@ def open_aligned(
             transform=transform,
             moves=first,
             masks=tissue if first else tissue[::-1],
+            inside=pictures.inside,
         )
 
 

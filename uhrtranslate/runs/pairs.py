@@ -13,7 +13,7 @@ from uhrtranslate.io import Found, Source, find_images, shown
 from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.runs.outputs import unique_names
 from uhrtranslate.tables import RESULT_SUFFIXES
-from uhrtranslate.training.data.patches import partners_by_name
+from uhrtranslate.training.data.pictures import partners_by_name
 
 MOVING, FIXED = "moving", "fixed"
 # What a table of pairs may say of each; other columns are for people.

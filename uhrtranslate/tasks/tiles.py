@@ -26,8 +26,7 @@ from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.outputs import unique_names
 from uhrtranslate.tables import RESULT_SUFFIXES
 from uhrtranslate.tissue import detect_tissue
-from uhrtranslate.training.data.patches import partners_by_name
-from uhrtranslate.training.data.pictures import find_pictures, window_share
+from uhrtranslate.training.data.pictures import find_pictures, partners_by_name, window_share
 
 MANIFEST = "tiles.csv"
 THUMBNAIL = 1024

@@ -54,10 +54,15 @@ class DataOptions(Section):
     """Where patches come from.
 
     Attributes:
-        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`.
+        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`. Or a is
+            a table of both: `tiles.csv` of uhrt tiles or uhrt pairs, or `pairs.csv` of uhrt
+            register, from whose slides aligned patches are drawn; then b is left out.
         pairs: how paired methods find partners. folders: images of equal names and sizes in a and
             b; slides: the same, but b is resized to a, for two scans of one section;
             side-by-side: each image in a has the source left and the target right, and b is empty.
+        split: which part of a table with splits is used.
+        ncc: least local correlation of the patches of a table's pairs, -1 to 1; None: of patches
+            that are listed, all that were cut; of slides, 0.2.
         patch: side of training patches in px, which becomes the generator's cell.
         mpp, level: resolution of the patches; level 0 by default.
         source_mpp, source_power: what the images' level 0 has, where they do not say it or are
@@ -75,6 +80,8 @@ class DataOptions(Section):
     a: Images
     b: Images | None = None
     pairs: Literal["folders", "slides", "side-by-side"] = "folders"
+    split: Literal["train", "validation", "test"] = "train"
+    ncc: Annotated[float | None, Field(ge=-1, le=1)] = None
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
     level: Annotated[int | None, Field(ge=0)] = None
