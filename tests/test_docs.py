@@ -80,7 +80,13 @@ def desk(tmp_path):
     """A fresh folder with the files that the documentation speaks of."""
     desk = tmp_path / "desk"
     section = np.tile(skimage.data.immunohistochemistry(), (2, 2, 1))[:640, :900]
-    results = ("result.tif", "results/one.dn.tif", "results/deep/two.dn.tif", "ihc/real.tif")
+    results = (
+        "result.tif",
+        "results/one.dn.tif",
+        "results/deep/two.dn.tif",
+        "he/real.tif",
+        "ihc/real.tif",
+    )
     slides = ("slide.svs", "slides/one.svs", "slides/deep/two.svs")
     for name in (*slides, *results, "trainA/one.svs", "trainB/two.svs"):
         (desk / name).parent.mkdir(parents=True, exist_ok=True)
@@ -98,8 +104,9 @@ def desk(tmp_path):
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
     torch.save(small_resnet(in_channels=4).state_dict(), desk / "student.pth")
     (desk / "stained.json").write_text(json.dumps(dump_tally(Tally.of(section))))
-    same = Transform(*[Frame("one.svs", 300, 300)] * 2, (Matrix(np.eye(3)),))
+    same = Transform(*[Frame("real.tif", 300, 300)] * 2, (Matrix(np.eye(3)),))
     (desk / "transform.json").write_text(json.dumps(dump_transform(same)))
+    (desk / "pairs.csv").write_text("moving,fixed\nhe/real.tif,ihc/real.tif\n")
     (desk / "cells.csv").write_text("x,y,kind\n10,20,a\n")
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from aligned_pairs import write_pair
+import tifffile
+from aligned_pairs import write, write_pair
 from problems import SMALL
 from pydantic import ValidationError
 
@@ -111,11 +112,26 @@ def find(picture, patch):
     pytest.fail("the patch is not there")
 
 
-@pytest.mark.parametrize("method", ["pix2pix", "pyramid-pix2pix", "digital-staining-paired"])
+@pytest.mark.parametrize("method", ["pix2pix", "pyramid-pix2pix"])
 def test_paired_methods_take_either_table(slides, method):
     for table in ("pairs.csv", "cut/tiles.csv"):
-        values = options(slides / table, method)
-        assert "patches of 64 px" in check_training(values)
+        assert "patches of 64 px" in check_training(options(slides / table, method))
+
+
+def test_dark_fields_agree_with_stained_sections_and_get_their_planes(slides):
+    bright = tifffile.imread(slides / "he/a.tif")
+    write(slides / "dark/a.tif", (255 - bright) // 4)
+    pair = Pair("a", slides / "dark/a.tif", slides / "ihc/a.tif", slides / "a.json")
+    cut_pairs([pair], slides / "bright", PairTileOptions(size=96, tissue=0.1))
+    (slides / "dark.csv").write_text("moving,fixed,transform\ndark/a.tif,ihc/a.tif,a.json\n")
+    for table in ("dark.csv", "bright/tiles.csv"):
+        values = options(slides / table, "digital-staining-paired", flip=False)
+        with open_patches_of(values) as patches:
+            sample = patches.sample(0)
+            assert sample["planes"].shape[1:] == sample["B"].shape[1:]
+            a, b = (np.round(sample[s].transpose(1, 2, 0) * 127.5 + 127.5).astype(np.uint8)
+                    for s in "AB")  # fmt: skip
+            assert agreement(a, b) < -0.2
 
 
 def test_a_training_on_the_fly_resumes_only_with_the_same_transform(slides, tmp_path):
@@ -136,8 +152,11 @@ def test_what_is_wrong_with_a_table_is_said(slides, tmp_path):
     table = slides / "pairs.csv"
     with pytest.raises(OptionError, match="does not learn from pairs"):
         check_training(options(table, "cut"))
-    with pytest.raises(InputError, match=r"leave out data\.b"):
-        check_training(options(slides / "cut/tiles.csv", b=str(slides / "ihc")))
+    for more in ({"b": str(slides / "ihc")}, {"pairs": "slides"}):
+        with pytest.raises(OptionError, match=r"is a table of both domains; leave out data\.b"):
+            options(slides / "cut/tiles.csv", **more)
+    with pytest.raises(OptionError, match=r"learns from data\.a alone"):
+        make_train_options({"method": "colorizer", "data": {"a": str(table)}})
     with pytest.raises(InputError, match="no registered pair that is good and for validation"):
         check_training(options(table, split="validation"))
     with pytest.raises(InputError, match="no pairs of patches for validation"):

@@ -24,7 +24,7 @@ uhrt tiles slides/ -o patches/ --size 256 --tissue 0.5
 
 uhrt tiles slide.svs -o pairs/ --paired photo.jpg --size 256
 
-uhrt tiles one.svs --paired two.svs --transform transform.json -o aligned/ --size 256
+uhrt tiles he/real.tif --paired ihc/real.tif --transform transform.json -o aligned/ --size 256
 """
 # Exit codes: something failed, or only doubtful registrations were left out.
 FAILED, DOUBTFUL = 1, 3

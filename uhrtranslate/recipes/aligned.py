@@ -25,6 +25,7 @@ from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
 from uhrtranslate.registration import Frame, Transform
 from uhrtranslate.registration.agreement import agreement
 from uhrtranslate.tissue import detect_tissue
+from uhrtranslate.tissue.detect import is_dark_field
 
 # Longest side in px of the pictures in which tissue is looked for.
 THUMBNAIL = 1024
@@ -92,6 +93,7 @@ class Aligned:
         moves: whether that is A.
         masks: of the tissue of A and B, [h, w] each, of one size.
         inside: what the moving slide covers, of the same size.
+        sign: -1 if one of the two is a dark field, whose tissue is bright; else 1.
     """
 
     views: tuple[SlideView, SlideView]
@@ -100,6 +102,7 @@ class Aligned:
     moves: bool
     masks: tuple[NDArray[np.bool_], NDArray[np.bool_]] = field(repr=False)
     inside: NDArray[np.bool_] = field(repr=False)
+    sign: int = 1
 
     @property
     def frame(self) -> Frame:
@@ -128,7 +131,7 @@ class Aligned:
     def read(self, place: Place, size: int) -> tuple[Place, tuple[Pixels, Pixels]]:
         """Both patches of a place, [size, size, 3] uint8, and the place with its `ncc`."""
         one, other = (view.read(place.x, place.y, size, size) for view in self.views)
-        return replace(place, ncc=round(agreement(one, other), 4)), (one, other)
+        return replace(place, ncc=round(self.sign * agreement(one, other), 4)), (one, other)
 
     def _inside(self, x: int, y: int, size: int) -> bool:
         frame, moving = self.frame, self.transform.moving
@@ -183,6 +186,7 @@ def open_aligned(
             moves=first,
             masks=tissue if first else tissue[::-1],
             inside=pictures.inside,
+            sign=-1 if is_dark_field(pictures.moving) != is_dark_field(pictures.fixed) else 1,
         )
 
 

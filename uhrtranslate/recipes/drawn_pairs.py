@@ -39,7 +39,7 @@ def drawn_pairs(slides: Sequence[tuple[Path, Path, Path]], options: DataOptions)
     """
     stated = stated_by(options)
     openings: tuple[dict[Path, Callable[[bool], View]], ...] = ({}, {})
-    tissue, inside, records, pairs = {}, {}, [], []
+    tissue, inside, signs, records, pairs = {}, {}, {}, [], []
     for a, b, file in slides:
         a, b = a.resolve(), b.resolve()
         for path, known in zip((a, b), openings, strict=True):
@@ -53,6 +53,7 @@ def drawn_pairs(slides: Sequence[tuple[Path, Path, Path]], options: DataOptions)
             size = frame.width, frame.height
             moves, masks = aligned.moves, aligned.masks
             tissue[a], inside[a] = masks[0] & masks[1], aligned.inside
+            signs[a] = aligned.sign
         for path, known, warped in zip((a, b), openings, (moves, not moves), strict=True):
             if warped:
                 known[path] = partial(_warped, path, transform, size)
@@ -61,7 +62,7 @@ def drawn_pairs(slides: Sequence[tuple[Path, Path, Path]], options: DataOptions)
         pairs.append((a, b))
         records.append(_record(file))
     open_a, open_b = (partial(_open, known) for known in openings)
-    return Drawn(pairs, open_a, open_b, tissue, inside, records)
+    return Drawn(pairs, open_a, open_b, tissue, inside, signs, records)
 
 
 def _open(openings: dict[Path, Callable[[bool], View]], path: Path, deep: bool) -> View:

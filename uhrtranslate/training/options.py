@@ -21,6 +21,7 @@ from uhrtranslate.models.family import Family
 from uhrtranslate.models.swin_unet import check_levels
 from uhrtranslate.options import Region, SourceMpp, SourcePower, refuse_both
 from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
+from uhrtranslate.training.data.tables import is_table
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -295,8 +296,15 @@ class TrainOptions(Section):
 
     @model_validator(mode="after")
     def _domains_are_there(self) -> Self:
-        if self.one_domain:
-            if self.data.b is not None or self.data.pairs == "side-by-side":
+        table = is_table(self.data.a)
+        if table and not self.one_domain:
+            if self.data.b is not None or self.data.pairs != "folders":
+                raise ValueError(
+                    f"data.a: {self.data.a} is a table of both domains; leave out data.b and "
+                    "data.pairs"
+                )
+        elif self.one_domain:
+            if self.data.b is not None or self.data.pairs == "side-by-side" or table:
                 raise ValueError(f"{self.method} learns from data.a alone; leave out b and pairs")
         elif (self.data.b is None) != (self.data.pairs == "side-by-side"):
             raise ValueError("data.b is needed, except with pairs: side-by-side, which takes no b")

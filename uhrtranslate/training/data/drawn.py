@@ -23,6 +23,7 @@ class Drawn:
         open_a, open_b: of a path of A, and of B.
         tissue: where both show tissue, [h, w], by the path of A.
         inside: where there is something of both, of the same shapes.
+        signs: of their local correlation, by the path of A: -1 where one is a dark field.
         records: of what else the samples depend on, for the manifest of the data.
         left_out: sentences about pairs that are not used.
     """
@@ -32,5 +33,6 @@ class Drawn:
     open_b: Open
     tissue: Mapping[Path, NDArray[np.bool_]]
     inside: Mapping[Path, NDArray[np.bool_]]
+    signs: Mapping[Path, int]
     records: Sequence[dict[str, Any]]
     left_out: Sequence[str] = ()

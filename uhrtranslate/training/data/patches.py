@@ -180,7 +180,9 @@ class Paired(Patches):
             a, b = self._read(picture, *picture.place(self.options.patch, random))
             if self.drawn is None:
                 return picture, a, b
-            ncc = agreement(*(to_bits(one, 8 * one.itemsize) for one in (a, b)))
+            ncc = self.drawn.signs[picture.path] * agreement(
+                *(to_bits(one, 8 * one.itemsize) for one in (a, b))
+            )
             if best is None or ncc > best[0]:
                 best = ncc, picture, a, b
             if ncc >= least:
@@ -259,11 +261,6 @@ def open_patches(
         OptionError: an image has no such level or mpp.
     """
     deep = are_matched(inputs)
-    if is_table(options.a):
-        if options.b is not None:
-            raise InputError(f"data.b: {options.a} names images of both domains; leave out data.b.")
-        if one_domain:
-            raise InputError(f"{options.a}: names pairs, and stained images alone are needed here.")
     if drawn is not None:
         return _with_planes(_open_drawn(options, seed, drawn, deep), inputs)
     opened = Opened(options.level, options.mpp, stated_by(options), deep)
@@ -280,9 +277,11 @@ def open_patches(
             if place is not None and not is_table(options.a)
         }
         if is_table(options.a):
-            sides = zip(*tile_pairs(options.a, options.split, options.ncc), strict=True)
-            for name, paths in zip("AB", sides, strict=True):
-                pictures[name] = [_examined(path, opened, options) for path in paths]
+            both = tile_pairs(options.a, options.split, options.ncc)
+            pictures = {
+                name: [_examined(pair[side], opened, options) for pair in both]
+                for side, name in enumerate("AB")
+            }
         unpaired = Unpaired(pictures, options, seed, opened)
         if one_domain:
             paths = [one.path for one in pictures["A"]]
@@ -335,13 +334,11 @@ def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opene
 
 
 def _open_drawn(options: DataOptions, seed: int, drawn: Drawn, deep: bool) -> Paired:
-    if options.pairs != "folders":
-        raise InputError(f"data.pairs: {options.a} says how its slides lie; leave out data.pairs.")
     opened = Opened(deep=deep, opening=drawn.open_a)
     partners = Opened(deep=deep, opening=drawn.open_b)
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
     for path, partner in drawn.pairs:
-        with opened.view(path) as view, partners.view(path) as other:
+        with opened.view(path) as view, partners.view(partner) as other:
             pictures["A"].append(examine_drawn(drawn, path, view, options.patch, options.tissue))
             pictures["B"].append(examine(partner, other, options.patch, 0))
     partner_of = dict(drawn.pairs)
