@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from aligned_pairs import FIXED, transform, write_pair
+from aligned_pairs import FIXED, MOVING, transform, write, write_pair
 from browsing import check_calm
 
 from uhrtranslate.io.files import disk
@@ -108,6 +108,23 @@ def test_what_is_done_is_not_done_again(uhrt_here, slides, found, monkeypatch):
     written[2:] = []
     register(uhrt_here, slides, "-o", slides / "again", "--resume")
     assert written[2:] == ["one.json", "two.json"]
+
+
+def test_there_is_a_page_about_a_failure_too(uhrt_here, slides):
+    glass = np.full((*MOVING[::-1], 3), 243, np.uint8)
+    write(slides / "glass.tif", glass)
+    done = uhrt_here(
+        "register", slides / "glass.tif", slides / "ihc/one.tif", "--points", slides / "points.csv",
+        "--engine", "none", "-o", slides / "no.json", "--report", slides / "no.html",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert not (slides / "no.json").exists()
+    assert "glass.tif on one.tif: failed" in (slides / "no.html").read_text()
+    again = uhrt_here(
+        "register", slides / "he/one.tif", slides / "ihc/one.tif", "-o", slides / "yes.json",
+        "--report", slides / "no.html",
+    )  # fmt: skip
+    assert "no.html: exists already" in again.stderr
 
 
 @pytest.mark.parametrize(
