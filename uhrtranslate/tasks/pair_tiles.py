@@ -79,10 +79,10 @@ def cut_pairs(
     rows: Rows = []
     for number, pair in enumerate(pairs):
         split = splits[number] if splits else pair.split
-        made: list[Rows] = []
         left_out, error = _left_out(pair, options), None
+        journal = state and state / f"{pair.name}.jsonl"
+        made = [] if left_out is not None else _done(journal)
         if left_out is None:
-            journal = state and state / f"{pair.name}.jsonl"
             try:
                 _cut(pair, output, split, options, journal, made)
             except OutputError:
@@ -127,7 +127,7 @@ def _cut(
     journal: Path | None,
     made: list[Rows],
 ) -> None:
-    """Write a pair's patches, and add the rows of each place.
+    """Write a pair's patches, and add the rows of each place after those that are there already.
 
     Raises:
         UhrError: a slide or the transform cannot be read, or there is no such level or mpp.
@@ -142,7 +142,6 @@ def _cut(
     ) as aligned:  # fmt: skip
         view = aligned.frame_view
         check_size(shown(pair.fixed), view, options.size)
-        made += _done(journal)
         for number, (x, y) in enumerate(grid(view, options)):
             if number < len(made):
                 continue
