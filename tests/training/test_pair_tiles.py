@@ -204,3 +204,19 @@ def test_a_transform_of_other_slides_is_refused(pair, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps(dump_transform(other)))
     (result,) = cut_pairs([replace(one, transform=tmp_path / "other.json")], tmp_path / "x", SMALL)
     assert "was made for he.tif (10 x 10 px)" in result.error
+
+
+def test_a_pair_that_fails_on_being_resumed_leaves_nothing(pair, tmp_path):
+    """Also of what it had made before."""
+    from uhrtranslate.tasks import pair_tiles
+
+    _, one = pair
+    output, state = tmp_path / "out", tmp_path / "out/.state"
+    journal, made = state / "he.jsonl", []
+    pair_tiles._cut(one, output, "", SMALL, journal, made)
+    assert len(list(output.rglob("*.png"))) > 30
+    lost = replace(one, fixed=tmp_path / "lost.tif")
+    (result,) = cut_pairs([lost], output, SMALL, state=state)
+    assert "lost.tif: does not exist" in result.error
+    assert not list(output.rglob("*.png"))
+    assert not journal.exists()
