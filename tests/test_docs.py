@@ -23,6 +23,7 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    pairs,
     register,
     stain_normalize,
     tiles,
@@ -66,6 +67,7 @@ def examples():
         validate,
         doctor,
         models,
+        pairs,
         register,
         warp,
     )
@@ -82,6 +84,7 @@ def desk(tmp_path):
         "result.tif",
         "results/one.pooled.tif",
         "results/deep/two.pooled.tif",
+        "he/real.tif",
         "ihc/real.tif",
     )
     slides = ("slide.svs", "slides/one.svs", "slides/deep/two.svs")
@@ -101,8 +104,9 @@ def desk(tmp_path):
     torch.save(small_resnet(ngf=4, n_blocks=1).state_dict(), desk / "latest_net_G.pth")
     torch.save(small_resnet(in_channels=4).state_dict(), desk / "student.pth")
     (desk / "stained.json").write_text(json.dumps(dump_tally(Tally.of(section))))
-    same = Transform(*[Frame("one.svs", 300, 300)] * 2, (Matrix(np.eye(3)),))
+    same = Transform(*[Frame("real.tif", 300, 300)] * 2, (Matrix(np.eye(3)),))
     (desk / "transform.json").write_text(json.dumps(dump_transform(same)))
+    (desk / "pairs.csv").write_text("moving,fixed\nhe/real.tif,ihc/real.tif\n")
     (desk / "cells.csv").write_text("x,y,kind\n10,20,a\n")
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}

@@ -56,3 +56,13 @@ def parse_bandwidth(value: object) -> object:
     if isinstance(value, bool) or not number > 0 or (unit and math.isinf(number)):
         raise ValueError("must be a number of cells, as 2, micrometres, as 500um, inf or auto")
     return f"{number:g}{unit}"
+
+
+def parse_shares(value: object) -> object:
+    """`"70,15,15"` as numbers; anything else is left to the validation."""
+    if isinstance(value, str):
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be three numbers, as 70,15,15") from None
+    return value

@@ -1,6 +1,8 @@
 import io
 import os
+import shutil
 import subprocess
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -76,3 +78,28 @@ def uhrt_here(folder, monkeypatch, capfd):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium that keeps a log of its network and its console."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium and chromedriver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for flag in (
+            "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+            "disable-background-networking", "disable-component-update", "disable-sync",
+            "disable-dev-shm-usage", "window-size=1280,1200", f"user-data-dir={profile}",
+        ):  # fmt: skip
+            options.add_argument(f"--{flag}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        driving = webdriver.Chrome(options=options, service=Service(driver))
+        driving.set_page_load_timeout(60)
+        yield driving
+        driving.quit()

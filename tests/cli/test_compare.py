@@ -1,10 +1,10 @@
 import csv
 import json
 import shutil
-import tempfile
 
 import numpy as np
 import pytest
+from browsing import check_calm
 
 from uhrtranslate.io import open_slide
 
@@ -123,31 +123,6 @@ def test_evaluate_writes_a_report_too(uhrt, report, folder):
     assert (folder / "judged" / "evaluation.csv").read_text().startswith("name,input,source")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A headless Chromium that keeps a log of its network and its console."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium and chromedriver: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        for flag in (
-            "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-            "disable-background-networking", "disable-component-update", "disable-sync",
-            "disable-dev-shm-usage", "window-size=1280,1200", f"user-data-dir={profile}",
-        ):  # fmt: skip
-            options.add_argument(f"--{flag}")
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        driving = webdriver.Chrome(options=options, service=Service(driver))
-        driving.set_page_load_timeout(60)
-        yield driving
-        driving.quit()
-
-
 def test_the_page_works_in_a_real_browser(browser, report):
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
@@ -183,12 +158,4 @@ def test_the_page_works_in_a_real_browser(browser, report):
     assert len(set(views)) == 1  # all moved together
     assert np.isfinite([float(value) for value in views[0].split()]).all()
 
-    errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert errors == []
-    asked = [
-        json.loads(entry["message"])["message"]["params"]["request"]["url"]
-        for entry in browser.get_log("performance")
-        if '"Network.requestWillBeSent"' in entry["message"]
-    ]
-    assert any(url.endswith("/index.html") for url in asked)
-    assert [url for url in asked if not url.startswith(("file:", "data:", "chrome"))] == []
+    check_calm(browser, "index.html")

@@ -11,8 +11,9 @@ from problems import section
 
 from uhrtranslate.errors import InputError, OptionError, OutputError
 from uhrtranslate.io import SlideView
-from uhrtranslate.options import validated
-from uhrtranslate.tasks.tiles import TileOptions, cut_tiles, patch_names
+from uhrtranslate.options import TileOptions, validated
+from uhrtranslate.runs.outputs import unique_names
+from uhrtranslate.tasks.tiles import cut_tiles
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_slides_of_equal_names_lose_no_patch(tmp_path):
     ],
 )
 def test_patches_are_named_after_as_little_as_it_takes(paths, names):
-    assert patch_names([Path(path) for path in paths]) == names
+    assert unique_names([Path(path) for path in paths]) == names
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -16,6 +16,7 @@ from uhrtranslate.cli import (
     evaluate,
     info,
     models,
+    pairs,
     register,
     stain_normalize,
     tiles,
@@ -47,6 +48,7 @@ app.command(cls=Command, epilog=compare.EXAMPLES, no_args_is_help=True)(compare.
 app.command(cls=Command, epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
 app.command(cls=Command, epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
 app.command(cls=Command, epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
+app.command(cls=Command, epilog=pairs.EXAMPLES, no_args_is_help=True)(pairs.pairs)
 app.command(cls=Command, epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
 app.command(cls=Command, epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(cls=Command, epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
+from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
-from uhrtranslate.options import validated
+from uhrtranslate.errors import OptionError
+from uhrtranslate.flag import METHOD
+from uhrtranslate.options import PairTileOptions, TileOptions, validated
 
 if TYPE_CHECKING:
+    from uhrtranslate.runs.pairs import Pair
+    from uhrtranslate.tasks.pair_tiles import PairTilesResult
     from uhrtranslate.tasks.tiles import TilesResult
 
 EXAMPLES = """[bold]Examples[/bold]
@@ -18,74 +23,143 @@ EXAMPLES = """[bold]Examples[/bold]
 uhrt tiles slides/ -o patches/ --size 256 --tissue 0.5
 
 uhrt tiles slide.svs -o pairs/ --paired photo.jpg --size 256
+
+uhrt tiles he/real.tif --paired ihc/real.tif --transform transform.json -o aligned/ --size 256
 """
+# Exit codes: something failed, or only doubtful registrations were left out.
+FAILED, DOUBTFUL = 1, 3
 
 
+@takes(PairTileOptions, shown={"size": "512, or 1024 with a transform"})
 def tiles(
-    source: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Slide or its URL, folder or pattern.")
-    ],
+    given: Given,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="A new folder.")],
-    size: Annotated[int, typer.Option(metavar="PX", help="Side of the patches.")] = 512,
-    overlap: Annotated[
-        int, typer.Option(metavar="PX", help="Overlap of neighbouring patches.")
-    ] = 0,
-    level: Annotated[int | None, typer.Option(metavar="N", help="Pyramid level.")] = None,
-    mpp: Annotated[
-        float | None, typer.Option(metavar="F", help="Micrometres per pixel of the patches.")
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[INPUT]", help="Slide or its URL, folder or pattern."),
     ] = None,
-    source_mpp: Annotated[
-        float | None,
-        typer.Option(metavar="F", help="Micrometres per pixel of the slides' level 0."),
-    ] = None,
-    source_power: Annotated[
-        float | None,
-        typer.Option(metavar="20|40", help="The same by the objective: 10 um/px divided by it."),
-    ] = None,
-    tissue: Annotated[
-        float, typer.Option(metavar="0-1", help="Least share of tissue in a patch.")
-    ] = 0.25,
     paired: Annotated[
         str | None,
         typer.Option(
             metavar="INPUT",
-            help="The same sections in another stain, registered, with equal names.",
+            help="The same sections in another stain, with equal names; registered, or with "
+            "--transform.",
+            rich_help_panel=METHOD,
         ),
     ] = None,
-    allow_sparse: Annotated[
-        bool,
-        typer.Option("--allow-sparse", help="Accept TIFFs that lack nearly all of their tiles."),
-    ] = False,
+    transform: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON",
+            help="What uhrt register found for INPUT and --paired, in either order; the moving one "
+            "is cut in the fixed one's frame.",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Table of pairs instead: moving, fixed, transform, as uhrt register writes it.",
+            rich_help_panel=METHOD,
+        ),
+    ] = None,
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
     """Cut slides into patches for training, named by position and listed in a table.
 
-    Writes SLIDE_x<X>_y<Y>.png (level-0 pixels) and tiles.csv; with --paired into A/ and B/.
+    Writes SLIDE_x<X>_y<Y>.png (level-0 pixels) and tiles.csv; with pairs into A/ and B/. With a
+    transform, places that are blank, outside or badly aligned are dropped, and listed with the
+    reason. Exit code 3: doubtful registrations of a table were left out.
     """
     with errors_as_sentences(debug):
-        from uhrtranslate.tasks.tiles import MANIFEST, TileOptions, cut_tiles
+        from uhrtranslate.tasks.tiles import MANIFEST, cut_tiles
 
-        given = {
-            "size": size, "overlap": overlap, "level": level, "mpp": mpp, "tissue": tissue,
-            "allow_sparse": allow_sparse, "source_mpp": source_mpp, "source_power": source_power,
-        }  # fmt: skip
-        options = validated(TileOptions, given)
+        show = PairLines(as_json, quiet)
+        pairs = find_pairs(source, paired, transform, manifest)
+        if pairs is None:
+            assert source is not None
+            for name in ("ncc", "tissue_overlap", "doubtful"):
+                if given.pop(name, None) is not None:
+                    flag = f"--{name.replace('_', '-')}"
+                    raise OptionError(f"{flag}: is about pairs with a transform; add --transform.")
+            options = validated(TileOptions, given)
+            results = cut_tiles(source, output, options, paired, show.slide)
+            code = FAILED if any(result.error for result in results) else 0
+        else:
+            from uhrtranslate.tasks.pair_tiles import cut_pairs
 
-        def tell(result: "TilesResult") -> None:
-            if as_json:
-                print_json(result)
-            if result.error is not None:
-                print_error(result.error)
-            elif not quiet:
-                print(
-                    f"{result.input}: {result.patches} patches, {result.skipped} with less tissue",
-                    file=sys.stderr,
-                )
-
-        results = cut_tiles(source, output, options, paired, tell)
+            found = cut_pairs(pairs, output, validated(PairTileOptions, given), show.pair)
+            code = exit_code(found)
         if not as_json and (output / MANIFEST).exists():
             print(output / MANIFEST)
+    if code:
+        raise typer.Exit(code)
+
+
+def find_pairs(
+    source: str | None, paired: str | None, transform: Path | None, manifest: Path | None
+) -> "list[Pair] | None":
+    """The pairs with transforms that the user named; None if it is about single slides."""
+    from dataclasses import replace
+
+    from uhrtranslate.io.files.remote import is_url
+    from uhrtranslate.runs.pairs import pairs_by_name, read_pairs
+
+    if manifest is not None:
+        if source or paired or transform:
+            raise OptionError("--manifest names all pairs; leave out INPUT and other slides.")
+        return read_pairs(manifest)
+    if source is None:
+        raise OptionError("no input: name a slide or folder, or a table of pairs by --manifest.")
+    if transform is None:
+        return None
+    if paired is None:
+        raise OptionError(f"--transform {transform}: is between two slides; add --paired.")
+    sources = [one if is_url(one) else Path(one) for one in (source, paired)]
+    pairs = pairs_by_name(*sources)
+    if len(pairs) > 1:
+        raise OptionError(
+            f"--transform {transform}: is of one pair, and {source} has {len(pairs)}; name each "
+            "with its transform in a table (--manifest)."
+        )
+    return [replace(pairs[0], transform=transform)]
+
+
+def exit_code(results: "list[PairTilesResult]") -> int:
+    """1 if something failed, 3 if only pairs were left out, else 0."""
     if any(result.error for result in results):
-        raise typer.Exit(1)
+        return FAILED
+    return DOUBTFUL if any(result.left_out for result in results) else 0
+
+
+class PairLines:
+    """Results as lines: JSON on stdout, or words on stderr."""
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self._as_json, self._quiet = as_json, quiet
+
+    def slide(self, result: "TilesResult") -> None:
+        """A slide by itself, or one whose partner lies on it."""
+        self._tell(
+            result, result.error,
+            f"{result.input}: {result.patches} patches, {result.skipped} with less tissue",
+        )  # fmt: skip
+
+    def pair(self, result: "PairTilesResult") -> None:
+        """A pair with a transform."""
+        dropped = ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
+        self._tell(
+            result, result.error or result.left_out,
+            f"{result.input}: {result.patches} pairs; dropped: {dropped or 'none'}",
+        )  # fmt: skip
+
+    def _tell(self, result: "TilesResult | PairTilesResult", wrong: str | None, line: str) -> None:
+        if self._as_json:
+            print_json(result)
+        if wrong is not None:
+            print_error(wrong)
+        elif not self._quiet:
+            print(line, file=sys.stderr)

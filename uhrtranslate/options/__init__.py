@@ -15,6 +15,9 @@ from uhrtranslate.options.images import SourceMpp as SourceMpp
 from uhrtranslate.options.images import SourcePower as SourcePower
 from uhrtranslate.options.images import TranslateOptions as TranslateOptions
 from uhrtranslate.options.images import refuse_both as refuse_both
+from uhrtranslate.options.tiles import PairsOptions as PairsOptions
+from uhrtranslate.options.tiles import PairTileOptions as PairTileOptions
+from uhrtranslate.options.tiles import TileOptions as TileOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import read_config as read_config
 from uhrtranslate.options.validating import unknown_option as unknown_option

@@ -6,6 +6,7 @@ request. The template engine escapes all text from outside.
 
 from uhrtranslate.report.facts import BorderCrop as BorderCrop
 from uhrtranslate.report.facts import Candidate as Candidate
+from uhrtranslate.report.facts import HeatMap as HeatMap
 from uhrtranslate.report.facts import Page as Page
 from uhrtranslate.report.facts import Picture as Picture
 from uhrtranslate.report.facts import Scene as Scene

@@ -93,6 +93,27 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
+class HeatMap:
+    """A figure all over an image, drawn over a small picture of it.
+
+    Attributes:
+        title: what is drawn, and its unit.
+        values: [rows, columns] float32; NaN where nothing is known.
+        box: x, y, width and height of the values' area in px of the image.
+        size: width and height of the image in px.
+        backdrop: a small picture of the whole image, [h, w, 3] uint8.
+        top: the end of the scale.
+    """
+
+    title: str
+    values: NDArray[np.float32]
+    box: tuple[float, float, float, float]
+    size: tuple[int, int]
+    backdrop: Pixels
+    top: float
+
+
+@dataclass(frozen=True, eq=False)
 class Page:
     """Everything on a page.
 
@@ -101,6 +122,7 @@ class Page:
         lead: a sentence or two below it.
         candidates: in the order of columns.
         scenes: for the viewer; pictures are named after the candidates.
+        maps: figures all over an image.
         settings: of the translations, by name.
         files: names of files next to the page, to link to.
     """
@@ -109,5 +131,6 @@ class Page:
     lead: str
     candidates: tuple[Candidate, ...]
     scenes: tuple[Scene, ...] = ()
+    maps: tuple[HeatMap, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()

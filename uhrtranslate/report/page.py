@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uhrtranslate.report.charts import charts
-from uhrtranslate.report.facts import Candidate, Page, Scene
+from uhrtranslate.report.facts import Candidate, HeatMap, Page, Scene
 from uhrtranslate.report.measures import Group, table
 from uhrtranslate.report.pictures import grey, heat_png, heat_top, jpeg, jpegs, png
 
@@ -61,6 +61,7 @@ def render(page: Page, groups: Mapping[str, Group]) -> str:
         "table": table(done, groups),
         "upright": len(done) <= MOST_COLUMNS,
         "seams": [one for one in seams if one["heat"] or one["crops"]],
+        "maps": [_map(one) for one in page.maps],
         "top": top,
         "legend": heat_png(scale, top),
         "scenes": (),
@@ -100,6 +101,15 @@ def _seams(candidate: Candidate, top: float) -> dict[str, Any]:
         "heat_width": columns * block,
         "heat_height": rows * block,
         "crops": tuple(crops),
+    }
+
+
+def _map(one: HeatMap) -> dict[str, Any]:
+    """What is shown of a figure all over an image."""
+    return vars(one) | {
+        "heat": heat_png(one.values, one.top),
+        "backdrop": jpeg(grey(one.backdrop), 70),
+        "legend": heat_png(np.linspace(0, one.top, 64, dtype=np.float32)[None], one.top),
     }
 
 

@@ -60,3 +60,38 @@ def plan_outputs(
                 "translate their folders one by one."
             )
     return targets
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Names of images without folders, all different even if case is ignored.
+
+    Usually the file's name without its ending. Slides that would share it are told apart by their
+    folder (`left_s1`), else by their ending (`s1.png`), else by both, with as many folders as it
+    takes (`left_s1.png`). If even those are equal, they are numbered: `left_s1.png_2`.
+
+    Args:
+        paths: of the images, absolute; the names depend on nothing else.
+    """
+    parts = [
+        (
+            path.stem,
+            f"{path.parent.name}_{path.stem}",
+            *("_".join(path.parts[-n:]) for n in range(1, len(path.parts))),
+        )
+        for path in paths
+    ]
+    names = [choices[0] for choices in parts]
+    for length in range(1, max((len(choices) for choices in parts), default=0)):
+        times = Counter(name.casefold() for name in names)
+        names = [
+            choices[min(length, len(choices) - 1)] if times[name.casefold()] > 1 else name
+            for name, choices in zip(names, parts, strict=True)
+        ]
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        number = 1
+        while names[index].casefold() in taken:
+            number += 1
+            names[index] = f"{name}_{number}"
+        taken.add(names[index].casefold())
+    return names

@@ -10,10 +10,12 @@ import numpy as np
 
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.io import Slide, Source, open_slide, shown
+from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.slide import SlideInfo
 from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of, frame_of
 from uhrtranslate.recipes.elastic import ROUNDS, refine
 from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
+from uhrtranslate.recipes.registration_page import registration_page
 from uhrtranslate.recipes.transform_file import read_landmarks, read_pairs, write_transform
 from uhrtranslate.registration import Matrix, Transform, align_points
 from uhrtranslate.registration.bspline import simpleitk
@@ -35,7 +37,8 @@ class RegisterOptions:
         seed: of the coarse step's draws.
         points: file of at least four pairs of points, instead of the search; see `read_pairs`.
         landmarks: files of landmarks of the moving and the fixed slide, to measure the result by.
-        overwrite: replace an existing transform.
+        report: page for people to write about the result, also if it failed.
+        overwrite: replace an existing transform, and page.
     """
 
     engine: Engine = "auto"
@@ -44,6 +47,7 @@ class RegisterOptions:
     seed: int = 0
     points: Path | None = None
     landmarks: tuple[Path, Path] | None = None
+    report: Path | None = None
     overwrite: bool = False
 
 
@@ -85,8 +89,9 @@ def register(
     """
     options = options or RegisterOptions()
     began = time.perf_counter()
-    if output.exists() and not options.overwrite:
-        raise OutputError(f"{output}: exists already; use --overwrite or choose another with -o.")
+    for path in filter(None, (output, options.report)):
+        if path.exists() and not options.overwrite:
+            raise OutputError(f"{path}: exists already; use --overwrite or choose another name.")
     if not 1 <= options.rounds <= len(ROUNDS):
         raise OptionError(f"rounds must be 1 to {len(ROUNDS)}, not {options.rounds}.")
     engine = "convex" if options.engine == "auto" else options.engine
@@ -104,9 +109,13 @@ def register(
                 found = refine(one, other, coarse, ENGINES[engine], options.rounds)
             found, quality = judged(one, other, found, coarse, options.seed, landmarks)
             verdict, reasons = quality["verdict"], quality["reasons"]
+            found = dataclasses.replace(found, how={"engine": engine, **coarse.how})
+            if options.report is not None:
+                before = lying(one.info, other.info)
+                text = registration_page(one, other, before, found, quality)
+                write_text(options.report, text)
     if coarse is not None and verdict != "failed":
-        how = {"engine": engine, **coarse.how}
-        write_transform(output, dataclasses.replace(found, how=how), options.overwrite)
+        write_transform(output, found, options.overwrite)
     return Registration(
         moving=shown(moving),
         fixed=shown(fixed),

@@ -3,22 +3,27 @@
 import copy
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from uhrtranslate.engine import choose_device
+from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.io import open_slide, open_view, stated_by
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.models import Generator
 from uhrtranslate.models.load import digest_state
 from uhrtranslate.options import read_config
+from uhrtranslate.recipes.drawn_pairs import drawn_pairs
+from uhrtranslate.runs.pairs import read_pairs
 from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.configuration import make_train_options, set_option
+from uhrtranslate.training.data.drawn import Drawn
 from uhrtranslate.training.data.patches import Patches, open_patches
-from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.data.tables import is_table, names_slides
+from uhrtranslate.training.options import DataOptions, TrainOptions
 from uhrtranslate.training.run.checkpoint import go_back_to, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
@@ -145,7 +150,42 @@ def _in_words(training: Training) -> str:
 
 def _patches(options: TrainOptions) -> closing[Patches]:
     paired, inputs = TRAINING_METHODS[options.method].paired, options.generator.inputs
-    return closing(open_patches(options.data, paired, options.seed, inputs, options.one_domain))
+    drawn = _drawn(options.data, paired, options.method)
+    return closing(
+        open_patches(options.data, paired, options.seed, inputs, options.one_domain, drawn)
+    )
+
+
+def _drawn(options: DataOptions, paired: bool, method: str) -> Drawn | None:
+    """The slides of a table of pairs of slides, if the data are one.
+
+    Raises:
+        InputError: one cannot be read, or none of them is to be used.
+        OptionError: the method does not learn from pairs, or the table is wrong.
+    """
+    if not is_table(options.a) or not names_slides(options.a):
+        return None
+    if not paired:
+        raise OptionError(
+            f"data.a: {options.a} names pairs of slides, and {method} does not learn from pairs; "
+            "name a folder of each domain."
+        )
+    slides, left_out = [], []
+    for pair in read_pairs(options.a):
+        if pair.split not in ("", options.split):
+            continue
+        if pair.verdict in ("", "good") and pair.transform is not None:
+            slides.append((Path(pair.moving), Path(pair.fixed), pair.transform))
+        else:
+            left_out.append(
+                f"{pair.moving}: is left out, as its registration is {pair.verdict or 'missing'}."
+            )
+    if not slides:
+        raise InputError(
+            f"{options.a}: has no registered pair that is good and for {options.split}; register "
+            "them with uhrt register."
+        )
+    return replace(drawn_pairs(slides, options), left_out=left_out)
 
 
 def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:

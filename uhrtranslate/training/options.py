@@ -21,6 +21,7 @@ from uhrtranslate.models.family import Family
 from uhrtranslate.models.swin_unet import check_levels
 from uhrtranslate.options import Region, SourceMpp, SourcePower, refuse_both
 from uhrtranslate.tables import GENERATOR_FAMILIES, PLANES
+from uhrtranslate.training.data.tables import is_table
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -54,10 +55,15 @@ class DataOptions(Section):
     """Where patches come from.
 
     Attributes:
-        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`.
+        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`. Or a is
+            a table of both: `tiles.csv` of uhrt tiles or uhrt pairs, or `pairs.csv` of uhrt
+            register, from whose slides aligned patches are drawn; then b is left out.
         pairs: how paired methods find partners. folders: images of equal names and sizes in a and
             b; slides: the same, but b is resized to a, for two scans of one section;
             side-by-side: each image in a has the source left and the target right, and b is empty.
+        split: which part of a table with splits is used.
+        ncc: least local correlation of the patches of a table's pairs, -1 to 1; None: of patches
+            that are listed, all that were cut; of slides, 0.2.
         patch: side of training patches in px, which becomes the generator's cell.
         mpp, level: resolution of the patches; level 0 by default.
         source_mpp, source_power: what the images' level 0 has, where they do not say it or are
@@ -75,6 +81,8 @@ class DataOptions(Section):
     a: Images
     b: Images | None = None
     pairs: Literal["folders", "slides", "side-by-side"] = "folders"
+    split: Literal["train", "validation", "test"] = "train"
+    ncc: Annotated[float | None, Field(ge=-1, le=1)] = None
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
     level: Annotated[int | None, Field(ge=0)] = None
@@ -288,8 +296,15 @@ class TrainOptions(Section):
 
     @model_validator(mode="after")
     def _domains_are_there(self) -> Self:
-        if self.one_domain:
-            if self.data.b is not None or self.data.pairs == "side-by-side":
+        table = is_table(self.data.a)
+        if table and not self.one_domain:
+            if self.data.b is not None or self.data.pairs != "folders":
+                raise ValueError(
+                    f"data.a: {self.data.a} is a table of both domains; leave out data.b and "
+                    "data.pairs"
+                )
+        elif self.one_domain:
+            if self.data.b is not None or self.data.pairs == "side-by-side" or table:
                 raise ValueError(f"{self.method} learns from data.a alone; leave out b and pairs")
         elif (self.data.b is None) != (self.data.pairs == "side-by-side"):
             raise ValueError("data.b is needed, except with pairs: side-by-side, which takes no b")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.replace import replacing
+from uhrtranslate.replace import replace_file, replacing
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -59,14 +59,14 @@ def output_errors(target: Path, needed: Callable[[], int] = lambda: 0) -> Iterat
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small text file, making its folder if needed.
+    """Write a small text file whole or not at all, making its folder if needed.
 
     Raises:
         OutputError: the file cannot be written.
     """
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        replace_file(path, text)
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8], **options: int) -> None:

@@ -19,18 +19,26 @@ from torch import Tensor
 from uhrtranslate.enhance import Tally, are_matched
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import Pixels, SlideView, resized, stated_by, to_bits
+from uhrtranslate.registration.agreement import agreement
 from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
+from uhrtranslate.training.data.drawn import Drawn
 from uhrtranslate.training.data.pictures import (
     Opened,
     Picture,
     examine,
+    examine_drawn,
     find_pictures,
+    partners_by_name,
     pick,
 )
 from uhrtranslate.training.data.planes import Planes, Views, check_dark, count_levels
+from uhrtranslate.training.data.tables import is_table, tile_pairs
 from uhrtranslate.training.options import DataOptions
 
+# Of aligned slides: least local correlation of a sample, and places that are tried for it; if none
+# has it, the best one is taken.
+NCC, TRIES = 0.2, 8
 # Samples that are read ahead of the one in use, per thread.
 AHEAD = 2
 
@@ -149,18 +157,47 @@ class Paired(Patches):
     Attributes:
         partners: opens the images of B; None: as those of A.
         partner_of: path of the image of B by that of A.
+        drawn: slides that a transform lays on each other, if they are these.
     """
 
     partners: Opened | None = None
     partner_of: dict[Path, Path] = field(default_factory=dict)
+    drawn: Drawn | None = None
 
     def sample(self, number: int) -> Sample:
         """See `Patches`."""
         random = np.random.default_rng([self.seed, 0, number])
-        picture = pick(self.pictures["A"], random)
-        a, b = self._read(picture, *picture.place(self.options.patch, random))
+        picture, a, b = self._draw(random)
         turn = draw_turn(self.options, random)
         return {**self._source(picture.path, turn(a), random), "B": _colours(turn(b))}
+
+    def _draw(self, random: np.random.Generator) -> tuple[Picture, Pixels, Pixels]:
+        """A picture, and a place of it in both looks; of aligned slides, one where they agree."""
+        least = NCC if self.options.ncc is None else self.options.ncc
+        best = None
+        for _ in range(1 if self.drawn is None else TRIES):
+            picture = pick(self.pictures["A"], random)
+            a, b = self._read(picture, *picture.place(self.options.patch, random))
+            if self.drawn is None:
+                return picture, a, b
+            ncc = self.drawn.signs[picture.path] * agreement(
+                *(to_bits(one, 8 * one.itemsize) for one in (a, b))
+            )
+            if best is None or ncc > best[0]:
+                best = ncc, picture, a, b
+            if ncc >= least:
+                break
+        assert best is not None
+        return best[1:]
+
+    def manifest(self) -> dict[str, Any]:
+        """See `Patches`; with the transforms, if there are any."""
+        found = super().manifest()
+        return found if self.drawn is None else found | {"transforms": list(self.drawn.records)}
+
+    def doubts(self) -> list[str]:
+        """See `Patches`; and which pairs of slides are not used."""
+        return [*super().doubts(), *(self.drawn.left_out if self.drawn is not None else ())]
 
     def _read(self, picture: Picture, x: int, y: int) -> tuple[Pixels, Pixels]:
         side = self.options.patch
@@ -205,6 +242,7 @@ def open_patches(
     seed: int,
     inputs: Sequence[str] = ("rgb",),
     one_domain: bool = False,
+    drawn: Drawn | None = None,
 ) -> Patches:
     """Find and check all images of a training.
 
@@ -215,6 +253,7 @@ def open_patches(
         inputs: planes that the generator takes, in `tables.PLANES`.
         one_domain: whether there are only images of A, and they are the stained ones: of them no
             planes are made.
+        drawn: the slides of a table of pairs of slides, if `options.a` is one.
 
     Raises:
         InputError: an image cannot be read, is too small, has no tissue, or has no partner; says
@@ -222,19 +261,27 @@ def open_patches(
         OptionError: an image has no such level or mpp.
     """
     deep = are_matched(inputs)
+    if drawn is not None:
+        return _with_planes(_open_drawn(options, seed, drawn, deep), inputs)
     opened = Opened(options.level, options.mpp, stated_by(options), deep)
     # A scan of another scanner has its own levels and mpp; it is brought to its partner's size.
     partners = Opened(deep=deep) if options.pairs == "slides" else None
     try:
         if paired:
             return _with_planes(_open_pairs(options, seed, opened, partners), inputs)
-        if options.b is None and not one_domain:
+        if options.b is None and not one_domain and not is_table(options.a):
             raise InputError("data.b: is missing; unpaired methods need images of each domain.")
         pictures = {
             name: [_examined(path, opened, options) for path in find_pictures(place)]
             for name, place in (("A", options.a), ("B", options.b))
-            if place is not None
+            if place is not None and not is_table(options.a)
         }
+        if is_table(options.a):
+            both = tile_pairs(options.a, options.split, options.ncc)
+            pictures = {
+                name: [_examined(pair[side], opened, options) for pair in both]
+                for side, name in enumerate("AB")
+            }
         unpaired = Unpaired(pictures, options, seed, opened)
         if one_domain:
             paths = [one.path for one in pictures["A"]]
@@ -263,11 +310,14 @@ def _with_planes(patches: Patches, inputs: Sequence[str]) -> Patches:
 
 
 def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opened | None) -> Paired:
-    if options.b is None:
+    if options.b is None and not is_table(options.a):
         halves = [_examined(path, opened, options) for path in find_pictures(options.a)]
         return Paired({"A": halves}, options, seed, opened)
     pictures: dict[str, list[Picture]] = {"A": [], "B": []}
-    pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
+    if options.b is None:
+        pairs = tile_pairs(options.a, options.split, options.ncc)
+    else:
+        pairs = partners_by_name(find_pictures(options.a), find_pictures(options.b))
     for path, partner in pairs:
         first = _examined(path, opened, options)
         with (partners or opened).view(partner) as view:
@@ -283,30 +333,16 @@ def _open_pairs(options: DataOptions, seed: int, opened: Opened, partners: Opene
     return Paired(pictures, options, seed, opened, partners=partners, partner_of=dict(pairs))
 
 
-def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
-    """Pairs of images with equal names, whatever their endings; a single image of each is a pair.
-
-    Raises:
-        InputError: one has no partner, or two have the same name.
-    """
-    if len(first) == len(second) == 1:
-        return [(first[0], second[0])]
-    names = []
-    for paths in (first, second):
-        by_name: dict[str, Path] = {}
-        for path in paths:
-            if path.stem in by_name:
-                raise InputError(f"{path}: {by_name[path.stem]} has the same name; rename one.")
-            by_name[path.stem] = path
-        names.append(by_name)
-    for own, others, place in ((names[0], names[1], second), (names[1], names[0], first)):
-        for name, path in own.items():
-            if name not in others:
-                raise InputError(
-                    f"{path}: has no partner of this name in {place[0].parent}; add it, or remove "
-                    "this one."
-                )
-    return [(path, names[1][name]) for name, path in names[0].items()]
+def _open_drawn(options: DataOptions, seed: int, drawn: Drawn, deep: bool) -> Paired:
+    opened = Opened(deep=deep, opening=drawn.open_a)
+    partners = Opened(deep=deep, opening=drawn.open_b)
+    pictures: dict[str, list[Picture]] = {"A": [], "B": []}
+    for path, partner in drawn.pairs:
+        with opened.view(path) as view, partners.view(partner) as other:
+            pictures["A"].append(examine_drawn(drawn, path, view, options.patch, options.tissue))
+            pictures["B"].append(examine(partner, other, options.patch, 0))
+    partner_of = dict(drawn.pairs)
+    return Paired(pictures, options, seed, opened, None, {}, partners, partner_of, drawn)
 
 
 def batches(

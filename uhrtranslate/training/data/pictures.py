@@ -1,9 +1,9 @@
 """The images of a domain: found, checked once, and opened again when patches are read."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -24,6 +24,7 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.tables import RESULT_SUFFIXES
 from uhrtranslate.tissue import detect_tissue
+from uhrtranslate.training.data.drawn import Drawn, Open
 
 # Larger side of the thumbnail in which tissue is looked for.
 THUMBNAIL = 512
@@ -88,8 +89,8 @@ class Picture:
 class _Entry:
     """A view, and how many are reading it."""
 
-    def __init__(self, view: SlideView) -> None:
-        self.view, self.users = view, 0
+    def __init__(self, view: SlideView, close: Callable[[], None]) -> None:
+        self.view, self.close, self.users = view, close, 0
 
 
 class Opened:
@@ -99,6 +100,7 @@ class Opened:
         level, mpp: of the views, see `open_view`.
         stated: the images' own resolution.
         deep: whether images of 16 bits are read as such.
+        opening: opens a view that does not come from one file; then none of the above holds.
     """
 
     def __init__(
@@ -107,7 +109,9 @@ class Opened:
         mpp: float | None = None,
         stated: Stated | None = None,
         deep: bool = False,
+        opening: Open | None = None,
     ) -> None:
+        self._opening = opening
         self._level, self._mpp, self._stated, self._deep = level, mpp, stated, deep
         self._entries: OrderedDict[Path, _Entry] = OrderedDict()
         self._lock = Lock()
@@ -122,12 +126,12 @@ class Opened:
         """
         entry = self._take(path)
         if entry is None:
-            view = self._open(path)  # not under the lock, as photos are decoded here
+            own = _Entry(*self._open(path))  # not under the lock, as photos are decoded here
             with self._lock:
-                entry = self._entries.setdefault(path, _Entry(view))
+                entry = self._entries.setdefault(path, own)
                 entry.users += 1
-            if entry.view is not view:  # another thread was faster
-                view.slide.close()
+            if entry is not own:  # another thread was faster
+                own.close()
         try:
             yield entry.view
         finally:
@@ -141,13 +145,15 @@ class Opened:
     def close(self) -> None:
         """Close all images; nobody may be reading them."""
         for entry in self._entries.values():
-            entry.view.slide.close()
+            entry.close()
         self._entries.clear()
 
-    def _open(self, path: Path) -> SlideView:
+    def _open(self, path: Path) -> tuple[SlideView, Callable[[], None]]:
+        if self._opening is not None:
+            return self._opening(path, self._deep)
         slide = open_slide(path, self._deep, stated=self._stated)
         try:
-            return open_view(slide, self._level, self._mpp)
+            return open_view(slide, self._level, self._mpp), slide.close
         except BaseException:
             slide.close()
             raise
@@ -165,7 +171,7 @@ class Opened:
             entry.users -= 1
             idle = [path for path, one in self._entries.items() if one.users == 0]
             for path in idle[: max(len(self._entries) - OPEN, 0)]:
-                self._entries.pop(path).view.slide.close()
+                self._entries.pop(path).close()
 
 
 def find_pictures(place: Path) -> list[Path]:
@@ -175,6 +181,32 @@ def find_pictures(place: Path) -> list[Path]:
         InputError: there are none, or the folder cannot be read.
     """
     return [path.resolve() for path in find_images(place, RESULT_SUFFIXES)]
+
+
+def partners_by_name(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of images with equal names, whatever their endings; a single image of each is a pair.
+
+    Raises:
+        InputError: one has no partner, or two have the same name.
+    """
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    names = []
+    for paths in (first, second):
+        by_name: dict[str, Path] = {}
+        for path in paths:
+            if path.stem in by_name:
+                raise InputError(f"{path}: {by_name[path.stem]} has the same name; rename one.")
+            by_name[path.stem] = path
+        names.append(by_name)
+    for own, others, place in ((names[0], names[1], second), (names[1], names[0], first)):
+        for name, path in own.items():
+            if name not in others:
+                raise InputError(
+                    f"{path}: has no partner of this name in {place[0].parent}; add it, or remove "
+                    "this one."
+                )
+    return [(path, names[1][name]) for name, path in names[0].items()]
 
 
 def examine(
@@ -219,6 +251,29 @@ def examine(
             )
     mpp = None if view.mpp is None else round(view.mpp[0], 6)
     return Picture(path, width, height, mpp, centres, grid, area, mark.size, mark.quickhash)
+
+
+def examine_drawn(drawn: Drawn, path: Path, view: SlideView, patch: int, tissue: float) -> Picture:
+    """As `examine`, of a slide of A in the frame of its pair: patches need tissue of both slides.
+
+    Raises:
+        InputError: the slide is smaller than a patch, or has no such places.
+    """
+    plain = examine(path, view, patch, 0)
+    inside, both = drawn.inside[path], drawn.tissue[path]
+    side = patch * inside.shape[1] / view.width
+    # The slides need not end where a pixel of the picture does.
+    fitting = window_share(inside, side + 2) >= 1
+    if tissue > 0:
+        fitting &= window_share(both, side) >= tissue
+    centres = np.flatnonzero(fitting).astype(np.int32)
+    if len(centres) == 0:
+        raise InputError(
+            f"{path}: no patch of it has {tissue:.0%} of tissue that its partner has, too; remove "
+            "the pair, or lower data.tissue."
+        )
+    area = len(centres) * view.width * view.height / inside.size
+    return replace(plain, centres=centres, grid=inside.shape, area=area)
 
 
 def window_share(mask: NDArray[np.bool_], side: float) -> NDArray[np.float64]:
