@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+_HIDDEN, _RANDOM = ".uhrt-", 8  # how hidden names begin, and bytes of what follows in hexadecimal
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
@@ -19,7 +21,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         OSError: the file cannot be written.
     """
     # Random, so that runs never share it, and short, so that it fits wherever the name does.
-    new = path.with_name(f".uhrt-{secrets.token_hex(8)}")
+    new = path.with_name(f"{_HIDDEN}{secrets.token_hex(_RANDOM)}")
     try:
         with new.open("xb") as file:
             yield file
@@ -43,6 +45,16 @@ def replace_file(path: Path, content: str | bytes) -> None:
     with replacing(path) as file:
         file.write(data)
         to_disk(file)
+
+
+def remove_unreplaced(folder: Path) -> None:
+    """Remove hidden files that killed runs have left, in a folder that no other run writes to.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for left in folder.rglob(f"{_HIDDEN}{'[0-9a-f]' * 2 * _RANDOM}"):
+        left.unlink(missing_ok=True)
 
 
 def to_disk(file: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io import fingerprint, shown
 from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.options import PairsOptions
-from uhrtranslate.replace import replace_file
+from uhrtranslate.replace import remove_unreplaced, replace_file
 from uhrtranslate.runs.pairs import COLUMNS, SPLITS, Pair, pair_row, read_rows
 from uhrtranslate.runs.splits import split_pairs
 from uhrtranslate.tasks.pair_tiles import PairTilesResult, cut_pairs
@@ -156,6 +156,8 @@ def _begin(
             f"{output}: was begun with other slides, options or version of uhrt; use those, or "
             "choose another folder with -o."
         )
+    with output_errors(output):
+        remove_unreplaced(output)
     old = [list(one["made_of"]) for one in before["pairs"]]
     for pair, was, marks in zip(pairs, old, now, strict=True):
         used = pair.transform or output / TRANSFORMS / f"{pair.name}.json"

@@ -106,8 +106,9 @@ class WarpedSlide(Slide):
         points *= source.width / moving.width, source.height / moving.height
         points -= 0.5
         # Behind a projective horizon is nothing; nor is far outside, which need not be read.
-        points = np.nan_to_num(points, nan=-1e6)
-        points = points.clip(-REACH, (source.width + REACH - 1, source.height + REACH - 1))
+        np.nan_to_num(points, copy=False, nan=-1e6)
+        for axis, side in enumerate((source.width, source.height)):
+            points[..., axis].clip(-REACH, side + REACH - 1, out=points[..., axis])
         return self._sampled(source, points)
 
     def _sampled(self, source: SlideView, points: NDArray[np.float64]) -> Pixels:
