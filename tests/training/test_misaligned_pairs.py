@@ -5,7 +5,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from support import REPOSITORY
 
 STEPS = 400
-ABLATIONS = ["no alignment", "no smoothness", "no cycle", "no content", "no distillation"]
+ABLATIONS = ["no alignment", "no smoothness", "no cycle"]
 
 
 @pytest.fixture(scope="module")
