@@ -6,9 +6,10 @@
 Dark fields are made of a stained image by inverse matching (equation 1) to real ones. The left 65%
 are for training, the right 30% for judging, a strip between them for neither. Unpaired methods get
 dark fields of the upper half and stained images of the lower one; paired methods get pairs, one of
-which is bent by up to 4 px. Each row is judged by PSNR and SSIM (scikit-image, RGB), by LPIPS if
-weights are given, and by a classifier: a small network that learned from stained patches to tell
-those with many nuclei (haematoxylin of the true stain) from those with few.
+which is bent smoothly by `--off` px. Each row is judged by PSNR, SSIM (scikit-image, RGB), LPIPS if
+weights are given, by the raster that transposed convolutions leave, and by classifiers: small
+networks that learned from stained patches to tell those with many nuclei (haematoxylin of the true
+stain) from those with few.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from uhrtranslate.extractors.lpips import Lpips
 from uhrtranslate.tasks.train import train
 from uhrtranslate.training.configuration import make_train_options
 
-PATCH, VIEW = 64, 32
+PATCH, VIEW, CLASSIFIERS = 64, 32, 3
 UNPAIRED, PAIRED = "digital-staining", "digital-staining-paired"
 # Rows: the method, and what differs from the paper's weights.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,6 +42,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "unpaired, no cycle": (UNPAIRED, {"cycle": 0}),
     "unpaired, no enhancement": (UNPAIRED, {"generator": {"inputs": ["rgb", "grey"]}}),
     "unpaired, z-score": (UNPAIRED, {"generator": {"inputs": ["rgb", "standardised"]}}),
+    "unpaired, linear start": (UNPAIRED, {"generator": {"init_up": "linear"}}),
     "cut": ("cut", {"layers": [0, 4, 7, 10], "patches": 64, "width": 64}),
     "paired": (PAIRED, {}),
     "paired, no distillation": (PAIRED, {"distillation": 0}),
@@ -48,6 +50,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "paired, no content": (PAIRED, {"content": 0}),
     "paired, no alignment": (PAIRED, {"align": False}),
     "paired, no smoothness": (PAIRED, {"smoothness": 0}),
+    "paired, no enhancement": (PAIRED, {"generator": {"inputs": ["rgb", "grey"]}}),
+    "paired, z-score": (PAIRED, {"generator": {"inputs": ["rgb", "standardised"]}}),
     "pix2pix": ("pix2pix", {}),
     "pix2pix of planes": ("pix2pix", {"generator": {"inputs": ["rgb", "enhanced"]}}),
 }
@@ -66,14 +70,14 @@ def as_dark_field(stained: np.ndarray, dark: list[np.ndarray]) -> np.ndarray:
     return np.repeat(table[illuminance(stained)][..., None], 3, axis=2)
 
 
-def prepare(out: Path, stained: np.ndarray, dark: np.ndarray) -> None:
-    """Write what is trained on, and what is judged on."""
+def prepare(out: Path, stained: np.ndarray, dark: np.ndarray, off: float) -> None:
+    """Write what is trained on, pairs `off` px off, and what is judged on."""
     h, width = stained.shape[:2]
     left, right, half = slice(0, int(0.65 * width)), slice(-int(0.3 * width), None), h // 2
     parts = {
         "test": (dark[:, right], stained[:, right]),
         "unpaired": (dark[:half, left], stained[half:, left]),
-        "paired": (dark[:, left], bent(stained[:, left], 4)),
+        "paired": (dark[:, left], bent(stained[:, left], off, typical=True)),
     }
     for part, both in parts.items():
         for name, pixels in zip("ab", both, strict=True):
@@ -107,21 +111,28 @@ def options(out: Path, name: str, steps: int, seed: int) -> dict[str, Any]:
     return chosen | {"generator": {**generator, **more.get("generator", {})}}
 
 
-def stain(out: Path, model: Path) -> np.ndarray:
-    """What a generator makes of the part for judging."""
-    target = model.with_suffix(".png")
-    translate(out / "test" / "a" / "0.png", target, model=str(model))
-    return read(target)
+def run(out: Path, name: str, steps: int, seed: int) -> dict[str, Path]:
+    """Train, and stain the part for judging by each generator; what is there is not done again."""
+    folder = out / f"{name.replace(',', '').replace(' ', '-')}-{steps}-{seed}"
+    done = folder / "stained"
+    if not done.is_dir():
+        shutil.rmtree(folder, ignore_errors=True)
+        made = train(make_train_options(options(out, name, steps, seed)), folder)
+        begun = folder / "begun"
+        for direction, model in made.generators.items():
+            translate(out / "test" / "a" / "0.png", begun / f"{direction}.png", model=str(model))
+        begun.rename(done)
+    return {one.stem: one for one in sorted(done.glob("*.png"))}
 
 
 class Classifier:
     """Tells patches with many nuclei from those with few; learns from stained patches."""
 
-    def __init__(self, stained: np.ndarray, steps: int = 300) -> None:
+    def __init__(self, stained: np.ndarray, seed: int, steps: int = 300) -> None:
+        torch.manual_seed(seed)
         layers: list[nn.Module] = []
         for c, wide in ((3, 16), (16, 32), (32, 32)):
             layers += [nn.Conv2d(c, wide, 3, 2, 1), nn.BatchNorm2d(wide), nn.ReLU()]
-        torch.manual_seed(0)
         self.network = nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2)
         )
@@ -163,14 +174,27 @@ def _cut(pixels: np.ndarray, step: int) -> np.ndarray:
     return np.stack([pixels[y : y + VIEW, x : x + VIEW] for y, x in places])
 
 
+def raster(pixels: np.ndarray) -> float:
+    """Power of structures that repeat after 2 px along an axis, as a multiple of those near it."""
+    parts = _cut(pixels, VIEW).mean(-1)
+    window = np.hanning(VIEW + 1)[:-1]
+    parts = (parts - parts.mean((1, 2), keepdims=True)) * np.outer(window, window)
+    power = (np.abs(np.fft.fft2(parts)) ** 2).mean(0)
+    line = (power + power.T)[[0, 1, -1]].sum(0)  # hardly any change along the other axis
+    half = VIEW // 2
+    return float(line[half] / line[[half - 4, half - 3]].mean())
+
+
 class Judge:
     """Measures results against the truth, and prints a line for each."""
 
-    def __init__(self, truth: np.ndarray, classifier: Classifier, lpips: Lpips | None) -> None:
-        self.truth, self.classifier, self.lpips = truth, classifier, lpips
+    def __init__(
+        self, truth: np.ndarray, classifiers: list[Classifier], lpips: Lpips | None
+    ) -> None:
+        self.truth, self.classifiers, self.lpips = truth, classifiers, lpips
 
     def measure(self, result: np.ndarray) -> list[float]:
-        """PSNR, SSIM, LPIPS (NaN without weights), accuracy."""
+        """PSNR, SSIM, LPIPS (NaN without weights), mean accuracy, raster."""
         truth = self.truth
         distance = float("nan")
         if self.lpips is not None:
@@ -179,7 +203,8 @@ class Judge:
             peak_signal_noise_ratio(truth, result, data_range=255),
             structural_similarity(truth, result, data_range=255, channel_axis=2),
             distance,
-            self.classifier.accuracy(result, truth),
+            float(np.mean([one.accuracy(result, truth) for one in self.classifiers])),
+            raster(result),
         ]
 
     def show(self, name: str, results: list[np.ndarray], seconds: float = 0) -> None:
@@ -188,7 +213,7 @@ class Judge:
         mean, off = found.mean(0), np.abs(found - found.mean(0)).max(0)
         cells = [
             f"{m:.{d}f}" + (f" ± {o:.{d}f}" if len(found) > 1 else "")
-            for m, o, d in zip(mean, off, (2, 3, 3, 3), strict=True)
+            for m, o, d in zip(mean, off, (2, 3, 3, 3, 1), strict=True)
         ]
         print(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
 
@@ -197,38 +222,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stained", type=Path, required=True, help="one stained image")
     parser.add_argument("--dark", type=Path, nargs="+", required=True, help="real dark fields")
-    parser.add_argument("--out", type=Path, required=True, help="removed first")
+    parser.add_argument("--out", type=Path, required=True, help="nets there are kept")
     parser.add_argument("--rows", nargs="+", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--steps", type=int, default=600, help="of each student")
+    parser.add_argument("--off", type=float, default=4, help="RMS distance of paired pixels, px")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lpips", type=Path, nargs=2, metavar=("BACKBONE", "HEADS"))
     given = parser.parse_args()
-    shutil.rmtree(given.out, ignore_errors=True)
     stained = read(given.stained)
-    prepare(given.out, stained, as_dark_field(stained, [read(one) for one in given.dark]))
+    if not (given.out / "paired").is_dir():
+        dark = as_dark_field(stained, [read(one) for one in given.dark])
+        prepare(given.out, stained, dark, given.off)
     x, y = (read(given.out / "test" / side / "0.png") for side in "ab")
     lpips = Lpips(*given.lpips) if given.lpips else None
-    judge = Judge(y, Classifier(stained[:, : int(0.65 * stained.shape[1])]), lpips)
-    print("| what | PSNR | SSIM | LPIPS | accuracy | s |\n|---|---|---|---|---|---|", flush=True)
+    learned = stained[:, : int(0.65 * stained.shape[1])]
+    judge = Judge(y, [Classifier(learned, seed) for seed in range(CLASSIFIERS)], lpips)
+    print("| what | PSNR | SSIM | LPIPS | accuracy | raster | s |\n|---|---|---|---|---|---|---|")
     judge.show("unstained", [x])
-    table = match(Tally.of(x), Tally.of(stained[:, : int(0.65 * stained.shape[1])]), invert=True)
+    table = match(Tally.of(x), Tally.of(learned), invert=True)
     judge.show("enhanced", [np.repeat(np.rint(table).astype(np.uint8)[x[..., :1]], 3, axis=2)])
     teachers, shown = [], [x]
     for name in given.rows:
         results, began = [], time.monotonic()
         for seed in range(given.seeds):
-            run = given.out / f"{name.replace(',', '').replace(' ', '-')}-{seed}"
-            made = train(make_train_options(options(given.out, name, given.steps, seed)), run)
-            results.append(stain(given.out, Path(made.generators["A2B"])))
+            made = run(given.out, name, given.steps, seed)
+            results.append(read(made["A2B"]))
             if name == "unpaired":
-                teachers.append(stain(given.out, Path(made.generators["teacher"])))
+                teachers.append(read(made["teacher"]))
         if teachers:
             judge.show("teacher by itself", teachers)
             shown, teachers = [*shown, teachers[0]], []
         judge.show(name, results, (time.monotonic() - began) / given.seeds)
         if name in ("unpaired", "paired", "pix2pix"):
             shown.append(results[0])
-    print(f"| stained | | | | {judge.classifier.accuracy(y, y):.3f} | |", flush=True)
+    judge.show("stained", [y])
     side = min(256, *x.shape[:2])
     Image.fromarray(np.hstack([one[:side, :side] for one in [*shown, y]])).save(
         given.out / "shown.png"

@@ -63,11 +63,12 @@ def sections(data: Path) -> tuple[np.ndarray, np.ndarray]:
     return a, b
 
 
-def bent(image: np.ndarray, most: float, seed: int = 0) -> np.ndarray:
-    """An image bent smoothly by up to `most` px, as a badly registered one."""
+def bent(image: np.ndarray, px: float, seed: int = 0, typical: bool = False) -> np.ndarray:
+    """An image bent smoothly, by up to `px` along each axis, or by a distance of RMS `px`."""
     random = np.random.default_rng(seed)
     fields = [ndimage.gaussian_filter(random.normal(size=image.shape[:2]), 40) for _ in "yx"]
-    fields = [field / np.abs(field).max() * most for field in fields]
+    sizes = [np.sqrt(2 * (f**2).mean()) if typical else np.abs(f).max() for f in fields]
+    fields = [field / size * px for field, size in zip(fields, sizes, strict=True)]
     grid = np.meshgrid(*(np.arange(n) for n in image.shape[:2]), indexing="ij")
     places = [g + field for g, field in zip(grid, fields, strict=True)]
     parts = [

@@ -20,6 +20,7 @@ from uhrtranslate.tasks.train import read_train_options, resume_training, train
 from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.configuration import make_train_options
 from uhrtranslate.training.methods.colorizer import load_colorizer
+from uhrtranslate.training.networks.making import make_generator
 from uhrtranslate.training.networks.registration import Registration, roughness, warp
 from uhrtranslate.training.run.learner import Learner
 
@@ -137,6 +138,32 @@ def test_wrong_options_are_named(change, part):
         make_train_options(values)
 
 
+def test_a_linear_start_leaves_no_raster():
+    """Of an even picture, transposed convolutions make an even one; of a slope, a slope."""
+    plain, linear = (
+        make_generator(options(generator={**TINY["generator"], "init_up": way}).generator)
+        for way in ("init", "linear")
+    )
+    even = torch.ones(1, 1, 9, 9)
+    slope = torch.arange(9.0).expand(1, 1, 9, 9)
+    for network, expected in ((plain, False), (linear, True)):
+        layers = [m for m in network.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+        assert len(layers) == 2
+        for layer in layers:
+            level, rising = (
+                layer(x.expand(-1, layer.in_channels, -1, -1))[..., 2:-2, 2:-2].detach()
+                for x in (even, slope)
+            )
+            steps = rising.diff(dim=-1)
+            assert torch.allclose(level, level[..., :1, :1], atol=1e-5) == expected
+            assert torch.allclose(steps, steps[..., :1, :1], atol=1e-5) == expected
+            assert level.std() > 0.01
+    student = plain.state_dict()
+    assert {k: v.shape for k, v in student.items()} == {
+        k: v.shape for k, v in linear.state_dict().items()
+    }
+
+
 # Lab.
 
 
@@ -177,6 +204,18 @@ def test_registration_starts_with_no_displacement():
     network = Registration(4, 6)
     x = samples()
     assert torch.equal(network(x["A"], x["B"]), torch.zeros(1, 2, 64, 64))
+
+
+def test_what_differs_between_pictures_reaches_the_displacements():
+    """Or else these learn late: with torch's own start, features of either differ by 0.04."""
+    torch.manual_seed(0)
+    network, seen = Registration(8, 4), []
+    network.refine.register_forward_hook(lambda *args: seen.append(args[-1].detach()))
+    x = samples()
+    network(x["A"], x["B"])
+    network(x["B"], x["A"])
+    assert float((seen[0] - seen[1]).abs().mean()) > 0.3
+    assert float(seen[0].std()) < 10
 
 
 def test_roughness_is_of_differences():
@@ -294,6 +333,29 @@ def test_what_is_no_colorizer_is_refused_as_teacher(desk, teacher):
     wrong = str(desk / "run/A2B.safetensors")
     with pytest.raises(CheckpointError, match="is a resnet generator, not a colorizer"):
         run(desk, "digital-staining", "other", teacher={"model": wrong})
+
+
+def test_grey_and_deep_dark_fields_are_stained_as_others(desk):
+    """One channel or three equal ones, 8 or 16 bits: in training, and by the student."""
+    grey = tifffile.imread(desk / "a/0.tif")[..., 0]
+    kinds = {
+        "rgb8": grey[..., None].repeat(3, axis=2),
+        "grey8": grey,
+        "grey16": grey.astype(np.uint16) * 257,
+    }
+    learned, made = [], []
+    for name, pixels in kinds.items():
+        (desk / name).mkdir()
+        tifffile.imwrite(desk / name / "0.tif", pixels, tile=(64, 64))
+        data = {"a": str(desk / name), "b": str(desk / "b"), "patch": 64, "tissue": 0, "epoch": 2}
+        result = run(desk, "digital-staining", f"run-{name}", data=data, teacher=TEACHER)
+        learned.append(load_file(result.generators["A2B"]))
+        model = str(desk / "run-rgb8/A2B.safetensors")
+        translate(desk / name / "0.tif", desk / "x.tif", model=model, overwrite=True)
+        made.append(tifffile.imread(desk / "x.tif"))
+    for weights, picture in zip(learned[1:], made[1:], strict=True):
+        assert all(torch.equal(weights[key], learned[0][key]) for key in weights)
+        assert np.array_equal(picture, made[0])
 
 
 @pytest.mark.parametrize("method", METHODS)

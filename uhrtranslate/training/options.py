@@ -116,6 +116,8 @@ class GeneratorOptions(Section):
         dropout: at 0.5, in residual blocks or the inner levels of a unet.
         antialias: halve and double with a fixed blur (resnet).
         init: of weights, normal or xavier.
+        init_up: of transposed convolutions: as `init`, or linear, the same weights at each pixel
+            that they double, as of a linear interpolation.
         width: channels of a swin-unet at half of the size; they double with each further level.
         depths: its blocks at 1/2, 1/4, ... of the size; patches are multiples of 2**levels.
         up_depths: the same of its decoder, one level less; None: as `depths`.
@@ -136,6 +138,7 @@ class GeneratorOptions(Section):
     dropout: bool = False
     antialias: bool = False
     init: Literal["normal", "xavier"] = "normal"
+    init_up: Literal["init", "linear"] = "init"
     width: Annotated[int, Field(ge=1, le=512)] = 48
     depths: Levels = (2, 2, 2, 2, 2)
     up_depths: Levels | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from uhrtranslate.training.networks.discriminators import PatchDiscriminator
@@ -13,7 +14,8 @@ GAIN = 0.02
 
 def make_generator(options: GeneratorOptions) -> nn.Module:
     """A generator with random weights."""
-    return initialise(options.build(), options.init)
+    network = initialise(options.build(), options.init)
+    return start_linear(network) if options.init_up == "linear" else network
 
 
 def make_discriminator(options: DiscriminatorOptions, in_channels: int = 3) -> nn.Module:
@@ -40,6 +42,24 @@ def initialise(network: nn.Module, kind: str = "normal") -> nn.Module:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1, GAIN)
             nn.init.zeros_(layer.bias)
+    return network
+
+
+@torch.no_grad()
+def start_linear(network: nn.Module) -> nn.Module:
+    """Let transposed convolutions of stride 2 start as a linear interpolation of mixed channels.
+
+    Random kernels reach some pixels of their results with one weight and others with four, which
+    is seen as a raster until it is unlearned. The same thought as ICNR (Aitken 2017), which starts
+    sub-pixel convolutions from the nearest neighbour.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (2, 2):
+            hats = [
+                1 - (torch.arange(k, device=layer.weight.device) - (k - 1) / 2).abs() / 2
+                for k in layer.kernel_size
+            ]
+            layer.weight.copy_(layer.weight[:, :, :1, :1] * torch.outer(*hats))
     return network
 
 
