@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[Any]
 # Rec. 601: shares of red, green and blue in luma, as of Pillow's and most cameras' grey.
 LUMA = (0.299, 0.587, 0.114)
+# Grey levels of a pixel's darkest channel: above the first it is partly bare glass, above the
+# second as glass altogether. Glass of bright-field scans lies at 230 to 250.
+GLASS = (215, 235)
 # Samples that are converted at a time.
 CHUNK = 1 << 20
 

@@ -71,6 +71,7 @@ PLANES: Table[Any] = Table(
         "enhanced": "enhance.planes:ENHANCED",
         "enhanced-colour": "enhance.planes:ENHANCED_COLOUR",
         "standardised": "enhance.planes:STANDARDISED",
+        "toned": "enhance.planes:TONED",
         "channels": "enhance.planes:CHANNELS",
     }
 )

@@ -304,6 +304,8 @@ class TestSixteenBits:
         (("stain-normalize", "IN", "--target", "gone.png"), 1, "gone.png: does not exist"),
         (("stain-normalize", "IN", "--target", "GLASS"), 1, "choose another reference"),
         (("stain-normalize", "IN", "--target", "REF", "--method", "stainnet"), 2, "model"),
+        (("stain-normalize", "IN", "--target", "REF", "--tile", "64"), 2, "for the method model"),
+        (("stain-normalize", "IN", "--target", "REF", "--bits", "16"), 2, "for the method model"),
         (("stain-normalize", "IN", "--target", "BAD.json"), 1, "is not JSON"),
         (("enhance", "IN"), 2, "--reference"),
         (("enhance", "IN", "--reference", "BAD.json"), 1, "is not JSON"),

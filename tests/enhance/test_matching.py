@@ -17,6 +17,7 @@ from uhrtranslate.enhance import (
     load_tally,
     match,
 )
+from uhrtranslate.enhance.matching import toned
 from uhrtranslate.errors import InputError
 
 images = st.builds(
@@ -75,6 +76,39 @@ def test_images_of_one_and_two_values(values):
         assert found[0, 0] > found[0, 1]
     constant = Tally.of(np.full((4, 4), 9, np.uint8))
     assert (match(Tally.of(dark), constant, invert=True) == 9).all()
+
+
+def density(pixels):
+    """Mean optical density of what is darker than any glass."""
+    return -np.log(pixels[pixels < 215] / 255).mean()
+
+
+def test_toned_tissue_is_as_dense_as_the_targets():
+    image = skimage.data.immunohistochemistry()
+    grey = illuminance(image).clip(1, 170).astype(np.uint8)
+    pale = np.rint(255 * (grey / 255) ** 0.6).astype(np.uint8)
+    table = toned(Tally.of(pale), Tally.of(grey))
+    assert (np.diff(table) > 0).all()
+    assert (table[0], table[255]) == (0, 255)
+    found = table[pale]
+    assert abs(density(pale) / density(grey) - 1) > 0.2
+    assert density(found) == pytest.approx(density(grey), rel=0.02)
+    # Glass does not count, however much there is of it.
+    framed = np.pad(pale, 400, constant_values=240)
+    assert np.allclose(toned(Tally.of(framed), Tally.of(grey)), table)
+    # Levels of 16 bits become the same.
+    deep = Tally.of(pale.astype(np.uint16) * 257)
+    assert np.allclose(toned(deep, Tally.of(grey))[::257], table)
+
+
+def test_toning_has_a_limit_and_needs_tissue():
+    grey, glass = (Tally.of(np.full((4, 4), level, np.uint8)) for level in (60, 250))
+    almost_glass = Tally.of(np.full((4, 4), 210, np.uint8))
+    levels = np.arange(256)
+    for source, target in ((glass, grey), (grey, glass), (Tally.nothing(), grey)):
+        assert np.allclose(toned(source, target), levels)
+    assert np.allclose(toned(almost_glass, grey), 255 * (levels / 255) ** 4)
+    assert np.allclose(toned(grey, almost_glass), 255 * (levels / 255) ** 0.25)
 
 
 def test_sixteen_bits_do_not_come_out_in_steps():

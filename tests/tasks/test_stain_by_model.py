@@ -1,6 +1,7 @@
 """`uhrt stain-normalize --method model`: blended tiles, glass that stays, resuming, pictures."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from uhrtranslate.enhance import Tally
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io import check_complete, expand_inputs
 from uhrtranslate.models import GeneratorInfo, load_generator, save_native
@@ -51,6 +53,9 @@ def desk(tmp_path_factory):
     facts = {"in_channels": 1, "inputs": ("grey",), "cell": 64, "covariant": False}
     info = GeneratorInfo("swin-unet", ARGUMENTS, stride=SWIN_UNET.stride(ARGUMENTS), **facts)
     save_native(desk / "look.safetensors", network, info)
+    counts = tuple(Tally.of(SECTION).counts.tolist())
+    info = dataclasses.replace(info, inputs=("toned",), histogram=counts)
+    save_native(desk / "toned.safetensors", network, info)
     (desk / "in").mkdir()
     for number, tint in enumerate((1, 0.9, 2.0)):
         pixels = 255 - (255 - glassy().astype(float)) * tint
@@ -61,10 +66,9 @@ def desk(tmp_path_factory):
     return desk
 
 
-def normalize(desk, source, target, events=None, **more):
-    options = StainOptions(
-        method="model", model=str(desk / "look.safetensors"), compression="lzw", **more
-    )
+def normalize(desk, source, target, events=None, model="look", **more):
+    given = {"compression": "lzw", **more}
+    options = StainOptions(method="model", model=str(desk / f"{model}.safetensors"), **given)
     items = [Item(found) for found in expand_inputs([str(source)], None, ())]
     tell = (lambda event: None) if events is None else events.append
     return stain_normalize(items, target, options, on_event=tell, qc=desk / "qc")
@@ -82,6 +86,43 @@ def test_tissue_gets_the_look_and_glass_stays(desk, tmp_path):
     assert (tissue[:, 2] > tissue[:, 1] + 10).mean() > 0.9
     how = json.loads(check_complete(tmp_path / "a.tif").description)
     assert (how["method"], how["model"], how["inputs"]) == ("model", "look", ["grey"])
+
+
+def test_tiles_overlap_bits_and_device_can_be_chosen_as_for_translations(desk, tmp_path):
+    source = desk / "in/0.tif"
+    (usual,) = normalize(desk, source, tmp_path / "a.tif")
+    more = {"tile": 256, "overlap": 128, "blend": "cosine", "batch": 2, "device": "cpu", "bits": 16}
+    (large,) = normalize(desk, source, tmp_path / "b.tif", compression="deflate", **more)
+    assert (large.tile, large.overlap, large.blend) == (256, 128, "cosine")
+    assert large.tiles < usual.tiles
+    assert large.device == "cpu"
+    made, deep = (tifffile.imread(tmp_path / f"{name}.tif") for name in "ab")
+    assert deep.dtype == np.uint16
+    assert (deep[:, 150:] == 246 * 257).all()  # glass, to the bit
+    assert len(np.unique(deep[:, :150])) > 1000
+    (same,) = normalize(desk, source, tmp_path / "c.tif", bits=16, compression="deflate")
+    assert same.tile == usual.tile
+    assert np.abs(tifffile.imread(tmp_path / "c.tif") / 257 - made).max() <= 1
+    # Tiles side by side: what is not blended shows.
+    (alone,) = normalize(desk, source, tmp_path / "d.tif", overlap=0)
+    assert alone.overlap == 0
+    assert not np.array_equal(tifffile.imread(tmp_path / "d.tif"), made)
+
+
+def test_a_toned_generator_gives_pale_slides_the_density_of_its_look(desk, tmp_path):
+    pixels = glassy()
+    pale = np.rint(255 * (pixels / 255) ** 0.5).astype(np.uint8)
+    pale[pixels.min(axis=2) > 230] = 246
+    for name, image in (("own", pixels), ("pale", pale)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image, tile=(64, 64), photometric="rgb")
+    apart = {}
+    for model in ("look", "toned"):
+        for name in ("own", "pale"):
+            normalize(desk, tmp_path / f"{name}.tif", tmp_path / f"{model}-{name}.tif", model=model)
+        own, other = (tifffile.imread(tmp_path / f"{model}-{n}.tif") for n in ("own", "pale"))
+        tissue = pale.min(axis=2) < 200
+        apart[model] = np.abs(own[tissue].astype(int) - other[tissue]).mean()
+    assert apart["toned"] < apart["look"] / 3, apart
 
 
 def test_the_network_gets_the_grey_of_the_engine(desk, tmp_path):

@@ -66,7 +66,7 @@ def test_a_method_needs_no_configuration_file(desk):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "run/A2B.safetensors\n"
     shown = json.loads(uhrt(desk, "models", "show", "run/A2B.safetensors", "--json").stdout)
-    assert (shown["architecture"], shown["inputs"]) == ("swin-unet", ["grey"])
+    assert (shown["architecture"], shown["inputs"]) == ("swin-unet", ["toned"])
     assert (shown["covariant"], shown["period"], shown["cell"]) == (False, 128, 64)
     is_one_sentence(uhrt(desk, "train", "dstgam"), "dstgam: cannot be read", code=2)
     is_one_sentence(uhrt(desk, "train", "dstgan"), "source is missing", code=2)

@@ -14,14 +14,17 @@ from uhrtranslate.training.stain_losses import chroma_histogram, grey, hellinger
 SMALL = {
     "method": "dstgan",
     "data": {"a": "a", "b": "b", "patch": 64},
-    "generator": {"width": 8, "depths": [1, 1, 1, 1], "window": 4, "drop_path": 0},
+    "generator": {
+        "inputs": ["grey"], "width": 8, "depths": [1, 1, 1, 1], "window": 4, "drop_path": 0,
+    },
     "discriminator": {"ndf": 4, "layers": 2},
     "texture_width": 4,
     "bins": 16,
     "blur": 0,
     "contrast": 0,
     "saturation": 0,
-}
+}  # fmt: skip
+TONED = {"generator": {**SMALL["generator"], "inputs": ["toned"]}}
 OUTPUTS = (0.1, 0.3, 0.6)
 # Parts that are left out by their switch, and what stays of the log.
 PARTS = {
@@ -117,6 +120,36 @@ def test_the_first_stage_is_judged_by_structure_and_histogram():
     assert parts["ssim"].item() == pytest.approx(structure.item(), rel=1e-4)
     assert parts["histogram"].item() == pytest.approx(chroma.item(), rel=1e-4)
     assert loss.item() == pytest.approx((structure + chroma).item(), rel=1e-4)
+
+
+@torch.no_grad()
+def test_of_the_source_the_toned_grey_is_coloured_and_its_structure_kept():
+    method, given = make(alpha=0, content=0, two_stage=False, **TONED), samples()
+    with pytest.raises(KeyError):
+        next(method.step(given))
+    given["planes"] = 0.5 * grey(given["A"]) - 0.3
+    _, parts = parts_of(method, given)
+    made = method.networks["A2B"].pictures(given["planes"])
+    for name, y, same in (("toned", given["planes"], True), ("own", grey(given["A"]), False)):
+        structure = sum(
+            w * (1 - ssim(unit(y), unit(grey(x)))) for x, w in zip(made, OUTPUTS, strict=True)
+        )
+        assert (parts["ssim"].item() == pytest.approx(structure.item(), rel=1e-4)) == same, name
+    target = method.networks["A2B"].pictures(grey(given["B"]))
+    known = sum(w * F.l1_loss(x, given["B"]) for x, w in zip(target, OUTPUTS, strict=True))
+    assert parts["supervised"].item() == pytest.approx(known.item(), rel=1e-4)
+    rows = method.pictures({"A2B": method.networks["A2B"]}, given)
+    assert torch.equal(rows[1], made[-1])
+    assert torch.equal(rows[3], target[-1])
+
+
+def test_toned_grey_is_changed_as_the_sources_colours_are():
+    torch.manual_seed(1)
+    given = samples() | {"planes": grey(samples()["A"])}
+    method = make(contrast=0.5, **TONED)
+    seen = [method._source_grey(given, given["A"], (0, c, 0)) for c in (0.0, 0.5)]
+    assert torch.allclose(seen[0], given["planes"], atol=1e-5)
+    assert (seen[1] - given["planes"]).abs().mean() > 0.002
 
 
 @pytest.mark.parametrize(("weights", "inner"), [("product", OUTPUTS), ("first", (1, 1, 1))])
@@ -216,7 +249,7 @@ def test_two_decoders_agree_as_in_cagan_and_one_is_exported():
 
 
 def test_a_generator_of_another_family_has_one_picture():
-    generator = {"architecture": "resnet", "ngf": 4, "blocks": 1}
+    generator = {"architecture": "resnet", "inputs": ["grey"], "ngf": 4, "blocks": 1}
     learner = Learner(make_train_options({**SMALL, "generator": generator}), torch.device("cpu"))
     assert all(torch.isfinite(phase.loss) for phase in learner.step(samples(), epoch=0))
     info = learner.method.generator_info("A2B", None)
@@ -241,6 +274,7 @@ def test_source_and_target_are_names_of_the_domains():
     assert (paper.outputs, paper.alpha, paper.beta, paper.batch) == (OUTPUTS, 0.5, 4, 2)
     assert (paper.lr, paper.epochs, paper.decay, paper.data.patch) == (2e-4, 50, 0, 256)
     assert (paper.bins, paper.reach, paper.tau) == (64, 3, 0.02)
+    assert paper.generator.inputs == ("toned",)
 
 
 @pytest.mark.parametrize(

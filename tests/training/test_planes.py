@@ -117,6 +117,23 @@ def test_matched_planes_do_not_follow_changed_colours(desk, opened):
     assert np.array_equal(np.round((changed["planes"][4].T + 1) * 127.5), luma)
 
 
+def test_toned_grey_is_made_of_bright_sources_with_a_histogram_each(desk, opened):
+    for i, shift in enumerate((30, 60)):
+        pale = section()[:200, :180].clip(0, 255 - shift) + np.uint8(shift)
+        write(desk / "pale" / f"{i}.tif", pale)
+    options = DataOptions(a=desk / "pale", b=desk / "b", patch=64, tissue=0, flip=False)
+    patches = opened(options, False, 1, ("toned",))
+    target = patches.histograms["B"]
+    wholes = [tifffile.imread(desk / "pale" / f"{i}.tif") for i in (0, 1)]
+    levels = [Stack(("toned",), Tally.of(one), target)(one) for one in wholes]
+    assert abs(levels[0].mean() - levels[1].mean()) < abs(wholes[0].mean() - wholes[1].mean()) / 2
+    sample = patches.sample(0)
+    made = np.round((sample["planes"] + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    pixels = np.round((sample["A"] + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    expected = [Stack(("toned",), Tally.of(one), target)(pixels) for one in wholes]
+    assert any(np.array_equal(made, one) for one in expected)
+
+
 def test_without_planes_nothing_is_counted(desk, opened):
     options = DataOptions(a=desk / "a", b=desk / "b", patch=64, tissue=0)
     patches = opened(options, False, 1)

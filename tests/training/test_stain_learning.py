@@ -7,8 +7,9 @@ import pytest
 import skimage.color
 import tifffile
 import torch
-from problems import PATCH, Problem
+from problems import PATCH, Problem, floats
 
+from uhrtranslate.enhance import Stack, Tally
 from uhrtranslate.io import check_complete
 from uhrtranslate.models import save_native
 from uhrtranslate.options import TranslateOptions
@@ -24,7 +25,9 @@ from uhrtranslate.training.stain_losses import grey, ssim
 OPTIONS = {
     "method": "dstgan",
     "data": {"a": "a", "b": "b", "patch": PATCH},
-    "generator": {"width": 16, "depths": [1, 1, 1, 1], "window": 4, "drop_path": 0},
+    "generator": {
+        "inputs": ["grey"], "width": 16, "depths": [1, 1, 1, 1], "window": 4, "drop_path": 0,
+    },
     "discriminator": {"ndf": 8, "layers": 2},
     "texture_width": 8,
     "bins": 32,
@@ -37,7 +40,7 @@ OPTIONS = {
     "ema": 0.98,
     "epochs": 1,
     "decay": 9,
-}
+}  # fmt: skip
 STEPS = 300
 # One of so many starts must reach the goal: rounding differs from processor to processor.
 STARTS = 2
@@ -57,6 +60,11 @@ def trained():
     return learner, problem
 
 
+def pixels_of(x):
+    """[n, 3, h, w] in -1..1 as uint8 [n, h, w, 3]."""
+    return ((x + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+
+
 def unit(x):
     return (x + 1) / 2
 
@@ -67,11 +75,15 @@ def look(x):
     return np.concatenate([lab.mean(0), lab.std(0)])
 
 
-def judged(learner, problem):
+def judged(learner, problem, toned=False):
     """On held-out patches: the share of the source's distance that is left, and SSIM of grey."""
     source, target = problem.held_out()
+    y = grey(source)
+    if toned:
+        stack = Stack(("toned",), Tally.of(problem.source), Tally.of(problem.target))
+        y = floats([stack(one) for one in pixels_of(source)])
     with torch.inference_mode():
-        made = learner.generators()["A2B"](grey(source))
+        made = learner.generators()["A2B"](y)
     before, after = (np.linalg.norm(look(x) - look(target)) for x in (source, made))
     return after / before, ssim(unit(grey(source)), unit(grey(made))).item()
 
@@ -85,6 +97,14 @@ def goal_is_reached(learner, problem):
 def test_colours_come_near_the_target_and_texture_stays(trained):
     """At most half of the source's distance is left, with an SSIM of at least .95."""
     assert goal_is_reached(*trained), judged(*trained)
+
+
+@pytest.mark.slow
+def test_toned_grey_brings_the_targets_lightness_too(trained):
+    """Colours come nearer than with the source's lightness; grey is then another."""
+    (left, _), (left_toned, structure) = judged(*trained), judged(*trained, toned=True)
+    assert left_toned < 0.8 * left
+    assert structure > 0.8
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from uhrtranslate.enhance.matching import Matching as Matching
 from uhrtranslate.enhance.matching import match as match
 from uhrtranslate.enhance.planes import Stack as Stack
 from uhrtranslate.enhance.planes import are_matched as are_matched
+from uhrtranslate.enhance.planes import are_of_dark as are_of_dark
 from uhrtranslate.enhance.planes import channels_of as channels_of
 from uhrtranslate.enhance.tally import Tally as Tally
 from uhrtranslate.enhance.tally import dump_tally as dump_tally

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from uhrtranslate.enhance.illuminance import illuminance
 from uhrtranslate.enhance.tally import Tally
+from uhrtranslate.pixels import GLASS
+
+# Most that densities grow or shrink: of slides paler than that, noise would be all that is seen.
+MOST_TONING = 4.0
 
 Doubles = NDArray[np.float64]
 
@@ -52,6 +56,30 @@ def standardised(source: Tally, target: Tally) -> Doubles:
     (mean, std), (goal, spread) = _moments(source), _moments(target)
     levels = np.linspace(0, 255, source.levels)
     return np.clip((levels - mean) * (spread / std if std > 0 else 0) + goal, 0, 255)
+
+
+def toned(source: Tally, target: Tally) -> Doubles:
+    """The source's levels, as dense as the target, [source.levels] in 0..255.
+
+    Optical densities are multiplied by the ratio of the mean densities of tissue, which makes a
+    section as thick and as strongly stained as the target's (Beer and Lambert); white stays white.
+    A source or target without tissue is left as it is.
+    """
+    mine, theirs = _mean_density(source), _mean_density(target)
+    ratio = theirs / mine if mine > 0 and theirs > 0 else 1
+    ratio = min(max(ratio, 1 / MOST_TONING), MOST_TONING)
+    table: Doubles = 255 * np.linspace(0, 1, source.levels) ** ratio
+    return table
+
+
+def _mean_density(tally: Tally) -> float:
+    """Of tissue, which is what is darker than glass, -ln of 0..1; 0 if there is none."""
+    low, high = GLASS
+    levels = np.linspace(0, 255, tally.levels)
+    counts = tally.counts * ((high - levels) / (high - low)).clip(0, 1)
+    if not counts.any():
+        return 0.0
+    return float(counts @ -np.log(levels.clip(1) / 255) / counts.sum())
 
 
 def _moments(tally: Tally) -> tuple[float, float]:

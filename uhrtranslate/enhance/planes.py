@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.enhance.illuminance import illuminance
-from uhrtranslate.enhance.matching import Doubles, Matching, inverted, standardised
+from uhrtranslate.enhance.matching import Doubles, Matching, inverted, standardised, toned
 from uhrtranslate.enhance.tally import Tally
 from uhrtranslate.pixels import Pixels, to_bits
 from uhrtranslate.tables import PLANES
@@ -29,10 +29,12 @@ class Plane:
         table: makes what becomes of each level of luma, [levels] in 0..255, from the histograms of
             the whole image and of the target; colours are moved by as much as their luma. None:
             all levels stay.
+        of_dark: whether it is made of dark fields only.
     """
 
     channels: int
     table: Callable[[Tally, Tally], Doubles] | None = None
+    of_dark: bool = False
 
 
 def channels_of(names: Sequence[str]) -> int:
@@ -50,6 +52,11 @@ def channels_of(names: Sequence[str]) -> int:
 def are_matched(names: Sequence[str]) -> bool:
     """Whether one of the planes needs histograms of the whole image and of the target."""
     return any(PLANES[name].table for name in names)
+
+
+def are_of_dark(names: Sequence[str]) -> bool:
+    """Whether one of the planes is made of dark fields only."""
+    return any(PLANES[name].of_dark for name in names)
 
 
 class Stack:
@@ -104,7 +111,9 @@ CHANNELS = Plane(0)
 RGB = Plane(3)
 GREY = Plane(1)
 # The z of "Digital Staining with Knowledge Distillation", as `uhrt enhance` makes it.
-ENHANCED = Plane(1, inverted)
-ENHANCED_COLOUR = Plane(3, inverted)
+ENHANCED = Plane(1, inverted, of_dark=True)
+ENHANCED_COLOUR = Plane(3, inverted, of_dark=True)
 # What that paper compares it with: grey with the target's mean and contrast.
-STANDARDISED = Plane(1, standardised)
+STANDARDISED = Plane(1, standardised, of_dark=True)
+# Grey of any stained slide, as dense as what the generator learned to colour.
+TONED = Plane(1, toned)

@@ -1,11 +1,21 @@
 """Options of the tasks that change colours without a generator: stains, and dark fields."""
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from uhrtranslate.flag import Flag
-from uhrtranslate.options.images import DeepOptions, ImageOptions
+from uhrtranslate.flag import MACHINE, Flag
+from uhrtranslate.options.images import DeepOptions
+from uhrtranslate.options.networks import (
+    Batch,
+    BlendChoice,
+    Cell,
+    Device,
+    NormChoice,
+    Overlap,
+    Precision,
+    Tile,
+)
 from uhrtranslate.tables import STAIN_METHODS, STAINNET
 
 if TYPE_CHECKING:
@@ -15,8 +25,13 @@ else:
     StainMethod = Literal[(*STAIN_METHODS, STAINNET, "model")]
 
 
-class StainOptions(ImageOptions):
+class StainOptions(DeepOptions):
     """How stains are normalized."""
+
+    # What only a generator has.
+    OF_GENERATORS: ClassVar = (
+        "norm", "cell", "tile", "overlap", "blend", "batch", "device", "precision", "bits",
+    )  # fmt: skip
 
     method: Annotated[StainMethod, Flag("Method of normalization.")] = "macenko"
     fit: Annotated[
@@ -46,11 +61,26 @@ class StainOptions(ImageOptions):
             "leave them out, copy them, or (fallback) only move their mean colour."
         ),
     ] = "warn"
+    norm: NormChoice = "pooled"
+    cell: Cell = None
+    tile: Tile = None
+    overlap: Overlap = None
+    blend: BlendChoice = "linear"
+    batch: Batch = None
+    device: Device = "auto"
+    precision: Precision = "fp32"
+    bits: Annotated[
+        Literal[8, 16],
+        Flag("Bits per channel of results: 8, or 16 (lossless), of method model.", MACHINE),
+    ] = 8
 
     @model_validator(mode="after")
     def _model_for_stainnet(self) -> Self:
         if (self.method in ("stainnet", "model")) != (self.model is not None):
             raise ValueError("model is for the methods stainnet and model, which need it")
+        for name in self.OF_GENERATORS:
+            if name in self.model_fields_set and self.method != "model":
+                raise ValueError(f"{name} is for the method model, which runs a generator")
         return self
 
 

@@ -10,25 +10,30 @@ from uhrtranslate.flag import (
     IMAGE,
     MACHINE,
     Flag,
-    parse_auto,
     parse_bandwidth,
     parse_region,
 )
-from uhrtranslate.tables import BLENDS, COMPRESSIONS, FORMATS, NORMALIZERS
+from uhrtranslate.options.networks import (
+    Auto,
+    Batch,
+    BlendChoice,
+    Cell,
+    Device,
+    NormChoice,
+    Overlap,
+    Precision,
+    Tile,
+)
+from uhrtranslate.tables import COMPRESSIONS, FORMATS
 
 if TYPE_CHECKING:
-    Norm: TypeAlias = str
-    Blend: TypeAlias = str
     Format: TypeAlias = str
     Compression: TypeAlias = str
 else:
-    Norm = Literal[tuple(NORMALIZERS)]
-    Blend = Literal[tuple(BLENDS)]
     Format = Literal[tuple(FORMATS)]
     Compression = Literal[tuple(COMPRESSIONS)]
 KernelType = Literal["constant", "gaussian"]
 Region = Annotated[tuple[int, int, int, int], BeforeValidator(parse_region)]
-Auto = BeforeValidator(parse_auto)
 Level = Annotated[
     Annotated[int, Field(ge=0)] | None,
     Flag("Pyramid level to work on.", IMAGE, "N", "0, the largest"),
@@ -186,13 +191,7 @@ class TranslateOptions(DeepOptions):
             short="-m",
         ),
     ] = "he2ihc"
-    norm: Annotated[
-        Norm,
-        Flag(
-            "What replaces instance norm and the like: pooled from the cells around (pooled), "
-            "dense (dn), kernelized (kin), thumbnail (tin), or of each cell alone (in)."
-        ),
-    ] = "pooled"
+    norm: NormChoice = "pooled"
     bandwidth: Annotated[
         str,
         BeforeValidator(parse_bandwidth),
@@ -224,25 +223,8 @@ class TranslateOptions(DeepOptions):
             "code of pix2pix and DeepLIIF runs its checkpoints."
         ),
     ] = False
-    cell: Annotated[
-        Annotated[int, Field(ge=16, le=8192)] | None,
-        Flag(
-            "Side of the statistics cells: the patch size the generator was trained on.",
-            GEOMETRY,
-            "PX",
-            "the generator's own, or 512",
-        ),
-    ] = None
-    tile: Annotated[
-        Annotated[int, Field(ge=16, le=16384)] | None,
-        Auto,
-        Flag(
-            "Side of the tiles computed at once; affects speed and memory, not the result.",
-            GEOMETRY,
-            "PX|auto",
-            "auto",
-        ),
-    ] = None
+    cell: Cell = None
+    tile: Tile = None
     halo: Annotated[
         Annotated[int, Field(ge=0, le=4096)] | None,
         Auto,
@@ -254,57 +236,19 @@ class TranslateOptions(DeepOptions):
             "auto",
         ),
     ] = None
-    overlap: Annotated[
-        Annotated[int, Field(ge=0, le=8192)] | None,
-        Auto,
-        Flag(
-            "Px that tiles share at least if they are blended, as of generators whose output "
-            "depends on where a tile begins; a number blends tiles of any generator.",
-            GEOMETRY,
-            "PX|auto",
-            "auto: a quarter of the tile",
-        ),
-    ] = None
-    blend: Annotated[
-        Blend,
-        Flag(
-            "Weights of blended tiles: ramps (linear, cosine), or by distance (centre).", GEOMETRY
-        ),
-    ] = "linear"
+    overlap: Overlap = None
+    blend: BlendChoice = "linear"
     pad: Annotated[
         Literal["context", "reflect"],
         Flag("Seamless (context), or as published: each cell alone, mirrored (reflect).", GEOMETRY),
     ] = "context"
-    batch: Annotated[
-        Annotated[int, Field(ge=1, le=256)] | None,
-        Auto,
-        Flag(
-            "Number of tiles computed together.",
-            MACHINE,
-            "N|auto",
-            "auto: 1 on a CPU, on a GPU by its memory",
-        ),
-    ] = None
-    device: Annotated[
-        str,
-        Flag(
-            "Where the generator runs; several devices (cuda:0,cuda:1) share the work.",
-            MACHINE,
-            "auto|cpu|cuda:N",
-        ),
-    ] = "auto"
+    batch: Batch = None
+    device: Device = "auto"
     at_once: Annotated[
         Annotated[int, Field(ge=1, le=64)] | None,
         Flag("Images to work on at once; they share the devices.", MACHINE, "N", "1 per device"),
     ] = None
-    precision: Annotated[
-        Literal["fp32", "bf16", "fp16", "auto"],
-        Flag(
-            "Precision of the convolutions; sums are always fp32. auto: the fastest one that stays "
-            "within one grey level of fp32 on a sample of the image.",
-            MACHINE,
-        ),
-    ] = "fp32"
+    precision: Precision = "fp32"
     stats_precision: Annotated[
         Literal["fp32", "bf16", "fp16"] | None,
         Flag("The same, where only statistics are collected.", MACHINE, None, "as --precision"),

@@ -3,7 +3,8 @@
 import numpy as np
 
 from uhrtranslate.io import Pixels, SlideView, slide_thumbnail
-from uhrtranslate.stain.base import GLASS, Colours
+from uhrtranslate.pixels import GLASS
+from uhrtranslate.stain.base import Colours
 from uhrtranslate.tissue import detect_tissue
 
 # Larger side of the thumbnail in which tissue is detected; side in px and number of the blocks

@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.pixels import GLASS
 
 Colours = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 VERSION = 1
-# Grey levels of a pixel's darkest channel: above the first it is partly bare glass, above the
-# second as glass altogether. Glass of bright-field scans lies at 230 to 250.
-GLASS = (215, 235)
 
 
 class Fit(BaseModel):
@@ -115,11 +113,11 @@ def pooled(samples: Sequence[Colours]) -> Colours:
     return np.concatenate(parts)
 
 
-def protect_white(colours: Colours, mapped: Floats) -> Floats:
+def protect_white(colours: NDArray[Any], mapped: Floats) -> Floats:
     """Keep bare glass as it is, and change pixels that are nearly glass only in part.
 
     Args:
-        colours: [n, 3], before.
+        colours: [n, 3] in 0..255, before.
         mapped: [n, 3] in 0..255, after.
     """
     low, high = GLASS

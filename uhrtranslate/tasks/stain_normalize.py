@@ -5,7 +5,7 @@ from pathlib import Path
 
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found
-from uhrtranslate.options import ImageOptions, StainOptions, TranslateOptions, validated
+from uhrtranslate.options import StainOptions, TranslateOptions, validated
 from uhrtranslate.recipes.network_table import NetworkTable
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.recipes.stain_generator import StainGenerator
@@ -68,8 +68,9 @@ def _network(options: StainOptions, model: str) -> Recipe:
     """The recipe of a method that is a network."""
     if options.method == STAINNET:
         return StainNetwork(options, Path(model))
-    shared = options.model_dump(include=set(ImageOptions.model_fields))
-    return StainGenerator(validated(TranslateOptions, {"model": model, **shared}))
+    given = options.model_fields_set & set(TranslateOptions.model_fields)
+    shared = options.model_dump(include=given)
+    return StainGenerator(validated(TranslateOptions, {**shared, "model": model}))
 
 
 def _shown(table: NetworkTable, on_event: OnEvent) -> OnEvent:

@@ -8,7 +8,8 @@ import numpy as np
 from uhrtranslate.engine.stream.transform import Transform
 from uhrtranslate.geometry import Tile
 from uhrtranslate.io import Pixels, to_bits
-from uhrtranslate.stain.base import GLASS, protect_white, rounded
+from uhrtranslate.pixels import GLASS
+from uhrtranslate.stain.base import protect_white
 
 
 class GlassKept(Transform):
@@ -49,17 +50,22 @@ class GlassKept(Transform):
 
 
 def keep_glass(before: Pixels, after: Pixels) -> Pixels:
-    """The pixels after a change, [h, w, 3] uint8, but where those before it are glass.
+    """The pixels after a change, but where those before it are glass.
 
     Args:
         before: [h, w, 3] of 8 or 16 bits.
-        after: [h, w, 3] uint8.
+        after: [h, w, 3], likewise.
+
+    Returns: [h, w, 3], of the type of `after`.
     """
-    source = to_bits(before, 8 * before.itemsize)
-    bright = source.min(axis=2) > GLASS[0]
+    bits = 8 * before.itemsize
+    bright = to_bits(before, bits).min(axis=2) > GLASS[0]
     if not bright.any():
         return after
+    top = np.iinfo(after.dtype).max
+    unit = np.float32(top / 255)
+    own = to_bits(before, bits, 8 * after.itemsize)[bright].astype(np.float32)
+    mapped = unit * protect_white(own / unit, after[bright].astype(np.float32) / unit)
     kept = after.copy()
-    colours = source[bright]
-    kept[bright] = rounded(protect_white(colours, after[bright].astype(np.float32)))
+    kept[bright] = (mapped + 0.5).clip(0, top).astype(after.dtype)
     return kept

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uhrtranslate.enhance import Tally, are_matched
+from uhrtranslate.enhance import Tally, are_matched, are_of_dark
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import Pixels, SlideView, resized, stated_by, to_bits
 from uhrtranslate.registration.agreement import agreement
@@ -304,7 +304,8 @@ def _with_planes(patches: Patches, inputs: Sequence[str]) -> Patches:
         first = next(iter(paths.values()))  # where both domains are side by side
         domains = {name: (patches.views(name), paths.get(name, first)) for name in "AB"}
         histograms = count_levels(domains, options.workers)
-        check_dark(histograms, options.a, options.b)
+        if are_of_dark(inputs):
+            check_dark(histograms, options.a, options.b)
     planes = None if tuple(inputs) == ("rgb",) else Planes(inputs, patches.views("A"), histograms)
     return replace(patches, planes=planes, histograms=histograms)
 

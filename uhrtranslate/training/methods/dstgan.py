@@ -4,6 +4,9 @@ Patches of the target (B) are coloured under supervision. Those of the source (A
 their first colouring is judged by structure and by its histogram, and then becomes the label of a
 second stage, which colours the grey of the first. Where the paper leaves a choice, an option says
 which.
+
+What keeps grey keeps lightness, too. So the source's grey is by default toned first, once per
+slide, to be as dense as the target; the paper's grey is `generator: {inputs: [grey]}`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +21,7 @@ from torch import Tensor, nn
 from uhrtranslate.models.swin_unet import SwinUnet
 from uhrtranslate.training.appearance import change_appearance
 from uhrtranslate.training.losses import Gan, adversarial
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import (
     frozen,
     initialise,
@@ -36,6 +39,8 @@ from uhrtranslate.training.options import (
 from uhrtranslate.training.stain_losses import chroma_histogram, content, grey, hellinger, ssim
 
 PATCH = 256
+Look = tuple[float, float, float]
+"""Greatest changes of blur, contrast and saturation, as of `change_appearance`."""
 
 
 class DstganOptions(GanOptions):
@@ -71,7 +76,7 @@ class DstganOptions(GanOptions):
             CAGAN; 0: one decoder.
     """
 
-    generator: GeneratorOptions = GeneratorOptions(architecture="swin-unet", inputs=("grey",))
+    generator: GeneratorOptions = GeneratorOptions(architecture="swin-unet", inputs=("toned",))
     epochs: Annotated[int, Field(ge=0)] = 50
     decay: Annotated[int, Field(ge=0)] = 0
     batch: Annotated[int, Field(ge=1, le=1024)] = 2
@@ -121,8 +126,8 @@ class DstganOptions(GanOptions):
 
     @model_validator(mode="after")
     def _fits_dstgan(self) -> Self:
-        if self.generator.inputs != ("grey",):
-            raise ValueError("dstgan colours grey; set generator.inputs: [grey]")
+        if self.generator.inputs not in (("toned",), ("grey",)):
+            raise ValueError("dstgan colours grey; set generator.inputs: [toned] or [grey]")
         if self.data.patch % 2**LAYERS:
             raise ValueError(f"data.patch must be a multiple of {2**LAYERS}")
         if self.consistency and self.generator.architecture != "swin-unet":
@@ -183,9 +188,10 @@ class Dstgan(Method):
         options = self.options
         look = (options.blur, options.contrast, options.saturation)
         target, source = samples["B"], change_appearance(samples["A"], *look)
+        y = self._source_grey(samples, source, look)
         passes = [self._colour("target", grey(change_appearance(target, *look)))]
         if options.colour_source:
-            passes.append(self._colour("first", grey(source)))
+            passes.append(self._colour("first", y))
             if options.two_stage:
                 passes.append(self._again(passes[-1]))
         if "judges" in self.groups:
@@ -194,14 +200,20 @@ class Dstgan(Method):
         with frozen(*(self.networks[name] for name in self.groups.get("judges", ()))):
             loss, parts = self._target_loss(passes[0], target)
             if options.consistency:
-                second, more = self._second_decoder(source, target, look)
+                second, more = self._second_decoder(y, target, look)
                 loss, parts = loss + second, parts | more
             if options.colour_source:
-                more_loss, more = self._source_loss(passes[1:], source, target)
+                more_loss, more = self._source_loss(passes[1:], y, source, target)
                 loss, parts = loss + more_loss, parts | more
             yield Phase("generator", loss, parts)
 
     # Passes of the generator.
+
+    def _source_grey(self, samples: Samples, source: Tensor, look: Look) -> Tensor:
+        """What is coloured of the source, [n, 1, h, w]: its toned grey, changed too, or its own."""
+        if self.options.generator.inputs == ("grey",):
+            return grey(source)
+        return grey(change_appearance(samples["planes"].expand(-1, 3, -1, -1), *look))
 
     def _pictures(self, x: Tensor) -> list[Tensor]:
         network = self.networks["A2B"]
@@ -295,14 +307,14 @@ class Dstgan(Method):
         return total, parts
 
     def _source_loss(
-        self, passes: Sequence[_Coloured], source: Tensor, target: Tensor
+        self, passes: Sequence[_Coloured], y: Tensor, source: Tensor, target: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 13."""
+        """Eq. 13; y is the grey that the first stage was made of."""
         options, first = self.options, passes[0]
         parts = {}
         pictures = torch.zeros((), device=source.device)
         if options.ssim:
-            parts["ssim"] = self._structure(first, source)
+            parts["ssim"] = self._structure(first, y)
             pictures = pictures + options.ssim * parts["ssim"]
         if options.histogram:
             parts["histogram"] = self._chroma(first, target)
@@ -322,11 +334,10 @@ class Dstgan(Method):
             total, parts = total + trust * loss, parts | more | {"confidence": trust}
         return total, parts
 
-    def _structure(self, first: _Coloured, source: Tensor) -> Tensor:
+    def _structure(self, first: _Coloured, y: Tensor) -> Tensor:
         """Eq. 7."""
-        y = _unit(grey(source))
         pairs = zip(first.pictures, first.weights, strict=True)
-        return torch.stack([w * (1 - ssim(y, _unit(grey(x)))) for x, w in pairs]).sum()
+        return torch.stack([w * (1 - ssim(_unit(y), _unit(grey(x)))) for x, w in pairs]).sum()
 
     def _chroma(self, first: _Coloured, target: Tensor) -> Tensor:
         """Eq. 9."""
@@ -354,7 +365,7 @@ class Dstgan(Method):
         return total, parts
 
     def _second_decoder(
-        self, source: Tensor, target: Tensor, look: tuple[float, float, float]
+        self, source: Tensor, target: Tensor, look: Look
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """CAGAN's other decoder: it colours the target, too, and the source as the first does."""
         network, other = self.networks["A2B"], self.networks["second"]
@@ -363,9 +374,8 @@ class Dstgan(Method):
         made = other(network.encoder(y), y, True)
         alone = _Coloured("other", made, self._weights(made), [])
         known = _differences(alone, [target] * len(made))
-        y = grey(source)
-        features = network.encoder(y)
-        one, two = network.decoder(features, y, True), other(features, y, True)
+        features = network.encoder(source)
+        one, two = network.decoder(features, source, True), other(features, source, True)
         pairs = zip(one, two, self._weights(one), strict=True)
         apart = torch.stack([w * F.l1_loss(x, z) for x, z, w in pairs]).sum()
         loss = self.options.supervised * known + self.options.consistency * apart
@@ -374,8 +384,8 @@ class Dstgan(Method):
     def pictures(self, generators: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
         """See `Method`; the target is coloured, too, as its own colours are known."""
         rows = []
-        for x in (samples["A"], samples["B"]):
-            rows += [x, generators["A2B"](grey(x))]
+        for x, y in ((samples["A"], source_of(samples)), (samples["B"], grey(samples["B"]))):
+            rows += [x, generators["A2B"](y)]
         return rows
 
 
