@@ -61,21 +61,26 @@ def wrote(folder, side, warp):
         process_slide(recipe, seen, folder / "made.tif", lambda event: None)
 
 
-def drawn(side, shift):
-    """A virtual slide: one picture of sections, enlarged, in another place."""
-    picture = np.pad(TISSUE, ((150, 150), (150, 150), (0, 0)), constant_values=240)
-    scale = picture.shape[0] / side
+class Drawn(VirtualSlide):
+    """One picture of a section, enlarged, in another place; every level is drawn by itself."""
 
-    def pixels(x, y, w, h):
-        columns = ((np.arange(x, x + w) + shift) * scale).astype(int).clip(0, len(picture) - 1)
-        rows = ((np.arange(y, y + h) - shift) * scale).astype(int).clip(0, len(picture) - 1)
-        return picture[np.ix_(rows, columns)]
+    def __init__(self, side, shift):
+        super().__init__(side, side, lambda x, y, w, h: None, levels=8)
+        self.picture = np.pad(TISSUE, ((150, 150), (150, 150), (0, 0)), constant_values=240)
+        self.scale, self.shift = len(self.picture) / side, shift
 
-    return VirtualSlide(side, side, pixels, levels=8)
+    def read(self, x, y, w, h, level=0):
+        """See `Slide.read`."""
+        most = len(self.picture) - 1
+        columns, rows = (
+            (((np.arange(start, start + n) + 0.5) * 2**level + shift) * self.scale).astype(int)
+            for start, n, shift in ((x, w, self.shift), (y, h, -self.shift))
+        )
+        return self.picture[np.ix_(rows.clip(0, most), columns.clip(0, most))]
 
 
 def registered(side):
-    moving, fixed = drawn(side, 0), drawn(side, side // 40)
+    moving, fixed = Drawn(side, 0), Drawn(side, side // 40)
     coarse = coarse_place(moving, fixed, mirror=False, seed=0)
     found = refine(moving, fixed, coarse, ENGINES["convex"], 3)
     evidence = evidence_of(moving, fixed, coarse, 0)

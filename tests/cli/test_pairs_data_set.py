@@ -121,7 +121,7 @@ def test_killed_and_resumed_gives_the_same_bytes(slides, whole):
     (journal,) = sorted(folder.glob(".uhrt-pairs/*.jsonl"))[-1:]
     with journal.open("ab") as file:
         file.write(b'[{"file": "tor')  # as a kill in the middle of writing leaves it
-    (folder / "train" / ".uhrt-0123456789abcdef").write_bytes(b"torn")  # the same of a patch
+    (folder / "transforms" / ".uhrt-0123456789abcdef").write_bytes(b"torn")  # the same of a patch
     again = subprocess.run(command(slides, folder), capture_output=True, text=True, timeout=600)
     assert again.returncode == 1
     assert "use --resume" in again.stderr
