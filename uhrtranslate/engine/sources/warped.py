@@ -103,12 +103,14 @@ class WarpedSlide(Slide):
             xs * (base.width / size.width), ys * (base.height / size.height)
         )
         source = self._sources[level]
-        points *= source.width / moving.width, source.height / moving.height
-        points -= 0.5
-        # Behind a projective horizon is nothing; nor is far outside, which need not be read.
-        np.nan_to_num(points, copy=False, nan=-1e6)
-        for axis, side in enumerate((source.width, source.height)):
-            points[..., axis].clip(-REACH, side + REACH - 1, out=points[..., axis])
+        sides = ((source.width, moving.width), (source.height, moving.height))
+        for axis, (side, whole) in enumerate(sides):
+            place = points[..., axis]
+            place *= side / whole
+            place -= 0.5
+            # Far outside, nothing needs to be read; behind a projective horizon (NaN) is nothing.
+            np.fmax(place, -REACH, out=place)
+            np.fmin(place, side + REACH - 1, out=place)
         return self._sampled(source, points)
 
     def _sampled(self, source: SlideView, points: NDArray[np.float64]) -> Pixels:
@@ -127,9 +129,12 @@ class WarpedSlide(Slide):
             return made
         pixels = _with_background(source, x0, y0, x1 - x0, y1 - y0)
         image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]  # [1, c, h, w]
-        grid = (points - (x0, y0)) * (2 / (x1 - x0 - 1), 2 / (y1 - y0 - 1)) - 1
-        where = torch.from_numpy(grid.astype(np.float32))[None]  # [1, h, w, 2]
-        values = grid_sample(image, where, "bicubic", "border", align_corners=True)[0]
+        grid = np.empty((h, w, 2), np.float32)
+        for axis, (first, end) in enumerate(((x0, x1), (y0, y1))):
+            grid[..., axis] = (points[..., axis] - first) * (2 / (end - first - 1)) - 1
+        where = torch.from_numpy(grid)[None]  # [1, h, w, 2]
+        # What was read reaches beyond all points, so nothing is read outside of it.
+        values = grid_sample(image, where, "bicubic", "zeros", align_corners=True)[0]
         if self.info.dtype.kind == "u":
             values = values.round_().clamp_(0, np.iinfo(self.info.dtype).max)
         made = values.permute(1, 2, 0).numpy()
