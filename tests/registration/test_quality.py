@@ -95,6 +95,7 @@ def test_folds_are_counted():
         ((GOOD, CLEAR, 0.3, 0), "doubtful", "covers only 30%"),
         ((GOOD, CLEAR, 1, 0.02), "doubtful", "folds at 2.0%"),
         ((GOOD, CLEAR, 1, 0, {"robustness": 0.2, "landmarks": 9}), "failed", "20% of the land"),
+        ((GOOD, CLEAR, 1, 0, {"robustness": 0.9, "landmarks": 9}), "doubtful", "90% of the land"),
     ],
 )
 def test_a_verdict_has_its_reason(arguments, verdict, reason):

@@ -28,6 +28,9 @@ OVER_MIRRORED = 2.0
 GOOD, FEW = 0.4, 8
 # Least share of the fixed slide's tissue that the moving slide covers.
 COVERED = 0.5
+# Least shares of given landmarks that come nearer: of a good registration (ANHIR's best reach it),
+# and of one that has not failed.
+ROBUST, HALF = 0.98, 0.5
 # Share of nodes at which a displacement may fold.
 FOLDS = 0.001
 # Windows overlap by half a side, so about so many of them say the same.
@@ -148,8 +151,9 @@ def judge(
         doubtful.append(f"the moving slide covers only {covered:.0%} of the tissue")
     if folded > FOLDS:
         doubtful.append(f"the displacement folds at {folded:.1%} of its nodes")
-    if landmarks is not None and landmarks["robustness"] < 0.5 < landmarks["landmarks"]:
-        failed.append(f"only {landmarks['robustness']:.0%} of the landmarks came nearer")
+    if landmarks and landmarks["landmarks"] and landmarks["robustness"] < ROBUST:
+        reasons = failed if landmarks["robustness"] < HALF else doubtful
+        reasons.append(f"only {landmarks['robustness']:.0%} of the landmarks came nearer")
     if failed:
         return "failed", failed + doubtful
     return ("doubtful", doubtful) if doubtful else ("good", [])
