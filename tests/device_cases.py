@@ -88,7 +88,16 @@ def trained(method, device, precision="fp32", steps=2, **generator):
         options["discriminator"] = {"ndf": 4, "layers": 2}
     learner = Learner(make_train_options(options), torch.device(device))
     problem = Problem(paired=TRAINING_METHODS[method].paired)
-    return learner, [losses_of(learner.step(problem.batch(), epoch=0)) for _ in range(steps)]
+    batches = (batch_for(method, problem) for _ in range(steps))
+    return learner, [losses_of(learner.step(batch, epoch=0)) for batch in batches]
+
+
+def batch_for(method, problem):
+    """A batch, with the planes that the method's generator takes by default."""
+    batch = problem.batch()
+    if method == "dstgan":
+        batch["planes"] = batch["A"].mean(1, keepdim=True)
+    return batch
 
 
 def losses_of(phases):

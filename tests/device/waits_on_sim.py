@@ -3,7 +3,7 @@
 import pytest
 import simulated_device
 import torch
-from device_cases import CELL, SECTION, translated
+from device_cases import CELL, SECTION, batch_for, translated
 from problems import Problem
 from support import small_resnet
 
@@ -65,7 +65,7 @@ def test_a_training_step_reads_nothing_back(method):
     if TRAINING_METHODS[method].options_class.one_domain:
         del options["data"]["b"]
     learner = Learner(make_train_options(options), torch.device("sim:0"))
-    batch = Problem(paired=False).batch()
+    batch = batch_for(method, Problem(paired=False))
     with simulated_device.counted_waits() as waits:
         learner.step(batch, epoch=0)
     assert waits.of("read") == 0, waits
