@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.io import Found, Missing
@@ -13,6 +14,22 @@ from uhrtranslate.runs.items import Item
 COLUMNS = ("path", "output", "model", "mpp", "region", "source_mpp", "source_power")
 
 
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
+    """The columns of a CSV file (UTF-8), and its rows as text, each with its line.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [(reader.line_num, row) for row in reader]
+            return list(reader.fieldnames or ()), rows
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OptionError(f"{path}: cannot be read as CSV ({reason}).") from error
+
+
 def read_manifest(path: Path) -> list[Item]:
     """Read a CSV file (UTF-8) with the column path, and optionally the others of `COLUMNS`.
 
@@ -22,14 +39,7 @@ def read_manifest(path: Path) -> list[Item]:
     Raises:
         OptionError: the file cannot be read, has other columns, or has a wrong row; names it.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-            names = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(f"{path}: cannot be read as CSV ({reason}).") from error
+    names, rows = read_table(path)
     unknown = [name for name in names if name not in COLUMNS]
     if "path" not in names or unknown:
         wrong = f"has a column {unknown[0]!r}" if unknown else "has no column 'path'"

@@ -1,6 +1,5 @@
 """Pairs of slides: by name from two places, or from a table."""
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found, Source, find_images, shown
 from uhrtranslate.io.files.remote import is_url
+from uhrtranslate.runs.manifest import read_table
 from uhrtranslate.runs.outputs import unique_names
 from uhrtranslate.tables import RESULT_SUFFIXES
 from uhrtranslate.training.data.pictures import partners_by_name
@@ -98,14 +98,7 @@ def read_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     Raises:
         OptionError: it cannot be read, or lacks a column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [(reader.line_num, row) for row in reader]
-            columns = reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OptionError(f"{path}: cannot be read as CSV ({reason}).") from error
+    columns, rows = read_table(path)
     for name in (MOVING, FIXED):
         if name not in columns:
             raise OptionError(
