@@ -1,6 +1,6 @@
 """`uhrt info`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,8 +8,10 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
 from uhrtranslate.cli.sizes import file_size
-from uhrtranslate.options import validated
-from uhrtranslate.tasks.info import InfoOptions, InputDescription, describe_input, images_of
+from uhrtranslate.options import InfoOptions, validated
+
+if TYPE_CHECKING:
+    from uhrtranslate.tasks.info import InputDescription
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -44,6 +46,9 @@ def info(
     """
     with errors_as_sentences(debug):
         options = validated(InfoOptions, given)
+
+    from uhrtranslate.tasks.info import describe_input, images_of
+
     failed = False
     named: list[tuple[str, bool]] = []  # and whether it is one of a folder
     for file in files:
@@ -68,7 +73,7 @@ def info(
         raise typer.Exit(1)
 
 
-def _line(image: InputDescription) -> str:
+def _line(image: "InputDescription") -> str:
     """An image in one line: its path, size, resolution, levels and format."""
     levels = len(image.levels)
     facts = [
@@ -81,7 +86,7 @@ def _line(image: InputDescription) -> str:
     return f"{image.path}: {', '.join(facts)}"
 
 
-def _mpp(image: InputDescription) -> str:
+def _mpp(image: "InputDescription") -> str:
     if image.mpp is None:
         return "unknown; state it with --source-mpp F or --source-power 20|40"
     said = image.overruled_mpp
@@ -89,7 +94,7 @@ def _mpp(image: InputDescription) -> str:
     return f"{image.mpp[0]:.4g} x {image.mpp[1]:.4g} um{but}"
 
 
-def _print(image: InputDescription) -> None:
+def _print(image: "InputDescription") -> None:
     power = "unknown" if image.objective_power is None else f"{image.objective_power:g}x"
     rows = [
         ("format", f"{image.format}, read by {image.reader}, {file_size(image.file_bytes)}"),

@@ -1,13 +1,14 @@
 """`uhrt register`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
 from uhrtranslate.errors import OptionError
+from uhrtranslate.options import RegistrationEngine
 
 if TYPE_CHECKING:
     from uhrtranslate.runs.pairs import Pair
@@ -62,7 +63,7 @@ def register(
         ),
     ] = None,
     engine: Annotated[
-        Literal["auto", "convex", "simpleitk", "none"],
+        RegistrationEngine,
         typer.Option(
             help="Non-rigid step: our own (convex, auto), B-splines (simpleitk, an extra), or none."
         ),

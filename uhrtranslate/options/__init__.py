@@ -6,6 +6,7 @@ Each option is a field with a `Flag`, from which the command line makes its flag
 from uhrtranslate.options.colours import EnhanceOptions as EnhanceOptions
 from uhrtranslate.options.colours import StainOptions as StainOptions
 from uhrtranslate.options.images import ImageOptions as ImageOptions
+from uhrtranslate.options.images import InfoOptions as InfoOptions
 from uhrtranslate.options.images import KernelType as KernelType
 from uhrtranslate.options.images import Level as Level
 from uhrtranslate.options.images import Mpp as Mpp
@@ -17,6 +18,7 @@ from uhrtranslate.options.images import TranslateOptions as TranslateOptions
 from uhrtranslate.options.images import refuse_both as refuse_both
 from uhrtranslate.options.tiles import PairsOptions as PairsOptions
 from uhrtranslate.options.tiles import PairTileOptions as PairTileOptions
+from uhrtranslate.options.tiles import RegistrationEngine as RegistrationEngine
 from uhrtranslate.options.tiles import TileOptions as TileOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import read_config as read_config

@@ -74,6 +74,24 @@ def refuse_both(options: BaseModel, first: str, second: str) -> None:
         raise ValueError(f"{first} and {second} exclude each other")
 
 
+class InfoOptions(BaseModel):
+    """What is stated of images that are described.
+
+    Attributes:
+        source_mpp, source_power: what their level 0 has, see `io.stated_by`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_mpp: SourceMpp = None
+    source_power: SourcePower = None
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        refuse_both(self, "source_mpp", "source_power")
+        return self
+
+
 class ImageOptions(BaseModel):
     """Options of every task that turns one image into another."""
 

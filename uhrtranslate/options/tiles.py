@@ -19,6 +19,8 @@ Size = Annotated[int, Field(ge=16, le=8192)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SIZE = Flag("Side of the patches.", GEOMETRY, "PX")
 REGISTRATION = "Registration"
+# Engines of the non-rigid step of registration, see `registration.engines`.
+RegistrationEngine = Literal["auto", "convex", "simpleitk", "none"]
 
 
 def _some(shares: tuple[float, float, float]) -> tuple[float, float, float]:
@@ -74,7 +76,7 @@ class PairsOptions(PairTileOptions):
     """How a data set of pairs is made of slides: registered, cut, and split."""
 
     engine: Annotated[
-        Literal["auto", "convex", "simpleitk", "none"],
+        RegistrationEngine,
         Flag(
             "Non-rigid step of registration: our own (convex, auto), B-splines (simpleitk, an "
             "extra), or none.",

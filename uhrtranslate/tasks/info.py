@@ -5,29 +5,10 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import ImageCms
-from pydantic import BaseModel, ConfigDict, model_validator
 
 from uhrtranslate.io import Channel, Level, find_images, open_slide, stated_by
 from uhrtranslate.io.files.remote import is_url
-from uhrtranslate.options import SourceMpp, SourcePower, refuse_both
-
-
-class InfoOptions(BaseModel):
-    """What the user states of the images.
-
-    Attributes:
-        source_mpp, source_power: what their level 0 has, see `io.stated_by`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source_mpp: SourceMpp = None
-    source_power: SourcePower = None
-
-    @model_validator(mode="after")
-    def _fit_together(self) -> "InfoOptions":
-        refuse_both(self, "source_mpp", "source_power")
-        return self
+from uhrtranslate.options import InfoOptions
 
 
 @dataclass(frozen=True)
