@@ -24,8 +24,7 @@ from uhrtranslate.io.slide import SlideInfo
 from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
 from uhrtranslate.registration import Frame, Transform
 from uhrtranslate.registration.agreement import agreement
-from uhrtranslate.tissue import detect_tissue
-from uhrtranslate.tissue.detect import is_dark_field
+from uhrtranslate.tissue import detect_tissue, is_dark_field
 
 # Longest side in px of the pictures in which tissue is looked for.
 THUMBNAIL = 1024

@@ -41,9 +41,17 @@ def coarse_place(moving: Slide, fixed: Slide, mirror: bool, seed: int) -> Transf
     return None if found is None else _of_slides(moving, fixed, pictures, found)
 
 
-def evidence_of(moving: Slide, fixed: Slide, coarse: Transform, seed: int) -> Evidence:
-    """What speaks for a place of the coarse step; see `gather_evidence`."""
-    pictures = pair_pictures(moving, fixed, coarse, SIDE)
+def evidence_of(
+    moving: Slide, fixed: Slide, coarse: Transform, pictures: PairPictures, seed: int
+) -> Evidence:
+    """What speaks for a place of the coarse step; see `gather_evidence`.
+
+    Args:
+        moving, fixed: the slides.
+        coarse: the place.
+        pictures: of both there, of `SIDE` px.
+        seed: of the search's draws.
+    """
     other = _turned_over(moving, fixed, coarse, seed)
     return gather_evidence(
         pictures.looks[0],

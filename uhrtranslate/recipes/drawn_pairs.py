@@ -8,6 +8,7 @@ from typing import Any
 from uhrtranslate.engine import WarpedSlide
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
+    Slide,
     SlideView,
     Stated,
     fingerprint,
@@ -56,9 +57,10 @@ def drawn_pairs(slides: Sequence[tuple[Path, Path, Path]], options: DataOptions)
             signs[a] = aligned.sign
         for path, known, warped in zip((a, b), openings, (moves, not moves), strict=True):
             if warped:
-                known[path] = partial(_warped, path, transform, size)
+                known[path] = partial(_seen, path, partial(_warped, transform, size), None)
             else:
-                known[path] = partial(_plain, path, options.level, options.mpp, stated)
+                plain = partial(open_view, level=options.level, mpp=options.mpp)
+                known[path] = partial(_seen, path, plain, stated)
         pairs.append((a, b))
         records.append(_record(file))
     open_a, open_b = (partial(_open, known) for known in openings)
@@ -69,25 +71,19 @@ def _open(openings: dict[Path, Callable[[bool], View]], path: Path, deep: bool) 
     return openings[path](deep)
 
 
-def _warped(path: Path, transform: Transform, size: tuple[int, int], deep: bool) -> View:
-    slide = open_slide(path, deep)
-    try:
-        view = open_view(WarpedSlide(slide, transform))
-        return same_size(view, *size), slide.close
-    except BaseException:
-        slide.close()
-        raise
-
-
-def _plain(
-    path: Path, level: int | None, mpp: float | None, stated: Stated | None, deep: bool
+def _seen(
+    path: Path, view: Callable[[Slide], SlideView], stated: Stated | None, deep: bool
 ) -> View:
     slide = open_slide(path, deep, stated=stated)
     try:
-        return open_view(slide, level, mpp), slide.close
+        return view(slide), slide.close
     except BaseException:
         slide.close()
         raise
+
+
+def _warped(transform: Transform, size: tuple[int, int], slide: Slide) -> SlideView:
+    return same_size(open_view(WarpedSlide(slide, transform)), *size)
 
 
 def _record(file: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.io import Slide, Source, open_slide, shown
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.slide import SlideInfo
+from uhrtranslate.options import RegistrationEngine
 from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of, frame_of
 from uhrtranslate.recipes.elastic import ROUNDS, refine
 from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
@@ -21,8 +22,6 @@ from uhrtranslate.registration import Matrix, Transform, align_points
 from uhrtranslate.registration.bspline import simpleitk
 from uhrtranslate.registration.engines import ENGINES
 from uhrtranslate.registration.quality import Fit, folds, judge, landmark_errors, measure_fit
-
-Engine = Literal["auto", "convex", "simpleitk", "none"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class RegisterOptions:
         overwrite: replace an existing transform, and page.
     """
 
-    engine: Engine = "auto"
+    engine: RegistrationEngine = "auto"
     mirror: bool = False
     rounds: int = 3
     seed: int = 0
@@ -141,19 +140,21 @@ def judged(
     It is the coarse one if fewer windows fit by the one that was found from it.
     """
     stages = {"before": lying(moving.info, fixed.info), "coarse": coarse, "after": found}
-    fits: dict[str, Fit] = {}
-    for name, transform in stages.items():
-        pictures = pair_pictures(moving, fixed, transform, SIDE)
-        fits[name] = measure_fit(*pictures.looks, pictures.tissue & pictures.inside)[0]
+    pictures = {name: pair_pictures(moving, fixed, one, SIDE) for name, one in stages.items()}
+    fits: dict[str, Fit] = {
+        name: measure_fit(*seen.looks, seen.tissue & seen.inside)[0]
+        for name, seen in pictures.items()
+    }
+    covered = pictures["after"].covered
     if fits["after"].confirmed < fits["coarse"].confirmed:
         found, fits["after"] = coarse, fits["coarse"]
-    evidence = evidence_of(moving, fixed, coarse, seed)
+    evidence = evidence_of(moving, fixed, coarse, pictures["coarse"], seed)
     errors = landmark_errors(found, *landmarks) if landmarks else None
     folded = folds(found)
-    verdict, reasons = judge(fits["after"], evidence, pictures.covered, folded, errors)
+    verdict, reasons = judge(fits["after"], evidence, covered, folded, errors)
     quality: dict[str, Any] = {name: dataclasses.asdict(fit) for name, fit in fits.items()}
     quality |= {"evidence": dataclasses.asdict(evidence)}
-    quality |= {"covered": round(pictures.covered, 4), "folds": round(folded, 5)}
+    quality |= {"covered": round(covered, 4), "folds": round(folded, 5)}
     quality |= {"landmarks": errors} if errors else {}
     quality |= {"verdict": verdict, "reasons": reasons}
     return dataclasses.replace(found, quality=quality), quality
