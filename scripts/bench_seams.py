@@ -23,8 +23,12 @@ from torch import nn
 from uhrtranslate import load_generator, translate
 from uhrtranslate.engine import GeneratorRunner
 from uhrtranslate.io import open_slide
+from uhrtranslate.metrics.planes import NO_HALO
+from uhrtranslate.metrics.seams.contrast import block_sums, blockiness, measure_contrast
+from uhrtranslate.metrics.seams.detector import Grid
 from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
+from uhrtranslate.metrics.seams.rejection import measure_rejections
 from uhrtranslate.models import Generator
 
 CELL, SIDE = 256, 1024
@@ -38,6 +42,18 @@ WAYS = {
     "tin": {"norm": "tin"},
     "dn": {"norm": "dn"},
     "pooled": {"norm": "pooled"},
+}
+# Figures that are printed, and how.
+COLUMNS = {
+    "ratio": "8.3f",
+    "gradient_ratio": "15.3f",
+    "rejected": "9.3f",
+    "severity_z": "11.2f",
+    "contrast": "10.5f",
+    "tiling_score": "13.2f",
+    "blockiness": "11.3f",
+    "masked": "8.3f",
+    "found": ">10",
 }
 
 
@@ -73,10 +89,20 @@ def reader(pixels: np.ndarray):
 
 
 def measure(pixels: np.ndarray) -> dict[str, float | int | None]:
-    """Ratio and p-value of the known grid, and what the blind search finds."""
-    profiles = measure_profiles(reader(pixels), pixels.shape[1], pixels.shape[0])
+    """Figures of the known grid, ours and others', and what the blind search finds."""
+    size = pixels.shape[1], pixels.shape[0]
+    profiles = measure_profiles(reader(pixels), *size)
     known, found = measure_seams(profiles, CELL), search_seams(profiles)
+    grid = Grid(CELL, CELL, CELL, 1.0)
+    tests = measure_rejections(reader(pixels), *size, grid)
+    contrast = measure_contrast(reader(pixels), *size, grid)
     return {
+        "rejected": tests.rate,
+        "severity_z": tests.severity_z,
+        "contrast": contrast.contrast,
+        "tiling_score": contrast.tiling_score,
+        "blockiness": blockiness(block_sums(pixels, NO_HALO), contrast.between, CELL),
+        "masked": contrast.masked,
         "ratio": known.ratio,
         "gradient_ratio": known.gradient_ratio,
         "p_value": known.p_value,
@@ -113,11 +139,11 @@ def main() -> None:
         for way, by_image in rows.items():
             found = sum(one["found"] == CELL for one in by_image.values())
             shown[way] = {
-                "ratio": np.mean([one["ratio"] for one in by_image.values()]),
-                "gradient": np.mean([one["gradient_ratio"] for one in by_image.values()]),
-                "found": f"{found} of {len(by_image)}",
-            }
-        columns = [("ratio", "8.3f"), ("gradient", "10.3f"), ("found", ">10")]
+                name: np.mean([one[name] for one in by_image.values()])
+                for name in COLUMNS
+                if name != "found"
+            } | {"found": f"{found} of {len(by_image)}"}
+        columns = list(COLUMNS.items())
         table(shown, 24, [(key, key, form) for key, form in columns])
     save(given.json, report)
 

@@ -89,6 +89,8 @@ STAIN_METHODS: Table[Any] = Table(
 FIGURES: Table[Any] = Table(
     {
         "seam": "evaluation.figures.seam:Seam",
+        "tiles": "evaluation.figures.tiles:Tiles",
+        "tilings": "evaluation.figures.tilings:Tilings",
         "structure": "evaluation.figures.structure:Structure",
         "colour": "evaluation.figures.colour:Colour",
         "baseline": "evaluation.figures.colour:Baseline",

@@ -38,7 +38,8 @@ def found(place):
     """All that can be measured of one image and of both, but for what needs weights."""
     options = EvaluateOptions(
         source=place / "source", truth=place / "source", baseline=place / "source",
-        reference=place / "real", domain=True, patch=64, patches=16, seeds=2, grid=160,
+        retiled=place / "source", reference=place / "real", domain=True, patch=64, patches=16,
+        seeds=2, grid=160,
     )  # fmt: skip
     evaluator = Evaluator(options)
     images = [evaluator.evaluate(path) for path in sorted((place / "result").iterdir())]

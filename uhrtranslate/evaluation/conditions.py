@@ -69,6 +69,8 @@ def holds(condition: Condition, figures: Mapping[str, Any]) -> bool | None:
         )
     value = figures[name]
     if not isinstance(value, int | float):
-        in_vain = name.startswith("seam.") and figures.get("seam.verdict") == "no grid found"
+        in_vain = (
+            name.startswith(("seam.", "tiles.")) and figures.get("seam.verdict") == "no grid found"
+        )
         return False if in_vain else None
     return _COMPARE[condition.sign](value, condition.limit)

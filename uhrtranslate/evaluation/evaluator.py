@@ -17,6 +17,8 @@ from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
 CELL = 512
+# Partners that are results of a translation themselves.
+RESULTS = ("baseline", "retiled")
 ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 
 
@@ -47,7 +49,7 @@ class Evaluator:
         """
         began, o = time.perf_counter(), self.options
         places = {
-            name: find_partner(getattr(o, name), image, root, results=name == "baseline")
+            name: find_partner(getattr(o, name), image, root, results=name in RESULTS)
             for name in PARTNERS
         }
         made = read_made(image)

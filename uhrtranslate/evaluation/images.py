@@ -26,8 +26,8 @@ from uhrtranslate.options import Region
 from uhrtranslate.tables import RESULT_SUFFIXES
 
 # What an image can be compared with, each an option of the evaluation.
-Partner = Literal["source", "truth", "baseline"]
-PARTNERS: tuple[Partner, ...] = ("source", "truth", "baseline")
+Partner = Literal["source", "truth", "baseline", "retiled"]
+PARTNERS: tuple[Partner, ...] = ("source", "truth", "baseline", "retiled")
 # Largest difference in aspect between two images of the same area.
 _ASPECT = 0.01
 

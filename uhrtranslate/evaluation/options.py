@@ -42,6 +42,9 @@ class EvaluateOptions(BaseModel):
     baseline: Annotated[
         Image, _against("The same with --norm in: shows what is over- or under-coloured.")
     ] = None
+    retiled: Annotated[
+        Image, _against("The same translation with other tiles: how far two tilings differ.")
+    ] = None
     grid: Annotated[
         Literal["auto", "search"] | Annotated[int, Field(ge=SMALLEST_GRID, le=65536)],
         BeforeValidator(parse_grid),

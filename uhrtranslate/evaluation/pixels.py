@@ -38,7 +38,12 @@ def _summed(
     image: Evaluated, places: Iterable[_Place], figures: Mapping[str, Figure], threads: int
 ) -> dict[str, Sums]:
     """Areas are computed in threads and added in order, so that sums are always the same."""
-    needed = {name for figure in figures.values() for name in figure.needs}
+    needed = {
+        name
+        for figure in figures.values()
+        for name in (*figure.needs, *figure.wants)
+        if name in image.partners
+    }
 
     def of(place: _Place) -> dict[str, Sums]:
         box, halo = place

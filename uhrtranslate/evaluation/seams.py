@@ -10,6 +10,7 @@ from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.verdict import seam_verdict
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics.seams.borders import Border, heat_map, measure_borders, worst_borders
+from uhrtranslate.metrics.seams.detector import Grid
 from uhrtranslate.metrics.seams.excess import seam_excess
 from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
 from uhrtranslate.metrics.seams.profiles import (
@@ -22,12 +23,17 @@ from uhrtranslate.metrics.seams.profiles import (
 
 @dataclass(frozen=True, eq=False)
 class SeamReport:
-    """Figures of seams, the worst borders, and a map of all."""
+    """Figures of seams, the worst borders, a map of all, and the grid that was measured."""
 
     figures: dict[str, Any]
     borders: tuple[Border, ...]
     heat: NDArray[np.float32] | None
-    period: int | None
+    grid: Grid | None
+
+    @property
+    def period(self) -> int | None:
+        """Px between the borders that were measured."""
+        return self.grid.period if self.grid else None
 
 
 def evaluate_seams(
@@ -75,7 +81,7 @@ def evaluate_seams(
     figures["verdict"] = seam_verdict(figures)
     borders = measure_borders(_reader(view), view.width, view.height, measured)
     heat = heat_map(borders, view.width, view.height, measured)
-    return SeamReport(figures, worst_borders(borders), heat, measured.period)
+    return SeamReport(figures, worst_borders(borders), heat, measured)
 
 
 def _profiles(view: SlideView) -> list[Profiles]:

@@ -38,7 +38,7 @@ class Evaluated:
 
     Attributes:
         view: of the image.
-        partners: views of the same size: those of source, truth and baseline that the user named.
+        partners: views of the same size: those that the user named.
         seams: what was found at its borders.
         cell: px between its borders, or a default if there are none.
         made: what its tags say.
@@ -59,6 +59,7 @@ class Figure:
     Attributes:
         group: how they are shown.
         needs: partners that an image must have; without them, these figures are left out.
+        wants: partners that are used if they are there.
         areas: what `sums` is called with: blocks (with a halo), cells (squares between the image's
             borders, without a halo), or nothing.
         of_channels: whether images of channels that are no colours have these figures.
@@ -66,6 +67,7 @@ class Figure:
 
     group: ClassVar[Group]
     needs: ClassVar[tuple[Partner, ...]] = ()
+    wants: ClassVar[tuple[Partner, ...]] = ()
     areas: ClassVar[Literal["blocks", "cells"] | None] = None
     of_channels: ClassVar[bool] = False
 
