@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import skimage.data
 from metrics.planted import as_jpeg, reader, with_tiles
+from PIL import Image
 
 from uhrtranslate.io import open_slide
 from uhrtranslate.metrics.seams.detector import find_grid
@@ -72,6 +73,20 @@ def test_a_grid_below_what_is_seen_is_found(section, period):
     assert seams.period == period
     assert (seams.grid.x, seams.grid.y) == (period, period)
     assert seams.p_value < 0.002
+
+
+def test_blocks_of_an_enlarged_jpeg_are_not_tiles(section):
+    """Every sixth block begins at a whole pixel: 6 * 8 * 1.73 is 83.04."""
+    pixels = as_jpeg(section[300:589, 300:589], 12)
+    enlarged = Image.fromarray(pixels).resize((500, 500), Image.Resampling.BICUBIC)
+    assert searched(np.asarray(enlarged)).period is None
+
+
+def test_two_borders_an_axis_are_found_if_tiles_begin_at_the_corner(section):
+    """Of 200 px, in a crop of 500 px."""
+    seams = searched(with_tiles(section[600:1100, 300:800], 200, 1.0))
+    assert seams.period == 200
+    assert seams.borders == 4
 
 
 @pytest.mark.parametrize(("x", "y"), [(37, 0), (5, 111)])

@@ -15,6 +15,8 @@ _FINENESS = 4
 _CERTAIN = 8.0
 # Least power of the pattern of medians, as a share of that of the pattern of means.
 _TYPICAL = 0.4
+# Steps on each side of the best distance that are tried afterwards.
+_FINER = 16
 # Phases per px, as a period such as 8.9 px is not a whole number of px.
 _SUBPIXEL = 3
 
@@ -38,12 +40,30 @@ def find_blocks(places: Floats) -> float | None:
     spread = 1.4826 * np.median(np.abs(scores - usual))
     if scores[best] < usual + _CERTAIN * spread:
         return None
+    distance = _refined(places, float(distances[best]))
     # A few high places, such as the borders of a grid of tiles, change a mean but not a median.
-    phase = _phases(len(places), distances[best], round(distances[best]))
+    phase = _phases(len(places), distance, round(distance))
     medians = _medians(places, phase)
     means = np.bincount(phase, places) / np.maximum(np.bincount(phase), 1)
     typical = float((medians[phase] ** 2).mean()) > _TYPICAL * float((means[phase] ** 2).mean())
-    return float(distances[best]) if typical else None
+    return distance if typical else None
+
+
+def _refined(places: Floats, near: float) -> float:
+    """The distance near one, at which the pattern is sharpest from the first block to the last.
+
+    An error of a hundredth of a block adds up to a whole px over the image, and blurs the pattern.
+    """
+    reach = 1 / (_FINENESS * len(places))
+    distances = 1 / (1 / near + np.linspace(-reach, reach, 2 * _FINER + 1))
+    powers = []
+    for distance in distances:
+        number = round(distance) * _SUBPIXEL
+        phase = _phases(len(places), distance, number)
+        counts = np.bincount(phase, minlength=number)
+        sums = np.bincount(phase, places, minlength=number)
+        powers.append(float((sums**2 / np.maximum(counts, 1)).sum()))
+    return float(distances[int(np.argmax(powers))])
 
 
 def block_pattern(places: Floats, distance: float) -> Floats:

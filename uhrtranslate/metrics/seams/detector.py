@@ -26,10 +26,13 @@ _BLOCK = 16
 _COLUMNS = 8192
 # Standard deviations by which a grid must also stand out in the pixels beyond its borders.
 _CONFIRMED = 1.0
+# Blocks of codecs are this many px wide at most, if they were enlarged, and stand out by as many
+# standard deviations together where they divide a grid of tiles evenly: real tiles by 4 at most.
+_WIDEST, _NARROWEST, _BLOCKS = 30, 6, 6.0
 # Limits of a single place's prominence, so that one border alone does not make a grid.
 _LEAST, _MOST = -3.0, 6.0
 # Most tiles begin at the image's corner, at multiples of this many px. These grids are tested
-# separately, as few candidates need weaker evidence.
+# separately, and so are those of any size that begin there: few candidates need weaker evidence.
 _COMMON = 16
 # Mean of Gumbel's distribution minus its location, in units of its scale.
 _EULER = 0.5772156649
@@ -69,6 +72,8 @@ def find_grid(profiles: Profiles, seed: int = 0) -> Grid | None:
     if found is None or found.p_value >= SIGNIFICANCE:
         return found
     found = _centred(found, profiles)
+    if max(blocks_between(axes, found) for axes in (inner, beyond)) > _BLOCKS:
+        return replace(found, p_value=1.0)
     return found if _standing(beyond, found) > _CONFIRMED else _clearest(beyond, seed)
 
 
@@ -106,6 +111,31 @@ def _standing(axes: list[Floats], grid: Grid) -> float:
     return float(borders.sum() / np.sqrt(max(len(borders), 1)))
 
 
+def blocks_between(axes: list[Floats], grid: Grid) -> float:
+    """How much the places stand out that divide a grid's tiles into equal blocks.
+
+    Where an image was compressed and then enlarged by an odd factor, only every sixth block, say,
+    begins at a whole pixel, and so looks like the border of a tile. The others give it away.
+
+    Args:
+        axes: `prominence` of columns and of rows.
+        grid: that was found.
+
+    Returns:
+        Standard deviations, of the number of blocks for which they are the most.
+    """
+    most = 0.0
+    for parts in range(-(-grid.period // _WIDEST), grid.period // _NARROWEST + 1):
+        places = []
+        for axis, first in zip(axes, (grid.x, grid.y), strict=True):
+            each = np.arange(-parts, (len(axis) // grid.period + 1) * parts)
+            each = first + np.rint(each[each % parts != 0] * grid.period / parts).astype(int)
+            places.append(axis[each[(each >= 0) & (each < len(axis))]])
+        between = np.concatenate(places)
+        most = max(most, float(between.sum() / max(len(between), 1) ** 0.5))
+    return most
+
+
 def prominence(surprise: Floats) -> Floats:
     """How much each place stands out from those near it, in robust standard deviations.
 
@@ -136,15 +166,19 @@ def prominence(surprise: Floats) -> Floats:
 
 
 def _search(axes: list[Floats]) -> tuple[tuple[float, int, int, int], ...] | None:
-    """The highest score, period, first column and row: of grids from the corner, and of all."""
-    corner = anywhere = (-np.inf, 0, 0, 0)
+    """The highest score, period, first column and row.
+
+    Of usual grids from the corner, of grids of any size from there, and of all.
+    """
+    usual = corner = anywhere = (-np.inf, 0, 0, 0)
     for period in range(SHORTEST, min(max(map(len, axes)) // 2, LONGEST) + 1):
         folded = [_folded(axis, period) for axis in axes]
-        if period % _COMMON == 0:
-            borders = sum(int(counts[0]) for _, counts in folded)
-            if borders >= FEWEST:
-                score = float(sum(sums[0] for sums, _ in folded)) / borders**0.5
-                corner = max(corner, (score, period, period, period))
+        borders = sum(int(counts[0]) for _, counts in folded)
+        if borders >= FEWEST:
+            score = float(sum(sums[0] for sums, _ in folded)) / borders**0.5
+            corner = max(corner, (score, period, period, period))
+            if period % _COMMON == 0:
+                usual = max(usual, (score, period, period, period))
         # Each axis has the first border that suits it best.
         firsts = [int((sums / np.sqrt(np.maximum(counts, 1))).argmax()) for sums, counts in folded]
         borders = sum(int(counts[i]) for (_, counts), i in zip(folded, firsts, strict=True))
@@ -152,7 +186,8 @@ def _search(axes: list[Floats]) -> tuple[tuple[float, int, int, int], ...] | Non
             total = sum(sums[i] for (sums, _), i in zip(folded, firsts, strict=True))
             x, y = (first or period for first in firsts)
             anywhere = max(anywhere, (float(total) / borders**0.5, period, x, y))
-    return (corner, anywhere) if corner[1] and anywhere[1] else None
+    found = usual, corner, anywhere
+    return found if all(period for _, period, _, _ in found) else None
 
 
 def _folded(axis: Floats, period: int) -> tuple[Floats, Floats]:
