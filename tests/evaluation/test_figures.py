@@ -30,6 +30,7 @@ def place(tmp_path_factory):
         Image.fromarray(pixels[::-1]).save(place / "real" / name)
         darker = with_tiles((pixels * 0.8).astype(np.uint8), 160, 3)
         Image.fromarray(darker).save(place / "result" / name)
+    (place / "classes.csv").write_text("image,class\na.png,2+\nb.png,0\n")
     return place
 
 
@@ -39,12 +40,13 @@ def found(place):
     options = EvaluateOptions(
         source=place / "source", truth=place / "source", baseline=place / "source",
         retiled=place / "source", reference=place / "real", domain=True, patch=64, patches=16,
-        seeds=2, grid=160,
+        seeds=2, grid=160, classes=place / "classes.csv", nuclei=True,
     )  # fmt: skip
     evaluator = Evaluator(options)
     images = [evaluator.evaluate(path) for path in sorted((place / "result").iterdir())]
     together, _ = evaluator.together()
-    return images[0].metrics | together
+    ours = images[0].metrics
+    return ours | {name: ours.get(name, {}) | figures for name, figures in together.items()}
 
 
 @pytest.mark.slow

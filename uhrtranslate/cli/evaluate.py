@@ -26,6 +26,8 @@ uhrt evaluate result.tif --grid auto --json | jq .seam
 
 uhrt evaluate results/ --source slides/ --reference ihc/ --mpp 0.5 -o report/
 
+uhrt evaluate results/one.pooled.tif --truth ihc/real.tif --transform transform.json
+
 uhrt evaluate result.tif --fail-if "seam_ratio>1.02"
 """
 

@@ -4,15 +4,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from uhrtranslate.engine.sources.warped import WarpedSlide
 from uhrtranslate.evaluation.figures.base import Evaluated, Figure
-from uhrtranslate.evaluation.images import PARTNERS, find_partner, matching_view, opened
+from uhrtranslate.evaluation.images import PARTNERS, Partner, find_partner, matching_view, opened
 from uhrtranslate.evaluation.made import read_made
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.patches import Populations, Seen, Setup
 from uhrtranslate.evaluation.pixels import sums_of
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.evaluation.seams import evaluate_seams
-from uhrtranslate.io import Source, narrowed, open_slide, shown, stated_by
+from uhrtranslate.io import Slide, Source, narrowed, open_slide, shown, stated_by
+from uhrtranslate.registration import Transform
 from uhrtranslate.tables import FIGURES
 
 # Side of the areas whose colours are compared if no grid is known: the usual cell.
@@ -25,15 +27,20 @@ ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 class Evaluator:
     """Measures images; networks and models are read once.
 
+    Args:
+        options: see `EvaluateOptions`.
+        transform: shows the truth in the frame of what is evaluated.
+
     Raises:
         UhrError: weights or models cannot be read, or there are no real images.
     """
 
-    def __init__(self, options: EvaluateOptions) -> None:
+    def __init__(self, options: EvaluateOptions, transform: Transform | None = None) -> None:
         self.options = options
+        self._transform = transform
         self._setup = Setup(options)
         self._figures: dict[str, Figure] = {
-            name: figure(self._setup) for name, figure in FIGURES.items()
+            name: one for name, figure in FIGURES.items() if (one := figure(self._setup)).wanted
         }
         self._seen: list[Seen] = []
 
@@ -58,11 +65,7 @@ class Evaluator:
                 opened(image, o.level, o.mpp, o.region, stated_by(o), channels=True)
             )
             partners = {
-                name: matching_view(
-                    stack.enter_context(narrowed(open_slide(place, sparse=True, channels=True))),
-                    view,
-                    made,
-                )
+                name: matching_view(self._opened(name, place, stack), view, made)
                 for name, place in places.items()
                 if place is not None
             }
@@ -102,6 +105,12 @@ class Evaluator:
                 warnings=(ONLY_SEAMS,) if has_channels else (),
                 seconds=time.perf_counter() - began,
             )
+
+    def _opened(self, name: Partner, place: Source, stack: ExitStack) -> Slide:
+        slide = stack.enter_context(narrowed(open_slide(place, sparse=True, channels=True)))
+        if name == "truth" and self._transform is not None:
+            return WarpedSlide(slide, self._transform)
+        return slide
 
     def together(self) -> tuple[Metrics, tuple[str, ...]]:
         """Figures of all evaluated images together, and warnings.

@@ -13,6 +13,7 @@ from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower, refus
 SMALLEST_GRID = 33
 # Headings of the help.
 SEAMS, AGAINST, PATCHES, OUTPUT = "Seams", "Compared with", "Patches", "Output"
+STAIN = "Stain (DAB)"
 
 
 # An image or folder; an image may be named by its URL.
@@ -55,9 +56,44 @@ class EvaluateOptions(BaseModel):
             "auto|search|PX",
         ),
     ] = "auto"
+    transform: Annotated[
+        Path | None,
+        _against("Shows the truth in this frame: what uhrt register found for the two.", "JSON"),
+    ] = None
     shift: Annotated[
         int, Field(ge=0, le=64), _against("How far the truth may be misaligned.", "PX")
     ] = 0
+    dab_threshold: Annotated[
+        float,
+        Field(gt=0, le=1),
+        Flag("DAB above which a pixel is positive, as of scikit-image's rgb2hed.", STAIN, "DAB"),
+    ] = 0.07
+    dab_close: Annotated[
+        int,
+        Field(ge=0, le=16),
+        Flag("Times that a positive mask is dilated, then eroded.", STAIN, "N"),
+    ] = 2
+    dab_median: Annotated[
+        int,
+        Field(ge=1, le=31),
+        Flag("Side of the square whose majority decides; odd.", STAIN, "PX"),
+    ] = 5
+    dab_tile: Annotated[
+        Literal[64, 128, 256, 512, 1024],
+        BeforeValidator(parse_grid),
+        Flag("Side of the tiles whose densities are compared.", STAIN, "PX"),
+    ] = 256
+    classes: Annotated[
+        Path | None,
+        Flag(
+            "Table of image and class (0, 1+, 2+, 3+): is more stained in higher ones?",
+            STAIN,
+            "CSV",
+        ),
+    ] = None
+    nuclei: Annotated[
+        bool, _against("Find nuclei here, in the source and in the truth: do they agree?")
+    ] = False
     weights: Annotated[
         Path | None,
         _against("InceptionV3 for FID; by default, an extractor without weights.", "PTH"),
@@ -95,6 +131,14 @@ class EvaluateOptions(BaseModel):
         refuse_both(self, "source_mpp", "source_power")
         if self.shift and self.truth is None:
             raise ValueError("a shift is of paired truth; name it with --truth")
+        if self.transform is not None and self.truth is None:
+            raise ValueError("a transform shows the truth in another frame; name that with --truth")
+        if self.dab_median % 2 == 0:
+            raise ValueError(
+                f"dab_median {self.dab_median} is even; a square around a pixel is odd"
+            )
+        if self.nuclei and self.source is None and self.truth is None:
+            raise ValueError("nuclei are compared with those of --truth or --source; name one")
         if self.domain and (self.source is None or self.reference is None):
             raise ValueError("domain needs real images of both domains: --source and --reference")
         if self.save_niqe is not None and (self.niqe is not None or self.reference is None):

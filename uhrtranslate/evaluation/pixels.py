@@ -48,7 +48,8 @@ def _summed(
     def of(place: _Place) -> dict[str, Sums]:
         box, halo = place
         partners = {name: read8(image.partners[name], *box) for name in PARTNERS if name in needed}
-        area = Area(read8(image.view, *box), partners, halo)
+        corner = box[0] + halo[0], box[1] + halo[1]
+        area = Area(read8(image.view, *box), partners, halo, image, corner)
         return {name: figure.sums(area) for name, figure in figures.items()}
 
     totals: dict[str, Sums] = {}

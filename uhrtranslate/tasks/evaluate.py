@@ -10,6 +10,7 @@ from uhrtranslate.evaluation.evaluator import Evaluator, text_of
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.evaluation.result import Evaluation, Metrics
 from uhrtranslate.io import Found, Missing
+from uhrtranslate.recipes.transform_file import read_transform
 from uhrtranslate.report.measures import number
 from uhrtranslate.runs.failures import in_a_sentence
 
@@ -37,7 +38,7 @@ def evaluate(image: str | Path, options: EvaluateOptions) -> Evaluation:
     Raises:
         UhrError: one sentence that says what is wrong with which file.
     """
-    evaluator = Evaluator(options)
+    evaluator = _evaluator(options)
     return _with(evaluator.evaluate(Found.at(image).source), *evaluator.together())
 
 
@@ -58,7 +59,7 @@ def evaluate_many(
     Raises:
         UhrError: weights or models cannot be read, or there are no real images.
     """
-    evaluator = Evaluator(options)
+    evaluator = _evaluator(options)
     found: list[Evaluation] = []
     for item in inputs:
         if isinstance(item, Missing):
@@ -89,6 +90,11 @@ def evaluate_many(
         found.append(_mean(found, groups, warnings, options))
         on_result(found[-1])
     return found
+
+
+def _evaluator(options: EvaluateOptions) -> Evaluator:
+    path = options.transform
+    return Evaluator(options, None if path is None else read_transform(path))
 
 
 def _with(one: Evaluation, groups: Metrics, warnings: tuple[str, ...]) -> Evaluation:

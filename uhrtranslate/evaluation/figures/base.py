@@ -25,11 +25,15 @@ class Area:
         pixels: [h, w, 3] uint8.
         partners: of the same shape; only those that figures need.
         halo: px on the left, top, right and bottom that belong to neighbouring areas.
+        image: that it is a part of.
+        place: x and y of its first own pixel in the image.
     """
 
     pixels: Pixels
     partners: Mapping[Partner, Pixels]
     halo: Halo
+    image: "Evaluated"
+    place: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +82,11 @@ class Figure:
             UhrError: a file cannot be read.
         """
         self.setup = setup
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the options ask for it; most figures are measured wherever they can be."""
+        return True
 
     def sums(self, area: Area) -> Sums:
         """Sums over the pixels of one area; called by several threads at once."""
