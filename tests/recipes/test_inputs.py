@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 import tifffile
 import torch
+from enhance.test_doubts import DARK, PHASE
 from support import as_generator, small_resnet
 
 from uhrtranslate.enhance import Matching, Stack, Tally, dump_tally, illuminance, match
@@ -92,6 +93,21 @@ def test_tiles_get_the_planes_of_the_whole_image(student, tmp_path, bits, tile):
     assert expected.std() > 20
     found = run(tmp_path, pixels, path, tile=tile)
     assert np.abs(found - expected)[INNER].max() <= 1
+
+
+def test_what_is_no_dark_field_is_told(student, tmp_path):
+    def told(pixels, model):
+        source = written(tmp_path, np.repeat(pixels[..., None], 3, axis=2))
+        options = {"model": str(model), "overwrite": True}
+        return translate(source, tmp_path / "out.tif", **options).warnings.get("dark-field")
+
+    _, path = student
+    assert told(DARK, path) is None
+    assert "most of it is bright" in told(255 - DARK, path)
+    assert "is no dark-field image" in told(PHASE, path)
+    plain, info = a_student(channels=3, inputs=("rgb",), histogram=None)
+    save_native(tmp_path / "plain.safetensors", plain, info)
+    assert told(255 - DARK, tmp_path / "plain.safetensors") is None
 
 
 def test_without_the_enhanced_plane_the_result_would_be_another(student):

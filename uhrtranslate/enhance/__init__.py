@@ -3,6 +3,7 @@
 from uhrtranslate.enhance.doubts import background_gain as background_gain
 from uhrtranslate.enhance.doubts import darkness as darkness
 from uhrtranslate.enhance.doubts import limited as limited
+from uhrtranslate.enhance.doubts import no_dark_field as no_dark_field
 from uhrtranslate.enhance.illuminance import illuminance as illuminance
 from uhrtranslate.enhance.matching import Matching as Matching
 from uhrtranslate.enhance.matching import match as match

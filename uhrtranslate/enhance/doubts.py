@@ -29,6 +29,16 @@ def darkness(tally: Tally) -> tuple[bool, bool]:
     return (median - low) / span <= MEDIAN, (common - low) / span <= COMMONEST
 
 
+def no_dark_field(tally: Tally) -> str | None:
+    """Why an image is no dark field, in a few words; None if it may well be one."""
+    dark, nothing_darker = darkness(tally)
+    if not dark:
+        return "most of it is bright"
+    if not nothing_darker:
+        return "much of it is darker than its background, as in phase contrast"
+    return None
+
+
 def background_of(tally: Tally) -> int:
     """The most frequent level, of 256 bins as wide as the tally's levels allow."""
     step = max(tally.levels // 256, 1)

@@ -10,11 +10,11 @@ from uhrtranslate.enhance import (
     Matching,
     Tally,
     background_gain,
-    darkness,
     dump_tally,
     limited,
     load_tally,
     match,
+    no_dark_field,
 )
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import (
@@ -115,13 +115,8 @@ class Enhancer(ColourRecipe):
     def _doubts(self, view: SlideView, tally: Tally, gain: float) -> dict[str, str]:
         """What may be wrong with a dark-field image's result; see `ImagePlan`."""
         path = view.info.path
-        dark, nothing_darker = darkness(tally)
-        if not (dark and nothing_darker):
-            kind = (
-                "most of it is bright"
-                if not dark
-                else "much of it is darker than its background, as in phase contrast"
-            )
+        kind = no_dark_field(tally)
+        if kind is not None:
             return {
                 "dark-field": f"{path}: is no dark-field image ({kind}), so its inverse is not a "
                 "bright-field look; match it without inverting (--no-invert), or make a dark-field "

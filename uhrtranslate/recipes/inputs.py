@@ -4,7 +4,14 @@ from threading import Lock
 
 import numpy as np
 
-from uhrtranslate.enhance import Stack, Tally, are_matched, channels_of
+from uhrtranslate.enhance import (
+    Stack,
+    Tally,
+    are_matched,
+    are_of_dark,
+    channels_of,
+    no_dark_field,
+)
 from uhrtranslate.geometry import spans
 from uhrtranslate.io import Pixels, SlideView, fitted_thumbnail
 from uhrtranslate.models import GeneratorInfo
@@ -31,6 +38,7 @@ class Inputs:
         self._info, self._whole = info, whole
         self._stack: Stack | None = None
         self._span: tuple[float, float] | None = None
+        self._no_dark_field: str | None = None
         self._lock = Lock()
         self._contrast: float | None = None
         self._contrast_lock = Lock()
@@ -49,6 +57,16 @@ class Inputs:
         """Pixel values that are the ends of the generator's range; None: 0 and 255."""
         self._prepared()
         return self._span
+
+    @property
+    def no_dark_field(self) -> str | None:
+        """Why planes of dark fields cannot be made of the image, in a few words; None if they can.
+
+        It is read for that if some of the planes are of dark fields, which need its histogram.
+        """
+        if are_of_dark(self._info.inputs):
+            self._prepared()
+        return self._no_dark_field
 
     @property
     def contrast(self) -> float:
@@ -81,7 +99,10 @@ class Inputs:
         info = self._info
         if not are_matched(info.inputs) or info.histogram is None:
             return Stack(info.inputs)
-        return Stack(info.inputs, Tally.of_image(self._whole), Tally.of_levels(info.histogram))
+        tally = Tally.of_image(self._whole)
+        if are_of_dark(info.inputs):
+            self._no_dark_field = no_dark_field(tally)
+        return Stack(info.inputs, tally, Tally.of_levels(info.histogram))
 
 
 def _range_of(view: SlideView) -> tuple[float, float] | None:

@@ -1,5 +1,6 @@
 """Translation by a generator whose norm layers are replaced by the chosen normalizer."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -130,16 +131,35 @@ class Translator(Recipe):
         batch = self.options.batch or self.pool.choose_batch(tiles.tile + 2 * tiles.halo)
         how = self.blending
         mismatch = None if how is None else self.pool.ask(tile_mismatch, view, how, inputs)
+        warnings = self.warnings(view)
+        make = partial(self._transform, view, inputs, normalizer, tiles, lanes)
         return ImagePlan(
             tiles,
             batch,
             self._provenance(precision, normalizer, inputs),
             self._note(view, tiles, batch, precision, deviation, mismatch),
-            partial(self._transform, view, inputs, normalizer, tiles, lanes),
+            partial(self._checked, make, view, inputs, warnings),
             self.pool.devices,
             mismatch,
-            warnings=self.warnings(view),
+            warnings=warnings,
         )
+
+    def _checked(
+        self,
+        make: Callable[[Clock], GeneratorTransform],
+        view: SlideView,
+        inputs: Inputs,
+        warnings: dict[str, str],
+        clock: Clock,
+    ) -> GeneratorTransform:
+        """Make a transform; warn of what the generator's planes cannot be made of."""
+        if (kind := inputs.no_dark_field) is not None:
+            warnings["dark-field"] = (
+                f"{view.info.path}: is no dark-field image ({kind}), and {self.generator.name} "
+                "takes the enhanced grey of dark fields, so its result cannot be right; translate "
+                "a dark field, or make one of this (uhrt enhance --synthesize)."
+            )
+        return make(clock)
 
     def freeze(self, view: SlideView) -> FrozenGenerator:
         """The generator with the statistics of a view as constants.

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import skimage.data
 
+from uhrtranslate.metrics.seams.measure import measure_seams
+from uhrtranslate.metrics.seams.profiles import measure_profiles
 from uhrtranslate.metrics.seams.ratio import seam_ratio
 
 
@@ -30,8 +32,15 @@ def checkered(pixels, spacing, step):
     return np.clip(pixels + ((x + y) % 2 * step)[..., None], 0, 255).astype(np.uint8)
 
 
-def test_an_untouched_image_has_none(tissue):
-    assert 0.8 < ratio(tissue, 100) < 1.2
+def test_an_untouched_image_has_what_its_own_structures_give(tissue):
+    profiles = measure_profiles(reader(tissue), *tissue.shape[1::-1])
+    assert ratio(tissue, 100) == pytest.approx(measure_seams(profiles, 100).ratio, abs=0.1)
+    assert 0.8 < ratio(tissue, 125) < 1.2
+
+
+def test_of_few_borders_chance_leaves_none_out(tissue):
+    assert len({ratio(tissue[:640, :640], 160, seed=seed) for seed in range(3)}) == 1
+    assert len({ratio(tissue, 50, seed=seed) for seed in range(3)}) == 3
 
 
 def test_the_ratio_grows_with_the_step(tissue):

@@ -2,7 +2,7 @@
 
 People see a seam as a step of colour between two areas, not as a gradient of one pixel. So the mean
 colours of two strips, one on each side of a border, are compared. The ratio is that of the steps at
-borders to the steps half-way between borders.
+borders to the steps between them.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ CHANNEL_SAMPLES = 32
 def seam_ratio(
     read: Read, width: int, height: int, spacing: int, samples: int = SAMPLES, seed: int = 0
 ) -> float | None:
-    """Mean colour step at the borders of a grid, divided by the mean step half-way between them.
+    """Mean colour step at the borders of a grid, divided by the mean step between them.
 
     Args:
         read: gives x, y, w, h of the image as RGB, [h, w, 3] uint8.
@@ -61,7 +61,7 @@ def channel_seam_ratios(
 def _measured(
     read: Read, width: int, height: int, spacing: int, samples: int, seed: int
 ) -> NDArray[np.float64] | None:
-    """Mean steps of each channel at the borders and half-way between them, [2, c]."""
+    """Mean steps of each channel at the borders and between them, [2, c]."""
     if spacing < 4 * STRIP:
         return None
     random = np.random.default_rng(seed)
@@ -81,24 +81,27 @@ def _measured(
 def _steps(
     read: Read, width: int, height: int, spacing: int, samples: int, random: np.random.Generator
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Steps of each channel across vertical borders: at the border, and half-way to the next."""
+    """Steps of each channel across vertical borders, and their means up to half-way to the next."""
     half = spacing // 2
     borders = (width - 1 - half - STRIP) // spacing
     if borders < 1:
         return []
     length = min(SEGMENT, height)
     steps = []
-    for _ in range(min(samples, borders * (height // length))):
-        x = spacing * int(random.integers(1, borders + 1))
-        y = int(random.integers(0, height - length + 1))
+    # No place twice: of few borders, all are measured, so that chance has no part in it.
+    places = borders * (height // length)
+    for place in random.choice(places, min(samples, places), replace=False):
+        x, y = spacing * (1 + int(place) % borders), length * (int(place) // borders)
         block = read(x - STRIP, y, half + 2 * STRIP, length).astype(np.float32)
-        steps.append((_step(block[:, : 2 * STRIP]), _step(block[:, half : half + 2 * STRIP])))
+        line = block.mean(axis=0)
+        between = [_step(line, at) for at in range(half + STRIP, 3 * STRIP - 1, -2 * STRIP)]
+        found: NDArray[np.float32] = np.mean(between, axis=0)
+        steps.append((_step(line, STRIP), found))
     return steps
 
 
-def _step(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Difference of the means of the left and the right half, of each channel."""
-    middle = block.shape[1] // 2
-    left, right = block[:, :middle].mean((0, 1)), block[:, middle:].mean((0, 1))
+def _step(line: NDArray[np.float32], at: int) -> NDArray[np.float32]:
+    """Difference of the means of the strips before and behind a place of a line, [n, c]."""
+    left, right = line[at - STRIP : at].mean(0), line[at : at + STRIP].mean(0)
     difference: NDArray[np.float32] = np.abs(left - right)
     return difference
