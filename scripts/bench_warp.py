@@ -54,11 +54,11 @@ def bent(side):
     return Transform(frame, frame, (waves, Matrix(turn)))
 
 
-def wrote(folder, side, warp):
+def wrote(folder, side, sampling):
     found = bent(side)
     recipe = Warped(ImageOptions(), found, "t.json")
     with open_slide(folder / "slide.tif") as slide:
-        seen = WarpedSlide(slide, found) if warp else slide
+        seen = WarpedSlide(slide, found, sampling) if sampling else slide
         process_slide(recipe, seen, folder / "made.tif", lambda event: None)
 
 
@@ -117,8 +117,8 @@ def main():
         with tempfile.TemporaryDirectory() as work:
             folder = Path(work)
             written(folder / "slide.tif", args.side)
-            for name, warp in (("copied", False), ("warped", True)):
-                found[name] = measured(wrote, folder, args.side, warp)
+            for name in (None, "cubic", "linear"):
+                found[name or "copied"] = measured(wrote, folder, args.side, name)
                 (folder / "made.tif").unlink()
     if args.big:
         found["registered"] = measured(registered, args.big)

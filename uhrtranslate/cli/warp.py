@@ -9,7 +9,7 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import Report, errors_as_sentences, print_warning
 from uhrtranslate.errors import OptionError
-from uhrtranslate.options import ImageOptions, validated
+from uhrtranslate.options import ImageOptions, Sampling, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -41,6 +41,10 @@ def warp(
         Literal["fixed", "moving"],
         typer.Option(help="Slide that the annotations are moved to."),
     ] = "fixed",
+    sampling: Annotated[
+        Sampling,
+        typer.Option(help="Between pixels: sharp (cubic), or in half the time (linear)."),
+    ] = "cubic",
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
@@ -67,4 +71,4 @@ def warp(
         assert moving is not None
         with Report(as_json, quiet, 1) as report:
             source = moving if is_url(moving) else Path(moving)
-            run(source, transform, output, options, report.event)
+            run(source, transform, output, options, report.event, sampling)

@@ -19,6 +19,7 @@ from uhrtranslate.options.images import refuse_both as refuse_both
 from uhrtranslate.options.tiles import PairsOptions as PairsOptions
 from uhrtranslate.options.tiles import PairTileOptions as PairTileOptions
 from uhrtranslate.options.tiles import RegistrationEngine as RegistrationEngine
+from uhrtranslate.options.tiles import Sampling as Sampling
 from uhrtranslate.options.tiles import TileOptions as TileOptions
 from uhrtranslate.options.validating import make_options as make_options
 from uhrtranslate.options.validating import read_config as read_config

@@ -21,6 +21,8 @@ SIZE = Flag("Side of the patches.", GEOMETRY, "PX")
 REGISTRATION = "Registration"
 # Engines of the non-rigid step of registration, see `registration.engines`.
 RegistrationEngine = Literal["auto", "convex", "simpleitk", "none"]
+# How pixels between pixels are found where a slide is warped: by cubic convolution, or linearly.
+Sampling = Literal["cubic", "linear"]
 
 
 def _some(shares: tuple[float, float, float]) -> tuple[float, float, float]:

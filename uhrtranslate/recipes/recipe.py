@@ -34,6 +34,8 @@ class ImagePlan:
         beside: what the result's bytes depend on besides provenance, tiles, devices and options.
         warnings: what may be wrong with the result, in sentences, by kind. The transform's making
             may add to them.
+        seamless: whether tiles cannot show, as nothing is computed by tiles; then the result is
+            not searched for their borders.
     """
 
     tiles: TilePlan
@@ -45,6 +47,7 @@ class ImagePlan:
     mismatch: float | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+    seamless: bool = False
 
 
 class Recipe:

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from uhrtranslate.io import Pixels, SlideView
-from uhrtranslate.options import ImageOptions
+from uhrtranslate.options import ImageOptions, Sampling
 from uhrtranslate.recipes.colour import ColourRecipe
+from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.registration import Transform, dump_transform
 from uhrtranslate.tables import WARPED
 
@@ -19,13 +21,24 @@ class Warped(ColourRecipe):
         options: region and resolution (of the fixed slide), format and so on.
         transform: which the slide is seen through.
         name: of the transform's file.
+        sampling: of the slide.
     """
 
     suffix = WARPED
 
-    def __init__(self, options: ImageOptions, transform: Transform, name: str) -> None:
+    def __init__(
+        self,
+        options: ImageOptions,
+        transform: Transform,
+        name: str,
+        sampling: Sampling = "cubic",
+    ) -> None:
         self.options = options
-        self._transform, self._name = transform, name
+        self._transform, self._name, self._sampling = transform, name, sampling
+
+    def plan(self, view: SlideView) -> ImagePlan:
+        """See `Recipe`; tiles are only copied, and looking for borders would read all twice."""
+        return replace(super().plan(view), seamless=True)
 
     def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the view has been warped already."""
@@ -39,6 +52,7 @@ class Warped(ColourRecipe):
             "fixed": self._transform.fixed.name,
             "transform": self._name,
             "transform_sha256": hashlib.sha256(steps.encode()).hexdigest(),
+            "sampling": self._sampling,
         }
 
     def note(self, view: SlideView) -> str:

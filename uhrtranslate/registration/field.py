@@ -46,18 +46,20 @@ class DisplacementGrid:
             total += y_weights[:, j, None] * line
         return total
 
-    def on_lattice(self, xs: NDArray[np.float64], ys: NDArray[np.float64]) -> Points:
-        """The displacement at each crossing of columns `xs` and rows `ys`, [h, w, 2]."""
+    def factors(
+        self, xs: NDArray[np.float64], ys: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The displacement at crossings of columns `xs` and rows `ys`, as two factors.
+
+        Returns: weights [h, k] of the rows of nodes that matter here, and the displacement of
+            these rows at the columns, [k, w, 2]. Their product is the displacement, [h, w, 2].
+        """
         rows, cols = self.values.shape[:2]
-        across = _matrix((xs - self.origin[0]) / self.spacing[0], cols)
-        down = _matrix((ys - self.origin[1]) / self.spacing[1], rows)
+        across, used_x = _matrix((xs - self.origin[0]) / self.spacing[0], cols)
+        down, used_y = _matrix((ys - self.origin[1]) / self.spacing[1], rows)
         # Only the nodes that matter here: a slide's grid is much larger than a tile's part of it.
-        used_x, used_y = across.any(axis=0), down.any(axis=0)
-        part = self.values[np.ix_(used_y, used_x)].astype(np.float64)
-        at = np.empty((len(ys), len(xs), 2))
-        for axis in (0, 1):
-            at[..., axis] = down[:, used_y] @ part[..., axis] @ across[:, used_x].T
-        return at
+        part = self.values[used_y, used_x].astype(np.float64)
+        return down, np.stack([part[..., axis] @ across.T for axis in (0, 1)], axis=-1)
 
     def undo(self, points: Points) -> tuple[Points, NDArray[np.float64]]:
         """Where displaced points come from, by fixed point iteration.
@@ -127,10 +129,11 @@ def _weights(
     return nodes.clip(0, count - 1), weights
 
 
-def _matrix(position: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Interpolation along an axis as a matrix [positions, nodes]."""
+def _matrix(position: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], slice]:
+    """Interpolation along an axis as a matrix [positions, nodes], of the nodes it needs alone."""
     nodes, weights = _weights(position, count)
-    matrix = np.zeros((len(position), count))
+    used = slice(int(nodes.min()), int(nodes.max()) + 1)
+    matrix = np.zeros((len(position), used.stop - used.start))
     for i in range(4):
-        np.add.at(matrix, (np.arange(len(position)), nodes[:, i]), weights[:, i])
-    return matrix
+        np.add.at(matrix, (np.arange(len(position)), nodes[:, i] - used.start), weights[:, i])
+    return matrix, used

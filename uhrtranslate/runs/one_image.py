@@ -137,7 +137,7 @@ def process_slide(
         result,
         status="done",
         resumed=writer.start,
-        **_seams(view, target, tiles.spacing, bool(spec.channels)),
+        **({} if plan.seamless else _seams(view, target, tiles.spacing, bool(spec.channels))),
         seconds=round(time.perf_counter() - started, 3),
         stages={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         device_seconds=round(clock.device_seconds, 3) or None,

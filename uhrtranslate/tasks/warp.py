@@ -5,7 +5,7 @@ from pathlib import Path
 from uhrtranslate.engine import WarpedSlide
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import open_slide
-from uhrtranslate.options import ImageOptions
+from uhrtranslate.options import ImageOptions, Sampling
 from uhrtranslate.recipes.moved_points import Side
 from uhrtranslate.recipes.moved_points import move_points as _move_points
 from uhrtranslate.recipes.transform_file import read_transform
@@ -20,6 +20,7 @@ def warp(
     output: Path,
     options: ImageOptions,
     on_event: OnEvent = lambda event: None,
+    sampling: Sampling = "cubic",
 ) -> ImageResult:
     """Write the moving slide as it is seen in the fixed slide's frame.
 
@@ -29,6 +30,7 @@ def warp(
         output: the file to write.
         options: region and resolution are those of the fixed slide.
         on_event: called with the start, with progress and with the result.
+        sampling: how pixels are interpolated.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
@@ -36,9 +38,9 @@ def warp(
     found = read_transform(transform)
     if output.exists() and isinstance(moving, Path) and output.samefile(moving):
         raise OutputError(f"{output}: is the input itself; choose another output with -o.")
-    recipe = Warped(options, found, transform.name)
+    recipe = Warped(options, found, transform.name, sampling)
     with open_slide(moving, sparse=options.allow_sparse) as slide:
-        return process_slide(recipe, WarpedSlide(slide, found), output, on_event)
+        return process_slide(recipe, WarpedSlide(slide, found, sampling), output, on_event)
 
 
 def warp_points(

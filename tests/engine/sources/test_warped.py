@@ -35,22 +35,24 @@ def slide(pixels=SMOOTH, kind=VirtualSlide, levels=1):
     return kind(w, h, lambda x, y, w, h: pixels[y : y + h, x : x + w], levels=levels)
 
 
-def warped(*steps, moving=None, size=(600, 560)):
+def warped(*steps, moving=None, size=(600, 560), sampling="cubic"):
     moving = moving or slide()
     frame = Frame("m", moving.info.width, moving.info.height)
-    return WarpedSlide(moving, Transform(frame, Frame("f", *size), steps))
+    return WarpedSlide(moving, Transform(frame, Frame("f", *size), steps), sampling)
 
 
-def test_a_whole_shift_moves_pixels_unchanged_and_fills_with_background():
-    made = warped(SHIFT).read(0, 0, 600, 560)
+@pytest.mark.parametrize("sampling", ["cubic", "linear"])
+def test_a_whole_shift_moves_pixels_unchanged_and_fills_with_background(sampling):
+    made = warped(SHIFT, sampling=sampling).read(0, 0, 600, 560)
     assert np.array_equal(made[3:515, :505], SMOOTH[:, 7:])
     assert (made[:3] == 255).all()
     assert (made[:, 505:] == 255).all()
 
 
 @pytest.mark.parametrize("steps", [(TURN,), (WAVE, TURN)], ids=["turn", "wave"])
-def test_pixels_are_those_of_the_transform(steps):
-    one = warped(*steps)
+@pytest.mark.parametrize("sampling", ["cubic", "linear"])
+def test_pixels_are_those_of_the_transform(steps, sampling):
+    one = warped(*steps, sampling=sampling)
     made = one.read(100, 60, 300, 280)
     at = one._transform.lattice(np.arange(100, 400) + 0.5, np.arange(60, 340) + 0.5) - 0.5
     inside = ((at > 3) & (at < 508)).all(axis=-1)
@@ -93,6 +95,18 @@ def test_only_what_a_block_needs_is_read():
     moving.most = 0
     one.read(0, 0, 40, 40)
     assert moving.most <= 16 * 512**2
+
+
+def test_where_nothing_is_to_be_seen_nothing_is_sampled(monkeypatch):
+    glass = np.full((512, 512, 3), 240, np.uint8)
+    moving = Watched(512, 512, lambda x, y, w, h: glass[y : y + h, x : x + w])
+    far = Matrix(np.array([[1, 0, 2000], [0, 1, 0], [0, 0, 1.0]]))
+    monkeypatch.setattr("uhrtranslate.engine.sources.warped.grid_sample", None)
+    assert (warped(far, moving=moving).read(0, 0, 600, 560) == 255).all()
+    assert moving.most == 0
+    near = Matrix(np.array([[1, 0, 60.3], [0, 1, 60.7], [0, 0, 1.0]]))
+    assert (warped(near, moving=moving, size=(300, 300)).read(0, 0, 300, 300) == 240).all()
+    assert moving.most > 0
 
 
 def test_a_transform_of_another_slide_is_refused():

@@ -1,6 +1,7 @@
 """A slide in the frame of another one, computed where it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,11 +10,14 @@ from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.geometry import spans
 from uhrtranslate.geometry.levels import level_downsample
 from uhrtranslate.io import Level, Pixels, Slide, SlideView, open_view, resized
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.slide import SlideInfo, read_padded
-from uhrtranslate.registration import Transform
+from uhrtranslate.options import Sampling
+from uhrtranslate.pixels import to_bits
+from uhrtranslate.registration import Matrix, Transform
 
 # Blocks are computed as wholes, so that a pixel does not depend on the rectangle it is read in.
 BLOCK = 512
@@ -26,6 +30,10 @@ MOST_READ = 16 * BLOCK * BLOCK
 COARSER = 1.2
 # A level within this share of the resolution that is needed is used as it is.
 SAME_LEVEL = 0.05
+# Of a rectangle that may be of one colour, every so many px are looked at first.
+SPARSE = 32
+# Side in px of what is sampled together: what it takes stays in a processor's cache.
+PART = 256
 # Px that bicubic sampling reaches beyond a point, and one for rounding.
 REACH = 3
 
@@ -33,25 +41,26 @@ REACH = 3
 class WarpedSlide(Slide):
     """The moving slide as seen in the fixed slide's pixels; a `Slide`.
 
-    Its levels are halves of the fixed slide's level 0. Each is sampled bicubically from the moving
+    Its levels are halves of the fixed slide's level 0. Each is sampled from the moving
     slide at the resolution that it needs; of that only the part around a block is read.
 
     Args:
         moving: must stay open; is not closed by this.
         transform: from the fixed slide to the moving one.
+        sampling: how pixels are interpolated.
 
     Raises:
         InputError: the transform was made for a slide of another size.
     """
 
-    def __init__(self, moving: Slide, transform: Transform) -> None:
+    def __init__(self, moving: Slide, transform: Transform, sampling: Sampling = "cubic") -> None:
         info, fixed, expected = moving.info, transform.fixed, transform.moving
         if (info.width, info.height) != (expected.width, expected.height):
             raise InputError(
                 f"{info.path}: has {info.width} x {info.height} px, and the transform was made for "
                 f"a slide of {expected.width} x {expected.height} px ({expected.name}); name that."
             )
-        self._moving, self._transform = moving, transform
+        self._moving, self._transform, self._sampling = moving, transform, sampling
         sizes = [(fixed.width, fixed.height)]
         while max(sizes[-1]) > SMALLEST:
             sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
@@ -72,7 +81,8 @@ class WarpedSlide(Slide):
             channels=info.channels,
         )
         scale = transform.scale()
-        self._sources = [_source(moving, scale * level.downsample) for level in self.info.levels]
+        views = [_source(moving, scale * level.downsample) for level in self.info.levels]
+        self._sources = [(view, _to_pixels(transform, view)) for view in views]
         self._cache = BlockCache(CACHE_BYTES)
 
     def tile_size(self, level: int) -> tuple[int, int]:
@@ -96,49 +106,83 @@ class WarpedSlide(Slide):
         return pixels
 
     def _block(self, level: int, left: int, top: int) -> Pixels:
-        size, base, moving = self.info.levels[level], self.info, self._moving.info
+        size, base = self.info.levels[level], self.info
         xs = np.arange(left, min(left + BLOCK, size.width), dtype=np.float64) + 0.5
         ys = np.arange(top, min(top + BLOCK, size.height), dtype=np.float64) + 0.5
-        points = self._transform.lattice(
+        source, places = self._sources[level]
+        origin, points = places.planes(
             xs * (base.width / size.width), ys * (base.height / size.height)
         )
-        source = self._sources[level]
-        sides = ((source.width, moving.width), (source.height, moving.height))
-        for axis, (side, whole) in enumerate(sides):
-            place = points[..., axis]
-            place *= side / whole
-            place -= 0.5
-            # Far outside, nothing needs to be read; behind a projective horizon (NaN) is nothing.
-            np.fmax(place, -REACH, out=place)
-            np.fmin(place, side + REACH - 1, out=place)
-        return self._sampled(source, points)
+        for plane, first, side in zip(points, origin, (source.width, source.height), strict=True):
+            low, high = -REACH - first, side + REACH - 1 - first
+            if not (plane.min() >= low and plane.max() <= high):
+                # Far outside, nothing needs to be read; behind a projective horizon (NaN) is
+                # nothing.
+                np.fmax(plane, low, out=plane)
+                np.fmin(plane, high, out=plane)
+        return self._sampled(source, origin.astype(np.intp), points)
 
-    def _sampled(self, source: SlideView, points: NDArray[np.float64]) -> Pixels:
-        """The source at points [h, w, 2], in px of the source from the first pixel's centre."""
-        h, w = points.shape[:2]
-        axes = points[..., 0], points[..., 1]  # numpy is slow along axes of two
-        x0, y0 = (int(np.floor(axis.min())) - REACH + 1 for axis in axes)
-        x1, y1 = (int(np.floor(axis.max())) + REACH for axis in axes)
-        if (x1 - x0) * (y1 - y0) > MOST_READ and max(h, w) > 1:
-            rows, columns = -(-h // 2), -(-w // 2)
-            made = np.empty((h, w, self.info.samples), self.info.dtype)
-            for ys in (slice(0, rows), slice(rows, h)):
-                for xs in (slice(0, columns), slice(columns, w)):
-                    if points[ys, xs].size:
-                        made[ys, xs] = self._sampled(source, points[ys, xs])
+    def _sampled(
+        self, source: SlideView, origin: NDArray[np.intp], points: NDArray[np.float32]
+    ) -> Pixels:
+        """The source at points [2, h, w], in px of it from the middle of the origin's."""
+        shape = points.shape[1:]
+        (x0, x1), (y0, y1) = _reach(points) + origin[:, None]
+        made = np.empty((*shape, self.info.samples), self.info.dtype)
+        if (x1 - x0) * (y1 - y0) > MOST_READ and max(shape) > 1:
+            for part in _parts(shape, -(-max(shape) // 2)):
+                made[part] = self._sampled(source, origin, points[:, *part])
+            return made
+        if x1 <= 0 or y1 <= 0 or x0 >= source.width or y0 >= source.height:
+            made[:] = to_bits(np.array(self.info.background, np.uint8), 8, self.info.bits)
             return made
         pixels = _with_background(source, x0, y0, x1 - x0, y1 - y0)
-        image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]  # [1, c, h, w]
-        grid = np.empty((h, w, 2), np.float32)
-        for axis, (first, end) in enumerate(((x0, x1), (y0, y1))):
-            grid[..., axis] = (points[..., axis] - first) * (2 / (end - first - 1)) - 1
-        where = torch.from_numpy(grid)[None]  # [1, h, w, 2]
-        # What was read reaches beyond all points, so nothing is read outside of it.
-        values = grid_sample(image, where, "bicubic", "zeros", align_corners=True)[0]
-        if self.info.dtype.kind == "u":
-            values = values.round_().clamp_(0, np.iinfo(self.info.dtype).max)
-        made = values.permute(1, 2, 0).numpy()
-        return np.ascontiguousarray(made.astype(self.info.dtype))
+        colour = pixels[0, 0]
+        if (pixels[::SPARSE, ::SPARSE] == colour).all() and (pixels == colour).all():
+            made[:] = colour
+            return made
+        for part in _parts(shape, PART):
+            _interpolate(pixels, points[:, *part], origin - (x0, y0), self._sampling, made[part])
+        return made
+
+
+def _parts(shape: tuple[int, ...], side: int) -> Iterator[tuple[slice, slice]]:
+    """A rectangle's parts of at most `side` px a side."""
+    for y0, y1 in spans(shape[0], side):
+        for x0, x1 in spans(shape[1], side):
+            yield slice(y0, y1), slice(x0, x1)
+
+
+def _reach(points: NDArray[np.float32]) -> NDArray[np.intp]:
+    """First and end of the px that are sampled at points [2, h, w], of x and of y."""
+    ends = [(np.floor(plane.min()) - REACH + 1, np.floor(plane.max()) + REACH) for plane in points]
+    return np.array(ends).astype(np.intp)
+
+
+def _interpolate(
+    pixels: Pixels,
+    points: NDArray[np.float32],
+    origin: NDArray[np.intp],
+    sampling: Sampling,
+    made: Pixels,
+) -> None:
+    """Write the pixels [h, w, c] at points [2, h, w] from an origin in them, as [h, w, c]."""
+    (x0, x1), (y0, y1) = ends = _reach(points) + origin[:, None]
+    grid = np.empty(points.shape, np.float32)
+    for plane, out, (first, end), start in zip(points, grid, ends, origin, strict=True):
+        half = (end - first - 1) / 2  # the middles of the first and the last pixel are -1 and 1
+        np.subtract(plane, np.float32(first + half - start), out=out)
+        out *= np.float32(1 / half)
+    where = torch.from_numpy(grid).permute(1, 2, 0)[None]  # [1, h, w, 2]
+    seen = torch.from_numpy(pixels[y0:y1, x0:x1])
+    mode = "bicubic" if sampling == "cubic" else "bilinear"
+    # All points lie inside, so nothing is read outside of the pixels.
+    planes = seen.float().permute(2, 0, 1)[None]
+    values = grid_sample(planes, where, mode, "zeros", align_corners=True)[0]
+    if pixels.dtype.kind == "u":
+        values = values.round_().clamp_(0, np.iinfo(pixels.dtype).max)
+    for number, plane in enumerate(values.to(seen.dtype).numpy()):
+        made[..., number] = plane
 
 
 def _source(moving: Slide, ratio: float) -> SlideView:
@@ -157,6 +201,13 @@ def _source(moving: Slide, ratio: float) -> SlideView:
         max(round(side / ratio), 1) for side in (moving.info.width, moving.info.height)
     )
     return resized(open_view(moving), width, height)
+
+
+def _to_pixels(transform: Transform, source: SlideView) -> Transform:
+    """A transform that leads on to px of a view, counted from the first one's centre."""
+    x, y = source.width / transform.moving.width, source.height / transform.moving.height
+    last = Matrix(np.array([[x, 0, -0.5], [0, y, -0.5], [0, 0, 1.0]]))
+    return replace(transform, steps=(*transform.steps, last))
 
 
 def _with_background(source: SlideView, x: int, y: int, w: int, h: int) -> Pixels:
