@@ -246,7 +246,7 @@ def test_white_glass_of_a_run_that_was_killed(mortal, desk, tmp_path):
     done = mortal(*command(tmp_path, whole, *how))
     assert done["status"] == 0, done["error"]
     assert (tifffile.imread(whole)[306:694, 106:] == 255).all()
-    for point, count in (("reached", 3), ("keep", 2), ("reached", 2)):
+    for point, count in (("reached", 3), ("keep", 2)):
         done = mortal(*command(tmp_path, target, *how), point=point, count=count)
         assert os.WTERMSIG(done["status"]) == signal.SIGKILL, done["error"]
     assert saved(target)
