@@ -6,7 +6,8 @@
 Glass: pixels of the input that are brighter than 223 of 255 in every channel and more than 4 px
 from any that is not. Off white: such pixels that the result has further than 12 grey levels from
 255 in any channel; dark: further than 64. `darkest`: the least value of a channel on glass.
-Each image goes to the generator that is for its stain, and with --all to the other one as well.
+Each image goes to the generator that is for its stain; with --all, to the other one as well, and
+so do those pictures of other kinds that have such pixels: dark field, photos, paintings, pages.
 """
 
 import tempfile
@@ -22,27 +23,28 @@ from uhrtranslate import translate
 from uhrtranslate.io import open_slide
 
 BRIGHT, NEAR, OFF, DARK = 223, 4, 12, 64
-# Below --data; None: the section that comes with scikit-image.
-IMAGES: dict[str, list[str | None]] = {
+# Below --data, or of scikit-image.
+PACKAGE = Path(skimage.data.__file__).parent
+IMAGES = {
     "he2ihc": [
         "aperio-svs/*.svs", "he-patches/*", "registration/*H[eE].jpg", "serial-sections/*_2_*.png",
         "serial-sections/*_3_*.png",
     ],
     "ihc2he": [
-        None, "scanner-pair-ki67/*", "registration/*CD31*.jpg", "registration/*Ki67*.jpg",
+        "ihc.png", "scanner-pair-ki67/*", "registration/*CD31*.jpg", "registration/*Ki67*.jpg",
         "registration/*proSPC.jpg", "serial-sections/*_1_*.png",
+    ],
+    "neither": [
+        "dicom-wsi/*", "darkfield/*", "hamamatsu-ndpi/*", "paintings/*", "[!i]*.png", "*.jpg",
     ],
 }  # fmt: skip
 
 
-def images(data: Path, generator: str) -> list[Path]:
-    """The images that a generator is for."""
+def images(data: Path, kind: str) -> list[Path]:
+    """The images that a generator is for, or neither."""
     found = []
-    for pattern in IMAGES[generator]:
-        if pattern is None:
-            found.append(Path(skimage.data.__file__).parent / "ihc.png")
-        else:
-            found += sorted(data.glob(pattern))
+    for pattern in IMAGES[kind]:
+        found += sorted((data if "/" in pattern else PACKAGE).glob(pattern))
     return found
 
 
@@ -74,18 +76,20 @@ def main() -> None:
     given.add_argument("--data", type=Path, required=True, help="folder of the images")
     given.add_argument("--norm", nargs="+", default=["dn"], help="normalizers")
     given.add_argument("--weights", type=Path, help="folder of other weights than those that ship")
-    given.add_argument("--only", choices=list(IMAGES), help="one generator; default: both")
-    given.add_argument("--all", action="store_true", help="also images of the other stain")
+    given.add_argument("--only", choices=list(IMAGES)[:2], help="one generator; default: both")
+    given.add_argument("--all", action="store_true", help="also other images")
     given.add_argument("--pictures", type=Path, help="folder for sources and results side by side")
     chosen = given.parse_args()
     if chosen.pictures:
         chosen.pictures.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Row] = {}
-    for name in [chosen.only] if chosen.only else IMAGES:
+    for name in [chosen.only] if chosen.only else list(IMAGES)[:2]:
         model = chosen.weights / f"{name}.safetensors" if chosen.weights else name
         for stain in IMAGES if chosen.all else [name]:
             for path in images(chosen.data, stain):
                 source = pixels_of(path)
+                if stain == "neither" and not glass_of(source).any():
+                    continue  # nothing to measure
                 results = [translated(path, str(model), norm) for norm in chosen.norm]
                 for norm, result in zip(chosen.norm, results, strict=True):
                     rows[f"{name} {norm} {path.name}"] = measure(source, result)

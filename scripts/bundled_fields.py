@@ -68,7 +68,7 @@ class Weighted:
     Attributes:
         around: the statistics.
         weights: [6, CELL, CELL], which add up to 1 at each pixel.
-        pooled: by the law of total variance; else mean and 1/std are averaged, as DN does.
+        pooled: the variance within cells is averaged, as `pooled` does; else 1/std, as DN does.
     """
 
     around: Surroundings
@@ -81,7 +81,7 @@ class Weighted:
         kind = random.random()
         places = [(torch.arange(CELL) + 0.5 + first) / CELL - 0.5 for first in (y, x)]
         weights = torch.zeros(6, CELL, CELL)
-        if kind < 0.45:  # DN
+        if kind < 0.3:  # DN
             rows, cols = (torch.stack([1 - at, at]).clamp(0, 1) for at in places)
             weights[:4] = (rows[:, None, :, None] * cols[None, :, None, :]).flatten(0, 1)
             weights[around.flat] = 0
@@ -101,7 +101,7 @@ class Weighted:
             weights[5] = 1
         else:  # any
             weights += torch.from_numpy(random.dirichlet([0.3] * 6)).float()[:, None, None]
-        return cls(around, weights / weights.sum(0), pooled=kind >= 0.45)
+        return cls(around, weights / weights.sum(0), pooled=kind >= 0.3)
 
     def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`."""
@@ -111,7 +111,7 @@ class Weighted:
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             m = weights @ mean
             if self.pooled:
-                scale = (weights @ (std**2 + mean**2) - m**2).clamp_(min=eps).rsqrt_()
+                scale = (weights @ std**2).clamp_(min=eps).rsqrt_()
             else:
                 scale = weights @ std.reciprocal()
             m *= scale

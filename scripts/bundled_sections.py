@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import skimage.data
 import tifffile
 import torch
 import torch.nn.functional as F
+from bundled_recipe import Picture, Recipe
 from PIL import Image
 from scipy import ndimage
 from skimage.morphology import disk, remove_small_holes
@@ -25,56 +25,6 @@ RESOLUTIONS = (MPP, 0.25, 0.35, 0.8)
 CELL = 256
 Colour = tuple[float, float, float]
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A source image.
-
-    Attributes:
-        path: below --data; None for the section that comes with scikit-image.
-        mpp: micrometres per pixel.
-        white: colour of its bare glass, measured.
-        licence: under which it may be used.
-        nuclear: whether its DAB is in nuclei; else it is in the cytoplasm.
-    """
-
-    path: str | None
-    mpp: float
-    white: Colour
-    licence: str
-    nuclear: bool = True
-
-
-HE = (
-    Picture(
-        "aperio-svs/CMU-1-Small-Region.svs", 0.499, (245, 243, 243),
-        "CC0-1.0, Carnegie Mellon University",
-    ),
-    Picture(
-        "he-patches/OS-1-detail.ome.tif", 0.227, (236, 226, 248), "OpenSlide test data, free to use"
-    ),
-    Picture(
-        "he-patches/TCGA-AD-6964-tile-16896-20480.jpg", 0.5, (240, 238, 238), "CC BY 3.0, TCGA"
-    ),
-    Picture(
-        "he-patches/TCGA-AD-6964-tile-22016-11776.jpg", 0.5, (240, 238, 238), "CC BY 3.0, TCGA"
-    ),
-)  # fmt: skip
-IHC = (
-    Picture(
-        "scanner-pair-ki67/OS-2-ndpi.ome.tif", 0.227, (226, 225, 235),
-        "OpenSlide test data, free to use",
-    ),
-    Picture(
-        "scanner-pair-ki67/OS-2-vsi.ome.tif", 0.346, (221, 221, 223),
-        "OpenSlide test data, free to use",
-    ),
-    # Its mpp is not stated; nuclei are as large as in the others at about this.
-    Picture(
-        None, 0.5, (237, 237, 235), "no known copyright restrictions (scikit-image)", nuclear=False
-    ),
-)  # fmt: skip
-SOURCES = {"H&E": HE, "IHC (DAB)": IHC}
 
 # Unit optical densities of the stains in R, G, B: Ruifrok & Johnston (2001).
 HAEMATOXYLIN = (0.650, 0.704, 0.286)
@@ -105,12 +55,11 @@ class Section:
 
 def load(data: Path, picture: Picture, mpp: float = MPP) -> np.ndarray:
     """A source at a resolution, [h, w, 3] uint8."""
-    if picture.path is None:
-        pixels = skimage.data.immunohistochemistry()
-    elif picture.path.endswith(".jpg"):
-        pixels = np.asarray(Image.open(data / picture.path).convert("RGB"))
+    path = picture.file(data)
+    if path.suffix in (".jpg", ".png"):
+        pixels = np.asarray(Image.open(path).convert("RGB"))
     else:
-        pixels = tifffile.imread(data / picture.path)[..., :3]
+        pixels = tifffile.imread(path)[..., :3]
     size = [round(side * picture.mpp / mpp) for side in pixels.shape[1::-1]]
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
@@ -189,10 +138,11 @@ RESTAIN: dict[str, Callable[[Tensor, Picture, float], Tensor]] = {
 }  # fmt: skip
 
 
-def sections(data: Path, domain: str) -> list[list[Section]]:
-    """All sources of a domain, each at every of RESOLUTIONS that it is as fine as."""
+def sections(data: Path, recipe: Recipe) -> list[list[Section]]:
+    """All images of a configuration, each at every of RESOLUTIONS that it is as fine as."""
     found = []
-    for picture in SOURCES[domain]:
+    domain = recipe.domains[0]
+    for picture in recipe.images:
         kept = [mpp for mpp in RESOLUTIONS if mpp >= 0.9 * picture.mpp] or [picture.mpp]
         parts = [(density(load(data, picture, mpp), picture.white), mpp) for mpp in kept]
         bare = torch.tensor(BARE[domain])[:, None, None]

@@ -1,28 +1,34 @@
 #!/usr/bin/env python3
 """Train the generators that ship with uhrt: H&E -> IHC (DAB) and IHC (DAB) -> H&E.
 
-    python scripts/train_bundled.py --data images --out uhrtranslate/models/weights
+    python scripts/train_bundled.py configs/train/bundled-he2ihc.yaml --data images --out weights
 
 Each generator imitates a classical re-staining of real sections, all freely licensed
 (`bundled_sections.py`), with glass, specks and pen marks beside them (`bundled_windows.py`). First
 its norm layers see the statistics of their own patch, as usual. Then half of the windows get those
-that the fields of `uhrt translate` give: of the surrounding cells, interpolated as DN does or
-pooled, so that the generator is right under any of them (`bundled_fields.py`). Same seed, same kind
-of machine: the same weights. How those that ship were made: docs/bundled-generators.md.
+that the fields of `uhrt translate` give: of the surrounding cells, pooled or interpolated as DN
+does, so that the generator is right under any of them (`bundled_fields.py`).
+
+It is one run on one thread, from random weights: a configuration (`bundled_recipe.py`) gives the
+same weights on every machine with the same kind of processor and the same versions of torch and
+numpy. The weights say from which configuration they are.
 
 The result demonstrates the tool. It is not for diagnosis.
 """
 
 import argparse
 import copy
+import json
+import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from bundled_fields import Surroundings, Weighted
+from bundled_recipe import Recipe, read_recipe
 from bundled_sections import CELL, MPP, Section, sections
 from bundled_windows import Scanner, draw
 from torch import Tensor, nn
@@ -30,11 +36,10 @@ from torch import Tensor, nn
 from uhrtranslate.engine.forward.actions import Action, plain_instance_norm
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.io.files.disk import write_png
-from uhrtranslate.models import GeneratorInfo, ResnetGenerator, load_generator, save_native
+from uhrtranslate.models import GeneratorInfo, ResnetGenerator, save_native
 from uhrtranslate.training.networks.making import initialise
 from uhrtranslate.training.run.sample_grid import sample_grid
 
-FILES = {"he2ihc": ("H&E", "IHC (DAB)"), "ihc2he": ("IHC (DAB)", "H&E")}
 # Patches of a window, one after the other: recording its cells takes as long as learning
 # from two.
 PER_WINDOW = 3
@@ -42,37 +47,6 @@ PER_WINDOW = 3
 MOST = 5
 # Convolutions in bfloat16 take about half as long on newer CPUs.
 HALF = torch.autocast("cpu", torch.bfloat16)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Attributes:
-        ngf, blocks: size of the generators.
-        own: steps with each patch's own statistics.
-        field: steps after them, with those of fields.
-        seed: of everything.
-    """
-
-    ngf: int = 16
-    blocks: int = 6
-    own: int = 3000
-    field: int = 3000
-    seed: int = 1
-
-    @property
-    def arguments(self) -> dict[str, object]:
-        """Of the generators."""
-        return {
-            "ngf": self.ngf, "n_blocks": self.blocks, "antialias": True, "antialias_up": True,
-        }  # fmt: skip
-
-    def rate(self, step: int) -> float:
-        """Learning rate: lower with fields, as their statistics are constants in a step."""
-        if step < self.own:
-            return 7e-4 * min(1.0, 2 * (self.own - step) / self.own + 0.15)
-        return 1e-4 * min(1.0, 2 * (self.own + self.field - step) / self.field)
 
 
 def lessons(
@@ -137,52 +111,86 @@ def loss_of(z: Tensor, goal: Tensor) -> Tensor:
     return error.abs().mean() + edges + 0.05 * (z - goal.clamp(-0.98, 0.98).atanh()).abs().mean()
 
 
-def train(
-    name: str, data: Path, out: Path, settings: Settings, samples: Path | None, start: Path | None
-) -> None:
-    """Train one direction and write its file."""
-    torch.manual_seed(settings.seed)
-    random = np.random.default_rng(settings.seed)
-    found = sections(data, FILES[name][0])
-    generator = ResnetGenerator(**settings.arguments)
-    initialise(generator)
-    if start is not None:
-        generator.load_state_dict(load_generator(start).module.state_dict())
-    smooth = copy.deepcopy(generator)
-    generator.model[-1] = nn.Identity()  # instead of the tanh; see `loss_of`
-    generator.to(memory_format=torch.channels_last)
-    switch = replace_norms(generator)
-    optimiser = torch.optim.Adam(generator.parameters(), 1e-3, (0.5, 0.999))
-    began, losses, more = time.time(), [], iter(())
-    for step in range(settings.own + settings.field):
-        loss = next(more, None)
+class Training:
+    """One direction, from random weights.
+
+    Args:
+        recipe: how.
+        data: folder of the images.
+
+    Attributes:
+        smooth: the generator that is kept, a moving average.
+        losses: of the steps so far.
+    """
+
+    def __init__(self, recipe: Recipe, data: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self._recipe = recipe
+        self._random = np.random.default_rng(recipe.seed)
+        self.found = sections(data, recipe)
+        generator = ResnetGenerator(**recipe.generator)
+        initialise(generator)
+        self.smooth = copy.deepcopy(generator)
+        generator.model[-1] = nn.Identity()  # instead of the tanh; see `loss_of`
+        self._generator = generator.to(memory_format=torch.channels_last)
+        self._switch = replace_norms(generator)
+        self._optimiser = torch.optim.Adam(generator.parameters(), 1e-3, (0.5, 0.999))
+        self._more: Iterator[Tensor] = iter(())
+        self.losses: list[float] = []
+
+    def step(self) -> None:
+        """Learn from one patch."""
+        number = len(self.losses)
+        loss = next(self._more, None)
         if loss is None:
-            more = lessons(generator, switch, found, random, step >= settings.own)
-            loss = next(more)
-        optimiser.param_groups[0]["lr"] = settings.rate(step)
-        optimiser.zero_grad()
+            fields = number >= self._recipe.own.steps
+            self._more = lessons(self._generator, self._switch, self.found, self._random, fields)
+            loss = next(self._more)
+        self._optimiser.param_groups[0]["lr"] = self._recipe.rate(number)
+        self._optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
-        optimiser.step()
-        losses.append(loss.item())
-        for slow, fast in zip(smooth.parameters(), generator.parameters(), strict=True):
+        nn.utils.clip_grad_norm_(self._generator.parameters(), 1.0)
+        self._optimiser.step()
+        self.losses.append(loss.item())
+        pairs = zip(self.smooth.parameters(), self._generator.parameters(), strict=True)
+        for slow, fast in pairs:
             slow.data.lerp_(fast.data, 0.01)
-        if step % 100 == 99:
-            mean = np.mean(losses[-100:])
-            print(f"{time.time() - began:6.0f} s, {name}, step {step + 1}: {mean:.3f}", flush=True)
-        if step % 300 == 299:
-            save(name, smooth, out, settings)
+
+
+def train(config: Path, data: Path, out: Path, samples: Path | None) -> None:
+    """Train one direction and write its file."""
+    torch.set_num_threads(1)  # sums of several threads are rounded otherwise
+    recipe, values = read_recipe(config)
+    name = config.stem.removeprefix("bundled-")
+    out.mkdir(parents=True, exist_ok=True)
+    training, began = Training(recipe, data), time.time()
+    for step in range(1, recipe.own.steps + recipe.field.steps + 1):
+        training.step()
+        if step % 100 == 0:
+            mean = np.mean(training.losses[-100:])
+            print(f"{time.time() - began:6.0f} s, {name}, step {step}: {mean:.3f}", flush=True)
+        if step % 300 == 0:
+            save(out / f"{name}.safetensors", training, recipe, values)
             if samples:
-                show(smooth, found, samples / f"{name}-{step + 1:05d}.png")
-    save(name, smooth, out, settings)
+                show(training.smooth, training.found, samples / f"{name}-{step:05d}.png")
+    save(out / f"{name}.safetensors", training, recipe, values)
 
 
-def save(name: str, generator: nn.Module, out: Path, settings: Settings) -> None:
-    """Write a direction in the native format, as half floats."""
-    a, b = FILES[name]
+def save(path: Path, training: Training, recipe: Recipe, values: dict[str, Any]) -> None:
+    """Write a direction in the native format, as half floats, with how it was made."""
+    a, b = recipe.domains
+    origin = {
+        "configuration": values,
+        "steps": len(training.losses),
+        "first_losses": training.losses[:3],
+        "last_losses": training.losses[-3:],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "processor": processor(),
+    }
     info = GeneratorInfo(
         architecture="resnet",
-        arguments=settings.arguments,
+        arguments=recipe.generator,
         cell=CELL,
         mpp=MPP,
         domains=(a, b),
@@ -193,8 +201,19 @@ def save(name: str, generator: nn.Module, out: Path, settings: Settings) -> None
             "The stain it shows where there was none is invented. "
             "See docs/bundled-generators.md."
         ),
+        origin=json.dumps(origin),
     )
-    save_native(out / f"{name}.safetensors", generator, info, half=True)
+    save_native(path, training.smooth, info, half=True)
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 @torch.no_grad()
@@ -211,20 +230,11 @@ def show(generator: nn.Module, found: list[list[Section]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", type=Path, help="a file of configs/train/bundled-*.yaml")
     parser.add_argument("--data", type=Path, required=True, help="folder of the source images")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the files")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--samples", type=Path, help="folder for sample pictures")
-    parser.add_argument("--only", choices=list(FILES), help="one direction; default: both")
-    parser.add_argument("--start", type=Path, help="weights to begin with, instead of random ones")
-    defaults = Settings()
-    for name in ("own", "field", "seed", "ngf"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(defaults, name))
-    given = vars(parser.parse_args())
-    data, out, samples, only, start = (
-        given.pop(name) for name in ("data", "out", "samples", "only", "start")
-    )
-    for name in [only] if only else FILES:
-        train(name, data, out, Settings(**given), samples, start)
+    train(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

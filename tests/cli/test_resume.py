@@ -169,6 +169,7 @@ class TestAnUnfinishedRun:
         ("more", "reason"),
         [
             (("--norm", "kin"), "norm was pooled and is now kin"),
+            (("--glass", "white"), "glass was"),
             (("--quality", "80"), "quality was 90 and is now 80"),
             (("--cell", "64"), "cell was 128 and is now 64"),
             (("--tile", "256"), "tile was 128 and is now 256"),
@@ -233,6 +234,26 @@ def test_a_failure_keeps_what_was_done(mortal, desk, tmp_path, point, count, rea
     assert mortal(*command(desk, target, "--norm", "dn"))["status"] == 0
     assert mortal(*command(desk, tmp_path / "b.tif", "--norm", "dn"))["status"] == 0
     assert content(target) == content(tmp_path / "b.tif")
+
+
+def test_white_glass_of_a_run_that_was_killed(mortal, desk, tmp_path):
+    pixels = tifffile.imread(desk / "slide.tif")
+    pixels[300:700, 100:] = 240
+    tifffile.imwrite(tmp_path / "slide.tif", pixels, tile=(256, 256), photometric="rgb")
+    shutil.copy(desk / "tiny.safetensors", tmp_path)
+    how = ("--glass", "white", "--compression", "lzw")
+    whole, target = tmp_path / "whole.tif", tmp_path / "a.tif"
+    done = mortal(*command(tmp_path, whole, *how))
+    assert done["status"] == 0, done["error"]
+    assert (tifffile.imread(whole)[306:694, 106:] == 255).all()
+    for point, count in (("reached", 3), ("keep", 2)):
+        done = mortal(*command(tmp_path, target, *how), point=point, count=count)
+        assert os.WTERMSIG(done["status"]) == signal.SIGKILL, done["error"]
+    assert saved(target)
+    done = mortal(*command(tmp_path, target, *how))
+    assert done["status"] == 0, done["error"]
+    assert "resumed at" in done["error"]
+    assert content(target) == content(whole)
 
 
 def test_a_warp_that_was_killed_gives_the_same(mortal, desk, tmp_path):

@@ -130,7 +130,8 @@ def test_grey_generators_run(device):
     assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
-def test_a_whole_image_is_translated(monkeypatch, tmp_path):
+@pytest.mark.parametrize("glass", ["translate", "white"])
+def test_a_whole_image_is_translated(monkeypatch, tmp_path, glass):
     """The user's route, from a file to a file."""
     source = tmp_path / "section.png"
     Image.fromarray(SECTION).save(source)
@@ -148,10 +149,12 @@ def test_a_whole_image_is_translated(monkeypatch, tmp_path):
                 cell=CELL,
                 tile=96,
                 batch=2,
+                glass=glass,
             )
         assert bool(waits) == (device != "cpu"), "it ran elsewhere"
         results[device] = np.asarray(Image.open(target))
     assert_alike(results["sim:0,sim:1"], results["cpu"])
+    assert (results["sim:0,sim:1"][:120, :60] == 255).all() == (glass == "white")
 
 
 def test_a_generator_is_measured_as_on_the_cpu():

@@ -38,6 +38,7 @@ FACTS = {
     "domains": ("H&E", "IHC"),
     "value_range": (0.0, 1.0),
     "description": "Für Tests; not for diagnosis.",
+    "origin": '{"seed": 1}',
 }
 
 

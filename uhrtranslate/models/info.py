@@ -40,6 +40,7 @@ class GeneratorInfo:
             layers cannot follow a normalizer.
         white_glass: whether its results are to be white where the source is bare glass, as what it
             paints there means nothing.
+        origin: how it was made, a JSON text; empty if nobody says.
     """
 
     architecture: str
@@ -62,6 +63,7 @@ class GeneratorInfo:
     channels: tuple[str, ...] = ()
     opaque: bool = False
     white_glass: bool = False
+    origin: str = ""
 
     @property
     def channel_names(self) -> tuple[str, ...]:

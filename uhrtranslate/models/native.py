@@ -26,7 +26,9 @@ FORMAT = 2
 _KEY = "uhrt"
 # Facts that format 2 added. They are written only if they say something, so that older versions
 # read all other files.
-_ADDED = {"inputs", "histogram", "channels", "input_range", "output_range", "white_glass"}
+_ADDED = {
+    "inputs", "histogram", "channels", "input_range", "output_range", "white_glass", "origin",
+}  # fmt: skip
 # Facts that follow from the architecture, and so are not stored.
 _OF_THE_FAMILY = ("covariant", "period")
 
@@ -69,6 +71,7 @@ class _Header(BaseModel):
     channels: list[_Name] = Field(default=[], max_length=64)
     opaque: Literal[False] = False  # native files hold weights, never programs
     white_glass: bool = False
+    origin: Annotated[_Text, Field(max_length=20_000)] = ""
 
 
 def check_info(info: GeneratorInfo) -> None:

@@ -51,6 +51,7 @@ class ModelDescription:
             channels (None: those of the type) and in results of float32; see `GeneratorInfo`.
         opaque: whether it is TorchScript, whose norm layers cannot follow a normalizer.
         white_glass: whether bare glass becomes white in its results.
+        origin: how it was made, a JSON text; empty if its file does not say.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ModelDescription:
     output_range: tuple[float, float]
     opaque: bool
     white_glass: bool
+    origin: str
 
 
 def describe_model(model: str | Path | nn.Module) -> ModelDescription:
@@ -247,4 +249,5 @@ def _describe(generator: Generator, path: Path | None) -> ModelDescription:
         output_range=info.output_range,
         opaque=info.opaque,
         white_glass=info.white_glass,
+        origin=info.origin,
     )

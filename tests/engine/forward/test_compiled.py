@@ -64,11 +64,11 @@ def test_statistics_agree(runners, rule):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def translated(runner, image, normalizer, batch=1):
+def translated(runner, image, normalizer, batch=1, **more):
     """All tiles have one shape, as each shape costs some seconds of compiling."""
     plan = TilePlan(CellGrid(384, 384, 128), 192, 48, 4)
     thumbnail = SECTION[::4, ::4][:128, :128].copy()
-    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: thumbnail)
+    transform = GeneratorTransform(Lanes([runner]), normalizer, plan, lambda: thumbnail, **more)
     sink = ArraySink(384, 384)
     stream(ArraySource(image), transform, sink, batch=batch)
     return sink.pixels
@@ -104,6 +104,28 @@ def test_translations_agree_and_can_be_repeated(runners, image):
     assert (difference > 0).mean() < 0.01
     again = CompiledRunner(as_generator(runners[1].module), CPU)
     assert np.array_equal(translated(again, image, DN()), fast)
+
+
+def assert_glass_is_as_white(reference, fast, image, normalizer):
+    """A runner agrees with the reference where glass becomes white, and around it."""
+    expected, found = (
+        translated(runner, image, normalizer, white_glass=True).astype(int)
+        for runner in (reference, fast)
+    )
+    assert expected.std() > 20
+    assert (found[264:, :120] == 255).all()
+    assert np.abs(expected - found).max() <= 1
+    assert np.abs(expected - translated(reference, image, normalizer)).max() > 50
+
+
+@pytest.mark.slow
+def test_glass_is_as_white(runners, image):
+    assert_glass_is_as_white(*runners, image, DN())  # with the graphs that are compiled already
+
+
+def test_glass_is_as_white_by_the_default(runners, image):
+    traced = Traced(as_generator(runners[0].module), CPU)
+    assert_glass_is_as_white(runners[0], traced, image, Pooled())
 
 
 @pytest.mark.slow
