@@ -34,8 +34,8 @@ def view(
         typer.Argument(
             metavar="PLACE...",
             show_default=False,
-            help="Slides, photos, folders, URLs; also JSON of uhrt evaluate or compare, and GeoJSON "
-            "annotations of the first image.",
+            help="Slides, photos, folders, URLs; also JSON of uhrt evaluate and compare, and "
+            "GeoJSON annotations of the first image.",
         ),
     ],
     transform: Annotated[
@@ -54,12 +54,9 @@ def view(
     export: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write the page and all tiles for any web server, and end."
+            metavar="FOLDER", help="Write the page with all tiles for any web server, and end."
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing folder of --export.")
-    ] = False,
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
@@ -79,7 +76,7 @@ def view(
         if export is not None:
             from uhrtranslate.tasks.view import export_page
 
-            made = export_page(found, export, overwrite, None if quiet else _tell)
+            made = export_page(found, export, _silent if quiet else _tell)
             print(made, flush=True)
             return
         server = open_server(found, port)
@@ -111,6 +108,10 @@ def _open_browser(address: str) -> None:
         opened = False
     if not opened:
         print_error("no browser was found here; open the address in one.")
+
+
+def _silent(sentence: str) -> None:
+    pass
 
 
 def _tell(sentence: str) -> None:

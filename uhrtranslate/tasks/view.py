@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from uhrtranslate.errors import InputError, OptionError, UhrError
 from uhrtranslate.io import stated_by
-from uhrtranslate.io.files.inputs import is_saved
-from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.io.readers.block_cache import cap_caches
 from uhrtranslate.options import InfoOptions
+from uhrtranslate.viewer.export import Told, export
 from uhrtranslate.viewer.marks import Documents
 from uhrtranslate.viewer.routes import Routes
 from uhrtranslate.viewer.server import ViewServer
-from uhrtranslate.viewer.shelf import REPORTS, Shelf
+from uhrtranslate.viewer.shelf import REPORTS, Shelf, is_document
+
+if TYPE_CHECKING:
+    from uhrtranslate.registration import Transform
 
 # Of decoded pixels that each open slide keeps: a page asks for each tile once.
 CACHE_BYTES = 16 << 20
@@ -47,7 +50,7 @@ def routes(
             if (folder / name).is_file():
                 documents.read(folder / name)
     for place in places:
-        if is_saved(place) and not is_url(place):
+        if is_document(place):
             documents.read(Path(place))
     for path in transforms:
         before = len(documents.transforms)
@@ -72,6 +75,11 @@ def open_server(found: Routes, port: int = 0) -> ViewServer:
     return ViewServer(found, port)
 
 
+def export_page(found: Routes, folder: Path, told: Told = lambda sentence: None) -> Path:
+    """Write the page with all tiles; see `viewer.export.export`."""
+    return export(found, folder, told)
+
+
 def _check_opens(shelf: Shelf) -> None:
     """Say what is wrong with images that were named before a page shows them empty."""
     wrong: UhrError | None = None
@@ -87,7 +95,7 @@ def _check_opens(shelf: Shelf) -> None:
         raise wrong
 
 
-def _transforms(documents: Documents):  # type: ignore[no-untyped-def]
+def _transforms(documents: Documents) -> "tuple[Transform, ...]":
     if not documents.transforms:
         return ()
     from uhrtranslate.registration import load_transform

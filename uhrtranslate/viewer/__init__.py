@@ -1,1 +1,1 @@
-"""Showing images in a browser: what a page is told, tiles and overlays, the server, static pages."""
+"""Showing images in a browser: tiles, overlays, places, the server, static pages."""

@@ -120,13 +120,15 @@ class Documents:
                 raise InputError(
                     f"{path}: is no evaluation ({where[:80]}); make it again with uhrt evaluate -o."
                 ) from None
-            self.evaluated += [(path.parent, one) for one in found]
+            self.evaluated.extend((path.parent, one) for one in found)
             return
         self.annotations.append(read_annotations(document, path))
 
     def about(self, path: Path) -> Evaluated | None:
         """What was measured of an image: of its path, else of its name."""
-        named = [(folder, one) for folder, one in self.evaluated if Path(one.path).name == path.name]
+        named = [
+            (folder, one) for folder, one in self.evaluated if Path(one.path).name == path.name
+        ]
         for folder, one in reversed(named):
             places = (Path(one.path), folder / Path(one.path).name, folder / one.path)
             if any(_same(place, path) for place in places):

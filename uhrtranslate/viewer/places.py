@@ -48,7 +48,7 @@ class Place:
     Attributes:
         matrix: [3, 3], from px to the plane; None if no matrix says it.
         to_plane, from_plane: points [n, 2] either way.
-        box: x, y, w, h in the plane in which `from_plane` is asked.
+        box: x, y, w, h in the plane in which `from_plane` is asked if there is no matrix.
         why: how it is known, for people.
     """
 
@@ -90,20 +90,19 @@ def place_of(image: Image, others: Sequence[Image], transforms: "Sequence[Transf
     for transform in transforms:
         moving, fixed = transform.moving, transform.fixed
         if (moving.width, moving.height) == (image.width, image.height) and (
-            moving.name == image.name
-            or (fixed.width, fixed.height) != (image.width, image.height)
+            moving.name == image.name or (fixed.width, fixed.height) != (image.width, image.height)
         ):
             return _moved(transform)
     reference = others[0] if others else image
     if reference.mpp is not None and image.mpp is not None:
-        return _scaled(image, image.mpp, "by its mpp")
+        return _scaled(image.mpp, "by its mpp")
     unit = reference.mpp or (1.0, 1.0)
     across, down = reference.width / image.width, reference.height / image.height
     if image.key != reference.key and abs(across / down - 1) <= SAME_SHAPE:
         covering = (across * unit[0], down * unit[1])
-        return _scaled(image, covering, f"over {reference.name}, which has the same shape")
+        return _scaled(covering, f"over {reference.name}, which has the same shape")
     why = "by its mpp" if image.mpp and reference.mpp else "by its pixels, as its mpp is unknown"
-    return _scaled(image, unit, why)
+    return _scaled(unit, why)
 
 
 def _source(image: Image, others: Sequence[Image]) -> Image | None:
@@ -127,7 +126,7 @@ def _part(image: Image, source: Image, below: Place) -> Place:
     part = np.array([[w / image.width, 0, x], [0, h / image.height, y], [0, 0, 1]])
     why = f"a part of {source.name}, as its description says"
     if below.matrix is not None:
-        return _of_matrix(below.matrix @ part, image, why)
+        return _of_matrix(below.matrix @ part, why)
     inverse = np.linalg.inv(part)
     return Place(
         None,
@@ -149,8 +148,8 @@ def _moved(transform: "Transform") -> Place:
     if all(isinstance(step, Matrix) and step.affine for step in transform.steps):
         to_moving = np.eye(3)
         for step in transform.steps:
-            to_moving = step.values @ to_moving  # type: ignore[union-attr]
-        return _of_matrix(np.diag([*unit, 1.0]) @ np.linalg.inv(to_moving), None, why, box)
+            to_moving = step.values @ to_moving
+        return _of_matrix(np.diag([*unit, 1.0]) @ np.linalg.inv(to_moving), why)
 
     def from_plane(points: Points) -> Points:
         return transform.to_moving(points / unit)
@@ -158,30 +157,24 @@ def _moved(transform: "Transform") -> Place:
     return Place(None, lambda points: transform.to_fixed(points)[0] * unit, from_plane, box, why)
 
 
-def _scaled(image: Image, unit: tuple[float, float], why: str) -> Place:
-    return _of_matrix(np.diag([*unit, 1.0]), image, why)
+def _scaled(unit: tuple[float, float], why: str) -> Place:
+    return _of_matrix(np.diag([*unit, 1.0]), why)
 
 
-def _of_matrix(
-    matrix: NDArray[np.float64],
-    image: Image | None,
-    why: str,
-    box: tuple[float, float, float, float] = (0, 0, 1, 1),
-) -> Place:
+def _of_matrix(matrix: NDArray[np.float64], why: str) -> Place:
     inverse = np.linalg.inv(matrix)
-    if image is not None:
-        box = (0, 0, image.width * matrix[0, 0], image.height * matrix[1, 1])
     return Place(
         matrix,
         lambda points: _mapped(matrix, points),
         lambda points: _mapped(inverse, points),
-        box,
+        (0, 0, 1, 1),
         why,
     )
 
 
-def _mapped(matrix: NDArray[np.float64], points: Points) -> Points:
-    return points @ matrix[:2, :2].T + matrix[:2, 2]
+def _mapped(matrix: NDArray[Any], points: Points) -> Points:
+    mapped: Points = points @ matrix[:2, :2].T + matrix[:2, 2]
+    return mapped
 
 
 def _lattice(apply: Map, box: tuple[float, float, float, float]) -> dict[str, Any]:

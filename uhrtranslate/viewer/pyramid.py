@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -112,7 +113,9 @@ class TilePyramid:
                 return _Step(width, height, number)
         elif downsample / found > REACH:
             return _Step(width, height)
-        box = (0.0, 0.0, float(size.width), float(size.height))
+        # A pixel stands for `downsample` px each way, also where the last ones lie half outside.
+        ratio = downsample / found
+        box = (0.0, 0.0, width * ratio, height * ratio)
         cache = BlockCache(CACHE_BYTES)
         whole = Resampled(self._slide, number, box, width, height, cache)
         return _Step(width, height, resampled=whole)
@@ -135,10 +138,7 @@ class TilePyramid:
             return kept
         columns, rows = self.shape(level + 1)
         parts = [
-            [
-                self._finer(level + 1, x, y)
-                for x in range(2 * column, min(2 * column + 2, columns))
-            ]
+            [self._finer(level + 1, x, y) for x in range(2 * column, min(2 * column + 2, columns))]
             for y in range(2 * row, min(2 * row + 2, rows))
         ]
         tile = _halved(np.concatenate([np.concatenate(line, axis=1) for line in parts]))
@@ -168,13 +168,13 @@ class _Spilled:
     """Tiles on the disk, in a file that no other process sees and that ends with this one."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="uhrt-view-")
+        self._file: IO[bytes] | None = None  # most slides need none
         self._places: dict[Hashable, tuple[int, int, tuple[int, ...], str]] = {}
         self._size = 0
 
     def get(self, key: Hashable) -> Pixels | None:
         place = self._places.get(key)
-        if place is None:
+        if place is None or self._file is None:
             return None
         offset, length, shape, kind = place
         self._file.seek(offset)
@@ -185,10 +185,14 @@ class _Spilled:
         data = zlib.compress(np.ascontiguousarray(pixels).tobytes(), 1)
         if self._size + len(data) > MOST_SPILLED:
             return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="uhrt-view-")  # noqa: SIM115
         self._file.seek(self._size)
         self._file.write(data)
         self._places[key] = (self._size, len(data), pixels.shape, pixels.dtype.str)
         self._size += len(data)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        self._places.clear()

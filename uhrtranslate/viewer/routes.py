@@ -16,13 +16,20 @@ from urllib.parse import parse_qs
 from uhrtranslate.errors import UhrError
 from uhrtranslate.io import fitted_thumbnail, open_view
 from uhrtranslate.io.readers.unfinished import UnfinishedSlide
+from uhrtranslate.version import __version__
 from uhrtranslate.viewer.looks import encoded, in_colour, read_looks
-from uhrtranslate.viewer.marks import Documents, Evaluated, grids, heat_picture, seams, tissue_picture
+from uhrtranslate.viewer.marks import (
+    Documents,
+    Evaluated,
+    grids,
+    heat_picture,
+    seams,
+    tissue_picture,
+)
 from uhrtranslate.viewer.places import Image, place_of
 from uhrtranslate.viewer.pyramid import TILE
 from uhrtranslate.viewer.regions import read_corners, region_statistics
 from uhrtranslate.viewer.shelf import GoneError, Item, OpenImage, Shelf, version_of
-from uhrtranslate.version import __version__
 
 if TYPE_CHECKING:
     from uhrtranslate.registration import Transform

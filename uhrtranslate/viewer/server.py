@@ -29,8 +29,9 @@ LONGEST_LINE, LARGEST_HEAD = 16 << 10, 32 << 10
 # Of the rule about focus that OpenSeadragon adds to the page.
 STYLE = "sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE="
 POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' '{STYLE}'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; script-src 'self'; style-src 'self' '{STYLE}'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
 )
 
 
@@ -88,6 +89,11 @@ class ViewServer(ThreadingHTTPServer):
         finally:
             self._free.release()
 
+    def server_close(self) -> None:
+        """End, and close the images."""
+        super().server_close()
+        self.routes.shelf.close()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: connections break off all the time."""
 
@@ -138,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.rfile.close()
         self._raw = _Timed(self.connection)
-        self.rfile = io.BufferedReader(self._raw, 4096)  # type: ignore[assignment]
+        self.rfile = io.BufferedReader(self._raw, 4096)
 
     def handle_one_request(self) -> None:
         self._raw.deadline, self._raw.left = time.monotonic() + IDLE, LARGEST_HEAD

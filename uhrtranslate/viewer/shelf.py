@@ -21,7 +21,6 @@ from uhrtranslate.io import (
     open_slide,
     shown,
 )
-from uhrtranslate.io.files.inputs import is_saved
 from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.io.readers.unfinished import UnfinishedSlide, find_unfinished, target_name
 from uhrtranslate.viewer.looks import ChannelLook, plain_looks
@@ -31,7 +30,8 @@ from uhrtranslate.viewer.pyramid import TilePyramid
 MOST_OPEN = 8
 # Seconds for which a folder, and a file's time, are taken for what they were.
 FRESH = 2.0
-# JSON files that are read if they lie in a folder that is looked at.
+# What is no image, and which such files are read if they lie in a folder that is looked at.
+DOCUMENTS = (".json", ".geojson")
 REPORTS = ("evaluation.json", "compare.json")
 MOST_IMAGES = 20_000
 
@@ -105,7 +105,7 @@ class Shelf:
     """
 
     def __init__(self, places: Sequence[str], stated: Stated | None = None) -> None:
-        self._places = [place for place in places if not is_saved(place)]
+        self._places = [place for place in places if not is_document(place)]
         self._stated = stated
         self._lock = threading.RLock()
         self._items: dict[str, Item] = {}
@@ -154,8 +154,7 @@ class Shelf:
             GoneError: the file is there no more.
             InputError: it cannot be read.
         """
-        item = self.item(key)
-        image = self._take(item)
+        image = self._taken_or_found(self.item(key))
         try:
             yield image
         finally:
@@ -211,6 +210,19 @@ class Shelf:
         place = source.with_name(name) if unfinished and isinstance(source, Path) else source
         return Item(_key(place, name), source, name, folder, unfinished, self._stated)
 
+    def _taken_or_found(self, item: Item) -> OpenImage:
+        """As `_take`; what is gone from a folder may be there otherwise: a run that has ended."""
+        try:
+            return self._take(item)
+        except GoneError:
+            if not self.folders:
+                raise
+            self._find(strict=False)
+            again = self._items.get(item.key)
+            if again is None or again == item:
+                raise
+            return self._take(again)
+
     def _take(self, item: Item) -> OpenImage:
         """The open image with one more user."""
         with self._lock:
@@ -255,6 +267,11 @@ class Shelf:
             self._open.pop(key).close()
 
 
+def is_document(place: str) -> bool:
+    """Whether a place is a file that says something of images."""
+    return place.lower().endswith(DOCUMENTS) and not is_url(place)
+
+
 def version_of(item: Item) -> str:
     """What changes when a file does.
 
@@ -278,9 +295,7 @@ def _open(item: Item) -> OpenImage:
         assert isinstance(item.source, Path)
         slide: Slide = UnfinishedSlide(item.source)
         return OpenImage(slide, TilePyramid(slide), Made(), version)
-    slide = open_slide(
-        item.source, deep=True, sparse=True, channels=True, stated=item.stated
-    )
+    slide = open_slide(item.source, deep=True, sparse=True, channels=True, stated=item.stated)
     try:
         return OpenImage(slide, TilePyramid(slide), read_made(item.source), version)
     except BaseException:
@@ -307,4 +322,3 @@ def _key(source: Source, name: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
     digest = hashlib.blake2s(shown(source).encode("utf-8", "surrogateescape"), digest_size=4)
     return f"{plain}-{digest.hexdigest()}"
-

@@ -19,7 +19,7 @@ from uhrtranslate.io.files.journal import NAME
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.tiff_level import SharedFile
 from uhrtranslate.io.slide import Level, Slide, SlideInfo, read_padded
-from uhrtranslate.pixels import Pixels, dtype_of
+from uhrtranslate.pixels import Pixels, dtype_of, to_bits
 
 # What the writer of a pyramid says of it, beside its tiles.
 ABOUT = "about.json"
@@ -58,9 +58,7 @@ def find_unfinished(folder: Path) -> list[Path]:
     found = []
     for where, folders, _ in os.walk(folder):
         partial_ones = [name for name in folders if name.endswith(PARTIAL)]
-        found += [
-            Path(where, name) for name in partial_ones if Path(where, name, NAME).is_file()
-        ]
+        found += [Path(where, name) for name in partial_ones if Path(where, name, NAME).is_file()]
         folders[:] = [name for name in folders if name[0] != "." and name not in partial_ones]
     return sorted(found)
 
@@ -143,7 +141,7 @@ class UnfinishedSlide(Slide):
     def _inside(self, level: int, x: int, y: int, w: int, h: int) -> Pixels:
         side = self._about.tile
         pixels = np.empty((h, w, 3), self.info.dtype)
-        pixels[:] = np.array(NOTHING, np.uint8) * (257 if self.info.bits == 16 else 1)
+        pixels[:] = to_bits(np.array(NOTHING, np.uint8), 8, self.info.bits)
         index = self._indices[level]
         for row in range(y // side, -(-(y + h) // side)):
             for col in range(x // side, -(-(x + w) // side)):

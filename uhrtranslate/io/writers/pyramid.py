@@ -23,8 +23,8 @@ from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.readers.unfinished import ABOUT
 from uhrtranslate.io.writers.base import Encode, EncodedLevel
-from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.formats import ASSOCIATING, holding, no_channels, slide_format
+from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.writer import ImageWriter
 from uhrtranslate.pixels import Pixels
 from uhrtranslate.threads import Workers, result_of

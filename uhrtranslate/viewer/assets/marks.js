@@ -59,6 +59,10 @@ export function drawMarks(pane, app) {
     const [x, y] = through(matrix, ...pane.frame.fromPlane(...app.cursor.at));
     cross(context, x, y);
   }
+  const overview = pane.viewer.navigator?.element;
+  if (overview && !overview.hidden) {
+    context.clearRect(look.width - overview.offsetWidth, 0, overview.offsetWidth, overview.offsetHeight);
+  }
   canvas.dataset.drawn = drawn.join(" ");
 }
 

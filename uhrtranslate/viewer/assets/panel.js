@@ -21,7 +21,7 @@ function seams(app) {
     return element("li", {}, button);
   }));
   return element("section", {}, element("h2", { textContent: "Worst borders" }),
-    element("p", { textContent: `${pane.facts.name}${verdict ? `: ${verdict}` : ""}. Steps in grey levels; a click goes there.` }), list);
+    element("p", { textContent: `${pane.facts.name}${verdict ? `: seams ${verdict}` : ""}. Steps in grey levels; a click goes there.` }), list);
 }
 
 function channels(app) {
