@@ -88,10 +88,7 @@ def place_of(image: Image, others: Sequence[Image], transforms: "Sequence[Transf
         below = place_of(source, [one for one in others if one.key != image.key], transforms)
         return _part(image, source, below)
     for transform in transforms:
-        moving, fixed = transform.moving, transform.fixed
-        if (moving.width, moving.height) == (image.width, image.height) and (
-            moving.name == image.name or (fixed.width, fixed.height) != (image.width, image.height)
-        ):
+        if _is_moving(image, others, transform):
             return _moved(transform)
     reference = others[0] if others else image
     if reference.mpp is not None and image.mpp is not None:
@@ -117,6 +114,17 @@ def _source(image: Image, others: Sequence[Image]) -> Image | None:
     ]  # fmt: skip
     stem = image.name.split(".")[0]
     return next((one for one in same if one.name.startswith(stem)), same[0] if same else None)
+
+
+def _is_moving(image: Image, others: Sequence[Image], transform: "Transform") -> bool:
+    """Whether an image is a transform's moving slide: by its name, else by its size alone."""
+    moving, fixed = transform.moving, transform.fixed
+    size = moving.width, moving.height
+    if (image.width, image.height) != size:
+        return False
+    if any(one.name == moving.name for one in (image, *others)):
+        return image.name == moving.name
+    return size != (fixed.width, fixed.height)
 
 
 def _part(image: Image, source: Image, below: Place) -> Place:

@@ -78,7 +78,7 @@ class ViewServer(ThreadingHTTPServer):
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
+        except RuntimeError:  # no thread could be started
             self._free.release()
             self.shutdown_request(request)
 

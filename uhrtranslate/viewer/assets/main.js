@@ -484,8 +484,10 @@ class App {
     const canvas = pane.viewer.drawer.canvas;
     const box = canvas.getBoundingClientRect();
     const ratio = canvas.width / box.width;
-    const data = canvas.getContext("2d")?.getImageData((event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio, 1, 1).data;
-    return data ? `  RGB ${data[0]}, ${data[1]}, ${data[2]}` : "";
+    this.dot ??= element("canvas", { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+    this.dot.drawImage(canvas, (event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio, 1, 1, 0, 0, 1, 1);
+    const [red, green, blue] = this.dot.getImageData(0, 0, 1, 1).data;
+    return `  RGB ${red}, ${green}, ${blue}`;
   }
 
   measureSeen() {

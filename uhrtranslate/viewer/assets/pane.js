@@ -28,6 +28,10 @@ const SETTINGS = {
   gestureSettingsTouch: { pinchRotate: false },
 };
 
+// It warns of each tile that arrives after its pane was reloaded, which is no news.
+const silent = () => {};
+OpenSeadragon.console = { ...OpenSeadragon.console, log: silent, debug: silent, info: silent, warn: silent, error: (...said) => console.error(...said) };
+
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
