@@ -15,7 +15,7 @@ PACKAGE = Path(uhrtranslate.__file__).parent
 ROWS = [
     {"cli"},
     {"tasks"},
-    {"runs"},
+    {"runs", "viewer"},
     {"recipes", "evaluation"},
     {"engine", "extractors", "training"},
     {
@@ -45,6 +45,7 @@ FORBIDDEN = {
     "normalizers": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "tasks": {"typer", "rich"},
     "runs": {"typer", "rich"},
+    "viewer": {"torch", "typer", "rich", "openslide", "tifffile"},
     "recipes": {"typer", "rich", "openslide", "tifffile"},
     "evaluation": {"typer", "rich", "openslide", "tifffile"},
     "engine": {"typer", "rich"},

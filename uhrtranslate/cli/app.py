@@ -23,6 +23,7 @@ from uhrtranslate.cli import (
     train,
     translate,
     validate,
+    view,
     warp,
 )
 from uhrtranslate.cli.command import Command
@@ -50,6 +51,7 @@ app.command(cls=Command, epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tile
 app.command(cls=Command, epilog=register.EXAMPLES, no_args_is_help=True)(register.register)
 app.command(cls=Command, epilog=pairs.EXAMPLES, no_args_is_help=True)(pairs.pairs)
 app.command(cls=Command, epilog=warp.EXAMPLES, no_args_is_help=True)(warp.warp)
+app.command(cls=Command, epilog=view.EXAMPLES, no_args_is_help=True)(view.view)
 app.command(cls=Command, epilog=info.EXAMPLES, no_args_is_help=True)(info.info)
 app.command(cls=Command, epilog=validate.EXAMPLES, no_args_is_help=True)(validate.validate)
 app.command(cls=Command, epilog=doctor.EXAMPLES)(doctor.doctor)

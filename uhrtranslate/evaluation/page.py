@@ -2,15 +2,17 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.evaluation.pictures import backdrop, border_crops, scenes
-from uhrtranslate.evaluation.result import Evaluation, record
+from uhrtranslate.evaluation.result import Evaluation, heat_record, record
 from uhrtranslate.evaluation.verdict import seams_in_words
 from uhrtranslate.io.files.disk import csv_text, output_errors
+from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.replace import replace_file
 from uhrtranslate.report import Candidate, Page, Scene, render
 from uhrtranslate.report.measures import flatten
@@ -23,6 +25,8 @@ TOGETHER = "all together"
 # Most images shown with pictures (of others, only figures are), and most groups of one source.
 MOST_SHOWN = 12
 MOST_GROUPS = 6
+# Images that the command for looking at them names; the page of `uhrt view` has six panes.
+MOST_PANES = 5
 
 
 def write_report(
@@ -58,11 +62,13 @@ def write_report(
             *([candidate(TOGETHER, together, shown=False, yardstick=True)] if together else []),
         ),
         scenes=_all_scenes([pair for pair in named if pair[0] in shown]),
-        settings=_settings(evaluations, len(shown)),
+        settings=_settings(evaluations, len(shown), folder),
         files=(f"{STEM}.json", f"{STEM}.csv"),
     )
     records = [{"name": name} | record(evaluation) for name, evaluation in named]
-    content: dict[str, Any] = {"uhrt": __version__, "images": records}
+    heats = [{"heat": heat_record(evaluation)} for _, evaluation in named]
+    images = [one | heat for one, heat in zip(records, heats, strict=True)]
+    content: dict[str, Any] = {"uhrt": __version__, "images": images}
     if together:
         content["together"] = record(together)
     return write_files(page, content, records, folder, STEM)
@@ -162,6 +168,11 @@ def write_files(
     return folder / PAGE
 
 
+def view_command(places: Sequence[str | Path | None]) -> str:
+    """The command that shows images of a report at full resolution."""
+    return shlex.join(["uhrt", "view", *(str(place) for place in places if place)])
+
+
 def _csv(records: Sequence[Mapping[str, Any]]) -> str:
     left_out = ("metrics", "borders", "warnings")
     rows = [
@@ -199,7 +210,7 @@ def _all_scenes(named: Sequence[tuple[str, Evaluation]]) -> tuple[Scene, ...]:
     return tuple(found)
 
 
-def _settings(evaluations: Sequence[Evaluation], shown: int) -> dict[str, str]:
+def _settings(evaluations: Sequence[Evaluation], shown: int, folder: Path) -> dict[str, str]:
     settings = {"uhrt": __version__, "images": f"{len(evaluations):,}"}
     if shown < len(evaluations):
         settings["shown"] = f"the {shown} with the highest seam ratio; the table has all"
@@ -210,5 +221,9 @@ def _settings(evaluations: Sequence[Evaluation], shown: int) -> dict[str, str]:
     mpps = {one.mpp for one in evaluations if one.mpp}
     if len(mpps) == 1:
         settings["mpp"] = f"{mpps.pop():.4g} µm"
+    first = evaluations[0]
+    if not any(is_url(one) for one in (first.input, first.source or "")):
+        places = [first.source, *(one.input for one in evaluations[:MOST_PANES])]
+        settings["all of it in a browser"] = view_command([*places, folder / f"{STEM}.json"])
     settings["time"] = f"{sum(one.seconds for one in evaluations):.1f} s"
     return settings

@@ -1,5 +1,6 @@
 """What an evaluation found."""
 
+import base64
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -79,4 +80,29 @@ def finite_metrics(evaluation: Evaluation) -> Metrics:
             for name, value in figures.items()
         }
         for group, figures in evaluation.metrics.items()
+    }
+
+
+def heat_record(evaluation: Evaluation) -> dict[str, Any] | None:
+    """The heat map as JSON values, for `uhrt view`; None without one.
+
+    Returns:
+        `x`, `y`: where the first tile begins, and `step`: the side of tiles, in px of what was
+        evaluated; `rows` and `columns` of tiles; `values`: base64 of a byte each, row by row: the
+        step in tenths of grey levels, at most 254; 255 where none was measured.
+    """
+    seam = evaluation.metrics.get("seam", {})
+    step = seam.get("period") or seam.get("grid")
+    if evaluation.heat is None or not isinstance(step, int):
+        return None
+    tenths = np.nan_to_num(evaluation.heat * 10, nan=255.0)
+    known = np.isfinite(evaluation.heat)
+    values = np.where(known, tenths.clip(0, 254), 255).round().astype(np.uint8)
+    return {
+        "x": (seam.get("x") or step) - step,
+        "y": (seam.get("y") or step) - step,
+        "step": step,
+        "rows": values.shape[0],
+        "columns": values.shape[1],
+        "values": base64.b64encode(values.tobytes()).decode(),
     }

@@ -12,9 +12,15 @@ from uhrtranslate.engine import memory_needed
 from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.evaluation.images import read8
 from uhrtranslate.evaluation.options import SMALLEST_GRID, EvaluateOptions
-from uhrtranslate.evaluation.page import candidate, check_free, seam_of, write_files
+from uhrtranslate.evaluation.page import (
+    candidate,
+    check_free,
+    seam_of,
+    view_command,
+    write_files,
+)
 from uhrtranslate.evaluation.pictures import scenes
-from uhrtranslate.evaluation.result import Evaluation, record
+from uhrtranslate.evaluation.result import Evaluation, heat_record, record
 from uhrtranslate.evaluation.verdict import seams_in_words
 from uhrtranslate.io import (
     Found,
@@ -146,7 +152,7 @@ def compare(
             _run(one, slide, source, folder, baseline, pool, translator.cell, size, on_event)
         )
     named = [(run.name, run.evaluation) for run in runs if run.evaluation is not None]
-    settings = _settings(slide, options, translator, size, view.mpp)
+    settings = _settings(slide, folder, options, translator, size, view.mpp)
     page = Page(
         title=f"{Found.at(slide).path.name}: {', '.join(one.name for one in ways)}",
         lead=_lead(named),
@@ -157,7 +163,9 @@ def compare(
     )
     records = [dataclasses.asdict(run.compared) for run in runs]
     content = {"uhrt": __version__, "slide": shown(slide), "settings": settings}
-    path = write_files(page, content | {"candidates": records}, records, folder, STEM)
+    heats = [{"heat": run.evaluation and heat_record(run.evaluation)} for run in runs]
+    seen = [one | heat for one, heat in zip(records, heats, strict=True)]
+    path = write_files(page, content | {"candidates": seen}, records, folder, STEM)
     return Comparison(str(path), tuple(run.compared for run in runs))
 
 
@@ -310,6 +318,7 @@ def _lead(named: Sequence[tuple[str, Evaluation]]) -> str:
 
 def _settings(
     slide: Source,
+    folder: Path,
     options: TranslateOptions,
     translator: Translator,
     size: tuple[int, int],
@@ -331,6 +340,7 @@ def _settings(
         "precision": options.precision,
         "compression": options.compression,
         "uhrt": __version__,
+        "all of it in a browser": view_command([folder]),
     }
     if options.mask != "none":
         settings["mask"] = options.mask

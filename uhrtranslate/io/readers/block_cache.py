@@ -7,6 +7,16 @@ from concurrent.futures import Future
 
 from uhrtranslate.pixels import Pixels
 
+_most: list[int] = []  # bytes that a new cache keeps at most, if somebody has said so
+
+
+def cap_caches(limit: int) -> None:
+    """Let caches that are made from now on keep so many bytes at most.
+
+    For programs that keep many slides open, each of which is read a little.
+    """
+    _most[:] = [limit]
+
 
 class BlockCache:
     """Blocks of pixels; the least recently used are dropped first. Safe from several threads.
@@ -18,7 +28,7 @@ class BlockCache:
     """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self._limit = min([limit, *_most])
         self._size = 0
         self._blocks: OrderedDict[Hashable, Future[Pixels]] = OrderedDict()
         self._lock = threading.Lock()

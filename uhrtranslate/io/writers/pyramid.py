@@ -5,6 +5,7 @@ and its half-sized copy becomes a quarter of a tile one level up, and so on. Onl
 stay in memory: one row per level if the image arrives from top to bottom.
 """
 
+import json
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
+from uhrtranslate.io.readers.unfinished import ABOUT
 from uhrtranslate.io.writers.base import Encode, EncodedLevel
 from uhrtranslate.io.writers.formats import ASSOCIATING, holding, no_channels, slide_format
+from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.io.writers.writer import ImageWriter
 from uhrtranslate.pixels import Pixels
 from uhrtranslate.threads import Workers, result_of
@@ -64,6 +67,7 @@ class PyramidWriter(ImageWriter):
         self._levels = []
         self._pending: deque[tuple[int, int, int, Future[tuple[bytes, Pixels | None]]]] = deque()
         sizes = pyramid_sizes(spec.width, spec.height, spec.smallest)
+        write_about(folder, spec, readable=not (self._format.is_folder or spec.channels))
         for number, (width, height) in enumerate(sizes):
             level = _Level(folder / f"level-{number}.tiles", width, height, spec.tile)
             self._levels.append(level)
@@ -137,6 +141,20 @@ class PyramidWriter(ImageWriter):
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
         return int(2 * spilled / share) - used
+
+
+def write_about(folder: Path, spec: OutputSpec, readable: bool) -> None:
+    """Say how the tiles are to be read, for those who look on; see `io.readers.unfinished`."""
+    facts = {
+        "width": spec.width,
+        "height": spec.height,
+        "mpp": spec.mpp,
+        "tile": spec.tile,
+        "smallest": spec.smallest,
+        "bits": spec.bits,
+        "compression": spec.compression if readable else "",
+    }
+    (folder / ABOUT).write_text(json.dumps(facts))
 
 
 def each_plane(encode: Encode) -> Encode:

@@ -1,0 +1,1 @@
+"""Showing images in a browser: tiles, overlays, places, the server, static pages."""

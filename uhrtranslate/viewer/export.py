@@ -1,0 +1,123 @@
+"""The page with all its tiles as files, which any web server can serve; Deep Zoom images."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from uhrtranslate.errors import OutputError
+from uhrtranslate.io.files.disk import output_errors
+from uhrtranslate.threads import Workers, result_of
+from uhrtranslate.viewer.looks import encoded, in_colour
+from uhrtranslate.viewer.pyramid import TILE
+from uhrtranslate.viewer.routes import Routes, assets
+from uhrtranslate.viewer.server import POLICY
+from uhrtranslate.viewer.shelf import Item, OpenImage
+
+# Threads that compute tiles, and how many tiles are under way in each.
+WORKERS, IN_FLIGHT = 2, 4
+# A page looks at no level that is smaller than a tile.
+SMALLEST_LEVEL = 8
+Told = Callable[[str], None]
+
+
+def export(routes: Routes, folder: Path, told: Told = lambda sentence: None) -> Path:
+    """Write the page, and every tile of every image.
+
+    The folder gets its name when it is complete; of an interrupted run, the folder `.part` beside
+    it is left.
+
+    Args:
+        routes: of the page.
+        folder: to be made.
+        told: called with a sentence about each image.
+
+    Returns:
+        The page.
+
+    Raises:
+        OutputError: the folder exists already, or cannot be written.
+        InputError: an image cannot be read.
+    """
+    unfinished = folder.with_name(folder.name + ".part")
+    with output_errors(folder):
+        if folder.exists():
+            raise OutputError(f"{folder}: exists already; choose another folder for --export.")
+        (unfinished / "images").mkdir(parents=True, exist_ok=True)
+        for name, data in assets().items():
+            if name == "index.html":
+                data = _with_policy(data)
+            (unfinished / name).write_bytes(data)
+        site = routes.site(static=True)
+        _write_json(unfinished / "site.json", site)
+        _write_json(unfinished / "annotations.json", {"annotations": routes.documents.annotations})
+        for item in routes.shelf.items():
+            with routes.shelf.opened(item.key) as image:
+                told(f"{item.name}: writing {_count(image):,} tiles.")
+                _write_image(routes, item, image, unfinished / "images")
+        os.replace(unfinished, folder)
+    return folder / "index.html"
+
+
+def _write_image(routes: Routes, item: Item, image: OpenImage, folder: Path) -> None:
+    info = image.slide.info
+    _write_json(folder / f"{item.key}.json", routes.facts(item, image))
+    (folder / f"{item.key}.dzi").write_text(
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" '
+        f'Format="jpg" Overlap="0" TileSize="{TILE}">'
+        f'<Size Width="{info.width}" Height="{info.height}"/></Image>\n'
+    )
+    for what in ("thumb.jpg", "tissue.png", "heat.png"):
+        try:
+            (folder / f"{item.key}.{what}").write_bytes(routes.picture(item, image, what))
+        except KeyError:
+            continue  # there is none of this image
+    tiles = folder / f"{item.key}_files"
+
+    def write(level: int, column: int, row: int) -> None:
+        rgb = in_colour(image.tiles.tile(level, column, row), image.looks)
+        (tiles / str(level) / f"{column}_{row}.jpg").write_bytes(encoded(rgb, "jpg"))
+
+    with Workers(WORKERS, "uhrt-export") as workers:
+        pending: list[Future[None]] = []
+        for level, column, row in _places(image):
+            if (column, row) == (0, 0):
+                (tiles / str(level)).mkdir(parents=True, exist_ok=True)
+            if len(pending) >= WORKERS * IN_FLIGHT:
+                result_of(pending.pop(0))
+            pending.append(workers.submit(write, level, column, row))
+        for future in pending:
+            result_of(future)
+
+
+def _places(image: OpenImage) -> Iterator[tuple[int, int, int]]:
+    """Level, column and row of every tile; of the largest level first."""
+    for level in range(image.tiles.last, min(SMALLEST_LEVEL, image.tiles.last) - 1, -1):
+        columns, rows = image.tiles.shape(level)
+        for row in range(rows):
+            for column in range(columns):
+                yield level, column, row
+
+
+def _count(image: OpenImage) -> int:
+    shapes = [
+        image.tiles.shape(level)
+        for level in range(min(SMALLEST_LEVEL, image.tiles.last), image.tiles.last + 1)
+    ]
+    return sum(columns * rows for columns, rows in shapes)
+
+
+def _with_policy(page: bytes) -> bytes:
+    """The page with its content security policy inside, as other servers do not send it."""
+    policy = POLICY.replace("; frame-ancestors 'none'", "")  # means nothing inside a page
+    head = b'<meta charset="utf-8">\n'
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+    if head not in page:
+        raise ValueError("the page has no charset line")
+    return page.replace(head, head + meta.encode(), 1)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, allow_nan=False))

@@ -1,0 +1,367 @@
+"""What there is to ask for: addresses of the page and what they give. Nothing is ever changed."""
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from uhrtranslate.errors import UhrError
+from uhrtranslate.io import fitted_thumbnail, open_view
+from uhrtranslate.io.readers.unfinished import UnfinishedSlide
+from uhrtranslate.version import __version__
+from uhrtranslate.viewer.looks import encoded, in_colour, read_looks
+from uhrtranslate.viewer.marks import (
+    Documents,
+    Evaluated,
+    grids,
+    heat_picture,
+    seams,
+    tissue_picture,
+)
+from uhrtranslate.viewer.places import Image, place_of
+from uhrtranslate.viewer.pyramid import TILE
+from uhrtranslate.viewer.regions import read_corners, region_statistics
+from uhrtranslate.viewer.shelf import GoneError, Item, OpenImage, Shelf, version_of
+
+if TYPE_CHECKING:
+    from uhrtranslate.registration import Transform
+
+KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "txt": "text/plain; charset=utf-8",
+}
+PAGE = "index.html"
+THUMBNAIL = 192
+# Bytes of encoded tiles and pictures that are kept, of all images together.
+CACHE_BYTES = 48 << 20
+# Tiles that are computed at once; others wait. More than cores, as some wait for the disk.
+AT_ONCE = 4
+# Images that were named one by one and may decide where others lie.
+MOST_NAMED = 24
+# Largest numbers in an address: no image has more.
+_TILE = re.compile(r"images/([a-z0-9-]{1,80})_files/(\d{1,2})/(\d{1,7})_(\d{1,7})\.(jpg|png)")
+_FACT = re.compile(
+    r"images/([a-z0-9-]{1,80})\.(json|thumb\.jpg|tissue\.png|heat\.png|pixel\.json|region\.json)"
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """What an address gives.
+
+    Attributes:
+        body: bytes.
+        kind: of the content, for the header.
+        status: of HTTP.
+        lasting: it never changes, so a browser may keep it.
+    """
+
+    body: bytes
+    kind: str = KINDS["json"]
+    status: int = HTTPStatus.OK
+    lasting: bool = False
+
+
+class Routes:
+    """Everything that a page can ask for; safe from several threads.
+
+    Args:
+        shelf: the images.
+        documents: what was measured and drawn on them.
+        transforms: of moving slides, all with one fixed slide.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        documents: Documents | None = None,
+        transforms: "tuple[Transform, ...]" = (),
+    ) -> None:
+        self.shelf = shelf
+        self.documents = documents or Documents()
+        self._transforms = transforms
+        self._cache = _Bytes(CACHE_BYTES)
+        self._working = threading.BoundedSemaphore(AT_ONCE)
+        self._known: dict[tuple[str, str], Image] = {}  # by id and version
+
+    def answer(
+        self, path: str, query: str = "", wanted: Callable[[], bool] = lambda: True
+    ) -> Response:
+        """What an address gives, errors included.
+
+        Args:
+            path: without the leading slash.
+            query: what follows the `?`.
+            wanted: asked when the turn comes to compute a tile: whether anybody still waits.
+        """
+        try:
+            if path in ("", PAGE):
+                return _asset(PAGE)
+            if path == "site.json":
+                return _json(self.site())
+            if path == "annotations.json":
+                return _json({"annotations": self.documents.annotations})
+            if tile := _TILE.fullmatch(path):
+                return self._tile(tile, query, wanted)
+            if fact := _FACT.fullmatch(path):
+                return self._fact(fact[1], fact[2], query)
+            return _asset(path)
+        except GoneError as error:
+            return _error(HTTPStatus.GONE, str(error))
+        except KeyError:
+            return _error(HTTPStatus.NOT_FOUND, "there is no such thing here")
+        except ValueError:
+            return _error(HTTPStatus.BAD_REQUEST, "the address is malformed")
+        except UhrError as error:
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except OSError as error:
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"cannot be read ({error.strerror}).")
+
+    def site(self, static: bool = False) -> dict[str, Any]:
+        """What a page is told first: the images, without opening them."""
+        items = self.shelf.items()
+        named = [item for item in items if not item.folder]
+        return {
+            "uhrt": __version__,
+            "static": static,
+            "folders": bool(self.shelf.folders),
+            "annotations": len(self.documents.annotations),
+            "open": [item.key for item in named][:6],
+            "items": [
+                {
+                    "id": item.key,
+                    "name": item.name,
+                    "folder": item.folder,
+                    "unfinished": item.unfinished,
+                }
+                for item in items
+            ],
+        }
+
+    def facts(self, item: Item, image: OpenImage) -> dict[str, Any]:
+        """What a page is told of an image."""
+        info = image.slide.info
+        own = _image(item, image)
+        place = place_of(own, self._others(), self._transforms)
+        evaluated = self._evaluated(item)
+        reference = self._reference()
+        unit = "px" if reference is not None and reference.mpp is None else "um"
+        if reference is None and info.mpp is None:
+            unit = "px"
+        found: dict[str, Any] = {
+            "id": item.key,
+            "name": item.name,
+            "width": info.width,
+            "height": info.height,
+            "tile": TILE,
+            "last": image.tiles.last,
+            "mpp": info.mpp,
+            "power": info.objective_power,
+            "format": info.format,
+            "bits": info.bits,
+            "unit": unit,
+            "place": place.as_json(info.width, info.height),
+            "version": image.version,
+            "grids": grids(image.made, image.slide),
+            "tissue": not info.channels,
+            "channels": [
+                {
+                    "name": channel.name,
+                    "colour": "#{:02x}{:02x}{:02x}".format(*look.colour),
+                    "low": look.low,
+                    "high": look.high,
+                }
+                for channel, look in zip(info.channels, image.looks, strict=True)
+            ],
+        }
+        if isinstance(image.slide, UnfinishedSlide):
+            found["done"] = image.slide.done
+        if evaluated is not None:
+            found["seams"] = seams(evaluated)
+        return found
+
+    def _reference(self) -> Image | None:
+        """The image that gives the plane its unit: the fixed one, else the first."""
+        fixed = [(one.fixed.width, one.fixed.height) for one in self._transforms]
+        for item in self.shelf.items()[:MOST_NAMED]:
+            image = None if item.folder else self._look_up(item)
+            if image is not None and (not fixed or (image.width, image.height) in fixed):
+                return image
+        return None
+
+    def _others(self) -> list[Image]:
+        """The images that were named one by one, the reference first."""
+        reference = self._reference()
+        if reference is None:
+            return []
+        named = [item for item in self.shelf.items()[:MOST_NAMED] if not item.folder]
+        found = [self._look_up(item) for item in named if item.key != reference.key]
+        return [reference, *filter(None, found)]
+
+    def _look_up(self, item: Item) -> Image | None:
+        """What decides where an image lies; None if it cannot be opened."""
+        try:
+            key = item.key, version_of(item)
+            if key not in self._known:
+                with self.shelf.opened(item.key) as opened:
+                    self._known[key] = _image(item, opened)
+            return self._known[key]
+        except (UhrError, KeyError):
+            return None
+
+    def _evaluated(self, item: Item) -> Evaluated | None:
+        return self.documents.about(item.source) if isinstance(item.source, Path) else None
+
+    def _tile(self, asked: "re.Match[str]", query: str, wanted: Callable[[], bool]) -> Response:
+        key, kind = asked[1], asked[5]
+        level, column, row = (int(asked[i]) for i in (2, 3, 4))
+        chosen = _chosen(query)
+        with self.shelf.opened(key) as image:
+            name = (key, image.version, level, column, row, kind, chosen.get("c", ""))
+            kept = self._cache.get(name)
+            if kept is None:
+                # Of colours, what is asked for of channels means nothing.
+                channels = len(image.slide.info.channels)
+                looks = read_looks(chosen["c"], channels) if channels and "c" in chosen else None
+                with self._working:
+                    if not wanted():
+                        return _error(HTTPStatus.GONE, "nobody waits for it")
+                    pixels = image.tiles.tile(level, column, row)
+                    looks = image.looks if looks is None else looks
+                    kept = encoded(in_colour(pixels, looks), kind)
+                self._cache.put(name, kept)
+        return Response(kept, KINDS[kind], lasting="v" in chosen)
+
+    def _fact(self, key: str, what: str, query: str) -> Response:
+        chosen = _chosen(query)
+        item = self.shelf.item(key)
+        with self.shelf.opened(key) as image:
+            if what == "json":
+                return _json(self.facts(item, image))
+            if what == "pixel.json":
+                return _json({"values": _pixel(image, float(chosen["x"]), float(chosen["y"]))})
+            if what == "region.json":
+                corners = read_corners(chosen["p"])
+                with self._working:
+                    try:
+                        return _json(region_statistics(image.slide, corners))
+                    except ValueError as error:
+                        return _error(HTTPStatus.NOT_FOUND, f"{error}")
+            name = (key, image.version, what)
+            kept = self._cache.get(name)
+            if kept is None:
+                kept = self.picture(item, image, what)
+                self._cache.put(name, kept)
+            return Response(kept, KINDS[what[-3:]], lasting="v" in chosen)
+
+    def picture(self, item: Item, image: OpenImage, what: str) -> bytes:
+        """A small picture of or over an image: `thumb.jpg`, `tissue.png` or `heat.png`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if what == "heat.png":
+            evaluated = self._evaluated(item)
+            picture = None if evaluated is None else heat_picture(evaluated)
+        elif what == "tissue.png":
+            with self._working:
+                picture = tissue_picture(image.slide)
+        else:
+            with self._working:
+                pixels = fitted_thumbnail(open_view(image.slide), THUMBNAIL, deep=True)
+                picture = encoded(in_colour(pixels, image.looks), "jpg")
+        if picture is None:
+            raise KeyError(what)
+        return picture
+
+
+def _image(item: Item, image: OpenImage) -> Image:
+    info = image.slide.info
+    return Image(item.key, item.name, info.width, info.height, info.mpp, image.made)
+
+
+def _pixel(image: OpenImage, x: float, y: float) -> list[float]:
+    info = image.slide.info
+    if not (0 <= x < info.width and 0 <= y < info.height):
+        raise KeyError((x, y))
+    values = image.slide.read(int(x), int(y), 1, 1)[0, 0]
+    return [float(value) for value in values]
+
+
+def _chosen(query: str) -> Mapping[str, str]:
+    """Names and values of a query.
+
+    Raises:
+        ValueError: it is malformed or has too many.
+    """
+    found = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=8)
+    return {name: values[-1] for name, values in found.items()}
+
+
+@cache
+def _asset(path: str) -> Response:
+    """A file of the page; names are compared with those that there are, so no path leads outside.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _assets()[path]
+
+
+@cache
+def _assets() -> dict[str, Response]:
+    folder = files("uhrtranslate.viewer").joinpath("assets")
+    return {
+        file.name: Response(file.read_bytes(), KINDS[file.name.rpartition(".")[2]])
+        for file in folder.iterdir()
+        if file.name.rpartition(".")[2] in KINDS
+    }
+
+
+def assets() -> dict[str, bytes]:
+    """The files of the page by name."""
+    return {name: response.body for name, response in _assets().items()}
+
+
+def _json(value: Any, status: int = HTTPStatus.OK) -> Response:
+    return Response(json.dumps(value, allow_nan=False).encode(), status=status)
+
+
+def _error(status: int, sentence: str) -> Response:
+    return _json({"error": sentence}, status)
+
+
+class _Bytes:
+    """A cache of encoded pictures; the least recently used are dropped first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._size = limit, 0
+        self._kept: OrderedDict[Any, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> bytes | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: Any, data: bytes) -> None:
+        with self._lock:
+            self._size += len(data) - len(self._kept.pop(key, b""))
+            self._kept[key] = data
+            while self._size > self._limit:
+                self._size -= len(self._kept.popitem(last=False)[1])
