@@ -51,6 +51,13 @@ BLENDS: Table[Any] = Table(
         "centre": "geometry.windows.centre:centre",
     }
 )
+# From a schedule of noise to the steps of sampling: `--sampler`. The first one is the default.
+SAMPLERS: Table[Any] = Table(
+    {
+        "ddim": "diffusion.schedulers:ddim",
+        "dpm++": "diffusion.schedulers:dpm_solver",
+    }
+)
 # Networks that translate images, recognised by the keys and shapes of their weights: `--model`.
 GENERATOR_FAMILIES: Table[Any] = Table(
     {
