@@ -78,14 +78,13 @@ def alphas_cumprod(steps: int, start: float, end: float, schedule: str) -> Doubl
     Raises:
         ValueError: there is no such schedule.
     """
-    betas: Doubles
     if schedule == "linear":
-        betas = np.linspace(start, end, steps)
+        betas: Doubles = np.linspace(start, end, steps)
     elif schedule == "scaled_linear":
         betas = np.linspace(start**0.5, end**0.5, steps) ** 2
     elif schedule == "squaredcos_cap_v2":
         curve = np.cos((np.arange(steps + 1) / steps + 0.008) / 1.008 * math.pi / 2) ** 2
-        betas = np.minimum(1 - curve[1:] / curve[:-1], MOST_BETA)
+        betas = np.asarray(np.minimum(1 - curve[1:] / curve[:-1], MOST_BETA))
     else:
         raise ValueError(f"no schedule is named {schedule}")
     abar: Doubles = np.cumprod(1 - betas)
