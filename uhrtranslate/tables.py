@@ -152,6 +152,7 @@ TRAINING_METHODS: Table[Any] = Table(
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
 STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED = "stainnet", "model", "enhanced", "dark", "warped"
+UPSCALED = "upscaled"
 RESULT_SUFFIXES = (
-    *NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED,
+    *NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED, UPSCALED,
 )  # fmt: skip

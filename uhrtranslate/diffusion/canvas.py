@@ -61,6 +61,16 @@ class Canvas:
         with self._path(step, kind).open("w+b") as file:
             yield file
 
+    def fill(self, rows: Rows, band: int) -> None:
+        """Write the latent before the first step, `band` rows at a time.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self.writing(0) as file:
+            for y in range(0, self.height, band):
+                put(file, rows(y, min(y + band, self.height)))
+
     def _path(self, step: int, kind: str) -> Path:
         return self.folder / f"{self.name}.{kind}-{step % 2}"
 

@@ -79,15 +79,15 @@ def alphas_cumprod(steps: int, start: float, end: float, schedule: str) -> Doubl
         ValueError: there is no such schedule.
     """
     if schedule == "linear":
-        betas: Doubles = np.linspace(start, end, steps)
+        betas = np.linspace(start, end, steps, dtype=np.float64)
     elif schedule == "scaled_linear":
-        betas = np.linspace(start**0.5, end**0.5, steps) ** 2
+        betas = np.square(np.linspace(start**0.5, end**0.5, steps, dtype=np.float64))
     elif schedule == "squaredcos_cap_v2":
         curve = np.cos((np.arange(steps + 1) / steps + 0.008) / 1.008 * math.pi / 2) ** 2
         betas = np.asarray(np.minimum(1 - curve[1:] / curve[:-1], MOST_BETA))
     else:
         raise ValueError(f"no schedule is named {schedule}")
-    abar: Doubles = np.cumprod(1 - betas)
+    abar: Doubles = np.cumprod(1 - betas).astype(np.float64)
     return abar
 
 
@@ -152,8 +152,8 @@ def dpm_solver(abar: Doubles, places: Sequence[int], eta: float = 0.0) -> list[S
 
 def _pairs(abar: Doubles, places: Sequence[int]) -> list[tuple[int, float]]:
     """Each timestep with the abar that its step leads to."""
-    ends = [float(abar[t]) for t in places[1:]] + [1.0]
-    return list(zip(places, ends, strict=True))
+    ends = [*(float(abar[t]) for t in places[1:]), 1.0]
+    return list(zip(places, ends, strict=False))  # of no timesteps, none
 
 
 def _parts(abar: Any) -> tuple[float, float]:

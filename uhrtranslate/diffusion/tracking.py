@@ -133,21 +133,19 @@ def guided(
     """
     where = torch.device(device)
 
-    def asked(x: Tensor, timestep: int, name: int) -> Tensor:
-        count = len(x)
-        times = torch.full((count,), timestep, dtype=torch.int64, device=where)
-        names = torch.full((count,), name, dtype=torch.int64, device=where)
-        with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
-            return denoiser(x, times, names).float()
+    both = guidance not in (0, 1)
+    asked = (null, prompt) if both else (prompt if guidance else null,)
 
     @torch.inference_mode()
     def predict(tiles: Array, timestep: int) -> Array:
         x = torch.from_numpy(np.ascontiguousarray(tiles)).to(where)
-        if guidance in (0, 1):
-            output = asked(x, timestep, prompt if guidance else null)
-        else:
-            without = asked(x, timestep, null)
-            output = without + guidance * (asked(x, timestep, prompt) - without)
+        names = torch.tensor(asked, device=where).repeat_interleave(len(x))
+        times = torch.full_like(names, timestep)
+        with torch.autocast(where.type, dtype, enabled=dtype != torch.float32):
+            output = denoiser(torch.cat([x] * len(asked)), times, names).float()
+        if both:
+            without, with_it = output.chunk(2)
+            output = without + guidance * (with_it - without)
         made: Array = output.cpu().numpy()
         return made
 

@@ -28,7 +28,7 @@ GAP = 4
 # As sharp as bicubic when reducing, but without ringing. Its support is one pixel of the result.
 FILTER = Image.Resampling.HAMMING
 SUPPORT = 1.0
-# When enlarging, that filter is all but the nearest pixel; this one reaches two pixels of the source.
+# When enlarging, that filter is all but the nearest pixel; this one reaches two source pixels.
 ENLARGING = Image.Resampling.BICUBIC
 ENLARGING_SUPPORT = 2.0
 
@@ -136,7 +136,9 @@ class _Span:
     factor: int
 
 
-def _span(origin: float, length: float, result: int, limit: int, index: int, support: float) -> _Span:
+def _span(
+    origin: float, length: float, result: int, limit: int, index: int, support: float
+) -> _Span:
     """A block of an axis where `length` px of a level from `origin` on become `result` px."""
     first, last = index * BLOCK, min((index + 1) * BLOCK, result)
     scale = length / result

@@ -34,6 +34,7 @@ class ImagePlan:
         beside: what the result's bytes depend on besides provenance, tiles, devices and options.
         warnings: what may be wrong with the result, in sentences, by kind. The transform's making
             may add to them.
+        work: pixels that are gone over before the first one of the result; for the progress.
     """
 
     tiles: TilePlan
@@ -45,6 +46,7 @@ class ImagePlan:
     mismatch: float | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+    work: int = 0
 
 
 class Recipe:

@@ -15,7 +15,9 @@ class ViewedSlide(Slide):
     def __init__(self, view: SlideView) -> None:
         self._view = view
         size = Level(view.width, view.height, 1.0)
-        self.info = replace(view.info, reader="virtual", levels=(size,), mpp=view.mpp, associated=())
+        self.info = replace(
+            view.info, reader="virtual", levels=(size,), mpp=view.mpp, associated=()
+        )
 
     def tile_size(self, level: int) -> tuple[int, int]:
         """Those of the level that the view is made from."""
@@ -31,7 +33,7 @@ class ViewedSlide(Slide):
 
 
 class EnlargedSlide(ViewedSlide):
-    """A view, bicubically enlarged; a `Slide`. Its other levels are halves, down to the view's size.
+    """A view, bicubically enlarged; a `Slide`. Other levels are halves, down to the view's size.
 
     Args:
         view: its slide must stay open.
@@ -54,7 +56,7 @@ class EnlargedSlide(ViewedSlide):
         source = ViewedSlide(view)
         self._levels = [Resampled(source, 0, box, *size, enlarging=True) for size in sizes]
         mpp, power = self.info.mpp, view.info.objective_power
-        finer = view.info.width * width / (view.region[2] * box[2] / view.width) / view.info.width
+        finer = width / (view.region[2] * box[2] / view.width)
         self.info = replace(
             self.info,
             format="enlarged",
