@@ -21,6 +21,7 @@ from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
 from uhrtranslate.engine.sources.enlarged import EnlargedSlide as EnlargedSlide
+from uhrtranslate.engine.sources.enlarged import ViewedSlide as ViewedSlide
 from uhrtranslate.engine.sources.warped import WarpedSlide as WarpedSlide
 from uhrtranslate.engine.stream.clock import Clock as Clock
 from uhrtranslate.engine.stream.lanes import Lanes as Lanes

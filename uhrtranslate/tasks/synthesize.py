@@ -7,9 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from uhrtranslate.engine import EnlargedSlide
+from uhrtranslate.engine import EnlargedSlide, ViewedSlide
 from uhrtranslate.errors import InputError, OptionError
-from uhrtranslate.io import Pixels, VirtualSlide, fingerprint, open_slide, open_view, suffix_of
+from uhrtranslate.io import (
+    Pixels,
+    VirtualSlide,
+    fingerprint,
+    open_slide,
+    open_view,
+    resized,
+    suffix_of,
+)
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.options import SynthesizeOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
@@ -96,7 +104,13 @@ def _synthesize_one(
         picture = None
         if options.layout is not None:
             layout = stack.enter_context(open_slide(options.layout))
-            picture = EnlargedSlide(open_view(layout), width, height)
+            view = open_view(layout)
+            smaller = view.width <= width and view.height <= height
+            picture = (
+                EnlargedSlide(view, width, height)
+                if smaller
+                else ViewedSlide(resized(view, width, height))
+            )
             facts["layout"] = options.layout.name
             facts["layout_hash"] = fingerprint(options.layout).quickhash
 
@@ -131,8 +145,4 @@ def _check(options: SynthesizeOptions, networks: LatentNetworks) -> None:
         raise InputError(
             f"{options.layout}: has {w} x {h} px, which are other proportions than --size "
             f"{width}x{height}; crop it, or choose another size."
-        )
-    if w > width or h > height:
-        raise InputError(
-            f"{options.layout}: has {w} x {h} px, more than --size {width}x{height}; shrink it."
         )
