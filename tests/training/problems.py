@@ -123,7 +123,7 @@ def learn(problem, steps, lessons=0, **options):
     a, b = problem.held_out()
 
     def judge():
-        generator = learner.generators()["A2B"].eval()
+        generator = learner.exports()["A2B"].eval()
         with torch.no_grad():
             found = psnr(generator(problem.planes(a)), b)
         generator.train()

@@ -76,7 +76,7 @@ def test_each_method_trains_a_generator_of_planes(name, inputs):
     assert all(row.shape == (1, 3, 64, 64) for row in rows)
     info = learner.method.generator_info("A2B", 0.5)
     assert (info.inputs, info.in_channels) == (inputs, channels_of(inputs))
-    if "B2A" in learner.generators():
+    if "B2A" in learner.exports():
         info = learner.method.generator_info("B2A", 0.5)
         assert (info.inputs, info.in_channels) == (("rgb",), 3)
 
@@ -106,8 +106,8 @@ def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
 @pytest.mark.parametrize("name", TRAINING_METHODS)
 def test_each_method_exports_generators_that_their_facts_describe(name):
     learner = make_learner(name)
-    assert "A2B" in learner.generators()
-    for direction, generator in learner.generators().items():
+    assert "A2B" in learner.exports()
+    for direction, generator in learner.exports().items():
         info = learner.method.generator_info(direction, 0.5)
         assert (info.cell, info.mpp, info.in_channels) == (64, 0.5, channels_of(info.inputs))
         assert info.domains == (("B", "A") if direction == "B2A" else ("A", "B"))
@@ -125,7 +125,7 @@ DISTILLED = '''"""A teacher learns to colour grey patches; then the generator le
 import torch.nn.functional as F
 from torch import nn, optim
 
-from uhrtranslate.training.methods.base import Method, Phase, Stage, falling_rate
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Stage, falling_rate
 from uhrtranslate.training.networks.making import make_generator
 from uhrtranslate.training.options import Count, TrainOptions
 
@@ -136,7 +136,7 @@ class DistilledOptions(TrainOptions):
     lessons: Count = 1
 
 
-class Distilled(Method):
+class Distilled(GeneratorMethod):
     """Distillation."""
 
     options_class = DistilledOptions
