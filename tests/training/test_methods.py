@@ -1,4 +1,4 @@
-"""What every member of `TRAINING_METHODS` does, and what it takes to add one."""
+"""What every training method of generators does, and what it takes to add one."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import torch
 import yaml
 from extending import package_with, run_uhrt
 from PIL import Image
-from problems import write_pair
+from problems import GENERATOR_METHODS, write_pair
 from safetensors.torch import load_file
 from test_resume import tensors
 
@@ -57,7 +57,7 @@ def moved_by(learner, seed):
     return {n.split(".")[0] for n, p in before if not torch.equal(p, after[n])}, phases
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 @pytest.mark.parametrize("inputs", [("grey", "enhanced"), ("rgb", "standardised"), ("grey",)])
 def test_each_method_trains_a_generator_of_planes(name, inputs):
     """Those that translate their own results make the planes of them; or it refuses the inputs."""
@@ -81,7 +81,7 @@ def test_each_method_trains_a_generator_of_planes(name, inputs):
         assert (info.inputs, info.in_channels) == (("rgb",), 3)
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
     learner = make_learner(name)
     assert learner.options.method == name
@@ -103,7 +103,7 @@ def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 def test_each_method_exports_generators_that_their_facts_describe(name):
     learner = make_learner(name)
     assert "A2B" in learner.exports()
