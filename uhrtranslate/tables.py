@@ -135,7 +135,7 @@ PHOTO_FORMATS: Table[Any] = Table(
         "webp": "io.writers.photo_formats:WEBP",
     }
 )
-# From two folders of images to generators: `method` of `uhrt train`.
+# From folders of images to generators and other models: `method` of `uhrt train`.
 TRAINING_METHODS: Table[Any] = Table(
     {
         "cyclegan": "training.methods.cyclegan:CycleGan",
@@ -148,6 +148,8 @@ TRAINING_METHODS: Table[Any] = Table(
         "digital-staining": "training.methods.digital_staining:DigitalStaining",
         "digital-staining-paired": "training.methods.digital_staining_paired:DigitalStainingPaired",
         "dstgan": "training.methods.dstgan:Dstgan",
+        "autoencoder": "training.methods.autoencoder:TrainAutoencoder",
+        "pathup": "training.methods.pathup:PathUp",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.

@@ -4,6 +4,7 @@ A network's configuration comes from a file that anyone may have written: only w
 is taken, within bounds, and no class is imported because a file names it.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -168,6 +169,13 @@ class Autoencoder(nn.Module):
     def shift(self) -> float:
         """The latents' mean, which is subtracted first."""
         return self.config.shift_factor or 0.0
+
+    def scaled(self, mean: float, std: float) -> "Autoencoder":
+        """The same network, for unscaled latents of this mean and standard deviation."""
+        other = copy.copy(self)
+        factors = {"scaling_factor": 1 / std, "shift_factor": mean}
+        other.config = self.config.model_copy(update=factors)
+        return other
 
     def encode(self, images: Tensor) -> Tensor:
         """[n, 3, h, w] in -1..1 to the mean latents, [n, c, h / factor, w / factor], scaled."""
