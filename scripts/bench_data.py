@@ -14,7 +14,8 @@ from pathlib import Path
 
 from bench import parser, save
 
-from uhrtranslate.training.data.patches import batches, open_patches
+from uhrtranslate.training.data.batches import batches
+from uhrtranslate.training.data.patches import open_patches
 from uhrtranslate.training.options import DataOptions
 
 

@@ -53,7 +53,8 @@ from uhrtranslate.recipes.stain_reference import find_reference
 from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.stain.density import to_density
 from uhrtranslate.training.configuration import make_train_options
-from uhrtranslate.training.data.patches import open_patches, stacked
+from uhrtranslate.training.data.batches import stacked
+from uhrtranslate.training.data.patches import open_patches
 from uhrtranslate.training.run.learner import Learner
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "train"
@@ -243,7 +244,7 @@ def trained(name: str, folder: Path, seed: int, seconds: float, target: Path) ->
     if patches.histograms:
         counts = patches.histograms["B"].narrowed().counts
         info = replace(info, histogram=tuple(counts.tolist()))
-    save_native(target, learner.generators()["A2B"].eval(), info)
+    save_native(target, learner.exports()["A2B"].eval(), info)
     print(f"{name}, seed {seed}: {step} steps", flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import latent_problems
 import numpy as np
 import skimage.data
 import torch
@@ -78,14 +79,22 @@ OWN = {
 }
 
 
-def trained(method, device, precision="fp32", steps=2, **generator):
-    """The learner and the parts of its losses, per step; options of the generator may be given."""
-    options = {**SMALL, **OWN.get(method, {}), "method": method, "precision": precision}
+def options_of(method, **generator):
+    """The smallest that a method takes; options of the generator may be given."""
+    if method in latent_problems.METHODS:
+        return latent_problems.options_of(method)
+    options = {**SMALL, **OWN.get(method, {}), "method": method}
     options["generator"] = {**SMALL["generator"], **generator}
     if TRAINING_METHODS[method].options_class.one_domain:
         options["data"] = {"a": "a", "patch": 64}
     if "discriminator" in TRAINING_METHODS[method].options_class.model_fields:
         options["discriminator"] = {"ndf": 4, "layers": 2}
+    return options
+
+
+def trained(method, device, precision="fp32", steps=2, **generator):
+    """The learner and the parts of its losses, per step; options of the generator may be given."""
+    options = {**options_of(method, **generator), "precision": precision}
     learner = Learner(make_train_options(options), torch.device(device))
     problem = Problem(paired=TRAINING_METHODS[method].paired)
     batches = (batch_for(method, problem) for _ in range(steps))
@@ -94,6 +103,8 @@ def trained(method, device, precision="fp32", steps=2, **generator):
 
 def batch_for(method, problem):
     """A batch, with the planes that the method's generator takes by default."""
+    if method in latent_problems.METHODS:
+        return latent_problems.batch(int(problem.random.integers(1000)))
     batch = problem.batch()
     if method == "dstgan":
         batch["planes"] = batch["A"].mean(1, keepdim=True)

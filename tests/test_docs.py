@@ -15,6 +15,7 @@ import torch
 import yaml
 from PIL import Image
 from support import REPOSITORY, UHRT, small_resnet
+from tiny_diffusion import tiny_latent_diffusion
 
 from uhrtranslate.cli import (
     compare,
@@ -26,17 +27,21 @@ from uhrtranslate.cli import (
     pairs,
     register,
     stain_normalize,
+    synthesize,
     tiles,
     train,
     translate,
+    upscale,
     validate,
     warp,
 )
 from uhrtranslate.enhance import Tally, dump_tally
+from uhrtranslate.models.latent_diffusion import save_latent_diffusion
 from uhrtranslate.registration import Frame, Matrix, Transform, dump_transform
 
 README = (REPOSITORY / "README.md").read_text()
 TRAINING = (REPOSITORY / "docs/training.md").read_text()
+SYNTHESIS = (REPOSITORY / "docs/synthesize.md").read_text()
 # What makes the README's training one of seconds.
 SMALL = {
     "generator": {"ngf": 4},
@@ -70,6 +75,8 @@ def examples():
         pairs,
         register,
         warp,
+        synthesize,
+        upscale,
     )
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
@@ -108,6 +115,7 @@ def desk(tmp_path):
     (desk / "transform.json").write_text(json.dumps(dump_transform(same)))
     (desk / "pairs.csv").write_text("moving,fixed\nhe/real.tif,ihc/real.tif\n")
     (desk / "cells.csv").write_text("x,y,kind\n10,20,a\n")
+    save_latent_diffusion(desk / "pathup.safetensors", tiny_latent_diffusion())
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}
     (desk / "cut.yaml").write_text(yaml.safe_dump({**config, **SMALL, "data": data}))
@@ -149,6 +157,15 @@ def test_the_commands_about_training_work_in_their_order(desk):
 
 
 @pytest.mark.slow
+def test_the_commands_about_synthesis_work_in_their_order(desk):
+    assert len(commands(SYNTHESIS)) >= 3
+    for command in commands(SYNTHESIS):
+        done = run(command, desk)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout, command
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", examples())
 def test_the_examples_of_help_work(desk, command):
     if command.startswith("uhrt train --resume"):
@@ -170,9 +187,9 @@ def test_the_python_of_the_readme_runs(desk):
 def test_files_that_the_readme_names_exist():
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (REPOSITORY / path).is_file(), path
-    for path in re.findall(r"\]\(((?!http)[^)]+)\)", TRAINING):
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", TRAINING + SYNTHESIS):
         assert (REPOSITORY / "docs" / path).is_file(), path
-    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + TRAINING):
+    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + TRAINING + SYNTHESIS):
         assert (REPOSITORY / path).exists(), path
 
 

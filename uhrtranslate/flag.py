@@ -17,6 +17,7 @@ class Flag:
         metavar: stands for the value; None for the one of the option's type.
         default: shown instead of the field's default if that says nothing.
         short: another name, such as `-m`.
+        switch: in place of the option's own name, such as `--class`, a word of Python's.
     """
 
     help: str
@@ -24,6 +25,7 @@ class Flag:
     metavar: str | None = None
     default: str | None = None
     short: str | None = None
+    switch: str | None = None
 
 
 def parse_region(value: object) -> object:
@@ -33,6 +35,17 @@ def parse_region(value: object) -> object:
             return tuple(int(part) for part in value.split(","))
         except ValueError:
             raise ValueError("must be four whole numbers X,Y,W,H in level-0 pixels") from None
+    return value
+
+
+def parse_size(value: object) -> object:
+    """`"WxH"` as two integers; anything else is left to the validation."""
+    if isinstance(value, str):
+        try:
+            width, height = (int(part) for part in value.lower().split("x"))
+        except ValueError:
+            raise ValueError("must be width and height in px, as 2048x2048") from None
+        return width, height
     return value
 
 

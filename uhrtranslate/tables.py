@@ -51,6 +51,13 @@ BLENDS: Table[Any] = Table(
         "centre": "geometry.windows.centre:centre",
     }
 )
+# From a schedule of noise to the steps of sampling: `--sampler`. The first one is the default.
+SAMPLERS: Table[Any] = Table(
+    {
+        "ddim": "diffusion.schedulers:ddim",
+        "dpm++": "diffusion.schedulers:dpm_solver",
+    }
+)
 # Networks that translate images, recognised by the keys and shapes of their weights: `--model`.
 GENERATOR_FAMILIES: Table[Any] = Table(
     {
@@ -135,7 +142,7 @@ PHOTO_FORMATS: Table[Any] = Table(
         "webp": "io.writers.photo_formats:WEBP",
     }
 )
-# From two folders of images to generators: `method` of `uhrt train`.
+# From folders of images to generators and other models: `method` of `uhrt train`.
 TRAINING_METHODS: Table[Any] = Table(
     {
         "cyclegan": "training.methods.cyclegan:CycleGan",
@@ -148,10 +155,13 @@ TRAINING_METHODS: Table[Any] = Table(
         "digital-staining": "training.methods.digital_staining:DigitalStaining",
         "digital-staining-paired": "training.methods.digital_staining_paired:DigitalStainingPaired",
         "dstgan": "training.methods.dstgan:Dstgan",
+        "autoencoder": "training.methods.autoencoder:TrainAutoencoder",
+        "pathup": "training.methods.pathup:PathUp",
     }
 )
 # Suffixes of results, before the format's ending, that do not come from a member of a table.
 STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED = "stainnet", "model", "enhanced", "dark", "warped"
+UPSCALED = "upscaled"
 RESULT_SUFFIXES = (
-    *NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED,
+    *NORMALIZERS, *STAIN_METHODS, STAINNET, MODEL, ENHANCED, SYNTHESIZED, WARPED, UPSCALED,
 )  # fmt: skip

@@ -28,6 +28,8 @@ def test_steps_are_those_of_the_cpu(method):
     assert expected[1] != pytest.approx(expected[0], rel=1e-2), "nothing was learned"
     moved, there = weights(learner), weights(reference)
     for name, value in there.items():
+        if name.endswith("to_k.bias"):
+            continue  # it shifts all of a softmax: its gradient is what rounding leaves
         assert torch.allclose(moved[name], value, rtol=1e-4, atol=SMALL["lr"] / 100), name
 
 

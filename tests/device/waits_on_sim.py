@@ -3,7 +3,7 @@
 import pytest
 import simulated_device
 import torch
-from device_cases import CELL, SECTION, batch_for, translated
+from device_cases import CELL, SECTION, batch_for, options_of, translated
 from problems import Problem
 from support import small_resnet
 
@@ -54,16 +54,7 @@ def test_batches_of_cells_do_not_wait_and_batches_of_tiles_once(calls, name, mir
 
 @pytest.mark.parametrize("method", TRAINING_METHODS)
 def test_a_training_step_reads_nothing_back(method):
-    options = {
-        "method": method,
-        "data": {"a": "a", "b": "b", "patch": 64},
-        # Enough blocks for the layers that CUT compares, and halvings for a U-Net of 64 px.
-        "generator": {"ngf": 4, "blocks": 5, "downs": 5},
-        "ema": 0.9,
-        "clip": 1.0,
-    }
-    if TRAINING_METHODS[method].options_class.one_domain:
-        del options["data"]["b"]
+    options = {**options_of(method), "ema": 0.9, "clip": 1.0}
     learner = Learner(make_train_options(options), torch.device("sim:0"))
     batch = batch_for(method, Problem(paired=False))
     with simulated_device.counted_waits() as waits:

@@ -7,10 +7,14 @@ from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 
 from uhrtranslate.enhance import Stack, Tally, illuminance
+from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.training.configuration import make_train_options
+from uhrtranslate.training.methods.base import GeneratorMethod
 from uhrtranslate.training.run.learner import Learner
 
 PATCH = 64
+# Those that learn from two domains, or one, how to translate images.
+GENERATOR_METHODS = [n for n, m in TRAINING_METHODS.items() if issubclass(m, GeneratorMethod)]
 # Of the method that is under test; all else is its own default.
 SMALL = {
     "data": {"a": "a", "b": "b", "patch": PATCH, "rotate": True},
@@ -123,7 +127,7 @@ def learn(problem, steps, lessons=0, **options):
     a, b = problem.held_out()
 
     def judge():
-        generator = learner.generators()["A2B"].eval()
+        generator = learner.exports()["A2B"].eval()
         with torch.no_grad():
             found = psnr(generator(problem.planes(a)), b)
         generator.train()

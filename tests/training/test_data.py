@@ -12,7 +12,8 @@ from problems import recolour, section
 
 from uhrtranslate.errors import InputError, OptionError
 from uhrtranslate.training.data.augment import as_floats, jitter
-from uhrtranslate.training.data.patches import batches, open_patches
+from uhrtranslate.training.data.batches import batches
+from uhrtranslate.training.data.patches import open_patches
 from uhrtranslate.training.data.pictures import window_share
 from uhrtranslate.training.options import DataOptions
 

@@ -1,4 +1,4 @@
-"""What every member of `TRAINING_METHODS` does, and what it takes to add one."""
+"""What every training method of generators does, and what it takes to add one."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ import torch
 import yaml
 from extending import package_with, run_uhrt
 from PIL import Image
-from problems import write_pair
+from problems import GENERATOR_METHODS, write_pair
 from safetensors.torch import load_file
 from test_resume import tensors
 
@@ -57,7 +57,7 @@ def moved_by(learner, seed):
     return {n.split(".")[0] for n, p in before if not torch.equal(p, after[n])}, phases
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 @pytest.mark.parametrize("inputs", [("grey", "enhanced"), ("rgb", "standardised"), ("grey",)])
 def test_each_method_trains_a_generator_of_planes(name, inputs):
     """Those that translate their own results make the planes of them; or it refuses the inputs."""
@@ -76,12 +76,12 @@ def test_each_method_trains_a_generator_of_planes(name, inputs):
     assert all(row.shape == (1, 3, 64, 64) for row in rows)
     info = learner.method.generator_info("A2B", 0.5)
     assert (info.inputs, info.in_channels) == (inputs, channels_of(inputs))
-    if "B2A" in learner.generators():
+    if "B2A" in learner.exports():
         info = learner.method.generator_info("B2A", 0.5)
         assert (info.inputs, info.in_channels) == (("rgb",), 3)
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
     learner = make_learner(name)
     assert learner.options.method == name
@@ -103,11 +103,11 @@ def test_each_method_moves_all_its_networks_and_resumes_to_the_bit(name):
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-@pytest.mark.parametrize("name", TRAINING_METHODS)
+@pytest.mark.parametrize("name", GENERATOR_METHODS)
 def test_each_method_exports_generators_that_their_facts_describe(name):
     learner = make_learner(name)
-    assert "A2B" in learner.generators()
-    for direction, generator in learner.generators().items():
+    assert "A2B" in learner.exports()
+    for direction, generator in learner.exports().items():
         info = learner.method.generator_info(direction, 0.5)
         assert (info.cell, info.mpp, info.in_channels) == (64, 0.5, channels_of(info.inputs))
         assert info.domains == (("B", "A") if direction == "B2A" else ("A", "B"))
@@ -125,7 +125,7 @@ DISTILLED = '''"""A teacher learns to colour grey patches; then the generator le
 import torch.nn.functional as F
 from torch import nn, optim
 
-from uhrtranslate.training.methods.base import Method, Phase, Stage, falling_rate
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Stage, falling_rate
 from uhrtranslate.training.networks.making import make_generator
 from uhrtranslate.training.options import Count, TrainOptions
 
@@ -136,7 +136,7 @@ class DistilledOptions(TrainOptions):
     lessons: Count = 1
 
 
-class Distilled(Method):
+class Distilled(GeneratorMethod):
     """Distillation."""
 
     options_class = DistilledOptions

@@ -54,7 +54,7 @@ def trained():
         learner, problem = Learner(options, torch.device("cpu")), Problem(False)
         for step in range(STEPS):
             learner.step(problem.batch(), epoch=max(0, 20 * step // STEPS - 10))
-        learner.generators()["A2B"].eval()
+        learner.exports()["A2B"].eval()
         if goal_is_reached(learner, problem):
             break
     return learner, problem
@@ -83,7 +83,7 @@ def judged(learner, problem, toned=False):
         stack = Stack(("toned",), Tally.of(problem.source), Tally.of(problem.target))
         y = floats([stack(one) for one in pixels_of(source)])
     with torch.inference_mode():
-        made = learner.generators()["A2B"](y)
+        made = learner.exports()["A2B"](y)
     before, after = (np.linalg.norm(look(x) - look(target)) for x in (source, made))
     return after / before, ssim(unit(grey(source)), unit(grey(made))).item()
 
@@ -112,7 +112,7 @@ def test_a_slide_gets_the_look_without_seams(trained, tmp_path):
     learner, problem = trained
     save_native(
         tmp_path / "look.safetensors",
-        learner.generators()["A2B"],
+        learner.exports()["A2B"],
         learner.method.generator_info("A2B", 0.5),
     )
     slide = np.tile(problem.source, (2, 2, 1))[:800, :900]

@@ -19,9 +19,11 @@ from uhrtranslate.cli import (
     pairs,
     register,
     stain_normalize,
+    synthesize,
     tiles,
     train,
     translate,
+    upscale,
     validate,
     view,
     warp,
@@ -44,6 +46,8 @@ app.command(cls=Command, epilog=stain_normalize.EXAMPLES, no_args_is_help=True)(
     stain_normalize.stain_normalize
 )
 app.command(cls=Command, epilog=enhance.EXAMPLES, no_args_is_help=True)(enhance.enhance)
+app.command(cls=Command, epilog=synthesize.EXAMPLES, no_args_is_help=True)(synthesize.synthesize)
+app.command(cls=Command, epilog=upscale.EXAMPLES, no_args_is_help=True)(upscale.upscale)
 app.command(cls=Command, epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 app.command(cls=Command, epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
 app.command(cls=Command, epilog=train.EXAMPLES, no_args_is_help=True)(train.train)

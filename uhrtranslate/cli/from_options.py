@@ -71,7 +71,7 @@ def _in_order(kind: type[BaseModel]) -> list[str]:
 def _annotation(name: str, field: FieldInfo, shown: str | None) -> Any:
     """The annotation from which typer makes a flag."""
     flag = _flag(field)
-    switch = f"--{name.replace('_', '-')}"
+    switch = flag.switch or f"--{name.replace('_', '-')}"
     default: str | bool | None = shown or flag.default
     if field.default is True:
         default = name

@@ -20,6 +20,8 @@ from uhrtranslate.engine.forward.memory import choose_tile as choose_tile
 from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
+from uhrtranslate.engine.sources.enlarged import EnlargedSlide as EnlargedSlide
+from uhrtranslate.engine.sources.enlarged import ViewedSlide as ViewedSlide
 from uhrtranslate.engine.sources.warped import WarpedSlide as WarpedSlide
 from uhrtranslate.engine.stream.clock import Clock as Clock
 from uhrtranslate.engine.stream.lanes import Lanes as Lanes
@@ -29,5 +31,8 @@ from uhrtranslate.engine.stream.masking import Masking as Masking
 from uhrtranslate.engine.stream.transform import Transform as Transform
 from uhrtranslate.engine.transforms.colour import ColourTable as ColourTable
 from uhrtranslate.engine.transforms.colour import ColourTransform as ColourTransform
+from uhrtranslate.engine.transforms.decoded import DecodedTransform as DecodedTransform
+from uhrtranslate.engine.transforms.decoded import as_images as as_images
+from uhrtranslate.engine.transforms.decoded import as_pixels as as_pixels
 from uhrtranslate.engine.transforms.generator import GeneratorTransform as GeneratorTransform
 from uhrtranslate.engine.transforms.glass import GlassKept as GlassKept

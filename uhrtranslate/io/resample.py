@@ -28,6 +28,9 @@ GAP = 4
 # As sharp as bicubic when reducing, but without ringing. Its support is one pixel of the result.
 FILTER = Image.Resampling.HAMMING
 SUPPORT = 1.0
+# When enlarging, that filter is all but the nearest pixel; this one reaches two source pixels.
+ENLARGING = Image.Resampling.BICUBIC
+ENLARGING_SUPPORT = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Resampled:
         level: the level that is read.
         box: x, y, w, h in pixels of the level; need not be whole numbers.
         width, height: size of the result in px.
+        enlarging: whether it is bicubic, for results that are larger.
     """
 
     slide: Slide
@@ -46,6 +50,7 @@ class Resampled:
     box: tuple[float, float, float, float]
     width: int
     height: int
+    enlarging: bool = False
     _cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
 
     def __call__(self, x: int, y: int, w: int, h: int) -> Pixels:
@@ -65,12 +70,14 @@ class Resampled:
 
     def _block(self, row: int, col: int) -> Pixels:
         size = self.slide.info.levels[self.level]
-        across = _span(self.box[0], self.box[2], self.width, size.width, col)
-        down = _span(self.box[1], self.box[3], self.height, size.height, row)
+        support = ENLARGING_SUPPORT if self.enlarging else SUPPORT
+        across = _span(self.box[0], self.box[2], self.width, size.width, col, support)
+        down = _span(self.box[1], self.box[3], self.height, size.height, row, support)
         source = self._averaged(across, down)
         box = (across.start, down.start, across.stop, down.stop)
+        filter = ENLARGING if self.enlarging else FILTER
         return _with_pillow(
-            source, lambda image: image.resize((across.size, down.size), FILTER, box)
+            source, lambda image: image.resize((across.size, down.size), filter, box)
         )
 
     def _averaged(self, across: "_Span", down: "_Span") -> Pixels:
@@ -129,14 +136,16 @@ class _Span:
     factor: int
 
 
-def _span(origin: float, length: float, result: int, limit: int, index: int) -> _Span:
+def _span(
+    origin: float, length: float, result: int, limit: int, index: int, support: float
+) -> _Span:
     """A block of an axis where `length` px of a level from `origin` on become `result` px."""
     first, last = index * BLOCK, min((index + 1) * BLOCK, result)
     scale = length / result
     factor = max(int(scale / GAP), 1)
     start = (origin + first * scale) / factor
     stop = (origin + last * scale) / factor
-    reach = SUPPORT * max(scale / factor, 1) + 1
+    reach = support * max(scale / factor, 1) + 1
     low = max(math.floor(start - reach), 0)
     high = min(math.ceil(stop + reach), -(-limit // factor))
     # Through rounding, the box could end outside the image, which Pillow refuses.

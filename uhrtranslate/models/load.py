@@ -18,6 +18,7 @@ from torch import nn
 from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models.checkpoint import info_of, load_checkpoint
 from uhrtranslate.models.info import GeneratorInfo
+from uhrtranslate.models.latent_diffusion import is_latent_diffusion
 from uhrtranslate.models.measure import measure_info
 from uhrtranslate.models.native import is_native, load_native
 from uhrtranslate.models.torchscript import is_script, load_script
@@ -130,6 +131,11 @@ def _from_file(path: Path, part: str | None) -> tuple[nn.Module, GeneratorInfo]:
                 f"{path}: is a TorchScript file of one network; leave out :{show(part)}"
             )
         return load_script(path)
+    if is_latent_diffusion(path):
+        raise CheckpointError(
+            f"{path}: is a latent diffusion model, or the autoencoder of one, and no generator; "
+            "give it to uhrt synthesize or uhrt upscale"
+        )
     native = part is None and is_native(path)
     return load_native(path) if native else load_checkpoint(path, part)
 

@@ -5,6 +5,9 @@ Each option is a field with a `Flag`, from which the command line makes its flag
 
 from uhrtranslate.options.colours import EnhanceOptions as EnhanceOptions
 from uhrtranslate.options.colours import StainOptions as StainOptions
+from uhrtranslate.options.diffusion import DiffusionOptions as DiffusionOptions
+from uhrtranslate.options.diffusion import SynthesizeOptions as SynthesizeOptions
+from uhrtranslate.options.diffusion import UpscaleOptions as UpscaleOptions
 from uhrtranslate.options.images import ImageOptions as ImageOptions
 from uhrtranslate.options.images import InfoOptions as InfoOptions
 from uhrtranslate.options.images import KernelType as KernelType

@@ -36,6 +36,7 @@ class ImagePlan:
             may add to them.
         seamless: whether tiles cannot show, as nothing is computed by tiles; then the result is
             not searched for their borders.
+        work: pixels that are gone over before the first one of the result; for the progress.
     """
 
     tiles: TilePlan
@@ -48,6 +49,7 @@ class ImagePlan:
     beside: Mapping[str, Any] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     seamless: bool = False
+    work: int = 0
 
 
 class Recipe:

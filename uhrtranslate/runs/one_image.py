@@ -115,7 +115,7 @@ def process_slide(
         resume=options.resume,
     ) as writer:
         note = _note(plan, view, masking, writer.start)
-        pixels = view.width * view.height
+        pixels = view.width * view.height + plan.work
         on_event(Started(slide.info.path, str(target), pixels, note, plan.warnings))
         on_event(Advanced(slide.info.path, writer.start * view.width))
         stream(

@@ -21,9 +21,10 @@ from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.tasks.translate import translate
 from uhrtranslate.training.configuration import make_train_options, set_option
 from uhrtranslate.training.data.drawn import Drawn
-from uhrtranslate.training.data.patches import Patches, open_patches
+from uhrtranslate.training.data.patches import Patches
 from uhrtranslate.training.data.tables import is_table, names_slides
-from uhrtranslate.training.options import DataOptions, TrainOptions
+from uhrtranslate.training.methods.base import GeneratorMethod, Method
+from uhrtranslate.training.options import DataOptions, RunOptions, TrainOptions
 from uhrtranslate.training.run.checkpoint import go_back_to, load_state
 from uhrtranslate.training.run.folder import check_data, check_free, create_run, find_run
 from uhrtranslate.training.run.learner import Learner
@@ -51,7 +52,7 @@ class TrainResult:
     losses: dict[str, float]
 
 
-def read_train_options(config: Path, assignments: list[str] | None = None) -> TrainOptions:
+def read_train_options(config: Path, assignments: list[str] | None = None) -> RunOptions:
     """Read the options of a training from a YAML file, and replace some of them.
 
     Args:
@@ -69,7 +70,7 @@ def read_train_options(config: Path, assignments: list[str] | None = None) -> Tr
 
 
 def train(
-    options: TrainOptions,
+    options: RunOptions,
     run: str | Path,
     on_progress: OnProgress = lambda progress: None,
     on_note: OnNote = lambda note: None,
@@ -122,7 +123,7 @@ def resume_training(
         return _go(training, on_progress, on_note)
 
 
-def check_training(options: TrainOptions) -> str:
+def check_training(options: RunOptions) -> str:
     """Check all images, build the networks, and say in one sentence what would be trained.
 
     Raises:
@@ -148,12 +149,12 @@ def _in_words(training: Training) -> str:
     )
 
 
-def _patches(options: TrainOptions) -> closing[Patches]:
-    paired, inputs = TRAINING_METHODS[options.method].paired, options.generator.inputs
-    drawn = _drawn(options.data, paired, options.method)
-    return closing(
-        open_patches(options.data, paired, options.seed, inputs, options.one_domain, drawn)
-    )
+def _patches(options: RunOptions) -> closing[Patches]:
+    method: type[Method] = TRAINING_METHODS[options.method]
+    drawn = None
+    if isinstance(options, TrainOptions):
+        drawn = _drawn(options.data, method.paired, options.method)
+    return closing(method.open_patches(options, drawn))
 
 
 def _drawn(options: DataOptions, paired: bool, method: str) -> Drawn | None:
@@ -188,7 +189,7 @@ def _drawn(options: DataOptions, paired: bool, method: str) -> Drawn | None:
     return replace(drawn_pairs(slides, options), left_out=left_out)
 
 
-def _place(options: TrainOptions) -> tuple[Workgroup, torch.device]:
+def _place(options: RunOptions) -> tuple[Workgroup, torch.device]:
     group = join_workgroup()
     if group.size > 1 and torch.cuda.is_available() and options.device in ("auto", "cuda"):
         device = torch.device("cuda", group.local)
@@ -201,32 +202,35 @@ def _go(training: Training, on_progress: OnProgress, on_note: OnNote) -> TrainRe
     on_note(f"{_in_words(training)}, from step {training.step}")
     for sentence in training.patches.doubts():
         on_note(f"warning: {sentence}")
-    losses = training.go(on_progress, lambda epoch, made: _validate(training, epoch, made, on_note))
-    written = {name: str(training.run / f"{name}.safetensors") for name in training.exports()}
+    losses = training.go(on_progress, lambda epoch: _validate(training, epoch, on_note))
+    names = training.learner.exports()
+    written = {name: str(training.run / f"{name}.safetensors") for name in names}
     return TrainResult(str(training.run), written, training.step, losses)
 
 
-def _check_validation(options: TrainOptions) -> None:
+def _check_validation(options: RunOptions) -> None:
     """Open the validation image, so that an error comes at the start."""
-    if options.validation is not None:
+    if isinstance(options, TrainOptions) and options.validation is not None:
         with open_slide(options.validation.image, stated=stated_by(options.data)) as slide:
             open_view(slide, options.data.level, options.data.mpp, options.validation.region)
 
 
-def _validate(
-    training: Training, epoch: int, generators: dict[str, Generator], on_note: OnNote
-) -> None:
+def _validate(training: Training, epoch: int, on_note: OnNote) -> None:
     """Translate the validation image with the engine, as a user would."""
-    wanted = training.options.validation
+    options, method = training.options, training.learner.method
+    if not (isinstance(options, TrainOptions) and isinstance(method, GeneratorMethod)):
+        return
+    wanted = options.validation
     if wanted is None or epoch % wanted.every:
         return
-    module = copy.deepcopy(generators["A2B"].module).cpu().float().eval().requires_grad_(False)
-    frozen = Generator(module, generators["A2B"].info, "A2B", digest_state(module))
+    network = training.learner.exports()["A2B"]
+    module = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+    facts = method.facts("A2B", training.patches.mpp())
+    frozen = Generator(module, facts, "A2B", digest_state(module))
     folder = training.run / "validation"
     target = folder / f"epoch-{epoch:04d}.tif"
     with output_errors(target):
         folder.mkdir(exist_ok=True)
-    options = training.options
     translate(
         wanted.image,
         target,

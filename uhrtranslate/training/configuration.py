@@ -9,10 +9,10 @@ from uhrtranslate.errors import OptionError
 from uhrtranslate.options import unknown_option
 from uhrtranslate.options.habits import meant
 from uhrtranslate.tables import TRAINING_METHODS
-from uhrtranslate.training.options import Section, TrainOptions
+from uhrtranslate.training.options import RunOptions, Section
 
 
-def make_train_options(values: dict[str, Any]) -> TrainOptions:
+def make_train_options(values: dict[str, Any]) -> RunOptions:
     """Validate the options of a training.
 
     Args:
@@ -27,14 +27,14 @@ def make_train_options(values: dict[str, Any]) -> TrainOptions:
             f"method: must be one of {', '.join(TRAINING_METHODS)}"
             + (f", not {name!r}." if name is not None else "; it is missing.")
         )
-    kind: type[TrainOptions] = TRAINING_METHODS[name].options_class
+    kind: type[RunOptions] = TRAINING_METHODS[name].options_class
     try:
         return kind.model_validate(_with_method_defaults(kind, values))
     except ValidationError as error:
         raise OptionError(_sentence(kind, error)) from error
 
 
-def _with_method_defaults(kind: type[TrainOptions], values: dict[str, Any]) -> dict[str, Any]:
+def _with_method_defaults(kind: type[RunOptions], values: dict[str, Any]) -> dict[str, Any]:
     """Fill sections that are given in part with the method's own defaults."""
     filled = dict(values)
     for name, option in kind.model_fields.items():
@@ -64,7 +64,7 @@ def set_option(values: dict[str, Any], assignment: str) -> None:
         raise OptionError(f"--set {assignment}: the value cannot be read as YAML.") from error
 
 
-def _sentence(kind: type[TrainOptions], error: ValidationError) -> str:
+def _sentence(kind: type[RunOptions], error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"]) or "options"
     if first["type"] == "extra_forbidden":

@@ -132,3 +132,36 @@ def pyramid_l1(result: Tensor, target: Tensor, weights: Sequence[float]) -> Tens
     for weight, layer in zip(weights, layers, strict=True):
         total = total + weight * layer.abs().mean()
     return total
+
+
+def perceptual(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Squared distance of features of unit length, averaged over places and layers.
+
+    As LPIPS (Zhang 2018, eq. 1) with all channels counting alike.
+
+    Args:
+        found, wanted: [n, c, h, w] for each layer.
+
+    Returns: scalar.
+    """
+    layers = [
+        (F.normalize(x.float(), dim=1) - F.normalize(y.float(), dim=1)).square().sum(1).mean()
+        for x, y in zip(found, wanted, strict=True)
+    ]
+    return torch.stack(layers).mean()
+
+
+def feature_entropy(features: Tensor, prompts: Tensor, anchors: Tensor, tau: float) -> Tensor:
+    """Feature entropy (PathUp): -log of a feature's likeness to its own prompt among all.
+
+    -log exp(z k+ / tau) / sum_i exp(z k_i / tau); log K where all are alike.
+
+    Args:
+        features: z, [n, d], unit vectors.
+        prompts: [n] int64, in 0..K-1.
+        anchors: k, [K, d], unit vectors; no gradient flows into them.
+        tau: divides the similarities.
+
+    Returns: of each sample, [n].
+    """
+    return F.cross_entropy(features @ anchors.detach().T / tau, prompts, reduction="none")

@@ -51,20 +51,11 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class DataOptions(Section):
-    """Where patches come from.
+class DrawOptions(Section):
+    """How patches are drawn from images.
 
     Attributes:
-        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`. Or a is
-            a table of both: `tiles.csv` of uhrt tiles or uhrt pairs, or `pairs.csv` of uhrt
-            register, from whose slides aligned patches are drawn; then b is left out.
-        pairs: how paired methods find partners. folders: images of equal names and sizes in a and
-            b; slides: the same, but b is resized to a, for two scans of one section;
-            side-by-side: each image in a has the source left and the target right, and b is empty.
-        split: which part of a table with splits is used.
-        ncc: least local correlation of the patches of a table's pairs, -1 to 1; None: of patches
-            that are listed, all that were cut; of slides, 0.2.
-        patch: side of training patches in px, which becomes the generator's cell.
+        patch: side of training patches in px, which becomes the model's cell.
         mpp, level: resolution of the patches; level 0 by default.
         source_mpp, source_power: what the images' level 0 has, where they do not say it or are
             wrong: micrometres per pixel, or the objective's power, which by convention is 10 um/px
@@ -74,15 +65,10 @@ class DataOptions(Section):
         rotate: turn patches by a random multiple of 90 degrees.
         jitter: greatest change of each channel's gain; its offset changes by up to half of that.
             In a pair, only the source is changed.
-        epoch: patches per epoch; None: as many as fit side by side into the tissue of a.
+        epoch: patches per epoch; None: as many as fit side by side into the tissue (of a).
         workers: threads that read and augment.
     """
 
-    a: Images
-    b: Images | None = None
-    pairs: Literal["folders", "slides", "side-by-side"] = "folders"
-    split: Literal["train", "validation", "test"] = "train"
-    ncc: Annotated[float | None, Field(ge=-1, le=1)] = None
     patch: Annotated[int, Field(ge=16, le=4096)] = 512
     mpp: Annotated[float | None, Field(gt=0)] = None
     level: Annotated[int | None, Field(ge=0)] = None
@@ -100,6 +86,28 @@ class DataOptions(Section):
         refuse_both(self, "mpp", "level")
         refuse_both(self, "source_mpp", "source_power")
         return self
+
+
+class DataOptions(DrawOptions):
+    """Where patches of two domains come from.
+
+    Attributes:
+        a, b: source and target domain: a folder, an image or a pattern such as `he/*.svs`. Or a is
+            a table of both: `tiles.csv` of uhrt tiles or uhrt pairs, or `pairs.csv` of uhrt
+            register, from whose slides aligned patches are drawn; then b is left out.
+        pairs: how paired methods find partners. folders: images of equal names and sizes in a and
+            b; slides: the same, but b is resized to a, for two scans of one section;
+            side-by-side: each image in a has the source left and the target right, and b is empty.
+        split: which part of a table with splits is used.
+        ncc: least local correlation of the patches of a table's pairs, -1 to 1; None: of patches
+            that are listed, all that were cut; of slides, 0.2.
+    """
+
+    a: Images
+    b: Images | None = None
+    pairs: Literal["folders", "slides", "side-by-side"] = "folders"
+    split: Literal["train", "validation", "test"] = "train"
+    ncc: Annotated[float | None, Field(ge=-1, le=1)] = None
 
 
 class GeneratorOptions(Section):
@@ -246,22 +254,20 @@ class ValidationOptions(Section):
     every: Count = 10
 
 
-class TrainOptions(Section):
-    """Options that all methods have.
+class RunOptions(Section):
+    """Options that all methods have, whatever they train.
 
     Attributes:
-        one_domain: whether images of data.a are all that the method learns from.
         method: name in `TRAINING_METHODS`.
-        domains: names of the domains, stored with the generators.
-        description: a sentence for people, stored with them too.
-        data, generator, validation: sections, see their classes.
+        description: a sentence for people, stored with what is trained.
+        data: section, see its class.
         epochs, decay: epochs at the full learning rate, then falling linearly to zero.
-        batch: patches of each domain per step and device.
+        batch: patches (of each domain) per step and device.
         lr: learning rate.
         betas: of Adam.
         clip: greatest norm of the gradient of each group of networks; None: not clipped.
-        ema: decay of the exponential mean of the generator's weights that is exported instead of
-            the weights; None: without.
+        ema: decay of the exponential mean of the weights that is exported instead of them; None:
+            without.
         precision: fp32, bf16 or fp16 (with loss scaling) of forward passes.
         device: auto, cpu, cuda or cuda:N.
         seed: of all random numbers.
@@ -273,13 +279,9 @@ class TrainOptions(Section):
         tensorboard: also log to TensorBoard (needs the extra `train`).
     """
 
-    one_domain: ClassVar[bool] = False
     method: str
-    domains: tuple[str, str] = ("A", "B")
     description: Annotated[str, Field(max_length=1500)] = ""
-    data: DataOptions
-    generator: GeneratorOptions = GeneratorOptions()
-    validation: ValidationOptions | None = None
+    data: DrawOptions
     epochs: Annotated[int, Field(ge=0)] = 50
     decay: Annotated[int, Field(ge=0)] = 50
     batch: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -296,6 +298,28 @@ class TrainOptions(Section):
     checkpoint_steps: Count | None = None
     keep: Count = 3
     tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _has_epochs(self) -> Self:
+        if self.epochs + self.decay < 1:
+            raise ValueError("epochs and decay are both 0; train at least one epoch")
+        return self
+
+
+class TrainOptions(RunOptions):
+    """Options that all methods have that train generators.
+
+    Attributes:
+        one_domain: whether images of data.a are all that the method learns from.
+        domains: names of the domains, stored with the generators.
+        data, generator, validation: sections, see their classes.
+    """
+
+    one_domain: ClassVar[bool] = False
+    domains: tuple[str, str] = ("A", "B")
+    data: DataOptions
+    generator: GeneratorOptions = GeneratorOptions()
+    validation: ValidationOptions | None = None
 
     @model_validator(mode="after")
     def _domains_are_there(self) -> Self:
@@ -321,8 +345,6 @@ class TrainOptions(Section):
                 f"data.patch {self.data.patch} must be a multiple of {stride}, "
                 "the generator's stride"
             )
-        if self.epochs + self.decay < 1:
-            raise ValueError("epochs and decay are both 0; train at least one epoch")
         return self
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Window = NDArray[np.float32]
+# Makes the window of a tile from its height, width and overlap.
+WindowOf = Callable[[int, int, int], Window]
 
 
 def rising(

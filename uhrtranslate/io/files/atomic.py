@@ -212,9 +212,18 @@ def partial_folder(target: Path) -> Path:
     return target.with_name(f"{start}-{digest}{SUFFIX}")
 
 
+def before(target: Path) -> Path:
+    """What stands for all that a run computes before the first pixel of a target.
+
+    It is never published: its folder holds what can be resumed, and `discard_state` removes it.
+    """
+    return target.resolve().with_name(f"{target.resolve().name}.latent")
+
+
 def can_resume(target: Path) -> bool:
     """Whether an unfinished run has left a state beside a target."""
-    return os.path.isfile(partial_folder(target.resolve()) / NAME)
+    places = target.resolve(), before(target)
+    return any(os.path.isfile(partial_folder(place) / NAME) for place in places)
 
 
 def discard_state(target: Path) -> None:
@@ -223,7 +232,7 @@ def discard_state(target: Path) -> None:
     Raises:
         OutputError: another run is writing the target again.
     """
-    if can_resume(target):
+    if os.path.isfile(partial_folder(target.resolve()) / NAME):
         with PartialOutput(target, overwrite=True, is_folder=target.is_dir()) as output:
             (output.folder / NAME).unlink(missing_ok=True)
 

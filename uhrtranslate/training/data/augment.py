@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.pixels import Pixels
-from uhrtranslate.training.options import DataOptions
+from uhrtranslate.training.options import DrawOptions
 
 Floats = NDArray[np.float32]
 
 
-def draw_turn(options: DataOptions, random: np.random.Generator) -> Callable[[Pixels], Pixels]:
+def draw_turn(options: DrawOptions, random: np.random.Generator) -> Callable[[Pixels], Pixels]:
     """A way to mirror and turn patches that the options allow; partners of a pair share it.
 
     Returns: takes [h, w, 3], and gives the same or [w, h, 3]: mirrored left to right, then turned.

@@ -4,8 +4,7 @@ The n-th sample depends only on the seed and on n. So a run can resume where it 
 any stored state, and the number of threads does not change the samples.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from uhrtranslate.enhance import Tally, are_matched, are_of_dark
 from uhrtranslate.errors import InputError
 from uhrtranslate.io import Pixels, SlideView, resized, stated_by, to_bits
 from uhrtranslate.registration.agreement import agreement
-from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.training.data.augment import Floats, as_floats, draw_turn, jitter
 from uhrtranslate.training.data.drawn import Drawn
 from uhrtranslate.training.data.pictures import (
@@ -34,15 +31,15 @@ from uhrtranslate.training.data.pictures import (
 )
 from uhrtranslate.training.data.planes import Planes, Views, check_dark, count_levels
 from uhrtranslate.training.data.tables import is_table, tile_pairs
-from uhrtranslate.training.options import DataOptions
+from uhrtranslate.training.options import DataOptions, DrawOptions
 
 # Of aligned slides: least local correlation of a sample, and places that are tried for it; if none
 # has it, the best one is taken.
 NCC, TRIES = 0.2, 8
-# Samples that are read ahead of the one in use, per thread.
-AHEAD = 2
+# Samples of a training have smaller numbers than these, of which pictures are made.
+FIRST, EXAMPLES = 1 << 40, 4
 
-Sample = dict[str, Floats]
+Sample = dict[str, NDArray[Any]]
 """The patches of one sample by domain (A, B), [3, p, p] float32 in -1..1; and `planes`, [c, p, p],
 what the generator takes of A, if it is not A itself.
 """
@@ -62,7 +59,7 @@ class Patches:
     """
 
     pictures: dict[str, list[Picture]]
-    options: DataOptions
+    options: DrawOptions
     seed: int
     opened: Opened
     planes: Planes | None = None
@@ -71,6 +68,10 @@ class Patches:
     def sample(self, number: int) -> Sample:
         """The patches of a sample."""
         raise NotImplementedError
+
+    def examples(self) -> list[Sample]:
+        """Samples that no step draws, always the same."""
+        return [self.sample(FIRST + number) for number in range(EXAMPLES)]
 
     def views(self, domain: str) -> Views:
         """What opens an image of a domain, as far as patches are drawn from it."""
@@ -129,8 +130,11 @@ class Patches:
         self.opened.close()
 
 
+@dataclass(frozen=True)
 class Unpaired(Patches):
     """Patches drawn from each domain independently."""
+
+    options: DataOptions
 
     def sample(self, number: int) -> Sample:
         """See `Patches`."""
@@ -160,6 +164,7 @@ class Paired(Patches):
         drawn: slides that a transform lays on each other, if they are these.
     """
 
+    options: DataOptions
     partners: Opened | None = None
     partner_of: dict[Path, Path] = field(default_factory=dict)
     drawn: Drawn | None = None
@@ -295,7 +300,7 @@ def open_patches(
         raise
 
 
-def _with_planes(patches: Patches, inputs: Sequence[str]) -> Patches:
+def _with_planes(patches: Unpaired | Paired, inputs: Sequence[str]) -> Patches:
     """Patches with what the generator takes, and with the histograms that it is made with."""
     histograms: dict[str, Tally] = {}
     if are_matched(inputs):
@@ -344,42 +349,6 @@ def _open_drawn(options: DataOptions, seed: int, drawn: Drawn, deep: bool) -> Pa
             pictures["B"].append(examine(partner, other, options.patch, 0))
     partner_of = dict(drawn.pairs)
     return Paired(pictures, options, seed, opened, None, {}, partners, partner_of, drawn)
-
-
-def batches(
-    sample: Callable[[int], Sample], first: int, count: int, batch: int, workers: int
-) -> Generator[dict[str, Tensor], None, None]:
-    """Batches of consecutive samples, read ahead by threads.
-
-    Args:
-        sample: gives the sample of a number, as `Patches.sample` does.
-        first: number of the first sample.
-        count: batches.
-        batch: samples in each.
-        workers: threads.
-
-    Yields: patches by domain, [batch, 3, p, p] float32 in -1..1.
-
-    Raises:
-        InputError: an image can no longer be read.
-    """
-    total = count * batch
-    waiting: list[Future[Sample]] = []
-    with Workers(workers, "uhrt-sample") as pool:
-        asked = 0
-        for _ in range(count):
-            while asked < total and len(waiting) < batch + AHEAD * workers:
-                waiting.append(pool.submit(sample, first + asked))
-                asked += 1
-            yield stacked([result_of(waiting.pop(0)) for _ in range(batch)])
-
-
-def stacked(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """Samples as one batch, [n, 3, p, p] by domain."""
-    return {
-        name: torch.from_numpy(np.stack([sample[name] for sample in samples]))
-        for name in samples[0]
-    }
 
 
 def _examined(path: Path, opened: Opened, options: DataOptions) -> Picture:

@@ -14,7 +14,7 @@ from uhrtranslate.errors import CheckpointError
 from uhrtranslate.models.colorizer import Colorizer
 from uhrtranslate.models.lab import rgb_to_lab
 from uhrtranslate.models.load import load_generator
-from uhrtranslate.training.methods.base import Method, Phase, Samples
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples
 from uhrtranslate.training.networks.making import make_generator
 from uhrtranslate.training.networks.plane_maker import PlaneMaker
 from uhrtranslate.training.options import GeneratorOptions, TrainOptions
@@ -50,7 +50,7 @@ class ColorizerOptions(TrainOptions):
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
 
 
-class Colorize(Method):
+class Colorize(GeneratorMethod):
     """L1 of a and b of CIE Lab."""
 
     options_class = ColorizerOptions
@@ -67,10 +67,10 @@ class Colorize(Method):
         loss = chroma_error(self.networks["A2B"], samples["A"])
         yield Phase("generator", loss, {"chroma": loss})
 
-    def pictures(self, generators: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
+    def pictures(self, exports: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
         """Grey, its colours, and the goal."""
         grey = self.fixed["grey"](samples["A"])
-        return [grey.expand(-1, 3, -1, -1), generators["A2B"](grey), samples["A"]]
+        return [grey.expand(-1, 3, -1, -1), exports["A2B"](grey), samples["A"]]
 
 
 def chroma_error(colorizer: nn.Module, stained: Tensor) -> Tensor:

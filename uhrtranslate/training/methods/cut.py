@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from uhrtranslate.training.losses import adversarial, patch_nce, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples, source_of
 from uhrtranslate.training.networks.features import channels_of, encode, layers_of
 from uhrtranslate.training.networks.making import (
     frozen,
@@ -74,7 +74,7 @@ class FastCutOptions(CutOptions):
     flip: bool = True
 
 
-class Cut(Method):
+class Cut(GeneratorMethod):
     """LSGAN one way, and PatchNCE between the generator's own features."""
 
     options_class = CutOptions

@@ -9,7 +9,7 @@ from torch import nn
 
 from uhrtranslate.training.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.networks.plane_maker import PlaneMaker
 from uhrtranslate.training.options import GanOptions, Weight
@@ -29,7 +29,7 @@ class CycleGanOptions(GanOptions):
     pool: Annotated[int, Field(ge=0, le=10_000)] = 50
 
 
-class CycleGan(Method):
+class CycleGan(GeneratorMethod):
     """LSGAN both ways, the way there and back, and identity."""
 
     options_class = CycleGanOptions
@@ -38,7 +38,7 @@ class CycleGan(Method):
     def __init__(self, options: CycleGanOptions) -> None:
         super().__init__(options)
         self.groups = {"generators": ("A2B", "B2A"), "discriminators": ("judge_A", "judge_B")}
-        self.generators = {"A2B": "A2B", "B2A": "B2A"}
+        self.exported = {"A2B": "A2B", "B2A": "B2A"}
         inputs = options.generator.inputs
         self.fixed = nn.ModuleDict({name: PlaneMaker(inputs, name) for name in "AB"})
         self.networks = nn.ModuleDict(

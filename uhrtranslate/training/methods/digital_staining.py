@@ -19,7 +19,7 @@ from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.training.image_pool import ImagePool
 from uhrtranslate.training.losses import adversarial, telling_apart
 from uhrtranslate.training.methods.base import (
-    Method,
+    GeneratorMethod,
     Phase,
     Samples,
     Stage,
@@ -96,7 +96,7 @@ class DigitalStainingOptions(GanOptions):
     pool: Annotated[int, Field(ge=0, le=10_000)] = 50
 
 
-class DigitalStaining(Method):
+class DigitalStaining(GeneratorMethod):
     """LSGAN, distillation from a colorizer, and the way back.
 
     Raises:
@@ -122,7 +122,7 @@ class DigitalStaining(Method):
         elif self.taught:
             self.networks["teacher"] = make_generator(self.teacher_network)
             self.groups["teacher"] = ("teacher",)
-            self.generators = {"A2B": "A2B", "teacher": "teacher"}
+            self.exported = {"A2B": "A2B", "teacher": "teacher"}
         self.pool = ImagePool(options.pool)
 
     @property
@@ -186,7 +186,7 @@ class DigitalStaining(Method):
         colours: Tensor = place["teacher"].eval()(source_of(samples)[:, -1:])
         return colours
 
-    def pictures(self, generators: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
+    def pictures(self, exports: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
         """Dark field, grey plane, the teacher's colours if there is one, the student's."""
         planes = source_of(samples)
         rows = [samples["A"], planes[:, -1:].expand(-1, 3, -1, -1)]
@@ -194,7 +194,7 @@ class DigitalStaining(Method):
             training = self.networks.training
             rows.append(self.lesson(samples))
             self.networks.train(training)
-        rows.append(generators["A2B"](planes))
+        rows.append(exports["A2B"](planes))
         return [*rows, samples["B"]] if self.paired else rows
 
     def generator_info(self, direction: str, mpp: float | None) -> GeneratorInfo:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from uhrtranslate.models.swin_unet import SwinUnet
 from uhrtranslate.training.appearance import change_appearance
 from uhrtranslate.training.losses import Gan, adversarial
-from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import (
     frozen,
     initialise,
@@ -154,7 +154,7 @@ class _Coloured:
     results: list[tuple[Tensor, float]]
 
 
-class Dstgan(Method):
+class Dstgan(GeneratorMethod):
     """Supervised colouring of the target, and of the source in two stages."""
 
     options_class = DstganOptions
@@ -381,11 +381,11 @@ class Dstgan(Method):
         loss = self.options.supervised * known + self.options.consistency * apart
         return loss, {"supervised_other": known, "consistency": apart}
 
-    def pictures(self, generators: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
+    def pictures(self, exports: dict[str, nn.Module], samples: Samples) -> list[Tensor]:
         """See `Method`; the target is coloured, too, as its own colours are known."""
         rows = []
         for x, y in ((samples["A"], source_of(samples)), (samples["B"], grey(samples["B"]))):
-            rows += [x, generators["A2B"](y)]
+            rows += [x, exports["A2B"](y)]
         return rows
 
 

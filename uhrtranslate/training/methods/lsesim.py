@@ -15,7 +15,7 @@ from uhrtranslate.training.losses import (
     spatial_correlation,
     telling_apart,
 )
-from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples, source_of
 from uhrtranslate.training.networks.features import Vgg16
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.networks.projectors import ConvProjector, draw_places
@@ -61,7 +61,7 @@ class LSeSimOptions(GanOptions):
         return self
 
 
-class LSeSim(Method):
+class LSeSim(GeneratorMethod):
     """LSGAN one way, and self-similarity behind projections that learn by contrast.
 
     Raises:

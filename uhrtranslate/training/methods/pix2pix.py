@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.enhance import channels_of
 from uhrtranslate.training.losses import Gan, adversarial, telling_apart
-from uhrtranslate.training.methods.base import Method, Phase, Samples, source_of
+from uhrtranslate.training.methods.base import GeneratorMethod, Phase, Samples, source_of
 from uhrtranslate.training.networks.making import frozen, make_discriminator, make_generator
 from uhrtranslate.training.options import DiscriminatorOptions, GanOptions, GeneratorOptions, Weight
 
@@ -32,7 +32,7 @@ class Pix2PixOptions(GanOptions):
     gan: Gan = "vanilla"
 
 
-class Pix2Pix(Method):
+class Pix2Pix(GeneratorMethod):
     """A conditional GAN and L1."""
 
     options_class: ClassVar[type[Pix2PixOptions]] = Pix2PixOptions

@@ -1,8 +1,8 @@
-"""Checkpoints of a run: generators in the native format, and the state to resume from.
+"""Checkpoints of a run: what was trained in its own format, and the state to resume from.
 
 `checkpoints/step-00001200/` holds `A2B.safetensors`, for `uhrt translate`, and `state.pt`: plain
 tensors, numbers and strings in lists and dicts, read with `weights_only=True`. The folder gets its
-final name only when everything in it is on the disk. The newest one's generators also have names in
+final name only when everything in it is on the disk. The newest one's networks also have names in
 the run's folder.
 """
 
@@ -10,6 +10,7 @@ import io
 import os
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ import torch
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.io.files.disk import output_errors
-from uhrtranslate.models import Generator, save_native
 
 FOLDER = "checkpoints"
 STATE = "state.pt"
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8})")
 
+Writers = Mapping[str, Callable[[Path], None]]
+"""What writes each network to its file, by the file's name without suffix."""
+
 
 def save_checkpoint(
-    run: Path, step: int, state: dict[str, Any], generators: dict[str, Generator], keep: int
+    run: Path, step: int, state: dict[str, Any], writers: Writers, keep: int
 ) -> Path:
-    """Write a checkpoint, publish its generators, and remove all but the newest `keep`.
+    """Write a checkpoint, publish its networks, and remove all but the newest `keep`.
 
     Returns: its folder.
 
@@ -44,8 +47,8 @@ def save_checkpoint(
             content = io.BytesIO()
             torch.save({"format": FORMAT, **state}, content)
             (new / STATE).write_bytes(content.getbuffer())
-            for direction, generator in generators.items():
-                save_native(new / f"{direction}.safetensors", generator.module, generator.info)
+            for name, write in writers.items():
+                write(new / f"{name}.safetensors")
             if folder.exists():  # of a run that was resumed from before it
                 shutil.rmtree(folder)
             new.rename(folder)
@@ -59,7 +62,7 @@ def save_checkpoint(
 
 
 def publish(run: Path, folder: Path) -> None:
-    """Give a checkpoint's generators their names in the run's folder: `run/A2B.safetensors`.
+    """Give a checkpoint's networks their names in the run's folder: `run/A2B.safetensors`.
 
     They are links to the same files where the disk has links; so they cost no room.
 

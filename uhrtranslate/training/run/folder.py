@@ -15,14 +15,14 @@ from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.options import read_config
 from uhrtranslate.replace import replace_file
 from uhrtranslate.training.configuration import make_train_options
-from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.options import RunOptions
 from uhrtranslate.training.run.checkpoint import FOLDER, list_checkpoints
 from uhrtranslate.version import versions
 
 CONFIG, RECORD, DATA = "config.yaml", "run.json", "data.json"
 
 
-def create_run(run: Path, options: TrainOptions, data: dict[str, Any], device: str) -> None:
+def create_run(run: Path, options: RunOptions, data: dict[str, Any], device: str) -> None:
     """Make the folder of a new run, with a record of how it was started.
 
     Args:
@@ -65,7 +65,7 @@ def check_free(run: Path) -> None:
         raise OutputError(f"{run}: exists already and is not a run; choose another folder with -o.")
 
 
-def find_run(place: Path) -> tuple[Path, TrainOptions, Path | None]:
+def find_run(place: Path) -> tuple[Path, RunOptions, Path | None]:
     """Find the run to resume, given its folder or one of its checkpoints.
 
     Returns: its folder, the options it was started with, and the folder of the checkpoint; None if
@@ -108,7 +108,7 @@ def check_data(run: Path, data: dict[str, Any]) -> None:
             )
 
 
-def dump_options(options: TrainOptions) -> str:
+def dump_options(options: RunOptions) -> str:
     """The options as YAML, all of them, with absolute paths."""
 
     def plain(value: Any) -> Any:

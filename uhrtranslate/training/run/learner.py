@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.tables import TRAINING_METHODS
 from uhrtranslate.training.methods.base import Method, Phase, Samples, Stage
-from uhrtranslate.training.options import TrainOptions
+from uhrtranslate.training.options import RunOptions
 from uhrtranslate.training.run.parallel import Workgroup
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -32,7 +32,7 @@ class Learner:
     """
 
     def __init__(
-        self, options: TrainOptions, device: torch.device, group: Workgroup | None = None
+        self, options: RunOptions, device: torch.device, group: Workgroup | None = None
     ) -> None:
         self.options, self.device = options, device
         self.group = group or Workgroup()
@@ -52,7 +52,7 @@ class Learner:
         self._scaler = torch.amp.GradScaler(device.type, enabled=options.precision == "fp16")
         self._mean = None
         if options.ema is not None:
-            exported = self.method.generators.values()
+            exported = self.method.exported.values()
             self._mean = nn.ModuleDict({n: copy.deepcopy(self.networks[n]) for n in exported})
 
     def step(self, samples: Samples, epoch: int) -> list[Phase]:
@@ -95,16 +95,16 @@ class Learner:
     def pictures(self, samples: Samples) -> list[Tensor]:
         """The method's rows for the picture that shows progress."""
         on_device = {name: x.to(self.device) for name, x in samples.items()}
-        generators = {direction: g.eval() for direction, g in self.generators().items()}
-        rows = self.method.pictures(generators, on_device)
-        for generator in generators.values():
-            generator.train()
+        exports = {name: network.eval() for name, network in self.exports().items()}
+        rows = self.method.pictures(exports, on_device)
+        for network in exports.values():
+            network.train()
         return rows
 
-    def generators(self) -> dict[str, nn.Module]:
-        """The networks to export, by direction; with `ema`, their mean over time."""
+    def exports(self) -> dict[str, nn.Module]:
+        """The networks to export, by file name; with `ema`, their mean over time; not copied."""
         networks = self._mean if self._mean is not None else self.networks
-        return {d: networks[name] for d, name in self.method.generators.items()}
+        return {file: networks[name] for file, name in self.method.exported.items()}
 
     def state(self) -> dict[str, Any]:
         """What is needed to resume with the same bits: tensors and numbers in dicts and lists."""
@@ -153,7 +153,7 @@ class Learner:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the mean of the generators' weights towards them."""
+        """Move the mean of the exported networks' weights towards them."""
         if self._mean is None or self.options.ema is None:
             return
         for name, network in self._mean.items():

@@ -4,19 +4,19 @@ import time
 from collections import abc
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from uhrtranslate.enhance import are_matched
 from uhrtranslate.errors import TrainingError
 from uhrtranslate.io.files.disk import write_png
-from uhrtranslate.models import Generator, GeneratorInfo
 from uhrtranslate.threads import stopping, undivided
-from uhrtranslate.training.data.patches import Patches, Sample, batches
+from uhrtranslate.training.data.batches import batches
+from uhrtranslate.training.data.patches import Patches, Sample
 from uhrtranslate.training.run.checkpoint import list_checkpoints, save_checkpoint
 from uhrtranslate.training.run.learner import Learner
 from uhrtranslate.training.run.log import Log
@@ -46,7 +46,7 @@ class TrainingProgress:
 
 
 OnProgress = Callable[[TrainingProgress], None]
-OnEpoch = Callable[[int, dict[str, Generator]], None]
+OnEpoch = Callable[[int], None]
 
 
 class Training:
@@ -86,7 +86,7 @@ class Training:
 
         Args:
             on_progress: called at each line of the log.
-            on_epoch: called with the generators at the end of each epoch.
+            on_epoch: called with its number at the end of each epoch.
 
         Returns: the losses of the last line of the log.
 
@@ -114,7 +114,7 @@ class Training:
                         self._keep(fixed, log)
                         if self.step % self.epoch_steps == 0 and group.leads:
                             with torch.random.fork_rng():  # its random numbers change nothing
-                                on_epoch(self.step // self.epoch_steps, self.exports())
+                                on_epoch(self.step // self.epoch_steps)
                 if self.step < self.steps:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:  # Ctrl-C, and the signals that the program ends with
@@ -211,24 +211,18 @@ class Training:
                 "tally": self._tally.read(),
                 "learner": self.learner.state(),
             }
-            save_checkpoint(self.run, self.step, state, self.exports(), self.options.keep)
+            save_checkpoint(self.run, self.step, state, self._writers(), self.options.keep)
         self._saved = self.step
         if together:
             self.learner.group.wait()
 
-    def exports(self) -> dict[str, Generator]:
-        """The current generators with their facts, by direction; not copied."""
+    def _writers(self) -> dict[str, Callable[[Path], None]]:
+        """What writes each network that is exported, by file name."""
+        mpp, save = self.patches.mpp(), self.learner.method.save
         return {
-            direction: Generator(network, self._facts(direction), direction, "")
-            for direction, network in self.learner.generators().items()
+            name: partial(save, name=name, network=network, mpp=mpp)
+            for name, network in self.learner.exports().items()
         }
-
-    def _facts(self, direction: str) -> GeneratorInfo:
-        info = self.learner.method.generator_info(direction, self.patches.mpp())
-        if not are_matched(info.inputs):
-            return info
-        counts = self.patches.histograms["B"].narrowed().counts
-        return replace(info, histogram=tuple(counts.tolist()))
 
     def _is_checkpoint(self) -> bool:
         if self.step == self.steps:

@@ -6,17 +6,15 @@ import numpy as np
 from torch import Tensor
 
 from uhrtranslate.io import Pixels
-from uhrtranslate.training.data.patches import Patches, stacked
+from uhrtranslate.training.data.batches import stacked
+from uhrtranslate.training.data.patches import Patches
 
-# Samples of a training have smaller numbers than these.
-FIRST = 1 << 40
-COUNT = 4
 GAP = 4
 
 
 def draw_samples(patches: Patches) -> dict[str, Tensor]:
-    """Patches that no step draws, [4, 3, p, p] in -1..1 by domain."""
-    return stacked([patches.sample(FIRST + i) for i in range(COUNT)])
+    """Patches that no step draws, [n, 3, p, p] in -1..1 by domain."""
+    return stacked(patches.examples())
 
 
 def sample_grid(rows: Sequence[Tensor]) -> Pixels:

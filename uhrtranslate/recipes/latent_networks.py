@@ -1,0 +1,116 @@
+"""A latent diffusion model on a device, as functions of arrays."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from uhrtranslate.diffusion.schedulers import Array, Doubles, alphas_cumprod
+from uhrtranslate.diffusion.tracking import Predict, guided
+from uhrtranslate.engine import DTYPES, choose_device
+from uhrtranslate.errors import OptionError
+from uhrtranslate.models.diffusion_networks import Autoencoder
+from uhrtranslate.models.latent_diffusion import LatentDiffusion, load_latent_diffusion
+from uhrtranslate.models.load import digest_file, digest_state
+from uhrtranslate.models.prompts import Level
+from uhrtranslate.options import DiffusionOptions
+
+# Tiles that are computed together by default, on a CPU and on a GPU.
+BATCHES = {"cpu": 4, "cuda": 16}
+
+
+@dataclass(frozen=True)
+class LatentNetworks:
+    """A model that is ready to run.
+
+    Attributes:
+        model: its networks are on the device.
+        name, digest: of its file or folder.
+        device: where it runs.
+        dtype: of its convolutions.
+        guidance: see `diffusion.tracking.guided`.
+        batch: tiles that are computed together.
+        abar: see `alphas_cumprod`.
+    """
+
+    model: LatentDiffusion
+    name: str
+    digest: str
+    device: torch.device
+    dtype: torch.dtype
+    guidance: float
+    batch: int
+    abar: Doubles
+
+    def predict(self, prompt: str, level: Level) -> Predict:
+        """The denoiser's outputs for a class at a level.
+
+        Raises:
+            OptionError: the model does not know the class.
+        """
+        prompts = self.model.prompts
+        return guided(
+            self.model.denoiser,
+            prompts.identifier(prompt, level),
+            prompts.null,
+            self.guidance,
+            self.device,
+            self.dtype,
+        )
+
+    def encode(self, images: Array) -> Array:
+        """Images [n, 3, h, w] in -1..1 to latents [n, c, h / factor, w / factor]."""
+        return self._run(cast(Autoencoder, self.model.autoencoder).encode, images)
+
+    def decode(self, latents: Array) -> Array:
+        """The inverse of `encode`, nearly."""
+        return self._run(cast(Autoencoder, self.model.autoencoder).decode, latents)
+
+    @torch.inference_mode()
+    def _run(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:
+        kind = self.device.type
+        with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
+            made = function(torch.from_numpy(np.ascontiguousarray(x)).to(self.device))
+        result: Array = made.float().cpu().numpy()
+        return result
+
+
+def open_networks(options: DiffusionOptions) -> LatentNetworks:
+    """Load the model that is asked for, and check that it knows the class.
+
+    Raises:
+        OptionError: no model, no class, or one that it does not know; no such device.
+        CheckpointError, MissingExtraError: see `load_latent_diffusion`.
+    """
+    if options.model is None:
+        raise OptionError(
+            "--model: name a latent diffusion model, which uhrt train makes with method: pathup."
+        )
+    path = Path(options.model)
+    model = load_latent_diffusion(path)
+    if options.prompt is None:
+        raise OptionError(
+            f"--class: name what to show; the model knows {', '.join(model.prompts.classes)}."
+        )
+    model.prompts.identifier(options.prompt, "patch")
+    device = choose_device(options.device)
+    parts = nn.ModuleList([model.denoiser, model.autoencoder])
+    digest = digest_state(parts) if path.is_dir() else digest_file(path)
+    parts.to(device)
+    noise = model.noise
+    return LatentNetworks(
+        model,
+        path.name,
+        digest,
+        device,
+        DTYPES[options.precision],
+        options.guidance,
+        options.batch or BATCHES[device.type],
+        alphas_cumprod(
+            noise.train_timesteps, noise.beta_start, noise.beta_end, noise.beta_schedule
+        ),
+    )
