@@ -15,6 +15,7 @@ PACKAGE = Path(uhrtranslate.__file__).parent
 ROWS = [
     {"cli"},
     {"tasks"},
+    {"cluster"},
     {"runs"},
     {"recipes", "evaluation"},
     {"engine", "extractors", "training"},
@@ -44,6 +45,7 @@ FORBIDDEN = {
     "tissue": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
     "normalizers": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "tasks": {"typer", "rich"},
+    "cluster": {"typer", "rich"},
     "runs": {"typer", "rich"},
     "recipes": {"typer", "rich", "openslide", "tifffile"},
     "evaluation": {"typer", "rich", "openslide", "tifffile"},

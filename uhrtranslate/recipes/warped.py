@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.engine import WarpedSlide
+from uhrtranslate.io import Pixels, Slide, SlideView
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.registration import Transform, dump_transform
@@ -13,7 +14,7 @@ from uhrtranslate.tables import WARPED
 
 
 class Warped(ColourRecipe):
-    """Writes a `WarpedSlide` as it is; a `Recipe`.
+    """Writes a slide as a `WarpedSlide` shows it; a `Recipe`.
 
     Args:
         options: region and resolution (of the fixed slide), format and so on.
@@ -26,6 +27,10 @@ class Warped(ColourRecipe):
     def __init__(self, options: ImageOptions, transform: Transform, name: str) -> None:
         self.options = options
         self._transform, self._name = transform, name
+
+    def seen(self, slide: Slide) -> Slide:
+        """See `Recipe`."""
+        return WarpedSlide(slide, self._transform)
 
     def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the view has been warped already."""

@@ -36,7 +36,7 @@ from uhrtranslate.version import __version__
 # Options that change no byte of a result, or whose effect on an image is recorded in its plan.
 NOT_OF_THE_JOB = {
     "preview", "overwrite", "resume", "skip_existing", "workers", "profile", "at_once",
-    "allow_sparse",
+    "allow_sparse", "cluster", "split", "without_tls",
     "model", "device", "cell", "tile", "halo", "overlap", "blend", "batch", "precision",
     "mask", "pool",
 }  # fmt: skip
@@ -45,11 +45,22 @@ FACTS = ("norm", "cell", "halo", "overlap", "blend", "pad", "precision")
 
 
 def process_file(
-    recipe: Recipe, path: Path | str, target: Path, on_event: OnEvent = lambda event: None
+    recipe: Recipe,
+    path: Path | str,
+    target: Path,
+    on_event: OnEvent = lambda event: None,
+    again: bool = False,
 ) -> ImageResult:
     """Run a recipe on an image file or URL, and write the result to another file.
 
     Calls `on_event` with the start, with progress and with the result.
+
+    Args:
+        recipe: what is done.
+        path: of the image.
+        target: of the result.
+        on_event: called with every event.
+        again: this run has begun the image before, and died: go on from where that was.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
@@ -60,11 +71,15 @@ def process_file(
     deep, sparse = recipe.bits_in > 8, recipe.options.allow_sparse
     stated = stated_by(recipe.options)
     with open_slide(path, deep, sparse, recipe.takes_channels, stated) as slide:
-        return process_slide(recipe, slide, target, on_event)
+        return process_slide(recipe, recipe.seen(slide), target, on_event, again)
 
 
 def process_slide(
-    recipe: Recipe, slide: Slide, target: Path, on_event: OnEvent = lambda event: None
+    recipe: Recipe,
+    slide: Slide,
+    target: Path,
+    on_event: OnEvent = lambda event: None,
+    again: bool = False,
 ) -> ImageResult:
     """As `process_file`, for a slide that is open already, such as a `VirtualSlide`."""
     started = time.perf_counter()
@@ -92,7 +107,9 @@ def process_slide(
         **{name: plan.provenance.get(name) for name in FACTS},
     )
     incomplete = False
-    if (options.skip_existing or options.resume) and os.path.lexists(target):
+    # A result that this run has made before it died; one that it was to replace is made again.
+    is_ours = again and not options.overwrite
+    if (options.skip_existing or options.resume or is_ours) and os.path.lexists(target):
         if _is_there(target, spec):
             on_event(result)
             return result
@@ -112,7 +129,7 @@ def process_slide(
         overwrite=options.overwrite or incomplete,
         workers=options.workers,
         job=_job(recipe, plan, view, masking),
-        resume=options.resume,
+        resume=options.resume or again,
     ) as writer:
         note = _note(plan, view, masking, writer.start)
         pixels = view.width * view.height
