@@ -30,7 +30,15 @@ from rich.text import Text
 from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started, Workers
+from uhrtranslate.runs.events import (
+    Advanced,
+    AtWork,
+    Event,
+    Forecast,
+    ImageResult,
+    Started,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -176,6 +184,9 @@ class Report:
         elif isinstance(event, Advanced):
             if self._view:
                 self._view.advance(event)
+        elif isinstance(event, AtWork):
+            if self._view:
+                self._view.place(event)
         elif isinstance(event, Workers):
             if self._view:
                 self._view.crowd(event.count)
@@ -282,6 +293,7 @@ class _Bars:
                 f"all {inputs} inputs", total=inputs, pixels=False, shares=""
             )
         self._at_work: dict[str, TaskID] = {}
+        self._workers: dict[str | None, TaskID] = {}  # that are at parts of inputs
         self._finished = 0
 
     def start(self, event: Started, counter: str) -> None:
@@ -297,7 +309,19 @@ class _Bars:
     def crowd(self, workers: int) -> None:
         self._console.print(_crowd(workers), markup=False, highlight=False)
 
+    def place(self, event: AtWork) -> None:
+        """Show a line for a worker that is at a part of an input."""
+        if event.worker in self._workers:
+            self.progress.remove_task(self._workers.pop(event.worker))
+        if event.input is not None:
+            name = f"  {event.worker}: {os.path.basename(event.input)}, {event.part}"
+            self._workers[event.worker] = self.progress.add_task(
+                name, total=event.pixels or None, pixels=False, shares=""
+            )
+
     def advance(self, event: Advanced) -> None:
+        if event.worker in self._workers:
+            self.progress.update(self._workers[event.worker], advance=event.pixels)
         if event.input in self._at_work:
             bar = self._at_work[event.input]
             self.progress.update(bar, advance=event.pixels, shares=_stages(event.shares))
@@ -340,6 +364,9 @@ class _Lines:
         now = time.monotonic()
         self._at_work[event.input] = _Told(event.pixels, now, now)
         print(_beginning(event, counter), file=sys.stderr, flush=True)
+
+    def place(self, event: AtWork) -> None:
+        """Plain lines are about inputs."""
 
     def crowd(self, workers: int) -> None:
         print(_crowd(workers), file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ import pickle
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -129,6 +129,15 @@ class Crew:
             self._waiting.extendleft(reversed(list(orders)))
         else:
             self._waiting.extend(orders)
+
+    def drop(self, unwanted: Callable[[Ordered], bool]) -> None:
+        """Have some orders done no more; workers that are at them stop."""
+        self._waiting = deque(one for one in self._waiting if not unwanted(one))
+        for key, running in list(self._running.items()):
+            if unwanted(running.ordered):
+                del self._running[key]
+                with suppress(Exception), undivided():
+                    self._client.cancel([running.future])
 
     def work(self) -> Iterator[Heard | Done | Crowd]:
         """What happens, until all is done; meanwhile orders may be added.

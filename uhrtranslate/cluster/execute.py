@@ -27,9 +27,9 @@ def on_cluster(options: ImageOptions, maker: Maker) -> Execute:
     def execute(tasks: Sequence[Task], on_event: OnEvent) -> Iterator[tuple[int, ImageResult]]:
         with connected(cluster, without_tls, device) as reached:
             from uhrtranslate.cluster.crew import Crew
-            from uhrtranslate.cluster.slides import work_on_slides
+            from uhrtranslate.cluster.slides import Slides
 
-            with Crew(reached) as crew:
-                yield from work_on_slides(crew, tasks, maker, on_event)
+            with Crew(reached) as crew, Slides(crew, tasks, maker, on_event) as slides:
+                yield from slides.work()
 
     return execute

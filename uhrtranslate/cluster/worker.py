@@ -92,7 +92,8 @@ class _Reporter:
         if self._held is not None:
             held, self._held = self._held, None
             self._sent = time.monotonic()
-            self.send("event", "Advanced", {**asdict(held), "shares": dict(held.shares)})
+            fields = {"input": held.input, "pixels": held.pixels, "shares": dict(held.shares)}
+            self.send("event", "Advanced", fields)
 
     def send(self, what: str, kind: str = "", fields: object = None) -> None:
         """Tell the client what happens."""

@@ -33,11 +33,30 @@ class Advanced:
         input: path.
         pixels: done since the last event.
         shares: of the time so far that was spent waiting for each stage, 0 to 1.
+        worker: who has done them, if not this process.
     """
 
     input: str
     pixels: int
     shares: Mapping[str, float] = field(default_factory=dict)
+    worker: str | None = None
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A worker of a cluster has begun a part of an input that several share, or has done it.
+
+    Attributes:
+        worker: who.
+        input: path; None if it is done.
+        part: of the input, in words.
+        pixels: to be computed.
+    """
+
+    worker: str
+    input: str | None = None
+    part: str = ""
+    pixels: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,6 +170,6 @@ class Forecast:
     warnings: dict[str, str] = field(default_factory=dict)
 
 
-Event = Started | Advanced | Workers | ImageResult | Forecast
+Event = Started | Advanced | AtWork | Workers | ImageResult | Forecast
 OnEvent = Callable[[Event], None]
 """Called with every event of a run."""
