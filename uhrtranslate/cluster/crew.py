@@ -111,6 +111,7 @@ class Crew:
         self._news: SimpleQueue[tuple[str, dict[str, Any] | None]] = SimpleQueue()
         self._addresses: frozenset[str] = frozenset()
         self._looked = -LOOK
+        self._connected = time.monotonic()
         self._count = 0
         with undivided():
             self._client.subscribe_topic(self._topic, self._hear)
@@ -120,8 +121,9 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         self._part()
-        with suppress(Exception), undivided():
-            self._client.unsubscribe_topic(self._topic)
+        if self._client.status == "running":
+            with suppress(Exception), undivided():
+                self._client.unsubscribe_topic(self._topic)
 
     def add(self, orders: Iterable[Ordered], first: bool = False) -> None:
         """Have orders done after, or before, those that wait already."""
@@ -184,6 +186,11 @@ class Crew:
         if not now and time.monotonic() < self._looked + LOOK:
             return
         self._looked = time.monotonic()
+        if self._client.status != "running":  # it tries to connect again
+            if time.monotonic() > self._connected + LOST:
+                raise ClusterError(GONE)
+            return
+        self._connected = self._looked
         try:
             with undivided():
                 self._addresses = frozenset(self._client.nthreads())
@@ -192,6 +199,8 @@ class Crew:
             raise ClusterError(GONE) from error
 
     def _hand_out(self) -> None:
+        if self._client.status != "running":
+            return
         busy = {running.address for running in self._running.values()}
         idle = sorted(self._addresses - busy - self._refusing.keys())
         if not idle and not busy and self._addresses and self._waiting:
@@ -225,8 +234,9 @@ class Crew:
     def _again(self, key: str, running: _Running, deaths: int = 0) -> None:
         """Have somebody else do a piece."""
         del self._running[key]
-        with suppress(Exception), undivided():
-            self._client.cancel([running.future])
+        if self._client.status == "running":
+            with suppress(Exception), undivided():
+                self._client.cancel([running.future])
         running.ordered.deaths += deaths
         running.ordered.order = running.ordered.order.repeated()
         self._waiting.append(running.ordered)
@@ -248,8 +258,7 @@ class Crew:
             return
         except Exception as error:
             if future.status in ("cancelled", "lost", "pending"):
-                self._look(now=True)  # raises if the scheduler has gone
-                self._again(key, running)
+                self._again(key, running)  # if the scheduler has gone, `_look` will say so
                 return
             receipt = Receipt(None, running.host or running.address, error=error)
         del self._running[key]
@@ -268,7 +277,8 @@ class Crew:
     def _part(self) -> None:
         """Call everything back, and wait until no worker is at it any more."""
         self._waiting.clear()
-        if not self._running:
+        if not self._running or self._client.status != "running":
+            self._running.clear()
             return
         parting.add(id(self))
         futures = [running.future for running in self._running.values()]

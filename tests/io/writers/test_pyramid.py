@@ -304,7 +304,7 @@ def test_memory_holds_only_tiles_that_are_not_full(tmp_path):
     with PyramidWriter(tmp_path / "a.tif", spec) as writer:
         for y in range(0, 4096, 64):
             writer.write(0, y, band)
-            held = [len(level._open) for level in writer._levels]
+            held = [len(level._open) for level in writer._made.levels]
             assert all(
                 count <= max(512 >> number, 64) / 64 + 2 for number, count in enumerate(held)
             )
