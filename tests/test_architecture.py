@@ -15,6 +15,7 @@ PACKAGE = Path(uhrtranslate.__file__).parent
 ROWS = [
     {"cli"},
     {"tasks"},
+    {"cluster"},
     {"runs", "viewer"},
     {"recipes", "evaluation"},
     {"engine", "extractors", "training"},
@@ -46,6 +47,7 @@ FORBIDDEN = {
     "tissue": {"torch", "PIL", "tifffile", "openslide", "typer", "rich"},
     "normalizers": {"PIL", "tifffile", "openslide", "typer", "rich"},
     "tasks": {"typer", "rich"},
+    "cluster": {"typer", "rich"},
     "runs": {"typer", "rich"},
     "viewer": {"torch", "typer", "rich", "openslide", "tifffile"},
     "recipes": {"typer", "rich", "openslide", "tifffile"},

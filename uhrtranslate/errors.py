@@ -6,6 +6,7 @@ UhrError
 ├── OptionError       options are wrong or do not fit each other (exit code 2)
 ├── OutputError       an output exists already or cannot be written
 ├── TrainingError     a training cannot continue
+├── ClusterError      a cluster cannot be reached, or has gone
 └── MissingExtraError an optional package is not installed
 
 A message is one sentence: which file or option, what is wrong with it, what to do.
@@ -50,6 +51,10 @@ class OutputError(UhrError):
 
 class TrainingError(UhrError):
     """A training cannot continue, for example because a loss is not a number."""
+
+
+class ClusterError(UhrError):
+    """A cluster cannot be reached, or has gone."""
 
 
 class MissingExtraError(UhrError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 # Headings of the help, in their order.
 METHOD, GEOMETRY, IMAGE, MACHINE = "Method", "Geometry", "Image", "Machine and output"
+CLUSTER = "Cluster"
 
 
 @dataclass(frozen=True)

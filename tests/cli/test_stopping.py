@@ -152,7 +152,7 @@ import hashlib, os, sys, threading, time
 from contextlib import suppress
 from uhrtranslate.cli import main, stopping
 from uhrtranslate.engine import GeneratorRunner
-from uhrtranslate.io.writers.pyramid import PyramidWriter
+from uhrtranslate.io.writers.levels import Levels
 from uhrtranslate.runs import one_image
 
 def hang(*_):
@@ -174,13 +174,13 @@ what = sys.argv.pop(1)
 if what == "device":
     GeneratorRunner.record = hang
 elif what == "encoder":
-    PyramidWriter._encode_and_halve = hang
+    Levels._encode_and_halve = hang
     stopping.PATIENCE = 1
 elif what == "engine":
     one_image.stream = hang_in_c
     stopping.PATIENCE = 1
 elif what == "nothing":
-    PyramidWriter._encode_and_halve = linger
+    Levels._encode_and_halve = linger
 main()
 """
 NOTHING_SAVED = "stopped before anything was saved; the same command starts afresh."

@@ -10,9 +10,9 @@ import typer
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from uhrtranslate.flag import GEOMETRY, IMAGE, MACHINE, METHOD, Flag
+from uhrtranslate.flag import CLUSTER, GEOMETRY, IMAGE, MACHINE, METHOD, Flag
 
-PANELS = (METHOD, GEOMETRY, IMAGE, MACHINE)
+PANELS = (METHOD, GEOMETRY, IMAGE, MACHINE, CLUSTER)
 
 Given = dict[str, Any]
 """Options that the user gave, by name."""

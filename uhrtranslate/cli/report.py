@@ -30,7 +30,15 @@ from rich.text import Text
 from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
-from uhrtranslate.runs.events import Advanced, Event, Forecast, ImageResult, Started
+from uhrtranslate.runs.events import (
+    Advanced,
+    AtWork,
+    Event,
+    Forecast,
+    ImageResult,
+    Started,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -176,6 +184,12 @@ class Report:
         elif isinstance(event, Advanced):
             if self._view:
                 self._view.advance(event)
+        elif isinstance(event, AtWork):
+            if self._view:
+                self._view.place(event)
+        elif isinstance(event, Workers):
+            if self._view:
+                self._view.crowd(event.count)
         else:
             self._finish(event)
 
@@ -231,6 +245,19 @@ def _in_words(result: ImageResult | Forecast) -> str | None:
     )
 
 
+def _beginning(event: Started, counter: str) -> str:
+    """One line when work on an input begins."""
+    where = f" ({event.worker})" if event.worker else ""
+    return f"{counter}{event.input}: {event.note}{where}"
+
+
+def _crowd(workers: int) -> str:
+    """One line when workers have come or gone."""
+    if not workers:
+        return "the cluster has no workers; waiting until some come."
+    return f"the cluster has {workers:,} worker{'s' if workers > 1 else ''}."
+
+
 def _stages(shares: Mapping[str, float]) -> str:
     """Where the time goes, such as `read 2%, dense 60%`."""
     return ", ".join(f"{stage} {share:.0%}" for stage, share in shares.items())
@@ -266,16 +293,35 @@ class _Bars:
                 f"all {inputs} inputs", total=inputs, pixels=False, shares=""
             )
         self._at_work: dict[str, TaskID] = {}
+        self._workers: dict[str | None, TaskID] = {}  # that are at parts of inputs
         self._finished = 0
 
     def start(self, event: Started, counter: str) -> None:
-        self._console.print(f"{counter}{event.input}: {event.note}", markup=False, highlight=False)
-        self._remove(event.input)  # the same input with another model
+        self._console.print(_beginning(event, counter), markup=False, highlight=False)
+        self._remove(event.input)  # the same input with another model, or by another worker
+        name = counter + os.path.basename(event.input)
+        if event.worker:
+            name += f" on {event.worker}"
         self._at_work[event.input] = self.progress.add_task(
-            counter + os.path.basename(event.input), total=event.pixels, pixels=True, shares=""
+            name, total=event.pixels, pixels=True, shares=""
         )
 
+    def crowd(self, workers: int) -> None:
+        self._console.print(_crowd(workers), markup=False, highlight=False)
+
+    def place(self, event: AtWork) -> None:
+        """Show a line for a worker that is at a part of an input."""
+        if event.worker in self._workers:
+            self.progress.remove_task(self._workers.pop(event.worker))
+        if event.input is not None:
+            name = f"  {event.worker}: {os.path.basename(event.input)}, {event.part}"
+            self._workers[event.worker] = self.progress.add_task(
+                name, total=event.pixels or None, pixels=False, shares=""
+            )
+
     def advance(self, event: Advanced) -> None:
+        if event.worker in self._workers:
+            self.progress.update(self._workers[event.worker], advance=event.pixels)
         if event.input in self._at_work:
             bar = self._at_work[event.input]
             self.progress.update(bar, advance=event.pixels, shares=_stages(event.shares))
@@ -317,7 +363,13 @@ class _Lines:
     def start(self, event: Started, counter: str) -> None:
         now = time.monotonic()
         self._at_work[event.input] = _Told(event.pixels, now, now)
-        print(f"{counter}{event.input}: {event.note}", file=sys.stderr, flush=True)
+        print(_beginning(event, counter), file=sys.stderr, flush=True)
+
+    def place(self, event: AtWork) -> None:
+        """Plain lines are about inputs."""
+
+    def crowd(self, workers: int) -> None:
+        print(_crowd(workers), file=sys.stderr, flush=True)
 
     def advance(self, event: Advanced) -> None:
         one = self._at_work.get(event.input)

@@ -25,8 +25,10 @@ _LAST = 5.0
 def stoppable() -> Iterator[None]:
     """Let the first signal raise `Stopped` in the block, then end the process after the block.
 
-    Its exit code is 128 + the signal's number. More signals change nothing. If the block does not
-    end in time, because some thread waits for what never comes, the process ends all the same.
+    Its exit code is 128 + the signal's number. More signals change nothing, unless workers of a
+    cluster are waited for: then a second one ends the process at once, and they notice. If the
+    block does not end in time, because some thread waits for what never comes, the process ends
+    all the same.
     Signals that the process was told to ignore, as by nohup, are ignored.
     """
     numbers = [
@@ -38,6 +40,9 @@ def stoppable() -> Iterator[None]:
     came: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
+        crew = sys.modules.get("uhrtranslate.cluster.crew")
+        if came and crew is not None and crew.parting:
+            os._exit(128 + number)
         if not came:
             came.append(number)
             _silence_closed_terminals()

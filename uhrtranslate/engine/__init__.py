@@ -26,8 +26,12 @@ from uhrtranslate.engine.sources.warped import WarpedSlide as WarpedSlide
 from uhrtranslate.engine.stream.clock import Clock as Clock
 from uhrtranslate.engine.stream.lanes import Lanes as Lanes
 from uhrtranslate.engine.stream.loop import observe_all as observe_all
+from uhrtranslate.engine.stream.loop import record as record
 from uhrtranslate.engine.stream.loop import stream as stream
 from uhrtranslate.engine.stream.masking import Masking as Masking
+from uhrtranslate.engine.stream.schedule import MOST_KEPT as MOST_KEPT
+from uhrtranslate.engine.stream.schedule import Schedule as Schedule
+from uhrtranslate.engine.stream.transform import Recorded as Recorded
 from uhrtranslate.engine.stream.transform import Transform as Transform
 from uhrtranslate.engine.transforms.colour import ColourTable as ColourTable
 from uhrtranslate.engine.transforms.colour import ColourTransform as ColourTransform

@@ -13,6 +13,7 @@ from uhrtranslate.flag import (
     parse_bandwidth,
     parse_region,
 )
+from uhrtranslate.options.clusters import Cluster, Split, WithoutTls
 from uhrtranslate.options.networks import (
     Auto,
     Batch,
@@ -155,6 +156,9 @@ class ImageOptions(BaseModel):
             "JSON",
         ),
     ] = None
+    cluster: Cluster = None
+    split: Split = None
+    without_tls: WithoutTls = False
 
     @model_validator(mode="after")
     def _exclude_each_other(self) -> Self:
@@ -280,6 +284,12 @@ class TranslateOptions(DeepOptions):
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, not {self.kernel}")
         refuse_both(self, "halo", "overlap")
+        refuse_both(self, "at_once", "cluster")
+        if self.cluster is not None and self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(
+                "device must be auto, cpu or cuda with a cluster: each worker has the GPU that it "
+                "was started with"
+            )
         if self.pad == "reflect" and self.overlap is not None:
             raise ValueError("overlap cannot be chosen with pad reflect: every cell is alone")
         if self.pad == "reflect" and self.tile is not None and self.tile != self.cell:

@@ -8,7 +8,7 @@ import torch
 
 from uhrtranslate.engine import Clock, Transform
 from uhrtranslate.geometry import TilePlan
-from uhrtranslate.io import Channel, SlideView
+from uhrtranslate.io import Channel, Slide, SlideView
 from uhrtranslate.options import ImageOptions
 
 
@@ -73,6 +73,10 @@ class Recipe:
     bits_out: int = 8
     channels: tuple[Channel, ...] = ()
     shown: tuple[float, float] | None = None
+
+    def seen(self, slide: Slide) -> Slide:
+        """The slide that is worked on, given the one that was opened; usually the same."""
+        return slide
 
     def plan(self, view: SlideView) -> ImagePlan:
         """Decide how to work on a view.

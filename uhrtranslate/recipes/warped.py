@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from uhrtranslate.io import Pixels, SlideView
+from uhrtranslate.engine import WarpedSlide
+from uhrtranslate.io import Pixels, Slide, SlideView
 from uhrtranslate.options import ImageOptions, Sampling
 from uhrtranslate.recipes.colour import ColourRecipe
 from uhrtranslate.recipes.recipe import ImagePlan
@@ -15,7 +16,7 @@ from uhrtranslate.tables import WARPED
 
 
 class Warped(ColourRecipe):
-    """Writes a `WarpedSlide` as it is; a `Recipe`.
+    """Writes a slide as a `WarpedSlide` shows it; a `Recipe`.
 
     Args:
         options: region and resolution (of the fixed slide), format and so on.
@@ -39,6 +40,10 @@ class Warped(ColourRecipe):
     def plan(self, view: SlideView) -> ImagePlan:
         """See `Recipe`; tiles are only copied, and looking for borders would read all twice."""
         return replace(super().plan(view), seamless=True)
+
+    def seen(self, slide: Slide) -> Slide:
+        """See `Recipe`."""
+        return WarpedSlide(slide, self._transform, self._sampling)
 
     def mapping(self, view: SlideView, warnings: dict[str, str]) -> Callable[[Pixels], Pixels]:
         """See `ColourRecipe`; the view has been warped already."""

@@ -14,6 +14,7 @@ class Started:
         pixels: to be computed.
         note: method, device and tiles in a few words.
         warnings: what may be wrong, in sentences, by kind (such as `resolution`).
+        worker: who works on it, if not this process.
     """
 
     input: str
@@ -21,6 +22,7 @@ class Started:
     pixels: int
     note: str
     warnings: Mapping[str, str] = field(default_factory=dict)
+    worker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,37 @@ class Advanced:
         input: path.
         pixels: done since the last event.
         shares: of the time so far that was spent waiting for each stage, 0 to 1.
+        worker: who has done them, if not this process.
     """
 
     input: str
     pixels: int
     shares: Mapping[str, float] = field(default_factory=dict)
+    worker: str | None = None
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A worker of a cluster has begun a part of an input that several share, or has done it.
+
+    Attributes:
+        worker: who.
+        input: path; None if it is done.
+        part: of the input, in words.
+        pixels: to be computed.
+    """
+
+    worker: str
+    input: str | None = None
+    part: str = ""
+    pixels: int = 0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The number of a cluster's workers has changed, or there are none yet."""
+
+    count: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +96,7 @@ class ImageResult:
         device_seconds: working time of all devices together; None without any.
         preview: path of the preview, if one was asked for.
         warnings: what may be wrong with it, in sentences, by kind (such as `resolution`).
+        host: machine and worker that made it; None: this process.
     """
 
     input: str
@@ -99,6 +128,7 @@ class ImageResult:
     device_seconds: float | None = None
     preview: str | None = None
     warnings: dict[str, str] = field(default_factory=dict)
+    host: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +170,6 @@ class Forecast:
     warnings: dict[str, str] = field(default_factory=dict)
 
 
-Event = Started | Advanced | ImageResult | Forecast
+Event = Started | Advanced | AtWork | Workers | ImageResult | Forecast
 OnEvent = Callable[[Event], None]
 """Called with every event of a run."""

@@ -1,7 +1,7 @@
 """Many images in one run: a failure does not stop the others, and every result is recorded."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,11 +18,16 @@ from uhrtranslate.runs.side_by_side import side_by_side
 _log = logging.getLogger(__name__)
 
 
+Execute = Callable[[Sequence[Task], OnEvent], Iterator[tuple[int, ImageResult]]]
+"""Works through tasks; yields number and result of each as it is done. Failures are results too."""
+
+
 def run_recipe(
     items: Sequence[Item],
     output: Path | None,
     recipe: Recipe,
     on_event: OnEvent = lambda event: None,
+    execute: Execute | None = None,
 ) -> list[ImageResult]:
     """Work on all inputs with one recipe; failures are results too. Photos stay photos.
 
@@ -31,6 +36,7 @@ def run_recipe(
         output: a file for one input, else a folder; None writes next to the inputs.
         recipe: for all of them.
         on_event: called with each start, progress, and each result, including failures.
+        execute: does the work; None does it in this process.
 
     Raises:
         OptionError, OutputError: see `plan_outputs`.
@@ -45,51 +51,62 @@ def run_recipe(
         Task(item, recipe.options, targets[item.input] if isinstance(item.input, Found) else None)
         for item in items
     ]
-    return run_tasks(tasks, output, lambda task: recipe, on_event)
+    return run_tasks(tasks, output, execute or here(lambda task: recipe), on_event)
 
 
 def run_tasks(
-    tasks: Sequence[Task],
-    output: Path | None,
-    recipe_of: Callable[[Task], Recipe],
-    on_event: OnEvent,
-    at_once: int = 1,
+    tasks: Sequence[Task], output: Path | None, execute: Execute, on_event: OnEvent
 ) -> list[ImageResult]:
     """Work through tasks; failures are results too.
 
     Args:
         tasks: in the order in which they are begun.
         output: as the user named it; if it is a folder for all outputs, a record is kept in it.
-        recipe_of: gives a task's recipe; several threads call it if `at_once` is above 1.
+        execute: does the work.
         on_event: called with every event.
-        at_once: how many tasks may be in progress at once.
 
     Returns:
         Results in the order of the tasks.
 
     Raises:
         OutputError: the record cannot be written.
+        Exception: what `execute` raises.
     """
     folder = None if output is None or is_one_output(output) else output
+    results = {}
+    with RunRecord(folder) if folder else nullcontext() as record:
+        for number, result in execute(tasks, on_event):
+            results[number] = result
+            if record:
+                record.add(result, tasks[number].options)
+    return [results[number] for number in range(len(tasks))]
+
+
+def here(recipe_of: Callable[[Task], Recipe], at_once: int = 1) -> Execute:
+    """Do the work in this process.
+
+    Args:
+        recipe_of: gives a task's recipe; several threads call it if `at_once` is above 1.
+        at_once: how many tasks may be in progress at once.
+    """
 
     def work(task: Task, tell: OnEvent) -> ImageResult:
         try:
             path, target = needed(task)
             return process_file(recipe_of(task), path, target, tell)
         except Exception as error:
-            _log.debug("%s failed", task.item.name, exc_info=True)
-            sentence = sentence_of(task, error)
-            result = ImageResult(task.item.name, output=None, status="failed", error=sentence)
+            result = failure(task, error)
             tell(result)
             return result
 
-    results = {}
-    with RunRecord(folder) if folder else nullcontext() as record:
-        for number, result in side_by_side(work, tasks, at_once, on_event):
-            results[number] = result
-            if record:
-                record.add(result, tasks[number].options)
-    return [results[number] for number in range(len(tasks))]
+    return lambda tasks, on_event: side_by_side(work, tasks, at_once, on_event)
+
+
+def failure(task: Task, error: Exception) -> ImageResult:
+    """The result of a task that has raised an error."""
+    _log.debug("%s failed", task.item.name, exc_info=error)
+    sentence = sentence_of(task, error)
+    return ImageResult(task.item.name, output=None, status="failed", error=sentence)
 
 
 def needed(task: Task) -> tuple[Path | str, Path]:

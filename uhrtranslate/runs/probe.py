@@ -19,7 +19,7 @@ from uhrtranslate.recipes.recipe import ImagePlan
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast
 from uhrtranslate.runs.masks import make_masking
-from uhrtranslate.runs.one_image import warnings_of
+from uhrtranslate.runs.prepared import warnings_of
 
 
 class Probe:

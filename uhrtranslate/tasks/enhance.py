@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from uhrtranslate.cluster.execute import on_cluster
+from uhrtranslate.cluster.orders import Made
 from uhrtranslate.options import EnhanceOptions
 from uhrtranslate.recipes.enhancer import Enhancer, find_tally, pool_tally, save_tally
 from uhrtranslate.runs.events import ImageResult, OnEvent
@@ -37,4 +39,6 @@ def enhance(
     if histogram:
         save_tally(histogram, goal)
     pooled = pool_tally([item.input for item in items], options) if options.pool else None
-    return run_recipe(items, output, Enhancer(options, goal, pooled), on_event)
+    recipe = Enhancer(options, goal, pooled)
+    execute = None if options.cluster is None else on_cluster(options, Made(recipe))
+    return run_recipe(items, output, recipe, on_event, execute)

@@ -14,7 +14,7 @@ from uhrtranslate.models.exported import OPSET, check_name, save_exported
 from uhrtranslate.options import TranslateOptions
 from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
-from uhrtranslate.runs.one_image import warnings_of
+from uhrtranslate.runs.prepared import warnings_of
 from uhrtranslate.version import __version__
 
 # Side in px, at least, of the input that a network is traced with; it is tried on a larger one.

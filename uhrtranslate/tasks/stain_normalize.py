@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from uhrtranslate.cluster.execute import on_cluster
+from uhrtranslate.cluster.makers import CLIENTS_OWN, StainNetworkMaker, TranslatorMaker
+from uhrtranslate.cluster.orders import Made
 from uhrtranslate.errors import OptionError
 from uhrtranslate.io import Found
 from uhrtranslate.options import StainOptions, TranslateOptions, validated
@@ -15,7 +18,7 @@ from uhrtranslate.recipes.stain_reference import find_reference, save_fit
 from uhrtranslate.recipes.stain_survey import survey
 from uhrtranslate.runs.events import Event, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
-from uhrtranslate.runs.many_images import run_recipe
+from uhrtranslate.runs.many_images import Execute, run_recipe
 from uhrtranslate.tables import STAINNET
 
 
@@ -47,11 +50,13 @@ def stain_normalize(
         OutputError: fit, network or folder cannot be written.
     """
     inputs = [item.input for item in items]
+    if qc is not None and options.model is None and options.cluster is not None:
+        raise OptionError("--qc: makes one table of all slides, so leave out --cluster, or --qc.")
     if options.model is not None:
         if target is not None:
             raise OptionError("--target: a network knows its own; leave it out.")
         tell = on_event if qc is None else _shown(NetworkTable(qc, options), on_event)
-        return run_recipe(items, output, _network(options, options.model), tell)
+        return run_recipe(items, output, *_network(options, options.model, tell))
     if target is None:
         raise OptionError("--target: name a reference: an image, folder, saved fit, or auto.")
     reference = find_reference(target, inputs, options)
@@ -61,16 +66,30 @@ def stain_normalize(
     if network and first is not None:
         save_stainnet(network, distil_normalizer(first, reference, options))
     others = survey(inputs, options)
-    return run_recipe(items, output, StainNormalizer(options, reference, qc, others), on_event)
+    recipe = StainNormalizer(options, reference, qc, others)
+    execute = None if options.cluster is None else on_cluster(options, Made(recipe))
+    return run_recipe(items, output, recipe, on_event, execute)
 
 
-def _network(options: StainOptions, model: str) -> Recipe:
-    """The recipe of a method that is a network."""
+def _network(
+    options: StainOptions, model: str, tell: OnEvent
+) -> tuple[Recipe, OnEvent, Execute | None]:
+    """What `run_recipe` takes for a method that is a network."""
     if options.method == STAINNET:
-        return StainNetwork(options, Path(model))
+        weights = Path(model)
+        execute = (
+            None if options.cluster is None else on_cluster(options, StainNetworkMaker(weights))
+        )
+        return StainNetwork(options, weights), tell, execute
     given = options.model_fields_set & set(TranslateOptions.model_fields)
     shared = options.model_dump(include=given)
-    return StainGenerator(validated(TranslateOptions, {**shared, "model": model}))
+    chosen = validated(TranslateOptions, {**shared, "model": model})
+    if options.cluster is None:
+        return StainGenerator(chosen), tell, None
+    recipe = StainGenerator(chosen.model_copy(update=CLIENTS_OWN))
+    recipe.options = chosen
+    maker = TranslatorMaker({model: recipe.generator.digest}, keep_glass=True)
+    return recipe, tell, on_cluster(chosen, maker)
 
 
 def _shown(table: NetworkTable, on_event: OnEvent) -> OnEvent:

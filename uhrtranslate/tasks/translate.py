@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from uhrtranslate.cluster.execute import on_cluster
+from uhrtranslate.cluster.makers import CLIENTS_OWN, TranslatorMaker
 from uhrtranslate.engine import choose_devices
-from uhrtranslate.errors import OptionError
+from uhrtranslate.errors import OptionError, UhrError
 from uhrtranslate.io import Found, suffix_of
 from uhrtranslate.models import Generator
 from uhrtranslate.options import TranslateOptions, make_options
@@ -15,7 +17,7 @@ from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
-from uhrtranslate.runs.many_images import needed, run_tasks, sentence_of
+from uhrtranslate.runs.many_images import here, needed, run_tasks, sentence_of
 from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.runs.outputs import is_one_output, plan_outputs
 from uhrtranslate.runs.probe import Probe
@@ -48,6 +50,8 @@ def translate(
         UhrError: one sentence that says what is wrong with which file or option.
     """
     chosen = make_options(options)
+    if chosen.cluster is not None:
+        raise OptionError("cluster: is for several images; use translate_many.")
     found = Found.at(source)
     suffix = f".{chosen.norm}{suffix_of(chosen.format)}"
     (target,) = plan_outputs([found], Path(output) if output else None, [suffix])
@@ -79,9 +83,12 @@ def translate_many(
         OutputError: the folder cannot be written.
     """
     tasks = _tasks(items, output, options)
+    if options.cluster is not None:
+        execute = on_cluster(options, TranslatorMaker(_digests(tasks)))
+        return run_tasks(tasks, output, execute, on_event)
     translators = _Translators(tasks)
     at_once = options.at_once or len(choose_devices(options.device))
-    return run_tasks(tasks, output, translators.get, on_event, at_once)
+    return run_tasks(tasks, output, here(translators.get, at_once), on_event)
 
 
 def plan_many(
@@ -137,6 +144,28 @@ class _Translators:
                 self._pools[key] = GeneratorPool(options)
             pool = self._pools[key]
         return Translator(options, pool)
+
+
+def _digests(tasks: Sequence[Task]) -> dict[str, str]:
+    """Digests of the generators of some tasks, by the names of their files.
+
+    Raises:
+        OptionError, CheckpointError: the options shared by all inputs do not work.
+    """
+    digests: dict[str, str] = {}
+    for task in sorted(tasks, key=lambda task: bool(task.item.options)):
+        options = task.options
+        assert isinstance(options, TranslateOptions)
+        if options.model in digests:
+            continue
+        try:
+            recipe = Translator(options.model_copy(update=CLIENTS_OWN))
+        except UhrError:
+            if not task.item.options:
+                raise
+            continue  # the worker says what is wrong with it
+        digests[options.model] = recipe.generator.digest
+    return digests
 
 
 def _replaced(shared: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

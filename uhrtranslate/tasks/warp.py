@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
-from uhrtranslate.engine import WarpedSlide
-from uhrtranslate.errors import OutputError
-from uhrtranslate.io import open_slide
+from uhrtranslate.cluster.execute import on_cluster
+from uhrtranslate.cluster.orders import Made
+from uhrtranslate.errors import ClusterError
+from uhrtranslate.io import Found
 from uhrtranslate.options import ImageOptions, Sampling
 from uhrtranslate.recipes.moved_points import Side
 from uhrtranslate.recipes.moved_points import move_points as _move_points
 from uhrtranslate.recipes.transform_file import read_transform
 from uhrtranslate.recipes.warped import Warped
 from uhrtranslate.runs.events import ImageResult, OnEvent
-from uhrtranslate.runs.one_image import process_slide
+from uhrtranslate.runs.items import Item, Task
+from uhrtranslate.runs.many_images import run_tasks
+from uhrtranslate.runs.one_image import process_file
 
 
 def warp(
@@ -35,12 +38,14 @@ def warp(
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
     """
-    found = read_transform(transform)
-    if output.exists() and isinstance(moving, Path) and output.samefile(moving):
-        raise OutputError(f"{output}: is the input itself; choose another output with -o.")
-    recipe = Warped(options, found, transform.name, sampling)
-    with open_slide(moving, sparse=options.allow_sparse) as slide:
-        return process_slide(recipe, WarpedSlide(slide, found, sampling), output, on_event)
+    recipe = Warped(options, read_transform(transform), transform.name, sampling)
+    if options.cluster is None:
+        return process_file(recipe, moving, output, on_event)
+    task = Task(Item(Found.at(moving)), options, output)
+    (result,) = run_tasks([task], output, on_cluster(options, Made(recipe)), on_event)
+    if result.status == "failed":
+        raise ClusterError(result.error or f"{moving}: failed.")
+    return result
 
 
 def warp_points(

@@ -117,7 +117,7 @@ class TilePyramid:
         ratio = downsample / found
         box = (0.0, 0.0, width * ratio, height * ratio)
         cache = BlockCache(CACHE_BYTES)
-        whole = Resampled(self._slide, number, box, width, height, cache)
+        whole = Resampled(self._slide, number, box, width, height, cache=cache)
         return _Step(width, height, resampled=whole)
 
     def _stored(self, level: int, x: int, y: int, w: int, h: int) -> Pixels:

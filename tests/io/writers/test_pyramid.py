@@ -15,9 +15,10 @@ from PIL import ImageCms
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io import OutputSpec, open_writer
+from uhrtranslate.io.writers.levels import halve
 from uhrtranslate.io.writers.output_spec import SOFTWARE
 from uhrtranslate.io.writers.photo import PhotoWriter
-from uhrtranslate.io.writers.pyramid import PyramidWriter, halve
+from uhrtranslate.io.writers.pyramid import PyramidWriter
 from uhrtranslate.tables import COMPRESSIONS
 
 LOSSLESS = [name for name in COMPRESSIONS if name != "jpeg"]
@@ -303,7 +304,7 @@ def test_memory_holds_only_tiles_that_are_not_full(tmp_path):
     with PyramidWriter(tmp_path / "a.tif", spec) as writer:
         for y in range(0, 4096, 64):
             writer.write(0, y, band)
-            held = [len(level._open) for level in writer._levels]
+            held = [len(level._open) for level in writer._made.levels]
             assert all(
                 count <= max(512 >> number, 64) / 64 + 2 for number, count in enumerate(held)
             )

@@ -1,9 +1,11 @@
 """The statistics that norm layers record for cells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -22,6 +24,24 @@ class Moments:
         """The same statistics on a device."""
         return Moments(
             tuple(mean.to(device) for mean in self.mean), tuple(std.to(device) for std in self.std)
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The same as numpy arrays by name, for `of_arrays`."""
+        named = {"mean": self.mean, "std": self.std}
+        return {
+            f"{name}/{call}": part.cpu().numpy()
+            for name, parts in named.items()
+            for call, part in enumerate(parts)
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Moments":
+        """The statistics that `arrays` has given, on the CPU; others are ignored."""
+        calls = range(sum(name.startswith("mean/") for name in arrays))
+        return cls(
+            tuple(torch.from_numpy(arrays[f"mean/{call}"]) for call in calls),
+            tuple(torch.from_numpy(arrays[f"std/{call}"]) for call in calls),
         )
 
     def finite(self) -> Tensor:

@@ -1,6 +1,6 @@
 """The streaming loop: one pass over the image, from top to bottom, in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from uhrtranslate.engine.stream.clock import DENSE, READ, STATISTICS, WRITE, Clock
@@ -8,11 +8,12 @@ from uhrtranslate.engine.stream.masking import Masking
 from uhrtranslate.engine.stream.mosaic import Mosaic
 from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.stream.schedule import EVERYTHING, CellRow, Schedule
-from uhrtranslate.engine.stream.transform import Transform
+from uhrtranslate.engine.stream.transform import Recorded, Transform
 from uhrtranslate.io import Sink
 from uhrtranslate.pixels import Source
 
 Progress = Callable[[int], None]
+Stored = Callable[[int], Recorded]
 
 
 def stream(
@@ -24,8 +25,10 @@ def stream(
     workers: int = 2,
     progress: Progress = lambda pixels: None,
     start: int = 0,
+    end: int | None = None,
     masking: Masking = EVERYTHING,
     clock: Clock | None = None,
+    stored: Stored | None = None,
 ) -> None:
     """Run a transform over an image, in the order of its schedule, by threads of this process.
 
@@ -41,13 +44,16 @@ def stream(
         workers: reader threads; they only affect the speed.
         progress: called with the number of finished pixels after each batch of tiles.
         start: pixel row at which a band begins; the rows above it are in the sink already.
+        end: pixel row at which a band ends; the rows below it are somebody else's. None: the last.
         masking: which cells are computed, and what replaces the others.
         clock: measures where the time goes.
+        stored: gives the statistics of a row of cells that `record` has given before; None
+            records them.
     """
     plan, clock = transform.plan, clock or Clock()
     if start >= source.height:
         return
-    schedule = Schedule(plan, transform.reach, masking, batch)
+    schedule = Schedule(plan, transform.reach, masking, batch, recorded=stored is not None)
 
     def reading(first: int) -> RowBuffer:
         return RowBuffer(
@@ -56,11 +62,15 @@ def stream(
 
     with ExitStack() as buffers:
         rows = ahead = buffers.enter_context(reading(schedule.first_pixels(start)))
-        if schedule.reads_twice:
+        if schedule.reads_twice and stored is None:
             ahead = buffers.enter_context(reading(schedule.first_observed(start)))
         mosaic = Mosaic(plan, start)
-        for band in schedule.bands(start):
+        for band in schedule.bands(start, end):
             for row in band.cells:
+                if stored is not None:
+                    with clock.waiting(STATISTICS):
+                        transform.restore(row.row, stored(row.row))
+                    continue
                 _observe(row, transform, ahead, clock)
                 if schedule.reads_twice:
                     ahead.drop_above((row.row + 1) * plan.grid.cell)
@@ -85,6 +95,34 @@ def stream(
                     sink.reached(band.y1)
             transform.forget_above(band.first_cells)
             rows.drop_above(band.first_pixels)
+
+
+def record(
+    source: Source,
+    transform: Transform,
+    rows: range,
+    *,
+    batch: int = 1,
+    workers: int = 2,
+    progress: Progress = lambda pixels: None,
+    masking: Masking = EVERYTHING,
+) -> Iterator[tuple[int, Recorded]]:
+    """The statistics of some rows of cells, for `stream` in other processes; no tile is computed.
+
+    For the other arguments see `stream`.
+    """
+    plan, clock = transform.plan, Clock()
+    schedule = Schedule(plan, transform.reach, masking, batch)
+    first = rows.start * plan.grid.cell
+    with RowBuffer(
+        source, workers, schedule.tail, first, lambda box: masking.reads(box, plan)
+    ) as buffer:
+        for row in rows:
+            _observe(schedule.cell_row(row), transform, buffer, clock)
+            yield row, transform.recorded(row)
+            transform.forget_above(row + 1)
+            buffer.drop_above((row + 1) * plan.grid.cell)
+            progress(plan.grid.width * min(plan.grid.cell, plan.grid.height - row * plan.grid.cell))
 
 
 def observe_all(source: Source, transform: Transform, *, batch: int = 1, workers: int = 2) -> None:

@@ -62,17 +62,19 @@ class Schedule:
         reach: see `Transform`.
         masking: which cells are computed.
         batch: the most tiles or cells that are computed together.
+        recorded: statistics of cells are known already, and no pixels are read for them.
     """
 
     plan: TilePlan
     reach: int | None
     masking: Masking = EVERYTHING
     batch: int = 1
+    recorded: bool = False
 
     @property
     def reads_twice(self) -> bool:
         """Whether pixels are read once for cells, and again for the tiles that come much later."""
-        return self.reach is not None and self.reach > MOST_KEPT
+        return self.reach is not None and (self.recorded or self.reach > MOST_KEPT)
 
     @property
     def tail(self) -> int:
@@ -92,15 +94,17 @@ class Schedule:
         start = self.plan.first_band(start)
         return self._cells(start, start + 1)[0] * self.plan.grid.cell
 
-    def bands(self, start: int = 0) -> Iterator[Band]:
-        """The bands from pixel row `start` on, at which a band must begin."""
+    def bands(self, start: int = 0, end: int | None = None) -> Iterator[Band]:
+        """The bands from pixel row `start` on, at which a band must begin, to row `end`."""
         plan, grid = self.plan, self.plan.grid
         first = plan.first_band(start)
         recorded = self._cells(first, first + 1)[0]
         for y0, y1 in plan.bands(first):
-            end = max(recorded, self._cells(y0, y1)[1])
-            cells = tuple(self.cell_row(row) for row in range(recorded, end))
-            recorded = end
+            if end is not None and y0 >= end:
+                return
+            last = max(recorded, self._cells(y0, y1)[1])
+            cells = tuple(self.cell_row(row) for row in range(recorded, last))
+            recorded = last
             tiles, background = self.masking.cut(plan, y0, y1)
             first_pixels = plan.rows_read(y1, y1 + 1)[0]
             if recorded and not self.reads_twice:
@@ -114,6 +118,12 @@ class Schedule:
                 first_cells=self._cells(y1, y1 + 1)[0],
                 first_pixels=first_pixels,
             )
+
+    def rows_needed(self, start: int, end: int) -> range:
+        """Rows of cells whose statistics the pixel rows from `start` to `end` need."""
+        first = self.plan.first_band(start)
+        needed = [self._cells(y0, y1) for y0, y1 in self.plan.bands(first) if y0 < end]
+        return range(min(one[0] for one in needed), max(one[1] for one in needed))
 
     def cell_row(self, row: int) -> CellRow:
         """What is recorded of a row of cells."""

@@ -1,9 +1,15 @@
 """The base of transforms, which the streaming loop runs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
+
+Recorded = Mapping[str, NDArray[Any]]
+"""Statistics of a row of cells as arrays, which may be stored."""
 
 
 class Transform:
@@ -30,6 +36,18 @@ class Transform:
             batches: all its cells in order, [cell, cell, 3] each; None for a cell that a mask
                 skips, which has no statistics.
         """
+
+    def recorded(self, row: int) -> Recorded:
+        """The statistics of a row that has been observed, for `restore` of another process.
+
+        Raises:
+            NotImplementedError: there are none.
+        """
+        raise NotImplementedError
+
+    def restore(self, row: int, recorded: Recorded) -> None:
+        """Take the statistics of a row, instead of observing it."""
+        raise NotImplementedError
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]

@@ -21,7 +21,7 @@ from uhrtranslate.engine.statistics.pooled_rows import Shares
 from uhrtranslate.engine.statistics.tables import Tables
 from uhrtranslate.engine.stream.clock import Clock
 from uhrtranslate.engine.stream.lanes import Lanes
-from uhrtranslate.engine.stream.transform import Transform
+from uhrtranslate.engine.stream.transform import Recorded, Transform
 from uhrtranslate.geometry import Box, Tile, TilePlan
 from uhrtranslate.io import Pixels
 from uhrtranslate.normalizers import Normalizer
@@ -84,6 +84,7 @@ class GeneratorTransform(Transform):
         self._clock = clock or Clock()
         self._thumbnail = thumbnail
         self._tables = Tables(plan, normalizer, shares)
+        self._last: tuple[int, list[bool], Moments | None] = -1, [], None
         # Generators without instance norm (such as batch norm in eval mode) need no statistics, and
         # a tile that is its own cell needs no second forward, since plain instance normalization
         # computes its own statistics.
@@ -108,7 +109,21 @@ class GeneratorTransform(Transform):
         rule = PUBLISHED_CELL if self.plan.mirrored else AS_TRAINED
         mirror = self.plan.halo if self.plan.mirrored else 0
         parts = list(self._lanes.map(partial(self._record, rule, mirror), forwarded()))
-        self._tables.put(row, valid, joined(parts) if parts else None)
+        self._last = row, valid, joined(parts) if parts else None
+        self._tables.put(*self._last)
+
+    def recorded(self, row: int) -> Recorded:
+        """See `Transform`; only of the row that was observed last."""
+        last, valid, moments = self._last
+        if last != row:
+            raise ValueError(f"row {row} was not observed last")
+        return {"valid": np.array(valid), **({} if moments is None else moments.arrays())}
+
+    def restore(self, row: int, recorded: Recorded) -> None:
+        """See `Transform`."""
+        valid = [bool(one) for one in recorded["valid"]]
+        moments = Moments.of_arrays(recorded).to(self._device) if any(valid) else None
+        self._tables.put(row, valid, moments)
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from uhrtranslate.engine.stream.transform import Transform
+from uhrtranslate.engine.stream.transform import Recorded, Transform
 from uhrtranslate.geometry import Tile
 from uhrtranslate.io import Pixels, to_bits
 from uhrtranslate.pixels import GLASS
@@ -29,6 +29,14 @@ class GlassKept(Transform):
     def observe(self, row: int, batches: Iterable[Sequence[Pixels | None]]) -> None:
         """See `Transform`."""
         self._inner.observe(row, batches)
+
+    def recorded(self, row: int) -> Recorded:
+        """See `Transform`."""
+        return self._inner.recorded(row)
+
+    def restore(self, row: int, recorded: Recorded) -> None:
+        """See `Transform`."""
+        self._inner.restore(row, recorded)
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]

@@ -27,6 +27,10 @@ LONGEST = 255
 _held: set["PartialOutput"] = set()  # whose folders this process has locked
 
 
+class LockedError(OutputError):
+    """Another run, or a worker that is dying, is writing the output."""
+
+
 class PartialOutput:
     """An unfinished output: a locked folder beside the target, from which `publish` moves one file.
 
@@ -167,7 +171,7 @@ class PartialOutput:
                 continue  # a run that just ended has removed the folder
             if not _try_lock(descriptor):
                 os.close(descriptor)
-                raise OutputError(f"{self.target}: another run is writing it; wait until it ends")
+                raise LockedError(f"{self.target}: another run is writing it; wait until it ends")
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), path.stat()):
                     self._descriptor = descriptor

@@ -8,7 +8,7 @@ from PIL import Image
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.writers.formats import photo_format, slide_format
-from uhrtranslate.io.writers.pyramid import each_plane, halve
+from uhrtranslate.io.writers.levels import each_plane, halve
 from uhrtranslate.pixels import Pixels
 
 _REMEDY = "use --format ome-tiff or ome-zarr"

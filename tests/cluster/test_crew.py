@@ -1,0 +1,107 @@
+"""Who does which piece, and what becomes of pieces whose workers die."""
+
+import time
+
+import pytest
+from mortal_orders import Endless, Once, Plain, Poison, Wrong
+
+pytest.importorskip("distributed")
+
+from uhrtranslate.cluster import crew as crews
+from uhrtranslate.cluster.connect import connected
+from uhrtranslate.cluster.crew import Crew, Crowd, Done, Heard, Ordered
+from uhrtranslate.errors import ClusterError, InputError
+
+pytestmark = pytest.mark.filterwarnings("default")  # those of Dask
+PATIENCE = 120
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two workers; those that tests have killed are started again."""
+    with connected("local:2", False, "cpu") as reached:
+        yield reached
+
+
+def carried_out(cluster, *orders):
+    """What has become of orders: receipts by names, None for those that were given up."""
+    with Crew(cluster) as crew:
+        crew.add(Ordered(order, order.name) for order in orders)
+        return {news.ordered.about: news.receipt for news in crew.work() if isinstance(news, Done)}
+
+
+def test_orders_are_carried_out_once_each_by_several_workers(cluster, tmp_path):
+    orders = [Plain(str(number), tmp_path, 0.3) for number in range(6)]
+    receipts = carried_out(cluster, *orders)
+    assert {name: receipt.answer for name, receipt in receipts.items()} == {
+        order.name: (order.name, False) for order in orders
+    }
+    assert len({receipt.host for receipt in receipts.values()}) == 2
+    assert all((tmp_path / order.name).read_text().count("\n") == 1 for order in orders)
+
+
+def test_poison_is_given_up_alone(cluster, tmp_path):
+    orders = [Plain(str(number), tmp_path, 0.2) for number in range(6)]
+    orders.insert(2, Poison("poison", tmp_path))
+    receipts = carried_out(cluster, *orders)
+    assert receipts.pop("poison") is None
+    assert (tmp_path / "poison").read_text().count("\n") == crews.TRIES
+    assert [receipt.answer[0] for receipt in receipts.values()] == list(receipts)
+    assert len(receipts) == 6
+    # None of them shared the fate of a worker that met the poison.
+    assert all((tmp_path / name).read_text().count("\n") == 1 for name in receipts)
+
+
+def test_what_a_dead_worker_had_is_done_by_another(cluster, tmp_path):
+    receipts = carried_out(cluster, Once("once", tmp_path), Plain("plain", tmp_path))
+    assert receipts["once"].answer == ("once", True)
+    pids = (tmp_path / "once").read_text().split()
+    assert len(set(pids)) == 2
+
+
+def test_errors_come_back_as_they_are(cluster, tmp_path):
+    receipts = carried_out(cluster, Wrong("slide", tmp_path), Plain("plain", tmp_path))
+    error = receipts["slide"].error
+    assert isinstance(error, InputError)
+    assert str(error) == "slide: is damaged."
+    assert receipts["plain"].error is None
+
+
+def test_workers_stop_when_the_client_wants_no_answer(cluster, tmp_path):
+    crew = Crew(cluster)
+    with crew:
+        crew.add([Ordered(Endless("a", tmp_path), "a"), Ordered(Endless("b", tmp_path), "b")])
+        told = {}
+        for news in crew.work():
+            if isinstance(news, Crowd):
+                assert news.workers
+            if isinstance(news, Heard) and news.kind == "Advanced":
+                told[news.fields["input"]] = news.host
+            if len(told) == 2:
+                break
+        assert not (tmp_path / "a.ended").exists()
+    assert not crews.parting
+    assert (tmp_path / "a.ended").exists()
+    assert (tmp_path / "b.ended").exists()
+    assert len(set(told.values())) == 2
+
+
+def test_workers_of_another_version_are_not_used(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(crews, "__version__", "0.0.1")
+    with pytest.raises(ClusterError, match=r"no worker .* has uhrt .* the run is of 0\.0\.1"):
+        carried_out(cluster, Plain("plain", tmp_path))
+    assert not (tmp_path / "plain").exists()
+
+
+def test_without_a_scheduler_the_run_ends(tmp_path):
+    with (
+        pytest.raises(ClusterError, match="the cluster's scheduler has gone"),
+        connected("local:1", False, "cpu") as reached,
+        Crew(reached) as crew,
+    ):
+        crew.add([Ordered(Endless("a", tmp_path), "a")])
+        end = time.monotonic() + PATIENCE
+        for news in crew.work():
+            assert time.monotonic() < end
+            if isinstance(news, Heard) and news.kind == "Advanced":
+                reached.client.cluster.sync(reached.client.cluster.scheduler.close)

@@ -1,0 +1,131 @@
+"""Workers that are jobs of Slurm, started by dask-jobqueue and replaced when they are lost."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+from dask_jobqueue import SLURMCluster
+from distributed import Client
+from distributed.security import Security
+from pydantic import BaseModel, ConfigDict, Field
+
+from uhrtranslate.cluster.reached import Reached
+from uhrtranslate.errors import ClusterError
+from uhrtranslate.options import read_config, validated
+
+# Seconds before the end of its time at which a worker leaves; and between two looks for lost jobs.
+LEAVE, LOOK = 300, 30
+
+
+class SlurmOptions(BaseModel):
+    """How jobs are submitted: a file of `configs/cluster/slurm.yaml`'s form.
+
+    Attributes:
+        jobs: how many; each is one worker.
+        hours: that a job may run.
+        memory: of a job, such as `32GB`.
+        cpus: processor cores of a job.
+        gpus: of a job; 0 computes on the CPU.
+        queue, account: Slurm's partition and account.
+        directives: more lines for `#SBATCH`.
+        before: lines of shell before a worker starts, such as `module load`.
+        folder: where all machines find certificates and logs.
+        interface: the network on which jobs reach this machine, such as `ib0`.
+        python: that workers run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    jobs: Annotated[int, Field(ge=1, le=10_000)]
+    hours: Annotated[float, Field(gt=0)] = 8.0
+    memory: str = "16GB"
+    cpus: Annotated[int, Field(ge=1)] = 4
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    queue: str | None = None
+    account: str | None = None
+    directives: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    folder: Path = Path("uhrt-slurm")
+    interface: str | None = None
+    python: str | None = None
+
+
+@contextmanager
+def started(path: Path) -> Iterator[Reached]:
+    """Jobs as a file describes them, and a client of them; both end with the block.
+
+    Raises:
+        OptionError: the file is wrong.
+        ClusterError: jobs cannot be submitted.
+    """
+    options = validated(SlurmOptions, read_config(path))
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    minutes = round(options.hours * 60)
+    seconds = max(60, minutes * 60 - LEAVE)
+    extra = [f"--gres=gpu:{options.gpus}"] if options.gpus else []
+    try:
+        cluster = SLURMCluster(
+            cores=1,
+            processes=1,
+            job_cpu=options.cpus,
+            memory=options.memory,
+            walltime=f"{minutes // 60:02}:{minutes % 60:02}:00",
+            queue=options.queue,
+            account=options.account,
+            python=options.python,
+            interface=options.interface,
+            protocol="tls",
+            security=Security.temporary(),
+            shared_temp_directory=str(folder),
+            log_directory=str(folder),
+            job_extra_directives=[*extra, *options.directives],
+            job_script_prologue=[
+                *(f"export {name}={options.cpus}" for name in ("OMP_NUM_THREADS",)),
+                *options.before,
+            ],
+            # Without a nanny, a worker that dies ends its job, which is replaced; and its
+            # environment is this one.
+            nanny=False,
+            worker_extra_args=["--lifetime", f"{seconds}s", "--lifetime-stagger", "60s"],
+            scheduler_options={"dashboard": False, "dashboard_address": ":0"},
+        )
+    except Exception as error:  # of many kinds
+        raise ClusterError(f"{path}: the cluster cannot be started ({error}).") from error
+    try:
+        try:
+            cluster.scale(jobs=options.jobs)
+            client = Client(cluster, set_as_default=False)
+        except Exception as error:
+            raise ClusterError(f"{path}: jobs cannot be submitted ({error}).") from error
+        try:
+            yield Reached(client, _Keeper(cluster, options.jobs).look)
+        finally:
+            with suppress(Exception):
+                client.close(timeout=5)
+    finally:
+        with suppress(Exception):
+            cluster.close(timeout=20)
+
+
+class _Keeper:
+    """Has lost jobs submitted again, which dask-jobqueue does not do by itself."""
+
+    def __init__(self, cluster: SLURMCluster, jobs: int) -> None:
+        self._cluster, self._jobs = cluster, jobs
+        self._next = time.monotonic() + LOOK
+
+    def look(self, workers: int) -> None:
+        """Called from time to time with the number of workers that are there."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + LOOK
+        cluster = self._cluster
+        # Jobs that wait in the queue are requested, and not observed yet.
+        if workers < self._jobs and len(cluster.requested) > len(cluster.observed):
+            lost = [name for name in cluster.requested if name not in cluster.observed]
+            if lost and workers == len(cluster.observed):
+                cluster.scale(jobs=max(workers, 0))
+                cluster.scale(jobs=self._jobs)
