@@ -43,6 +43,7 @@ class Resampled:
         box: x, y, w, h in pixels of the level; need not be whole numbers.
         width, height: size of the result in px.
         enlarging: whether it is bicubic, for results that are larger.
+        cache: of its blocks.
     """
 
     slide: Slide
@@ -51,14 +52,14 @@ class Resampled:
     width: int
     height: int
     enlarging: bool = False
-    _cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
+    cache: BlockCache = field(default_factory=lambda: BlockCache(CACHE_BYTES), repr=False)
 
     def __call__(self, x: int, y: int, w: int, h: int) -> Pixels:
         """Pixels of the result, [h, w, c] of the slide's type; safe from several threads."""
         pixels = np.empty((h, w, self.slide.info.samples), self.slide.info.dtype)
         for row in range(y // BLOCK, -(-(y + h) // BLOCK)):
             for col in range(x // BLOCK, -(-(x + w) // BLOCK)):
-                block = self._cache.get((row, col), partial(self._block, row, col))
+                block = self.cache.get((row, col), partial(self._block, row, col))
                 top, left = max(y, row * BLOCK), max(x, col * BLOCK)
                 bottom = min(y + h, (row + 1) * BLOCK)
                 right = min(x + w, (col + 1) * BLOCK)
