@@ -231,7 +231,10 @@ def main() -> None:
     parser.add_argument("--off", type=float, default=4, help="RMS distance of paired pixels, px")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument(
-        "--lpips", type=Path, nargs=2, metavar=("BACKBONE", "HEADS"),
+        "--lpips",
+        type=Path,
+        nargs=2,
+        metavar=("BACKBONE", "HEADS"),
         help="weights of LPIPS, such as alexnet-owt-7be5be79.pth and alex.pth of version 0.1",
     )
     given = parser.parse_args()

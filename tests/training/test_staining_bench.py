@@ -21,7 +21,7 @@ def bench(monkeypatch):
 
 @pytest.fixture
 def rows(bench, tmp_path, capsys):
-    """Cells of what a judge prints of a result with and without noise, by whether LPIPS is given."""
+    """Cells of what a judge prints of two results, by whether weights of LPIPS are given."""
     noisy = np.clip(TRUTH + np.random.default_rng(0).normal(0, 20, TRUTH.shape), 0, 255)
     classifiers = [bench.Classifier(TRUTH, 0, steps=5)]
 
