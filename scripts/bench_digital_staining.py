@@ -34,6 +34,8 @@ from uhrtranslate.tasks.train import train
 from uhrtranslate.training.configuration import make_train_options
 
 PATCH, VIEW, CLASSIFIERS = 64, 32, 3
+# px of the patches in which LPIPS compares, as of the paper's pictures.
+PICTURE = 256
 UNPAIRED, PAIRED = "digital-staining", "digital-staining-paired"
 # Rows: the method, and what differs from the paper's weights.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -168,10 +170,10 @@ class Classifier:
         return np.array([rgb2hed(one)[..., 0].mean() for one in _cut(stained, step)])
 
 
-def _cut(pixels: np.ndarray, step: int) -> np.ndarray:
+def _cut(pixels: np.ndarray, step: int, side: int = VIEW) -> np.ndarray:
     h, w = pixels.shape[:2]
-    places = [(y, x) for y in range(0, h - VIEW + 1, step) for x in range(0, w - VIEW + 1, step)]
-    return np.stack([pixels[y : y + VIEW, x : x + VIEW] for y, x in places])
+    places = [(y, x) for y in range(0, h - side + 1, step) for x in range(0, w - side + 1, step)]
+    return np.stack([pixels[y : y + side, x : x + side] for y, x in places])
 
 
 def raster(pixels: np.ndarray) -> float:
@@ -198,7 +200,8 @@ class Judge:
         truth = self.truth
         distance = float("nan")
         if self.lpips is not None:
-            distance = float(np.mean(self.lpips.distance(_cut(result, VIEW), _cut(truth, VIEW))))
+            pair = (_cut(one, PICTURE, PICTURE) for one in (result, truth))
+            distance = float(np.mean(self.lpips.distance(*pair)))
         return [
             peak_signal_noise_ratio(truth, result, data_range=255),
             structural_similarity(truth, result, data_range=255, channel_axis=2),
@@ -212,7 +215,7 @@ class Judge:
         found = np.array([self.measure(one) for one in results])
         mean, off = found.mean(0), np.abs(found - found.mean(0)).max(0)
         cells = [
-            f"{m:.{d}f}" + (f" ± {o:.{d}f}" if len(found) > 1 else "")
+            ("" if np.isnan(m) else f"{m:.{d}f}") + (f" ± {o:.{d}f}" if o > 0 else "")
             for m, o, d in zip(mean, off, (2, 3, 3, 3, 1), strict=True)
         ]
         print(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
@@ -227,7 +230,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600, help="of each student")
     parser.add_argument("--off", type=float, default=4, help="RMS distance of paired pixels, px")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lpips", type=Path, nargs=2, metavar=("BACKBONE", "HEADS"))
+    parser.add_argument(
+        "--lpips",
+        type=Path,
+        nargs=2,
+        metavar=("BACKBONE", "HEADS"),
+        help="weights of LPIPS, such as alexnet-owt-7be5be79.pth and alex.pth of version 0.1",
+    )
     given = parser.parse_args()
     stained = read(given.stained)
     if not (given.out / "paired").is_dir():

@@ -30,10 +30,8 @@ LAYOUTS = {
 TAPS = {"alex": (0, 3, 6, 8, 10), "vgg": (2, 7, 14, 21, 28)}
 
 
-@pytest.fixture(scope="module", params=["alex", "vgg"])
-def case(request, tmp_path_factory):
-    """Kind, weights of the backbone, of the heads, and the files of both."""
-    kind = request.param
+def random_weights(kind, folder):
+    """Random weights of the backbone, of the heads, and the files of both."""
     random = torch.Generator().manual_seed(0)
     state, heads = {}, {}
     for layer in LAYOUTS[kind]:
@@ -49,10 +47,15 @@ def case(request, tmp_path_factory):
             heads[f"lin{len(heads)}.model.1.weight"] = torch.rand(
                 1, outputs, 1, 1, generator=random
             )
-    folder = tmp_path_factory.mktemp(kind)
     torch.save(state | {"classifier.6.weight": torch.zeros(10, 4)}, folder / "backbone.pth")
     torch.save(heads, folder / "heads.pth")
-    return kind, state, heads, folder / "backbone.pth", folder / "heads.pth"
+    return state, heads, folder / "backbone.pth", folder / "heads.pth"
+
+
+@pytest.fixture(scope="module", params=["alex", "vgg"])
+def case(request, tmp_path_factory):
+    """Kind, weights of the backbone, of the heads, and the files of both."""
+    return request.param, *random_weights(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def convolved(x, weight, bias, stride, padding):
