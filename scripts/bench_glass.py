@@ -75,6 +75,9 @@ def main() -> None:
     given = parser(__doc__)
     given.add_argument("--data", type=Path, required=True, help="folder of the images")
     given.add_argument("--norm", nargs="+", default=["dn"], help="normalizers")
+    given.add_argument(
+        "--glass", default="auto", help="translate: what generators paint themselves"
+    )
     given.add_argument("--weights", type=Path, help="folder of other weights than those that ship")
     given.add_argument("--only", choices=list(IMAGES)[:2], help="one generator; default: both")
     given.add_argument("--all", action="store_true", help="also other images")
@@ -90,7 +93,7 @@ def main() -> None:
                 source = pixels_of(path)
                 if stain == "neither" and not glass_of(source).any():
                     continue  # nothing to measure
-                results = [translated(path, str(model), norm) for norm in chosen.norm]
+                results = [translated(path, str(model), norm, chosen.glass) for norm in chosen.norm]
                 for norm, result in zip(chosen.norm, results, strict=True):
                     rows[f"{name} {norm} {path.name}"] = measure(source, result)
                 if chosen.pictures:
@@ -107,10 +110,10 @@ def main() -> None:
     save(chosen.json, rows)
 
 
-def translated(path: Path, model: str, norm: str) -> np.ndarray:
+def translated(path: Path, model: str, norm: str, glass: str) -> np.ndarray:
     """An image's translation, [h, w, 3] uint8."""
     with tempfile.TemporaryDirectory() as folder:
-        translate(path, Path(folder, "out.png"), model=model, norm=norm)
+        translate(path, Path(folder, "out.png"), model=model, norm=norm, glass=glass)
         return pixels_of(Path(folder, "out.png"))
 
 
