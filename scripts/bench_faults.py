@@ -43,7 +43,8 @@ def recoloured(pixels: np.ndarray, add: bool, random: np.random.Generator) -> np
     """Half of the positive spots without DAB, or as many spots of nuclei with it."""
     hed = rgb2hed(pixels)
     positive = dab_mask(pixels, MaskRecipe())
-    spots = ~positive & (gaussian_filter(hed[..., 0], 1) > 0.06) if add else positive
+    nuclei = gaussian_filter(hed[..., 0], 1.5)
+    spots = ~positive & (nuclei > np.quantile(nuclei[~positive], 0.7)) if add else positive
     names, count = label(spots)
     chosen = np.flatnonzero(random.random(count + 1) < 0.5)
     where = np.isin(names, chosen[chosen > 0])

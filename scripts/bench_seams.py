@@ -28,7 +28,7 @@ from uhrtranslate.metrics.seams.contrast import block_sums, blockiness, measure_
 from uhrtranslate.metrics.seams.detector import Grid
 from uhrtranslate.metrics.seams.measure import measure_seams, search_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
-from uhrtranslate.metrics.seams.rejection import measure_rejections
+from uhrtranslate.metrics.seams.rejection import measure_rejections, null_grid
 from uhrtranslate.models import Generator
 
 CELL, SIDE = 256, 1024
@@ -48,6 +48,7 @@ COLUMNS = {
     "ratio": "8.3f",
     "gradient_ratio": "15.3f",
     "rejected": "9.3f",
+    "null": "7.3f",
     "severity_z": "11.2f",
     "contrast": "10.5f",
     "tiling_score": "13.2f",
@@ -98,6 +99,7 @@ def measure(pixels: np.ndarray) -> dict[str, float | int | None]:
     contrast = measure_contrast(reader(pixels), *size, grid)
     return {
         "rejected": tests.rate,
+        "null": measure_rejections(reader(pixels), *size, null_grid(grid)).rate,
         "severity_z": tests.severity_z,
         "contrast": contrast.contrast,
         "tiling_score": contrast.tiling_score,

@@ -18,6 +18,7 @@ from support import REPOSITORY, UHRT, small_resnet
 from tiny_diffusion import tiny_latent_diffusion
 
 from uhrtranslate.cli import (
+    benchmark,
     compare,
     doctor,
     enhance,
@@ -66,6 +67,7 @@ def examples():
         enhance,
         evaluate,
         compare,
+        benchmark,
         train,
         tiles,
         info,
@@ -116,6 +118,10 @@ def desk(tmp_path):
     (desk / "pairs.csv").write_text("moving,fixed\nhe/real.tif,ihc/real.tif\n")
     (desk / "cells.csv").write_text("x,y,kind\n10,20,a\n")
     save_latent_diffusion(desk / "pathup.safetensors", tiny_latent_diffusion())
+    (desk / "suite.yaml").write_text(
+        "slides: [slides/one.svs]\nevaluate: {grid: 64}\n"
+        "methods:\n  source: {folder: slides/}\n  ours: {folder: results/}\n"
+    )
     (config,) = map(yaml.safe_load, blocks("yaml"))
     data = {**config["data"], "patch": 64, "epoch": 2, "tissue": 0.1}
     (desk / "cut.yaml").write_text(yaml.safe_dump({**config, **SMALL, "data": data}))

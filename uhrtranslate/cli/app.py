@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from uhrtranslate.cli import (
+    benchmark,
     compare,
     doctor,
     enhance,
@@ -50,6 +51,7 @@ app.command(cls=Command, epilog=synthesize.EXAMPLES, no_args_is_help=True)(synth
 app.command(cls=Command, epilog=upscale.EXAMPLES, no_args_is_help=True)(upscale.upscale)
 app.command(cls=Command, epilog=evaluate.EXAMPLES, no_args_is_help=True)(evaluate.evaluate)
 app.command(cls=Command, epilog=compare.EXAMPLES, no_args_is_help=True)(compare.compare)
+app.command(cls=Command, epilog=benchmark.EXAMPLES, no_args_is_help=True)(benchmark.benchmark)
 app.command(cls=Command, epilog=train.EXAMPLES, no_args_is_help=True)(train.train)
 app.command(cls=Command, epilog=tiles.EXAMPLES, no_args_is_help=True)(tiles.tiles)
 app.command(cls=Command, epilog=register.EXAMPLES, no_args_is_help=True)(register.register)

@@ -17,7 +17,7 @@ from uhrtranslate.metrics.seams.contrast import (
     measure_contrast,
 )
 from uhrtranslate.metrics.seams.detector import Grid
-from uhrtranslate.metrics.seams.rejection import deals, measure_rejections, tile_test
+from uhrtranslate.metrics.seams.rejection import deals, measure_rejections, null_grid, tile_test
 
 # Tile sides of the synthetic pictures, and an offset of the grid.
 PERIOD, X, Y = 64, 40, 52
@@ -140,6 +140,22 @@ def test_tiles_with_seams_are_rejected_and_far_ones_are_not():
     far = rejections(pixels[:, 200:], grid(40, 40, 40))
     assert near.rate >= 0.4
     assert far.rate < 0.2
+
+
+@pytest.mark.parametrize("lattice", [4, 8])
+def test_the_null_has_the_lattice_of_the_borders_but_not_their_steps(lattice):
+    """Blocks of JPEG, or a generator's stride, lie where borders do."""
+    noise = np.random.default_rng(2).normal(128, 4, (384, 384, 1)).repeat(3, 2)
+    lines = np.indices((384, 384)) // lattice % 2 * 6
+    pixels = np.rint(noise + lines.sum(0)[..., None]).astype(np.uint8)
+    where = grid(96, 96, 96)
+    null = null_grid(where)
+    assert (null.x, null.y, null.period) == (48, 48, 96)
+    assert rejections(pixels, where).rate > 0.8
+    assert rejections(pixels, null).rate > 0.8
+    tiled = with_tiles(noise.astype(np.uint8), 96, 8)
+    assert rejections(tiled, where).rate > 0.8
+    assert rejections(tiled, null).rate < 0.2
 
 
 def test_only_some_tiles_of_many_are_tested_and_always_the_same(tiled):

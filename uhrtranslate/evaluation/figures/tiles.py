@@ -7,7 +7,7 @@ from uhrtranslate.evaluation.images import read8
 from uhrtranslate.io import SlideView
 from uhrtranslate.metrics.seams.contrast import BlockSums, block_sums, blockiness, measure_contrast
 from uhrtranslate.metrics.seams.detector import Grid
-from uhrtranslate.metrics.seams.rejection import measure_rejections
+from uhrtranslate.metrics.seams.rejection import measure_rejections, null_grid
 from uhrtranslate.report import Group, Measure
 
 _NOTHING = BlockSums()
@@ -26,6 +26,9 @@ class Tiles(Figure):
                 "share of tiles whose borders a permutation test tells from their surroundings",
                 judged=True,
             ),
+            "null_rejected": Measure(
+                "False rejection rate half-way", "none", 3, "between borders: chance and texture"
+            ),
             "source_rejected": Measure(
                 "Source's false rejection rate", "none", 3, "the picture's own, at the same places"
             ),
@@ -33,6 +36,7 @@ class Tiles(Figure):
             "severity_z": Measure(
                 "Standardised severity", "lower", 2, "deviations above that of chance"
             ),
+            "null_severity_z": Measure("Standardised severity half-way", "none", 2),
             "source_severity_z": Measure("Source's standardised severity", "none", 2),
             "tested": Measure("Tiles tested", "none", 0),
             "boundary_contrast": Measure(
@@ -99,6 +103,8 @@ def _measured(view: SlideView, grid: Grid, sums: BlockSums, seed: int) -> dict[s
             "severity_z": tests.severity_z,
             "tested": tests.tiles,
         }
+    if chance := measure_rejections(read, view.width, view.height, null_grid(grid), seed=seed):
+        figures |= {"null_rejected": chance.rate, "null_severity_z": chance.severity_z}
     if contrast := measure_contrast(read, view.width, view.height, grid):
         figures |= {
             "boundary_contrast": contrast.contrast,

@@ -6,9 +6,9 @@ gradients are called the borders': so blocks of `BLOCK` gradients are dealt anew
 the p-value is the share of deals with a divergence as large as the one that was measured.
 
 The share of tiles with a p-value below `ALPHA` is the false rejection rate (SWITi, arXiv
-2607.18990); it should be `ALPHA` where nothing shows, were all blocks independent. Smooth texture
-makes neighbouring gradients alike, so a picture without tiles may have more: compare with the
-source's.
+2607.18990); it should be `ALPHA` where nothing shows, were all blocks independent. But smooth
+texture makes neighbouring gradients alike, and blocks of JPEG or a generator's stride lie where
+borders do; so the null is what the same picture has half-way between its borders (`null_grid`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ MOST = 1000
 # A tile at the end of a single row has one border, too few to say anything.
 _FEWEST = 2
 _EPSILON, _SPREAD = 1e-12, 1e-8
+_LATTICE = 8
 _AT_ONCE = 1 << 22  # random numbers at a time
 
 
@@ -107,6 +108,17 @@ def measure_rejections(
         severity_z=float(np.median([test.standard for test in tests])),
         tiles=len(tests),
     )
+
+
+def null_grid(grid: Grid) -> Grid:
+    """The same grid about half-way between its borders, where there are none.
+
+    It is moved by a multiple of 8 px, so that what repeats every 8 px there too, as blocks of JPEG
+    and the pattern of a generator's stride do, is no sign of tiles.
+    """
+    shift = max(grid.period // 2 // _LATTICE, 1) * _LATTICE
+    x, y = ((first + shift) % grid.period or grid.period for first in (grid.x, grid.y))
+    return Grid(grid.period, x, y, grid.p_value)
 
 
 def tile_test(
