@@ -21,9 +21,9 @@ import tifffile
 from uhrtranslate.engine import WarpedSlide
 from uhrtranslate.io import VirtualSlide, open_slide
 from uhrtranslate.options import ImageOptions
-from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of
+from uhrtranslate.recipes.coarse_place import coarse_place, evidence_of
 from uhrtranslate.recipes.elastic import refine
-from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
+from uhrtranslate.recipes.pictures_of_pairs import SlidePair
 from uhrtranslate.recipes.warped import Warped
 from uhrtranslate.registration import DisplacementGrid, Frame, Matrix, Transform
 from uhrtranslate.registration.engines import ENGINES
@@ -82,9 +82,10 @@ class Drawn(VirtualSlide):
 
 def registered(side):
     moving, fixed = Drawn(side, 0), Drawn(side, side // 40)
-    coarse = coarse_place(moving, fixed, mirror=False, seed=0)
+    pair = SlidePair(moving, fixed)
+    coarse = coarse_place(pair, mirror=False, seed=0)
     found = refine(moving, fixed, coarse, ENGINES["convex"], 3)
-    evidence = evidence_of(moving, fixed, coarse, pair_pictures(moving, fixed, coarse, SIDE), 0)
+    evidence = evidence_of(pair, coarse, pair.pictures(coarse), 0)
     at = np.random.default_rng(0).uniform(0.25 * side, 0.75 * side, (200, 2))
     truth = at + np.array([1, -1]) * (side // 40)
     missed = np.median(np.linalg.norm(found.to_moving(at) - truth, axis=1))

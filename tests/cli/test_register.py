@@ -41,11 +41,14 @@ def pair(tmp_path_factory):
     for name, offset in (("moving", (0, 0)), ("fixed", (14, -9))):
         rows = [f"{i},{x},{y}" for i, (x, y) in enumerate(marks + offset)]
         (folder / f"{name}.csv").write_text("\n".join([" ,X,Y", *rows]))
-    found = uhrt(
-        folder, "register", "moving.tif", "fixed.tif", "-o", "t.json",
-        "--landmarks", "moving.csv", "fixed.csv", "--json",
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("uhrtranslate.cli.stages.SECONDS_BETWEEN_LINES", 0)
+        found = uhrt(
+            folder, "register", "moving.tif", "fixed.tif", "-o", "t.json",
+            "--landmarks", "moving.csv", "fixed.csv", "--json",
+        )  # fmt: skip
     assert found.exit_code == 0, found.stderr
+    (folder / "stderr").write_text(found.stderr)
     return folder, json.loads(found.stdout)
 
 
@@ -55,6 +58,14 @@ def test_a_moved_section_is_found_and_called_good(pair):
     assert found["quality"]["landmarks"]["tre_px"] < 0.5
     assert found["quality"]["landmarks"]["robustness"] == 1
     assert found["quality"]["after"]["ncc"] > found["quality"]["before"]["ncc"] + 0.3
+
+
+def test_the_stages_are_told_as_they_come(pair):
+    assert (pair[0] / "stderr").read_text().splitlines()[:3] == [
+        "moving.tif: 0%, coarse step (1 of 3)",
+        "moving.tif: 33%, non-rigid step at 1,024 px (2 of 3)",
+        "moving.tif: 67%, judging (3 of 3)",
+    ]
 
 
 def test_a_transform_is_not_overwritten_unasked(pair):
@@ -81,6 +92,13 @@ def test_the_warped_slide_lies_on_the_fixed_one(pair, output):
         "--quality", 99,
     )  # fmt: skip
     assert again.exit_code == 0, again.stderr
+    if output == "warped.tif":
+        other = uhrt(
+            folder, "warp", "moving.tif", "--transform", "t.json", "-o", output, "--skip-existing",
+            "--quality", 99, "--sampling", "linear",
+        )  # fmt: skip
+        assert other.exit_code == 1
+        assert "was made otherwise" in other.stderr
 
 
 def test_annotations_go_to_and_fro(pair):

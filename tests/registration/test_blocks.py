@@ -7,7 +7,7 @@ import skimage.data
 from uhrtranslate.errors import MissingExtraError
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.recipes import elastic
-from uhrtranslate.registration import Frame, Matrix, Transform, bspline
+from uhrtranslate.registration import Frame, Matrix, Transform, bspline, elastix
 from uhrtranslate.registration.field import NODES
 
 
@@ -18,6 +18,54 @@ def test_without_simpleitk_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(bspline, "require", missing)
     with pytest.raises(MissingExtraError, match=r"\[register\]"):
         bspline.simpleitk()
+
+
+def test_without_elastix_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(elastix, "_has", lambda module, name: False)
+    with pytest.raises(MissingExtraError, match=r"\[elastix\]"):
+        elastix.require_elastix()
+
+
+@pytest.mark.parametrize("fits", [True, False], ids=["fits", "fails"])
+def test_what_elastix_finds_is_a_spline_of_its_coefficients(monkeypatch, fits):
+    """As elastix writes it: x of all nodes, then y; the spline's nodes reach beyond the picture."""
+    slope = np.arange(8) * 10.0 - 20  # a linear spline's coefficients are its values
+    coefficients = np.stack([np.tile(slope / 10, (9, 1)), np.full((9, 8), -2.0)])
+    found = {
+        "GridSize": ("8", "9"), "GridSpacing": ("10", "10"), "GridOrigin": ("-20", "-20"),
+        "TransformParameters": tuple(str(value) for value in coefficients.ravel()),
+    }  # fmt: skip
+
+    def run(fixed, moving, mask):
+        assert mask.dtype == np.uint8
+        if not fits:
+            raise RuntimeError("too many samples map outside")
+        return found
+
+    monkeypatch.setattr(elastix, "_has", lambda module, name: module == "itk")
+    monkeypatch.setattr(elastix, "_by_itk", run)
+    picture, everywhere = np.zeros((33, 25), np.float32), np.ones((33, 25), np.bool_)
+    values = elastix.elastix_displacement(picture, picture, everywhere, everywhere)
+    assert values.shape == (6, 5, 2)
+    x = np.array([0, 8, 16, 24, 24])
+    assert np.allclose(values[..., 0], (x / 10) * fits)
+    assert np.allclose(values[..., 1], -2 * fits)
+
+
+def test_each_round_and_block_is_told(monkeypatch):
+    monkeypatch.setattr(elastic, "BLOCK", 256)
+    slide = VirtualSlide(700, 500, lambda x, y, w, h: np.full((h, w, 3), 245, np.uint8))
+    frame = Frame("s", 700, 500)
+    told = []
+    elastic.refine(
+        slide, slide, Transform(frame, frame, (Matrix(np.eye(3)),)), None, 3,
+        lambda number, done: told.append((number, round(done, 2))),
+    )  # fmt: skip
+    assert elastic.sides_of_rounds(700, 500, 3) == [1024]
+    assert [number for number, _ in told] == [0] * 6
+    assert told[0] == (0, 0)
+    assert [done for _, done in told] == sorted(done for _, done in told)
+    assert told[-1][1] < 1
 
 
 def test_blocks_blend_to_what_they_agree_on(monkeypatch):

@@ -7,6 +7,7 @@ from sections import SECTION, mapped, restained, seen_through
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.recipes.coarse_place import coarse_place
 from uhrtranslate.recipes.elastic import refine
+from uhrtranslate.recipes.pictures_of_pairs import SlidePair
 from uhrtranslate.registration.engines import ENGINES
 
 AFFINE = np.array([[1.03, -0.12, 30], [0.10, 0.97, -20], [0, 0, 1]])
@@ -30,7 +31,7 @@ def slide(pixels):
 def test_a_known_place_is_found(truth):
     fixed = seen_through(restained(SECTION), truth, SECTION.shape[:2])
     slides = slide(SECTION), slide(fixed)
-    coarse = coarse_place(*slides, mirror=False, seed=0)
+    coarse = coarse_place(SlidePair(*slides), mirror=False, seed=0)
     found = refine(*slides, coarse, ENGINES["convex"], 1)
     at = np.random.default_rng(0).uniform(90, 390, (300, 2))
     missed = np.linalg.norm(found.to_moving(at) - mapped(truth, at), axis=1)

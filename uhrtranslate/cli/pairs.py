@@ -9,6 +9,7 @@ from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.register import find_pairs, print_registration
 from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_warning
+from uhrtranslate.cli.stages import StageLine
 from uhrtranslate.cli.tiles import PairLines, exit_code
 from uhrtranslate.options import PairsOptions, read_config, validated
 
@@ -68,9 +69,10 @@ def pairs(
         def registered(result: "PairRegistration") -> None:
             print_registration(result, quiet)
 
-        told = Told(registered, PairLines(as_json, quiet).pair, print_warning)
         try:
-            results = make_pairs(found, output, options, resume, told)
+            with StageLine(quiet) as line:
+                told = Told(registered, PairLines(as_json, quiet).pair, print_warning, line.show)
+                results = make_pairs(found, output, options, resume, told)
         except Stopped as stop:
             stop.sentence = "stopped; the same command with --resume goes on from where it was."
             raise

@@ -7,6 +7,7 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.stages import StageLine
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import RegistrationEngine
 
@@ -65,7 +66,8 @@ def register(
     engine: Annotated[
         RegistrationEngine,
         typer.Option(
-            help="Non-rigid step: our own (convex, auto), B-splines (simpleitk, an extra), or none."
+            help="Non-rigid step: our own (convex, auto), B-splines by an extra "
+            "(simpleitk, elastix), or none."
         ),
     ] = "auto",
     rounds: Annotated[
@@ -151,7 +153,8 @@ def _one(
         raise OptionError(
             f"-o {output}: is one file, and there are {len(pairs)} pairs; name a folder."
         )
-    found = run(pairs[0].moving, pairs[0].fixed, output, options)
+    with StageLine(quiet) as line:
+        found = run(pairs[0].moving, pairs[0].fixed, output, options, line.show)
     if as_json:
         print_json(found)
     elif found.output is not None:
@@ -185,7 +188,8 @@ def _many(
             print_json(result)
         print_registration(result, quiet)
 
-    found = register_pairs(pairs, output, options, options.report, resume, tell)
+    with StageLine(quiet) as line:
+        found = register_pairs(pairs, output, options, options.report, resume, tell, line.show)
     if not as_json:
         print(output / TABLE)
     return [pair.verdict for pair in found]

@@ -20,7 +20,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 SIZE = Flag("Side of the patches.", GEOMETRY, "PX")
 REGISTRATION = "Registration"
 # Engines of the non-rigid step of registration, see `registration.engines`.
-RegistrationEngine = Literal["auto", "convex", "simpleitk", "none"]
+RegistrationEngine = Literal["auto", "convex", "simpleitk", "elastix", "none"]
 # How pixels between pixels are found where a slide is warped: by cubic convolution, or linearly.
 Sampling = Literal["cubic", "linear"]
 
@@ -80,8 +80,8 @@ class PairsOptions(PairTileOptions):
     engine: Annotated[
         RegistrationEngine,
         Flag(
-            "Non-rigid step of registration: our own (convex, auto), B-splines (simpleitk, an "
-            "extra), or none.",
+            "Non-rigid step of registration: our own (convex, auto), B-splines by an extra "
+            "(simpleitk, elastix), or none.",
             REGISTRATION,
         ),
     ] = "auto"

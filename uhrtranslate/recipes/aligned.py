@@ -21,13 +21,11 @@ from uhrtranslate.io import (
     shown,
 )
 from uhrtranslate.io.slide import SlideInfo
-from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
+from uhrtranslate.recipes.pictures_of_pairs import SlidePair
 from uhrtranslate.registration import Frame, Transform
 from uhrtranslate.registration.agreement import agreement
 from uhrtranslate.tissue import detect_tissue, is_dark_field
 
-# Longest side in px of the pictures in which tissue is looked for.
-THUMBNAIL = 1024
 # Points a side of a patch that must lie inside of the moving slide.
 POINTS = 9
 # Px that they may lie outside: half a pixel shows nothing invented.
@@ -176,7 +174,7 @@ def open_aligned(
         frame = open_view(fixed, level, mpp)
         warped = open_view(WarpedSlide(moving, transform))
         lying = same_size(warped, frame.width, frame.height)
-        pictures = pair_pictures(moving, fixed, transform, THUMBNAIL)
+        pictures = SlidePair(moving, fixed).pictures(transform)
         tissue = detect_tissue(pictures.moving) & pictures.inside, pictures.tissue
         yield Aligned(
             views=(lying, frame) if first else (frame, lying),

@@ -1,5 +1,8 @@
 """The non-rigid step: from coarse to fine, in blocks that overlap."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +24,22 @@ BLOCK, OVERLAP = 1024, 128
 TISSUE = 0.05
 
 
+def sides_of_rounds(width: int, height: int, rounds: int) -> list[int]:
+    """Longest side of the picture of each round, for a fixed slide of so many px.
+
+    A round much finer than the slide itself would find nothing new.
+    """
+    first, *finer = ROUNDS[:rounds]
+    return [first, *(side for side in finer if max(width, height) >= side * 0.75)]
+
+
 def refine(
-    moving: Slide, fixed: Slide, transform: Transform, engine: Engine, rounds: int
+    moving: Slide,
+    fixed: Slide,
+    transform: Transform,
+    engine: Engine,
+    rounds: int,
+    tell: Callable[[int, float], None] = lambda number, done: None,
 ) -> Transform:
     """A transform with a displacement that makes the moving slide fit the fixed one.
 
@@ -33,18 +50,15 @@ def refine(
         transform: what is known, made of matrices.
         engine: finds the displacement in a block.
         rounds: how fine: 1 of 1024 px, each further one twice as fine, as far as the slide goes.
+        tell: called with the round at work, from 0, and the share of it that is done.
 
     Raises:
         MissingExtraError: the engine is not installed.
     """
     found: DisplacementGrid | None = None
-    largest = max(fixed.info.width, fixed.info.height)
-    for number, side in enumerate(ROUNDS[:rounds]):
-        if number and largest < side * 0.75:
-            break
-        found = _round(moving, fixed, transform, found, engine, side)
-    if found is None:
-        return transform
+    for number, side in enumerate(sides_of_rounds(fixed.info.width, fixed.info.height, rounds)):
+        found = _round(moving, fixed, transform, found, engine, side, partial(tell, number))
+    assert found is not None
     return Transform(transform.moving, transform.fixed, (found, *transform.steps))
 
 
@@ -55,6 +69,7 @@ def _round(
     before: DisplacementGrid | None,
     engine: Engine,
     side: int,
+    tell: Callable[[float], None],
 ) -> DisplacementGrid:
     """One round over all blocks at a resolution; adds to what the round before has found."""
     steps = transform.steps if before is None else (before, *transform.steps)
@@ -69,6 +84,7 @@ def _round(
     weights = np.full((rows, columns, 1), 1e-6)
     for y0, y1 in spans(h, BLOCK):
         for x0, x1 in spans(w, BLOCK):
+            tell((y0 * w + x0 * (y1 - y0)) / (w * h))
             left, top = max(x0 - OVERLAP, 0), max(y0 - OVERLAP, 0)
             right, bottom = min(x1 + OVERLAP, w), min(y1 + OVERLAP, h)
             box = left, top, right - left, bottom - top

@@ -1,15 +1,69 @@
 """Pictures of two slides in one frame, from which registrations are found and judged."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.engine import WarpedSlide
-from uhrtranslate.io import Pixels, Slide, open_view, thumbnail
+from uhrtranslate.io import Pixels, Slide, fitted_thumbnail, open_view, thumbnail
 from uhrtranslate.registration import Transform
 from uhrtranslate.registration.looks import Picture, density
 from uhrtranslate.tissue import detect_tissue
+
+# Longest side in px of the pictures in which pairs are laid on each other, and judged.
+SIDE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class SlidePair:
+    """Two open slides, and pictures of them that are made once: a slide may lack small levels.
+
+    Attributes:
+        moving, fixed: the slides.
+    """
+
+    moving: Slide
+    fixed: Slide
+
+    @property
+    def same_scale(self) -> bool:
+        """Whether both say their mpp, so that their thumbnails have one resolution."""
+        return self.moving.info.mpp is not None and self.fixed.info.mpp is not None
+
+    @cached_property
+    def thumbnails(self) -> tuple[Pixels, Pixels]:
+        """Moving and fixed, [h, w, 3] uint8, of at most `SIDE` px; see `same_scale`."""
+        sides = [SIDE, SIDE]
+        if self.same_scale:  # the coarser picture decides, so that both have one resolution
+            sizes = [
+                max(one.info.width, one.info.height) * max(one.info.mpp or (1,))
+                for one in (self.moving, self.fixed)
+            ]
+            sides = [max(round(SIDE * size / max(sizes)), 64) for size in sizes]
+        one = fitted_thumbnail(open_view(self.moving), sides[0])
+        return one, self.still if sides[1] == SIDE else fitted_thumbnail(
+            open_view(self.fixed), sides[1]
+        )
+
+    @cached_property
+    def still(self) -> Pixels:
+        """The whole fixed slide at `SIDE` px, [h, w, 3] uint8."""
+        return fitted_thumbnail(open_view(self.fixed), SIDE)
+
+    @cached_property
+    def tissue(self) -> NDArray[np.bool_]:
+        """The tissue of `still`, [h, w]."""
+        return detect_tissue(self.still)
+
+    def pictures(self, transform: Transform) -> "PairPictures":
+        """Both at `SIDE` px in the fixed slide's frame."""
+        info = self.fixed.info
+        h, w = self.tissue.shape
+        moved = thumbnail(open_view(WarpedSlide(self.moving, transform)), w, h)
+        xs, ys = (np.arange(w) + 0.5) * info.width / w, (np.arange(h) + 0.5) * info.height / h
+        return PairPictures(self.still, moved, self.tissue, inside(transform, xs, ys))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +91,6 @@ class PairPictures:
         """Share of the tissue that the moving slide covers."""
         count = int(self.tissue.sum())
         return float((self.inside & self.tissue).sum() / count) if count else 0.0
-
-
-def pair_pictures(moving: Slide, fixed: Slide, transform: Transform, side: int) -> PairPictures:
-    """Pictures of at most `side` px a side of two slides through a transform."""
-    info = fixed.info
-    shrink = min(side / max(info.width, info.height), 1.0)
-    w, h = max(round(info.width * shrink), 1), max(round(info.height * shrink), 1)
-    one = thumbnail(open_view(fixed), w, h)
-    other = thumbnail(open_view(WarpedSlide(moving, transform)), w, h)
-    xs, ys = (np.arange(w) + 0.5) * info.width / w, (np.arange(h) + 0.5) * info.height / h
-    return PairPictures(one, other, detect_tissue(one), inside(transform, xs, ys))
 
 
 def inside(

@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.engine import WarpedSlide
-from uhrtranslate.io import Pixels, Slide, open_view
-from uhrtranslate.recipes.pictures_of_pairs import PairPictures, pair_pictures
+from uhrtranslate.io import Pixels, open_view
+from uhrtranslate.recipes.pictures_of_pairs import PairPictures, SlidePair
 from uhrtranslate.registration import DisplacementGrid, Transform
 from uhrtranslate.registration.local import Places
 from uhrtranslate.registration.quality import REACH, STEP, WINDOW, measure_fit
 from uhrtranslate.report import Candidate, Group, HeatMap, Measure, Page, Picture, Scene, render
 from uhrtranslate.version import __version__
 
-# Longest side in px of the pictures of whole slides, and of true pixels at single places.
-SIDE, CROP = 1024, 512
+# Longest side in px of the pictures of true pixels at single places.
+CROP = 512
 # Fields of a checkerboard along its longer side, and places shown.
 FIELDS, WORST = 16, 4
 # Nodes of the map of displacements along its longer side.
@@ -40,17 +40,17 @@ GROUPS = {
 
 
 def registration_page(
-    moving: Slide, fixed: Slide, before: Transform, found: Transform, quality: Mapping[str, Any]
+    pair: SlidePair, before: Transform, found: Transform, quality: Mapping[str, Any]
 ) -> str:
     """The page as one HTML file.
 
     Args:
-        moving, fixed: the slides.
+        pair: the slides.
         before: both as they lie.
         found: the registration.
         quality: what was measured of it, with its verdict.
     """
-    pictures = pair_pictures(moving, fixed, found, SIDE)
+    pictures = pair.pictures(found)
     _, places = measure_fit(*pictures.looks, pictures.tissue & pictures.inside)
     verdict, reasons = quality["verdict"], quality["reasons"]
     names = found.moving.name, found.fixed.name
@@ -61,8 +61,8 @@ def registration_page(
             Candidate(name, {"fit": quality[name]}) for name in ("before", "coarse", "after")
         ),
         scenes=(
-            _overview(pictures, pair_pictures(moving, fixed, before, SIDE).moving),
-            *_worst(moving, fixed, found, pictures, places),
+            _overview(pictures, pair.pictures(before).moving),
+            *_worst(pair, found, pictures, places),
         ),
         maps=_maps(found, pictures, places),
         settings=_settings(found, quality),
@@ -105,15 +105,15 @@ def _shown(
 
 
 def _worst(
-    moving: Slide, fixed: Slide, found: Transform, pictures: PairPictures, places: Places
+    pair: SlidePair, found: Transform, pictures: PairPictures, places: Places
 ) -> tuple[Scene, ...]:
     """True pixels of both where windows agree least, and of the window in the middle."""
     order = [int(i) for i in np.argsort(places.here, kind="stable")]
     chosen = [(f"Worst {number}", i) for number, i in enumerate(_apart(order, places), 1)]
     if order:
         chosen.append(("Typical", order[len(order) // 2]))
-    views = open_view(fixed), open_view(WarpedSlide(moving, found))
-    scale = fixed.info.width / pictures.fixed.shape[1]
+    views = open_view(pair.fixed), open_view(WarpedSlide(pair.moving, found))
+    scale = pair.fixed.info.width / pictures.fixed.shape[1]
     scenes = []
     for name, i in chosen:
         w, h = min(CROP, views[0].width), min(CROP, views[0].height)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.registration.bspline import bspline_displacement
 from uhrtranslate.registration.convex import convex_displacement
+from uhrtranslate.registration.elastix import elastix_displacement
 from uhrtranslate.registration.field import NODES
 from uhrtranslate.registration.looks import Picture
 
@@ -27,4 +28,8 @@ def convex_nodes(
     return np.asarray(field[np.ix_(rows, cols)], np.float32)
 
 
-ENGINES: dict[str, Engine] = {"convex": convex_nodes, "simpleitk": bspline_displacement}
+ENGINES: dict[str, Engine] = {
+    "convex": convex_nodes,
+    "simpleitk": bspline_displacement,
+    "elastix": elastix_displacement,
+}

@@ -67,6 +67,24 @@ class Workers:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """How far work that goes in stages, such as a registration, has come.
+
+    Attributes:
+        input: what is worked on.
+        name: of the stage at work, in words.
+        number, stages: which stage that is, from 1, and how many there are.
+        done: share of it that is done, 0 to 1.
+    """
+
+    input: str
+    name: str
+    number: int
+    stages: int
+    done: float = 0.0
+
+
+@dataclass(frozen=True)
 class ImageResult:
     """The result of one input: a line of `--json`, and an entry in a run's record.
 

@@ -15,7 +15,7 @@ from uhrtranslate.replace import remove_unreplaced, replace_file
 from uhrtranslate.runs.pairs import COLUMNS, SPLITS, Pair, pair_row, read_rows
 from uhrtranslate.runs.splits import split_pairs
 from uhrtranslate.tasks.pair_tiles import PairTilesResult, cut_pairs
-from uhrtranslate.tasks.register import RegisterOptions
+from uhrtranslate.tasks.register import OnStage, RegisterOptions
 from uhrtranslate.tasks.register_many import (
     TABLE,
     PairRegistration,
@@ -39,11 +39,13 @@ class Told:
         registered: called with each registration.
         cut: called with the patches of each pair.
         note: called with a sentence that may matter.
+        stage: called with the stage that a registration is in.
     """
 
     registered: Callable[[PairRegistration], None] = lambda result: None
     cut: Callable[[PairTilesResult], None] = lambda result: None
     note: Callable[[str], None] = lambda sentence: None
+    stage: OnStage = lambda stage: None
 
 
 def make_pairs(
@@ -90,7 +92,7 @@ def make_pairs(
     registering = RegisterOptions(options.engine, options.mirror, options.rounds, options.seed)
     found = register_pairs(
         pairs, output / TRANSFORMS, registering, output / PAGES if options.pages else None,
-        resume=True, on_result=registered,
+        resume=True, on_result=registered, on_stage=told.stage,
     )  # fmt: skip
     results = [
         replace(result, error=result.error or errors.get(pair.name))

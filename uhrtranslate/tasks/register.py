@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,27 @@ from typing import Any
 import numpy as np
 
 from uhrtranslate.errors import OptionError, OutputError
-from uhrtranslate.io import Slide, Source, open_slide, shown
+from uhrtranslate.io import Source, open_slide, shown
 from uhrtranslate.io.files.disk import write_text
 from uhrtranslate.io.slide import SlideInfo
 from uhrtranslate.options import RegistrationEngine
-from uhrtranslate.recipes.coarse_place import SIDE, coarse_place, evidence_of, frame_of
-from uhrtranslate.recipes.elastic import ROUNDS, refine
-from uhrtranslate.recipes.pictures_of_pairs import pair_pictures
+from uhrtranslate.recipes.coarse_place import coarse_place, evidence_of, frame_of
+from uhrtranslate.recipes.elastic import ROUNDS, refine, sides_of_rounds
+from uhrtranslate.recipes.pictures_of_pairs import SlidePair
 from uhrtranslate.recipes.registration_page import registration_page
 from uhrtranslate.recipes.transform_file import read_landmarks, read_pairs, write_transform
 from uhrtranslate.registration import Matrix, Transform, align_points
 from uhrtranslate.registration.bspline import simpleitk
+from uhrtranslate.registration.elastix import require_elastix
 from uhrtranslate.registration.engines import ENGINES
 from uhrtranslate.registration.quality import Fit, folds, judge, landmark_errors, measure_fit
+from uhrtranslate.runs.events import Stage
+
+# What says in a sentence that an engine is not installed.
+NEEDED: dict[str, Callable[[], object]] = {"simpleitk": simpleitk, "elastix": require_elastix}
+OnStage = Callable[[Stage], None]
+# Stages beside the rounds of the non-rigid step, in words.
+COARSE, JUDGING, PAGE = "coarse step", "judging", "page"
 
 
 @dataclass(frozen=True)
@@ -75,11 +84,16 @@ class Registration:
 
 
 def register(
-    moving: Source, fixed: Source, output: Path, options: RegisterOptions | None = None
+    moving: Source,
+    fixed: Source,
+    output: Path,
+    options: RegisterOptions | None = None,
+    on_stage: OnStage = lambda stage: None,
 ) -> Registration:
     """Register the moving slide to the fixed one, measure the result, and write the transform.
 
-    A registration that failed is a result; it writes nothing.
+    A registration that failed is a result; it writes nothing. `on_stage` is called with the stage
+    at work.
 
     Raises:
         InputError: a slide or a file of points cannot be read.
@@ -94,24 +108,29 @@ def register(
     if not 1 <= options.rounds <= len(ROUNDS):
         raise OptionError(f"rounds must be 1 to {len(ROUNDS)}, not {options.rounds}.")
     engine = "convex" if options.engine == "auto" else options.engine
-    if engine == "simpleitk":
-        simpleitk()  # before anything is computed
+    if engine in NEEDED:
+        NEEDED[engine]()  # before anything is computed
     landmarks = read_landmarks(*options.landmarks) if options.landmarks else None
     with open_slide(moving) as one, open_slide(fixed) as other:
-        coarse = _coarse(one, other, options)
+        pair = SlidePair(one, other)
+        stages = _Stages(shown(moving), engine, options, other.info, on_stage)
+        stages.begin(COARSE)
+        coarse = _coarse(pair, options)
         if coarse is None:
             verdict, reasons = "failed", ["there is no tissue to lay on each other"]
             quality: dict[str, Any] = {}
         else:
             found = coarse
             if engine != "none":
-                found = refine(one, other, coarse, ENGINES[engine], options.rounds)
-            found, quality = judged(one, other, found, coarse, options.seed, landmarks)
+                found = refine(one, other, coarse, ENGINES[engine], options.rounds, stages.within)
+            stages.begin(JUDGING)
+            found, quality = judged(pair, found, coarse, options.seed, landmarks)
             verdict, reasons = quality["verdict"], quality["reasons"]
             found = dataclasses.replace(found, how={"engine": engine, **coarse.how})
             if options.report is not None:
+                stages.begin(PAGE)
                 before = lying(one.info, other.info)
-                text = registration_page(one, other, before, found, quality)
+                text = registration_page(pair, before, found, quality)
                 write_text(options.report, text)
     if coarse is not None and verdict != "failed":
         write_transform(output, found, options.overwrite)
@@ -127,9 +146,29 @@ def register(
     )
 
 
+class _Stages:
+    """Tells in which of its stages a registration is."""
+
+    def __init__(
+        self, name: str, engine: str, options: RegisterOptions, fixed: SlideInfo, on_stage: OnStage
+    ) -> None:
+        sides = sides_of_rounds(fixed.width, fixed.height, options.rounds)
+        self._rounds = [f"non-rigid step at {side:,} px" for side in sides]
+        rounds = [] if engine == "none" else self._rounds
+        self._names = [COARSE, *rounds, JUDGING, *([PAGE] if options.report else [])]
+        self._name, self._on_stage = name, on_stage
+
+    def begin(self, stage: str, done: float = 0.0) -> None:
+        number = self._names.index(stage) + 1
+        self._on_stage(Stage(self._name, stage, number, len(self._names), done))
+
+    def within(self, number: int, done: float) -> None:
+        """A share of one of the rounds of the non-rigid step is done."""
+        self.begin(self._rounds[number], done)
+
+
 def judged(
-    moving: Slide,
-    fixed: Slide,
+    pair: SlidePair,
     found: Transform,
     coarse: Transform,
     seed: int = 0,
@@ -139,8 +178,9 @@ def judged(
 
     It is the coarse one if fewer windows fit by the one that was found from it.
     """
-    stages = {"before": lying(moving.info, fixed.info), "coarse": coarse, "after": found}
-    pictures = {name: pair_pictures(moving, fixed, one, SIDE) for name, one in stages.items()}
+    before = lying(pair.moving.info, pair.fixed.info)
+    stages = {"before": before, "coarse": coarse, "after": found}
+    pictures = {name: pair.pictures(one) for name, one in stages.items()}
     fits: dict[str, Fit] = {
         name: measure_fit(*seen.looks, seen.tissue & seen.inside)[0]
         for name, seen in pictures.items()
@@ -148,7 +188,7 @@ def judged(
     covered = pictures["after"].covered
     if fits["after"].confirmed < fits["coarse"].confirmed:
         found, fits["after"] = coarse, fits["coarse"]
-    evidence = evidence_of(moving, fixed, coarse, pictures["coarse"], seed)
+    evidence = evidence_of(pair, coarse, pictures["coarse"], seed)
     errors = landmark_errors(found, *landmarks) if landmarks else None
     folded = folds(found)
     verdict, reasons = judge(fits["after"], evidence, covered, folded, errors)
@@ -169,9 +209,9 @@ def lying(moving: SlideInfo, fixed: SlideInfo) -> Transform:
     return Transform(*frames, (Matrix(np.diag([*scale, 1.0])),))
 
 
-def _coarse(moving: Slide, fixed: Slide, options: RegisterOptions) -> Transform | None:
+def _coarse(pair: SlidePair, options: RegisterOptions) -> Transform | None:
     if options.points is None:
-        return coarse_place(moving, fixed, options.mirror, options.seed)
+        return coarse_place(pair, options.mirror, options.seed)
     matrix = align_points(*read_pairs(options.points))
-    frames = frame_of(moving.info), frame_of(fixed.info)
+    frames = frame_of(pair.moving.info), frame_of(pair.fixed.info)
     return Transform(*frames, (Matrix(matrix),), how={"coarse": "points"})

@@ -13,7 +13,7 @@ from uhrtranslate.io.files.disk import csv_text, output_errors
 from uhrtranslate.replace import replace_file
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.pairs import COLUMNS, Pair, pair_row, read_rows
-from uhrtranslate.tasks.register import RegisterOptions, register
+from uhrtranslate.tasks.register import OnStage, RegisterOptions, register
 from uhrtranslate.version import __version__
 
 Row = dict[str, str]
@@ -57,6 +57,7 @@ def register_pairs(
     pages: Path | None = None,
     resume: bool = False,
     on_result: Callable[[PairRegistration], None] = lambda result: None,
+    on_stage: OnStage = lambda stage: None,
 ) -> list[Pair]:
     """Register pairs; one that fails does not stop the others.
 
@@ -71,6 +72,7 @@ def register_pairs(
         resume: go on with what the folder has: pairs whose slides and options are as before are
             not registered again.
         on_result: called with each result.
+        on_stage: called with the stage that a pair is in.
 
     Returns: the pairs with what is known now; no transform where registration failed.
 
@@ -83,7 +85,7 @@ def register_pairs(
             f"{table}: exists already; use --resume to go on, --overwrite, or choose another "
             "folder with -o."
         )
-    work = _Work(output, options, pages, _rows(table) if resume else {})
+    work = _Work(output, options, pages, _rows(table) if resume else {}, on_stage)
     found = []
     for number, pair in enumerate(pairs):
         result = None if pair.transform is not None else work.result(pair)
@@ -102,10 +104,15 @@ class _Work:
     """The table of a run, and how each pair gets its row."""
 
     def __init__(
-        self, output: Path, options: RegisterOptions, pages: Path | None, before: dict[str, Row]
+        self,
+        output: Path,
+        options: RegisterOptions,
+        pages: Path | None,
+        before: dict[str, Row],
+        on_stage: OnStage,
     ) -> None:
         self._output, self._options, self._pages = output, options, pages
-        self._before = before
+        self._before, self._on_stage = before, on_stage
         self._rows: list[Row] = []
         self._made_of = ""
 
@@ -124,7 +131,7 @@ class _Work:
             return PairRegistration(
                 pair.name, *names, path, verdict, row.get("reasons", ""), {}, done=True
             )
-        return _registered(pair, target, page, self._options)
+        return _registered(pair, target, page, self._options, self._on_stage)
 
     def note(self, pair: Pair, result: PairRegistration | None) -> None:
         """Add a pair's row."""
@@ -154,14 +161,14 @@ def _rows(table: Path) -> dict[str, Row]:
 
 
 def _registered(
-    pair: Pair, target: Path, page: Path | None, options: RegisterOptions
+    pair: Pair, target: Path, page: Path | None, options: RegisterOptions, on_stage: OnStage
 ) -> PairRegistration:
     names = shown(pair.moving), shown(pair.fixed)
     own = replace(
         options, points=pair.points, landmarks=pair.landmarks, report=page, overwrite=True
     )
     try:
-        found = register(pair.moving, pair.fixed, target, own)
+        found = register(pair.moving, pair.fixed, target, own, on_stage)
     except (OutputError, OptionError, MissingExtraError):
         raise
     except Exception as failure:
