@@ -55,6 +55,7 @@ def test_images_of_a_folder_are_pyramids_that_say_how_they_were_made(made, folde
     how = read_provenance(tmp_path / "ADH-8.tif")
     assert how["method"] == "synthesize"
     assert (how["class"], how["seed"], how["sampler"], how["steps"]) == ("ADH", 8, "ddim", 4)
+    assert (how["tile"], how["overlap"]) == (SIDE, 32)
     assert (how["overlap"], how["strength"], how["overview"]) == (32, 0.5, [SIDE, SIDE])
     assert len(how["model_sha256"]) == 64
     record = json.loads((tmp_path / "uhrt-run.json").read_text())

@@ -12,11 +12,7 @@ from uhrtranslate.options import SynthesizeOptions, read_config, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
-uhrt synthesize --model pathup.safetensors --class ADH --size 128x96 -o made.png
-
-uhrt synthesize -m pathup.safetensors --class DCIS --size 128x128 -n 5 --seed 7 -o out/
-
-uhrt synthesize -m pathup.safetensors --class ADH --layout photo.jpg --size 168x112 -o own.tif
+uhrt synthesize -m pathup.safetensors --class ADH --size 96x64 -n 2 --seed 7 -o out/
 """
 # What only an image that is there already has.
 OF_IMAGES = {

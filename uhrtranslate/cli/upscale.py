@@ -10,9 +10,7 @@ from uhrtranslate.options import UpscaleOptions, read_config, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
-uhrt upscale photo.jpg --region 0,0,96,64 --model pathup.safetensors --class ADH -o large.png
-
-uhrt upscale slides/ --factor 2 --mpp 2 -m pathup.safetensors --class DCIS -o upscaled/
+uhrt upscale photo.jpg --region 0,0,40,32 -m pathup.safetensors --class ADH -o large.png
 """
 
 

@@ -10,7 +10,8 @@ from uhrtranslate.errors import ClusterError
 from uhrtranslate.runs.bands import Divided
 from uhrtranslate.runs.events import Advanced, AtWork, ImageResult, OnEvent, Started, Workers
 from uhrtranslate.runs.items import Task
-from uhrtranslate.runs.many_images import failure, needed
+from uhrtranslate.runs.many_images import needed
+from uhrtranslate.runs.orders import failure
 
 # Options that are the client's business.
 _CLIENTS = {"cluster": None, "split": None, "without_tls": False}
@@ -49,7 +50,7 @@ class Slides:
             try:
                 source, target = needed(task)
             except Exception as error:
-                yield from self._end(number, failure(task, error))
+                yield from self._end(number, failure(task.item.name, task.target, error))
                 continue
             options = task.options.model_copy(update=_CLIENTS)
             job = Job(source, target, options, self._maker)
@@ -144,7 +145,9 @@ class Slides:
         shared = self._shared.pop(number, None)
         if shared is not None:
             shared.close(error)
-        yield from self._end(number, replace(failure(self._tasks[number], error), host=host))
+        task = self._tasks[number]
+        failed = failure(task.item.name, task.target, error)
+        yield from self._end(number, replace(failed, host=host))
 
     def _end(self, number: int, result: ImageResult) -> Iterator[tuple[int, ImageResult]]:
         kind = (result.device or "").partition(":")[0]

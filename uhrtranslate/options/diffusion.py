@@ -67,10 +67,11 @@ class DiffusionOptions(ImageOptions):
     blend: Annotated[
         Blend,
         Flag(
-            "Weights of tiles: by distance (centre, the paper's), or ramps that fall to 0.",
+            "Weights of tiles: ramps that fall to 0 (linear, cosine), or by distance (centre, the "
+            "paper's, which leaves seams).",
             GEOMETRY,
         ),
-    ] = "centre"
+    ] = "linear"
     batch: Batch = None
     device: Device = "auto"
     precision: Annotated[

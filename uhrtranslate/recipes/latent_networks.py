@@ -21,6 +21,8 @@ from uhrtranslate.options import DiffusionOptions
 
 # Tiles that are computed together by default, on a CPU and on a GPU.
 BATCHES = {"cpu": 4, "cuda": 16}
+# The autoencoder needs much more memory for a tile: so many are encoded or decoded together.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,12 @@ class LatentNetworks:
 
     @torch.inference_mode()
     def _run(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:
-        kind = self.device.type
-        with torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
-            made = function(torch.from_numpy(np.ascontiguousarray(x)).to(self.device))
-        result: Array = made.float().cpu().numpy()
+        made = []
+        for first in range(0, len(x), AT_ONCE):
+            part = torch.from_numpy(np.ascontiguousarray(x[first : first + AT_ONCE]))
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                made.append(function(part.to(self.device)).float().cpu())
+        result: Array = torch.cat(made).numpy()
         return result
 
 

@@ -122,6 +122,7 @@ class Synthesizer(Recipe):
             "model_sha256": networks.digest,
             "class": options.prompt,
             **{name: getattr(options, name) for name in names},
+            "tile": run.side,
             "overlap": run.overlap * networks.model.factor,
             **self._facts,
         }

@@ -1,22 +1,15 @@
-"""Many images in one run: a failure does not stop the others, and every result is recorded."""
+"""Many images in one run, each through a recipe."""
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
-from uhrtranslate.io import Found, Missing, can_resume, kept_suffix
+from uhrtranslate.io import Found, Missing, kept_suffix
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.runs.events import ImageResult, OnEvent
-from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.one_image import process_file
-from uhrtranslate.runs.outputs import is_one_output, plan_outputs
-from uhrtranslate.runs.record import RunRecord
-from uhrtranslate.runs.side_by_side import side_by_side
-
-_log = logging.getLogger(__name__)
-
+from uhrtranslate.runs.orders import Order, made, recorded
+from uhrtranslate.runs.outputs import plan_outputs
 
 Execute = Callable[[Sequence[Task], OnEvent], Iterator[tuple[int, ImageResult]]]
 """Works through tasks; yields number and result of each as it is done. Failures are results too."""
@@ -72,14 +65,7 @@ def run_tasks(
         OutputError: the record cannot be written.
         Exception: what `execute` raises.
     """
-    folder = None if output is None or is_one_output(output) else output
-    results = {}
-    with RunRecord(folder) if folder else nullcontext() as record:
-        for number, result in execute(tasks, on_event):
-            results[number] = result
-            if record:
-                record.add(result, tasks[number].options)
-    return [results[number] for number in range(len(tasks))]
+    return recorded([task.options for task in tasks], output, execute(tasks, on_event))
 
 
 def here(recipe_of: Callable[[Task], Recipe], at_once: int = 1) -> Execute:
@@ -90,23 +76,14 @@ def here(recipe_of: Callable[[Task], Recipe], at_once: int = 1) -> Execute:
         at_once: how many tasks may be in progress at once.
     """
 
-    def work(task: Task, tell: OnEvent) -> ImageResult:
-        try:
+    def order(task: Task) -> Order:
+        def make(tell: OnEvent) -> ImageResult:
             path, target = needed(task)
             return process_file(recipe_of(task), path, target, tell)
-        except Exception as error:
-            result = failure(task, error)
-            tell(result)
-            return result
 
-    return lambda tasks, on_event: side_by_side(work, tasks, at_once, on_event)
+        return Order(task.item.name, task.target, task.options, make)
 
-
-def failure(task: Task, error: Exception) -> ImageResult:
-    """The result of a task that has raised an error."""
-    _log.debug("%s failed", task.item.name, exc_info=error)
-    sentence = sentence_of(task, error)
-    return ImageResult(task.item.name, output=None, status="failed", error=sentence)
+    return lambda tasks, on_event: made([order(task) for task in tasks], on_event, at_once)
 
 
 def needed(task: Task) -> tuple[Path | str, Path]:
@@ -119,11 +96,3 @@ def needed(task: Task) -> tuple[Path | str, Path]:
         raise task.item.input.error
     assert task.target is not None
     return task.item.input.source, task.target
-
-
-def sentence_of(task: Task, error: Exception) -> str:
-    """Describe the error of one of many inputs to the user; mentions --resume if that helps."""
-    sentence = in_a_sentence(task.item.name, error)
-    if task.target and "--resume" not in sentence and can_resume(task.target):
-        sentence = f"{sentence.rstrip('.')}; --resume goes on from where it was."
-    return sentence

@@ -23,8 +23,8 @@ from uhrtranslate.options import SynthesizeOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
 from uhrtranslate.recipes.synthesizer import Synthesizer, check_size, of_text
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent
-from uhrtranslate.runs.one_by_one import Order, make_all
 from uhrtranslate.runs.one_image import process_slide
+from uhrtranslate.runs.orders import Order, make_all
 from uhrtranslate.runs.outputs import is_one_output
 
 # How far the proportions of a layout may be from those of the image.

@@ -17,8 +17,9 @@ from uhrtranslate.recipes.generator_pool import GeneratorPool
 from uhrtranslate.recipes.translator import Translator
 from uhrtranslate.runs.events import Forecast, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
-from uhrtranslate.runs.many_images import here, needed, run_tasks, sentence_of
+from uhrtranslate.runs.many_images import here, needed, run_tasks
 from uhrtranslate.runs.one_image import process_file
+from uhrtranslate.runs.orders import sentence_of
 from uhrtranslate.runs.outputs import is_one_output, plan_outputs
 from uhrtranslate.runs.probe import Probe
 
@@ -111,7 +112,7 @@ def plan_many(
             plan = probe.plan(translators.get(task), path, target)
         except Exception as error:
             _log.debug("%s failed", task.item.name, exc_info=True)
-            sentence = sentence_of(task, error)
+            sentence = sentence_of(task.item.name, task.target, error)
             plan = Forecast(task.item.name, output=None, status="failed", error=sentence)
         on_event(plan)
         plans.append(plan)

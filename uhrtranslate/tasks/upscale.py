@@ -15,8 +15,8 @@ from uhrtranslate.recipes.synthesizer import Synthesizer
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.many_images import needed
-from uhrtranslate.runs.one_by_one import Order, make_all
 from uhrtranslate.runs.one_image import process_slide
+from uhrtranslate.runs.orders import Order, make_all
 from uhrtranslate.runs.outputs import plan_outputs
 from uhrtranslate.tables import UPSCALED
 
