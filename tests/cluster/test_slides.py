@@ -13,6 +13,7 @@ from support import REPOSITORY
 
 pytest.importorskip("distributed")
 
+from uhrtranslate.cluster import connect
 from uhrtranslate.errors import ClusterError, OptionError
 from uhrtranslate.io import Found
 from uhrtranslate.options import EnhanceOptions, StainOptions, make_options, validated
@@ -66,7 +67,6 @@ def scheduler(desk):
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, desk))),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
         "DASK_LOGGING__DISTRIBUTED": "critical",
     }
     started = []
@@ -162,9 +162,9 @@ def test_a_poisoned_slide_is_given_up_and_the_others_are_done(place, tmp_path):
         (slides / path.name).write_bytes(path.read_bytes())
     Image.new("RGB", (130, 130)).save(slides / "aa.png")
     # It is as one would run it: in a process of its own, by the command.
-    arguments = "translate poisoned --norm dn --cluster local:2 --split 2 -o".split()
+    arguments = ["translate", "poisoned", "-o", str(tmp_path / "out"), "--norm", "dn"]
+    arguments += ["--cluster", "local:2", "--split", "2"]
     for name, value in CHOSEN.items():
-        arguments += [str(tmp_path / "out")] if arguments[-1] == "-o" else []
         arguments += [f"--{name}", str(value)]
     run = subprocess.run(
         [sys.executable, "-P", "-m", "uhrtranslate", *arguments],
@@ -182,11 +182,13 @@ def test_a_poisoned_slide_is_given_up_and_the_others_are_done(place, tmp_path):
     assert len(run.stdout.split()) == 3
 
 
-def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_path):
+def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(connect, "WRITING", 0.1)
+
     def run(**options):
         translate_many(slides(place), tmp_path / "out", make_options(CHOSEN | options))
 
-    with pytest.raises(OptionError, match="encrypts nothing.*--without-tls"):
+    with pytest.raises(OptionError, match=r"encrypts nothing.*--without-tls"):
         run(cluster="tcp://192.0.2.1:8786")
     with pytest.raises(ClusterError, match=r"none\.json: cannot be read"):
         run(cluster="scheduler-file:none.json")
@@ -200,6 +202,6 @@ def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_
     with pytest.raises(OptionError, match="device must be auto, cpu or cuda with a cluster"):
         run(cluster="local:2", device="cuda:0,cuda:1")
     qc = {"qc": tmp_path / "qc", "target": "slides/b.png"}
-    with pytest.raises(OptionError, match="--qc: .*leave out --cluster"):
-        options = validated(StainOptions, {"cluster": "local:2"})
+    options = validated(StainOptions, {"cluster": "local:2"})
+    with pytest.raises(OptionError, match=r"--qc: .*leave out --cluster"):
         stain_normalize(slides(place), tmp_path / "out", options, **qc)

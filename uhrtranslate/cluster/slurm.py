@@ -82,10 +82,7 @@ def started(path: Path) -> Iterator[Reached]:
             shared_temp_directory=str(folder),
             log_directory=str(folder),
             job_extra_directives=[*extra, *options.directives],
-            job_script_prologue=[
-                *(f"export {name}={options.cpus}" for name in ("OMP_NUM_THREADS",)),
-                *options.before,
-            ],
+            job_script_prologue=[f"export OMP_NUM_THREADS={options.cpus}", *options.before],
             # Without a nanny, a worker that dies ends its job, which is replaced; and its
             # environment is this one.
             nanny=False,
@@ -97,9 +94,12 @@ def started(path: Path) -> Iterator[Reached]:
     try:
         try:
             cluster.scale(jobs=options.jobs)
+            cluster.sync(cluster._correct_state)  # raises what sbatch says
             client = Client(cluster, set_as_default=False)
         except Exception as error:
-            raise ClusterError(f"{path}: jobs cannot be submitted ({error}).") from error
+            lines = [line for line in str(error).splitlines() if line.startswith("sbatch")]
+            why = lines[-1] if lines else str(error)
+            raise ClusterError(f"{path}: jobs cannot be submitted ({why}).") from error
         try:
             yield Reached(client, _Keeper(cluster, options.jobs).look)
         finally:
