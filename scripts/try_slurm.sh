@@ -76,7 +76,7 @@ sys.path.insert(0, sys.argv[2] + "/scripts")
 import numpy as np
 from kill_cluster import MODEL, make_slides
 folder = Path(sys.argv[1])
-(folder / "slow.py").write_text(MODEL.format(seconds=0.1))
+(folder / "slow.py").write_text(MODEL.format(seconds=0.3))
 make_slides(folder, 4, np.random.default_rng(0))
 PY
 cd "$work"

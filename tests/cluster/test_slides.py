@@ -15,11 +15,20 @@ pytest.importorskip("distributed")
 
 from uhrtranslate.cluster import connect
 from uhrtranslate.errors import ClusterError, OptionError
+from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.io import Found
-from uhrtranslate.options import EnhanceOptions, StainOptions, make_options, validated
+from uhrtranslate.options import (
+    EnhanceOptions,
+    StainOptions,
+    TileOptions,
+    make_options,
+    validated,
+)
 from uhrtranslate.runs.items import Item
 from uhrtranslate.tasks.enhance import enhance
+from uhrtranslate.tasks.evaluate import Failed, evaluate_many
 from uhrtranslate.tasks.stain_normalize import stain_normalize
+from uhrtranslate.tasks.tiles import cut_tiles
 from uhrtranslate.tasks.translate import translate_many
 
 pytestmark = pytest.mark.filterwarnings("default")  # those of Dask
@@ -143,6 +152,27 @@ def test_colours_are_those_of_one_machine(scheduler, place, tmp_path):
     for name in names:
         alone, together = ((tmp_path / run / name).read_bytes() for run in ("alone", "together"))
         assert alone == together, name
+
+
+def test_patches_and_figures_are_those_of_one_machine(scheduler, place, tmp_path):
+    cluster = {"cluster": f"scheduler-file:{scheduler}"}
+    cut, measured = {}, {}
+    for run, more in (("alone", {}), ("together", cluster)):
+        options = validated(TileOptions, {"size": 48, "tissue": 0, **more})
+        results = cut_tiles(place / "slides", tmp_path / run, options)
+        assert [result.patches for result in results] == [12, 60, 2]
+        cut[run] = {path.name: path.read_bytes() for path in (tmp_path / run).iterdir()}
+        chosen = {"reference": place / "slides/b.png", "patch": 64, "patches": 8, **more}
+        inputs = [Found.at(path) for path in sorted((place / "slides").iterdir())]
+        told = []
+        found = evaluate_many(
+            [*inputs, Found.at("none.png")], validated(EvaluateOptions, chosen), told.append
+        )
+        assert "none.png" in next(one.error for one in told if isinstance(one, Failed))
+        measured[run] = [(one.input, one.metrics) for one in found]
+    assert cut["together"] == cut["alone"]
+    assert len(measured["alone"]) == 4
+    assert json.dumps(measured["together"]) == json.dumps(measured["alone"])
 
 
 def test_complete_results_are_skipped_and_others_refused(scheduler, place, tmp_path):

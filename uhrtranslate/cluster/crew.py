@@ -245,7 +245,10 @@ class Crew:
                 self._client.cancel([running.future])
         running.ordered.deaths += deaths
         running.ordered.order = running.ordered.order.repeated()
-        self._waiting.append(running.ordered)
+        if deaths:  # it may be poison, so others go first
+            self._waiting.append(running.ordered)
+        else:
+            self._waiting.appendleft(running.ordered)
 
     def _settle(self, key: str, running: _Running) -> Iterator[Done]:
         """Take the result of a piece."""

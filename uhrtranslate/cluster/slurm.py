@@ -16,7 +16,7 @@ from uhrtranslate.errors import ClusterError
 from uhrtranslate.options import read_config, validated
 
 # Seconds before the end of its time at which a worker leaves; and between two looks for lost jobs.
-LEAVE, LOOK = 300, 30
+LEAVE, LOOK = 300, 10
 
 
 class SlurmOptions(BaseModel):
@@ -116,16 +116,19 @@ class _Keeper:
     def __init__(self, cluster: SLURMCluster, jobs: int) -> None:
         self._cluster, self._jobs = cluster, jobs
         self._next = time.monotonic() + LOOK
+        self._seen: set[str] = set()  # jobs that have become workers
 
     def look(self, workers: int) -> None:
         """Called from time to time with the number of workers that are there."""
+        cluster = self._cluster
+        observed = set(cluster.observed)
+        self._seen |= observed
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK
-        cluster = self._cluster
-        # Jobs that wait in the queue are requested, and not observed yet.
-        if workers < self._jobs and len(cluster.requested) > len(cluster.observed):
-            lost = [name for name in cluster.requested if name not in cluster.observed]
-            if lost and workers == len(cluster.observed):
-                cluster.scale(jobs=max(workers, 0))
-                cluster.scale(jobs=self._jobs)
+        # Jobs that still wait in the queue keep their places.
+        lost = [name for name in self._seen - observed if name in cluster.worker_spec]
+        if lost:
+            self._seen -= set(lost)
+            cluster.sync(cluster.scale_down, lost)
+            cluster.scale(jobs=self._jobs)

@@ -23,6 +23,9 @@ ONLY_SEAMS = "Channels are no colours: of them only seams are measured"
 class Evaluator:
     """Measures images; networks and models are read once.
 
+    Attributes:
+        seen: images that `together` is about; those that others have evaluated may be added.
+
     Raises:
         UhrError: weights or models cannot be read, or there are no real images.
     """
@@ -33,7 +36,7 @@ class Evaluator:
         self._figures: dict[str, Figure] = {
             name: figure(self._setup) for name, figure in FIGURES.items()
         }
-        self._seen: list[Seen] = []
+        self.seen: list[Seen] = []
 
     def evaluate(self, image: Source, root: Path | None = None) -> Evaluation:
         """Evaluate one image, except for figures of all images together.
@@ -83,7 +86,7 @@ class Evaluator:
                 for name, figure in figures.items()
             }
             if not has_channels:
-                self._seen.append(Seen(image, places["source"], period))
+                self.seen.append(Seen(image, places["source"], period))
             return Evaluation(
                 input=shown(image),
                 places=(image, places["source"]),
@@ -107,9 +110,9 @@ class Evaluator:
         Raises:
             UhrError: no patch can be cut; says why.
         """
-        if not self._seen:
+        if not self.seen:
             return {}, ()
-        images = Populations(self._setup, self._seen)
+        images = Populations(self._setup, self.seen)
         metrics = {name: figure.of_all(images) for name, figure in self._figures.items()}
         return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
 
