@@ -44,6 +44,10 @@ def make():
     return Slow(*layers, nn.Conv2d(4, 3, 1), nn.Tanh())
 """
 COMMAND = "translate slides --format tiff --model slow:make --cell 64 --tile 128 --halo 8 --norm"
+SCHEDULER = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+SCHEDULER += ["--dashboard-address", "127.0.0.1:0", "--scheduler-file"]
+WORKER = ["--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+WORKER += ["--memory-limit", "0", "--death-timeout", "60", "--local-directory"]
 # Seconds after which nothing more is expected.
 PATIENCE = 300
 
@@ -60,7 +64,6 @@ class Cluster:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(HERE), str(folder)]),
             "OMP_NUM_THREADS": "1",
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
             "DASK_LOGGING__DISTRIBUTED": "critical",
         }
 
@@ -72,10 +75,7 @@ class Cluster:
                 worker.kill()
                 worker.wait()
             self.workers = []
-            self.scheduler = self.run(
-                "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                "--dashboard-address", "127.0.0.1:0", "--scheduler-file", self.file,
-            )  # fmt: skip
+            self.scheduler = self.run("scheduler", *SCHEDULER, self.file)
             end = time.monotonic() + PATIENCE
             while not self.file.exists():
                 if time.monotonic() > end or self.scheduler.poll() is not None:
@@ -84,26 +84,11 @@ class Cluster:
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         while len(self.workers) < self.count:
             self.workers.append(
-                self.run(
-                    "worker",
-                    "--host",
-                    "127.0.0.1",
-                    "--nthreads",
-                    "1",
-                    "--no-nanny",
-                    "--no-dashboard",
-                    "--memory-limit",
-                    "0",
-                    "--death-timeout",
-                    "60",
-                    "--local-directory",
-                    self.folder / "scratch",
-                    "--scheduler-file",
-                    self.file,
-                )  # fmt: skip
+                self.run("worker", *WORKER, self.folder / "scratch", "--scheduler-file", self.file)
             )
 
     def run(self, *arguments):
+        """A process of Dask."""
         command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:]]
         with (self.folder / "dask.log").open("a") as log:
             return subprocess.Popen(
@@ -111,6 +96,7 @@ class Cluster:
             )
 
     def stop(self):
+        """Kill everything."""
         for process in [*self.workers, self.scheduler]:
             if process is not None:
                 process.kill()

@@ -43,6 +43,8 @@ from uhrtranslate.registration import Frame, Matrix, Transform, dump_transform
 README = (REPOSITORY / "README.md").read_text()
 TRAINING = (REPOSITORY / "docs/training.md").read_text()
 SYNTHESIS = (REPOSITORY / "docs/synthesize.md").read_text()
+CLUSTER = (REPOSITORY / "docs/cluster.md").read_text()
+BESIDE = TRAINING + SYNTHESIS + CLUSTER
 # What makes the README's training one of seconds.
 SMALL = {
     "generator": {"ngf": 4},
@@ -172,6 +174,15 @@ def test_the_commands_about_synthesis_work_in_their_order(desk):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("block", blocks("sh", CLUSTER), ids=["local", "own"])
+def test_the_set_ups_of_clusters_work_as_written(desk, block):
+    pytest.importorskip("distributed")
+    done = run(f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\n{block}", desk)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(".pooled.tif") == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", examples())
 def test_the_examples_of_help_work(desk, command):
     if command.startswith("uhrt train --resume"):
@@ -193,9 +204,9 @@ def test_the_python_of_the_readme_runs(desk):
 def test_files_that_the_readme_names_exist():
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (REPOSITORY / path).is_file(), path
-    for path in re.findall(r"\]\(((?!http)[^)]+)\)", TRAINING + SYNTHESIS):
+    for path in re.findall(r"\]\(((?!http)[^)]+)\)", BESIDE):
         assert (REPOSITORY / "docs" / path).is_file(), path
-    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + TRAINING + SYNTHESIS):
+    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + BESIDE):
         assert (REPOSITORY / path).exists(), path
 
 
@@ -206,6 +217,19 @@ def test_every_config_is_valid(path):
     from uhrtranslate.options import make_options, read_config
 
     make_options(read_config(path))
+
+
+def test_the_jobs_of_the_example_are_valid():
+    pytest.importorskip("dask_jobqueue")
+    from uhrtranslate.cluster.slurm import SlurmOptions
+    from uhrtranslate.options import read_config, validated
+
+    path = REPOSITORY / "configs/cluster/slurm.yaml"
+    options = validated(SlurmOptions, read_config(path))
+    # What is commented out is valid, too.
+    text = path.read_text().replace("\n# ", "\n").partition("jobs:")
+    validated(SlurmOptions, yaml.safe_load("".join(text[1:])))
+    assert options.jobs > 1
 
 
 def test_doctests_of_public_functions():

@@ -21,6 +21,7 @@ import torch
 from uhrtranslate.cli import main
 from uhrtranslate.io import SlideView
 from uhrtranslate.io.files import atomic, journal
+from uhrtranslate.io.writers import level as levels
 from uhrtranslate.io.writers import photo, pyramid
 
 torch.set_num_threads(1)
@@ -40,14 +41,14 @@ def arm(point, count):
 
     if point == "keep":  # half of an encoded tile is on the disk
 
-        def keep(level, row, col, encoded, keep=pyramid._Level.keep):
+        def keep(level, row, col, encoded, keep=levels.Level.keep):
             if fatal():
                 level.spill.write(encoded[: len(encoded) // 2])
                 level.spill.flush()
                 die()
             keep(level, row, col, encoded)
 
-        pyramid._Level.keep = keep
+        levels.Level.keep = keep
     elif point == "save":  # half of a state is on the disk
 
         def write_array(file, array, allow_pickle, write=journal.np.lib.format.write_array):
@@ -93,12 +94,12 @@ def arm(point, count):
         SlideView.read = read
     elif point == "full":  # so is the output's
 
-        def keep(level, row, col, encoded, keep=pyramid._Level.keep):
+        def keep(level, row, col, encoded, keep=levels.Level.keep):
             if fatal():
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(level._path))
             keep(level, row, col, encoded)
 
-        pyramid._Level.keep = keep
+        levels.Level.keep = keep
     else:
         raise ValueError(point)
 

@@ -94,12 +94,14 @@ def test_workers_of_another_version_are_not_used(cluster, tmp_path, monkeypatch)
 
 
 def test_without_a_scheduler_the_run_ends(tmp_path):
-    with (
-        pytest.raises(ClusterError, match="the cluster's scheduler has gone"),
-        connected("local:1", False, "cpu") as reached,
-        Crew(reached) as crew,
-    ):
-        crew.add([Ordered(Endless("a", tmp_path), "a")])
+    gone = pytest.raises(ClusterError, match="the cluster's scheduler has gone")
+    with connected("local:1", False, "cpu") as reached, gone:
+        lose_the_scheduler(reached, tmp_path)
+
+
+def lose_the_scheduler(reached, folder):
+    with Crew(reached) as crew:
+        crew.add([Ordered(Endless("a", folder), "a")])
         end = time.monotonic() + PATIENCE
         for news in crew.work():
             assert time.monotonic() < end

@@ -13,12 +13,22 @@ from support import REPOSITORY
 
 pytest.importorskip("distributed")
 
+from uhrtranslate.cluster import connect
 from uhrtranslate.errors import ClusterError, OptionError
+from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.io import Found
-from uhrtranslate.options import EnhanceOptions, StainOptions, make_options, validated
+from uhrtranslate.options import (
+    EnhanceOptions,
+    StainOptions,
+    TileOptions,
+    make_options,
+    validated,
+)
 from uhrtranslate.runs.items import Item
 from uhrtranslate.tasks.enhance import enhance
+from uhrtranslate.tasks.evaluate import Failed, evaluate_many
 from uhrtranslate.tasks.stain_normalize import stain_normalize
+from uhrtranslate.tasks.tiles import cut_tiles
 from uhrtranslate.tasks.translate import translate_many
 
 pytestmark = pytest.mark.filterwarnings("default")  # those of Dask
@@ -66,7 +76,6 @@ def scheduler(desk):
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (REPOSITORY, desk))),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
         "DASK_LOGGING__DISTRIBUTED": "critical",
     }
     started = []
@@ -145,6 +154,27 @@ def test_colours_are_those_of_one_machine(scheduler, place, tmp_path):
         assert alone == together, name
 
 
+def test_patches_and_figures_are_those_of_one_machine(scheduler, place, tmp_path):
+    cluster = {"cluster": f"scheduler-file:{scheduler}"}
+    cut, measured = {}, {}
+    for run, more in (("alone", {}), ("together", cluster)):
+        options = validated(TileOptions, {"size": 48, "tissue": 0, **more})
+        results = cut_tiles(place / "slides", tmp_path / run, options)
+        assert [result.patches for result in results] == [12, 60, 2]
+        cut[run] = {path.name: path.read_bytes() for path in (tmp_path / run).iterdir()}
+        chosen = {"reference": place / "slides/b.png", "patch": 64, "patches": 8, **more}
+        inputs = [Found.at(path) for path in sorted((place / "slides").iterdir())]
+        told = []
+        found = evaluate_many(
+            [*inputs, Found.at("none.png")], validated(EvaluateOptions, chosen), told.append
+        )
+        assert "none.png" in next(one.error for one in told if isinstance(one, Failed))
+        measured[run] = [(one.input, one.metrics) for one in found]
+    assert cut["together"] == cut["alone"]
+    assert len(measured["alone"]) == 4
+    assert json.dumps(measured["together"]) == json.dumps(measured["alone"])
+
+
 def test_complete_results_are_skipped_and_others_refused(scheduler, place, tmp_path):
     cluster = f"scheduler-file:{scheduler}"
     translated(place, tmp_path, norm="dn", cluster=cluster, split=1)
@@ -162,9 +192,9 @@ def test_a_poisoned_slide_is_given_up_and_the_others_are_done(place, tmp_path):
         (slides / path.name).write_bytes(path.read_bytes())
     Image.new("RGB", (130, 130)).save(slides / "aa.png")
     # It is as one would run it: in a process of its own, by the command.
-    arguments = "translate poisoned --norm dn --cluster local:2 --split 2 -o".split()
+    arguments = ["translate", "poisoned", "-o", str(tmp_path / "out"), "--norm", "dn"]
+    arguments += ["--cluster", "local:2", "--split", "2"]
     for name, value in CHOSEN.items():
-        arguments += [str(tmp_path / "out")] if arguments[-1] == "-o" else []
         arguments += [f"--{name}", str(value)]
     run = subprocess.run(
         [sys.executable, "-P", "-m", "uhrtranslate", *arguments],
@@ -182,11 +212,13 @@ def test_a_poisoned_slide_is_given_up_and_the_others_are_done(place, tmp_path):
     assert len(run.stdout.split()) == 3
 
 
-def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_path):
+def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(connect, "WRITING", 0.1)
+
     def run(**options):
         translate_many(slides(place), tmp_path / "out", make_options(CHOSEN | options))
 
-    with pytest.raises(OptionError, match="encrypts nothing.*--without-tls"):
+    with pytest.raises(OptionError, match=r"encrypts nothing.*--without-tls"):
         run(cluster="tcp://192.0.2.1:8786")
     with pytest.raises(ClusterError, match=r"none\.json: cannot be read"):
         run(cluster="scheduler-file:none.json")
@@ -200,6 +232,6 @@ def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_
     with pytest.raises(OptionError, match="device must be auto, cpu or cuda with a cluster"):
         run(cluster="local:2", device="cuda:0,cuda:1")
     qc = {"qc": tmp_path / "qc", "target": "slides/b.png"}
-    with pytest.raises(OptionError, match="--qc: .*leave out --cluster"):
-        options = validated(StainOptions, {"cluster": "local:2"})
+    options = validated(StainOptions, {"cluster": "local:2"})
+    with pytest.raises(OptionError, match=r"--qc: .*leave out --cluster"):
         stain_normalize(slides(place), tmp_path / "out", options, **qc)

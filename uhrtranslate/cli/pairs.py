@@ -24,7 +24,7 @@ uhrt pairs --manifest pairs.csv -o dataset/ --engine none --size 256 --resume
 """
 
 
-@takes(PairsOptions)
+@takes(PairsOptions, leave_out={"cluster", "without_tls"})
 def pairs(
     given: Given,
     output: Annotated[

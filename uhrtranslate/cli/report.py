@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 # Without a terminal, progress is a plain line from time to time.
 SECONDS_BETWEEN_LINES = 30.0
 # Kinds of warnings that tend to be true of all inputs of a run, and are told of the first.
-TOLD_ONCE = ("resolution", "stated", "dark-field", "noise")
+TOLD_ONCE = ("resolution", "stated", "dark-field", "noise", "devices")
 
 
 class Stopped(KeyboardInterrupt):
@@ -193,7 +193,7 @@ class Report:
         else:
             self._finish(event)
 
-    def _warn(self, event: Started | Forecast) -> None:
+    def _warn(self, event: Started | Forecast | ImageResult) -> None:
         """Print the first warning of a kind that tends to be true of all, and count the others."""
         for kind, sentence in event.warnings.items():
             inputs = self._warned.setdefault(kind, set())
@@ -204,6 +204,8 @@ class Report:
     def _finish(self, result: ImageResult | Forecast) -> None:
         if isinstance(result, Forecast):
             self._warn(result)
+        elif told := result.warnings.get("devices"):  # the others were told at the start
+            self._warn(dataclasses.replace(result, warnings={"devices": told}))
         self._finished += 1
         self._at_work.pop(result.input, None)
         self._kept = self._kept or result.status in ("done", "skipped")
@@ -316,7 +318,7 @@ class _Bars:
         if event.input is not None:
             name = f"  {event.worker}: {os.path.basename(event.input)}, {event.part}"
             self._workers[event.worker] = self.progress.add_task(
-                name, total=event.pixels or None, pixels=False, shares=""
+                name, total=event.pixels or None, pixels=event.pixels > 0, shares=""
             )
 
     def advance(self, event: Advanced) -> None:
@@ -340,7 +342,8 @@ class _Bars:
 
     def _sum_up(self) -> None:
         if self._all is not None:
-            parts = [bar.percentage / 100 for bar in self.progress.tasks if bar.fields["pixels"]]
+            inputs = set(self._at_work.values())
+            parts = [bar.percentage / 100 for bar in self.progress.tasks if bar.id in inputs]
             self.progress.update(self._all, completed=self._finished + sum(parts))
 
 

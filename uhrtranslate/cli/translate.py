@@ -30,6 +30,8 @@ find slides -name '*.svs' | uhrt translate - -o out/ --json
 uhrt translate slides/ -o weekend/ --mask auto --resume
 
 uhrt translate --manifest slides.csv -o table/ --dry-run
+
+uhrt translate slides/ -o fast/ --cluster local:2 --resume
 """
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from uhrtranslate.cluster.reached import Reached
 from uhrtranslate.errors import ClusterError, OptionError, require
 from uhrtranslate.options.clusters import Place, is_private, place_of
 
-# Seconds to reach a scheduler.
-PATIENCE = 30
+# Seconds to reach a scheduler; and in which one that has just been started writes its file.
+PATIENCE, WRITING = 30, 10
 
 
 @contextmanager
@@ -34,6 +35,7 @@ def connected(cluster: str, without_tls: bool, device: str) -> Iterator[Reached]
     # Dask's own log is not for users; it is configured when distributed is imported first.
     if not logging.getLogger("uhrtranslate").isEnabledFor(logging.DEBUG):
         dask.config.set({"logging.distributed": "critical"})
+        logging.getLogger("tornado").setLevel(logging.CRITICAL)
     require("distributed", "cluster")
     if place.kind == "local":
         from uhrtranslate.cluster.local import started
@@ -83,6 +85,9 @@ def _address_in(path: Path) -> str:
     Raises:
         ClusterError: there is none.
     """
+    end = time.monotonic() + WRITING
+    while not path.exists() and path.parent.is_dir() and time.monotonic() < end:
+        time.sleep(0.1)
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
         return str(found["address"])

@@ -22,7 +22,7 @@ from distributed.scheduler import KilledWorker
 from uhrtranslate.cluster.orders import Order
 from uhrtranslate.cluster.pieces import Piece, Receipt
 from uhrtranslate.cluster.reached import Reached
-from uhrtranslate.cluster.worker import do
+from uhrtranslate.cluster.worker import blame_at_once, do
 from uhrtranslate.errors import ClusterError
 from uhrtranslate.threads import undivided
 from uhrtranslate.version import __version__
@@ -91,8 +91,9 @@ class _Running:
     ordered: Ordered
     future: "Future[Receipt]"
     address: str
-    since: float
+    seen: float  # when its worker was there, in seconds of the monotonic clock
     host: str | None = None
+    receipt: Receipt | None = None
 
 
 class Crew:
@@ -115,6 +116,8 @@ class Crew:
         self._count = 0
         with undivided():
             self._client.subscribe_topic(self._topic, self._hear)
+            # A scheduler that was started without our settings would give a piece to others.
+            self._client.run_on_scheduler(blame_at_once)
 
     def __enter__(self) -> "Crew":
         return self
@@ -166,7 +169,10 @@ class Crew:
                 continue  # it was called back
             if report is None:
                 yield from self._settle(key, running)
-            elif report["what"] in ("begun", "event"):
+            elif report["what"] == "ended":
+                if report["receipt"]:
+                    running.receipt = pickle.loads(report["receipt"])
+            else:
                 running.host = report["host"]
                 yield Heard(
                     running.ordered,
@@ -226,10 +232,10 @@ class Crew:
         for key, running in list(self._running.items()):
             unknown = running.address not in self._addresses
             if unknown and running.future.status == "pending":
-                if time.monotonic() > max(running.since, self._looked) + LOST:
+                if time.monotonic() > running.seen + LOST:
                     self._again(key, running)
             elif not unknown:
-                running.since = time.monotonic()
+                running.seen = time.monotonic()
 
     def _again(self, key: str, running: _Running, deaths: int = 0) -> None:
         """Have somebody else do a piece."""
@@ -239,14 +245,17 @@ class Crew:
                 self._client.cancel([running.future])
         running.ordered.deaths += deaths
         running.ordered.order = running.ordered.order.repeated()
-        self._waiting.append(running.ordered)
+        if deaths:  # it may be poison, so others go first
+            self._waiting.append(running.ordered)
+        else:
+            self._waiting.appendleft(running.ordered)
 
     def _settle(self, key: str, running: _Running) -> Iterator[Done]:
         """Take the result of a piece."""
         future, ordered = running.future, running.ordered
         try:
             with undivided():
-                receipt = future.result(timeout=60)
+                receipt = running.receipt or future.result(timeout=60)
         except KilledWorker as error:
             # With the scheduler's own setting, it has tried others before it gave up.
             deaths = int(getattr(error, "allowed_failures", 0)) + 1

@@ -1,9 +1,11 @@
 """A run's work given to a cluster, behind the same interface as that of this process."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from uhrtranslate.cluster.connect import connected
-from uhrtranslate.cluster.orders import Maker
+from uhrtranslate.cluster.orders import Maker, Order
+from uhrtranslate.errors import ClusterError
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.items import Task
@@ -33,3 +35,33 @@ def on_cluster(options: ImageOptions, maker: Maker) -> Execute:
                 yield from slides.work()
 
     return execute
+
+
+def carried_out(
+    cluster: str, without_tls: bool, orders: Sequence[Order], device: str = "cpu"
+) -> Iterator[tuple[int, Any]]:
+    """Have orders carried out; number and answer of each as it is done, or the error it raised.
+
+    Args:
+        cluster, without_tls: see `connected`.
+        orders: each for one worker.
+        device: that workers use.
+
+    Raises:
+        ClusterError, OptionError, MissingExtraError: the cluster cannot be reached, or has gone.
+    """
+    with connected(cluster, without_tls, device) as reached:
+        from uhrtranslate.cluster.crew import Crew, Done, Ordered
+
+        with Crew(reached) as crew:
+            crew.add(Ordered(order, number) for number, order in enumerate(orders))
+            for news in crew.work():
+                if not isinstance(news, Done):
+                    continue
+                if news.receipt is None:
+                    dead = (
+                        f"given up, as {news.ordered.deaths} workers died while they worked on it"
+                    )
+                    yield news.ordered.about, ClusterError(dead)
+                else:
+                    yield news.ordered.about, news.receipt.error or news.receipt.answer

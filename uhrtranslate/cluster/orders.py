@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from uhrtranslate.io.files.atomic import LockedError
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import Recipe
@@ -17,6 +19,7 @@ from uhrtranslate.runs.prepared import Prepared, opened, prepare
 
 # Seconds that a worker may hold on to a slide after the scheduler has lost it.
 DYING = 60
+_THREADS = torch.get_num_threads()
 
 Maker = Callable[[ImageOptions], Recipe]
 """Makes a recipe on a worker; a plain value that can be sent."""
@@ -59,12 +62,15 @@ class Job:
         target: of the result.
         options: of this slide.
         maker: makes its recipe.
+        threads: that torch computes with on a CPU; None: as many as the worker usually has. They
+            change results by rounding, so all who share a slide must agree.
     """
 
     source: Path | str
     target: Path
     options: ImageOptions
     maker: Maker
+    threads: int | None = None
 
     @contextmanager
     def prepared(self) -> Iterator[Prepared]:
@@ -73,6 +79,7 @@ class Job:
         Raises:
             UhrError: it cannot be worked on.
         """
+        torch.set_num_threads(self.threads or _THREADS)
         recipe = self.maker(self.options)
         refuse_input_as_output(self.source, self.target)
         with opened(recipe, self.source) as slide:

@@ -52,7 +52,8 @@ class SharedSlide:
 
     def __init__(self, number: int, job: Job, divided: Divided, again: bool) -> None:
         self._number, self._divided = number, divided
-        self._job = replace(job, options=job.options.model_copy(update=dict(divided.options)))
+        options = job.options.model_copy(update=dict(divided.options))
+        self._job = replace(job, options=options, threads=divided.threads)
         self._began = time.monotonic()
         self._stack = ExitStack()
         self._done: dict[tuple[int, int], BandDone] = {}

@@ -16,7 +16,7 @@ from uhrtranslate.errors import ClusterError
 from uhrtranslate.options import read_config, validated
 
 # Seconds before the end of its time at which a worker leaves; and between two looks for lost jobs.
-LEAVE, LOOK = 300, 30
+LEAVE, LOOK = 300, 10
 
 
 class SlurmOptions(BaseModel):
@@ -82,10 +82,7 @@ def started(path: Path) -> Iterator[Reached]:
             shared_temp_directory=str(folder),
             log_directory=str(folder),
             job_extra_directives=[*extra, *options.directives],
-            job_script_prologue=[
-                *(f"export {name}={options.cpus}" for name in ("OMP_NUM_THREADS",)),
-                *options.before,
-            ],
+            job_script_prologue=[f"export OMP_NUM_THREADS={options.cpus}", *options.before],
             # Without a nanny, a worker that dies ends its job, which is replaced; and its
             # environment is this one.
             nanny=False,
@@ -97,9 +94,12 @@ def started(path: Path) -> Iterator[Reached]:
     try:
         try:
             cluster.scale(jobs=options.jobs)
+            cluster.sync(cluster._correct_state)  # raises what sbatch says
             client = Client(cluster, set_as_default=False)
         except Exception as error:
-            raise ClusterError(f"{path}: jobs cannot be submitted ({error}).") from error
+            lines = [line for line in str(error).splitlines() if line.startswith("sbatch")]
+            why = lines[-1] if lines else str(error)
+            raise ClusterError(f"{path}: jobs cannot be submitted ({why}).") from error
         try:
             yield Reached(client, _Keeper(cluster, options.jobs).look)
         finally:
@@ -116,16 +116,19 @@ class _Keeper:
     def __init__(self, cluster: SLURMCluster, jobs: int) -> None:
         self._cluster, self._jobs = cluster, jobs
         self._next = time.monotonic() + LOOK
+        self._seen: set[str] = set()  # jobs that have become workers
 
     def look(self, workers: int) -> None:
         """Called from time to time with the number of workers that are there."""
+        cluster = self._cluster
+        observed = set(cluster.observed)
+        self._seen |= observed
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + LOOK
-        cluster = self._cluster
-        # Jobs that wait in the queue are requested, and not observed yet.
-        if workers < self._jobs and len(cluster.requested) > len(cluster.observed):
-            lost = [name for name in cluster.requested if name not in cluster.observed]
-            if lost and workers == len(cluster.observed):
-                cluster.scale(jobs=max(workers, 0))
-                cluster.scale(jobs=self._jobs)
+        # Jobs that still wait in the queue keep their places.
+        lost = [name for name in self._seen - observed if name in cluster.worker_spec]
+        if lost:
+            self._seen -= set(lost)
+            cluster.sync(cluster.scale_down, lost)
+            cluster.scale(jobs=self._jobs)

@@ -1,4 +1,4 @@
-"""What a worker does with a piece; the only code that runs on workers and knows Dask."""
+"""What a worker does with a piece; the only code on workers and schedulers that knows Dask."""
 
 import os
 import pickle
@@ -6,7 +6,7 @@ import socket
 import time
 from dataclasses import asdict
 
-from distributed import Worker, get_worker
+from distributed import Scheduler, Worker, get_worker
 from distributed.worker import thread_state
 
 from uhrtranslate.cluster.pieces import Piece, Receipt
@@ -14,6 +14,9 @@ from uhrtranslate.errors import UhrError
 from uhrtranslate.runs.events import Advanced, Event
 from uhrtranslate.threads import Interrupted
 from uhrtranslate.version import __version__
+
+# Bytes of a receipt that is sent as a report, which schedulers keep for a while.
+SMALL = 1 << 15
 
 
 def do(piece: Piece) -> Receipt:
@@ -32,17 +35,25 @@ def do(piece: Piece) -> Receipt:
         )
         return Receipt(None, host, refused=refused)
     reporter = _Reporter(worker, piece, host)
-    reporter.send("begun")
+    reporter.send(what="begun")
+    receipt = Receipt(None, host)
     try:
-        order = pickle.loads(piece.order)
-        return Receipt(order.carry_out(reporter.event), host)
+        receipt = Receipt(pickle.loads(piece.order).carry_out(reporter.event), host)
     except Interrupted:
-        return Receipt(None, host)
+        pass
     except Exception as error:
-        return Receipt(None, host, error=_sendable(error))
+        receipt = Receipt(None, host, error=_sendable(error))
     finally:
         reporter.flush()
-        reporter.send("ended")
+        data = pickle.dumps(receipt)
+        # Small ones arrive with the report; of others the client asks for the result.
+        reporter.send(what="ended", receipt=data if len(data) <= SMALL else None)
+    return receipt
+
+
+def blame_at_once(dask_scheduler: Scheduler) -> None:
+    """Have a scheduler tell the client of the first worker that dies of a task."""
+    dask_scheduler.allowed_failures = 0
 
 
 def name_of(worker: Worker) -> str:
@@ -80,7 +91,7 @@ class _Reporter:
             raise Interrupted
         if not isinstance(event, Advanced):
             self.flush()
-            self.send("event", type(event).__name__, asdict(event))
+            self.send(what="event", kind=type(event).__name__, fields=asdict(event))
             return
         pixels = event.pixels + (self._held.pixels if self._held else 0)
         self._held = Advanced(event.input, pixels, event.shares)
@@ -93,14 +104,12 @@ class _Reporter:
             held, self._held = self._held, None
             self._sent = time.monotonic()
             fields = {"input": held.input, "pixels": held.pixels, "shares": dict(held.shares)}
-            self.send("event", "Advanced", fields)
+            self.send(what="event", kind="Advanced", fields=fields)
 
-    def send(self, what: str, kind: str = "", fields: object = None) -> None:
+    def send(self, **report: object) -> None:
         """Tell the client what happens."""
-        report: dict[str, object] = {"key": self._piece.key, "host": self._host, "what": what}
-        if what == "event":
-            report |= {"kind": kind, "fields": fields}
-        self._worker.log_event(self._piece.topic, report)
+        whole = {"key": self._piece.key, "host": self._host, **report}
+        self._worker.log_event(self._piece.topic, whole)
 
     def _wanted(self) -> bool:
         """Whether the client still waits: the scheduler tells workers when it does not."""

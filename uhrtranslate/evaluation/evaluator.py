@@ -31,6 +31,9 @@ class Evaluator:
         options: see `EvaluateOptions`.
         transform: shows the truth in the frame of what is evaluated.
 
+    Attributes:
+        seen: images that `together` is about; those that others have evaluated may be added.
+
     Raises:
         UhrError: weights or models cannot be read, or there are no real images.
     """
@@ -42,7 +45,7 @@ class Evaluator:
         self._figures: dict[str, Figure] = {
             name: one for name, figure in FIGURES.items() if (one := figure(self._setup)).wanted
         }
-        self._seen: list[Seen] = []
+        self.seen: list[Seen] = []
 
     def evaluate(self, image: Source, root: Path | None = None) -> Evaluation:
         """Evaluate one image, except for figures of all images together.
@@ -88,7 +91,7 @@ class Evaluator:
                 for name, figure in figures.items()
             }
             if not has_channels:
-                self._seen.append(Seen(image, places["source"], period))
+                self.seen.append(Seen(image, places["source"], period))
             return Evaluation(
                 input=shown(image),
                 places=(image, places["source"]),
@@ -118,9 +121,9 @@ class Evaluator:
         Raises:
             UhrError: no patch can be cut; says why.
         """
-        if not self._seen:
+        if not self.seen:
             return {}, ()
-        images = Populations(self._setup, self._seen)
+        images = Populations(self._setup, self.seen)
         metrics = {name: figure.of_all(images) for name, figure in self._figures.items()}
         return {name: found for name, found in metrics.items() if found}, (*self._setup.warnings,)
 

@@ -7,7 +7,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from uhrtranslate.flag import Flag
 from uhrtranslate.io import Source, as_source
-from uhrtranslate.options import Level, Mpp, Part, SourceMpp, SourcePower, refuse_both
+from uhrtranslate.options import (
+    Cluster,
+    Level,
+    Mpp,
+    Part,
+    SourceMpp,
+    SourcePower,
+    WithoutTls,
+    refuse_both,
+)
 
 # Borders must be so many px apart, to leave room between the strips beside them.
 SMALLEST_GRID = 33
@@ -125,6 +134,8 @@ class EvaluateOptions(BaseModel):
     source_mpp: SourceMpp = None
     source_power: SourcePower = None
     region: Part = None
+    cluster: Cluster = None
+    without_tls: WithoutTls = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

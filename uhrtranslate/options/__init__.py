@@ -3,6 +3,8 @@
 Each option is a field with a `Flag`, from which the command line makes its flag and the help.
 """
 
+from uhrtranslate.options.clusters import Cluster as Cluster
+from uhrtranslate.options.clusters import WithoutTls as WithoutTls
 from uhrtranslate.options.colours import EnhanceOptions as EnhanceOptions
 from uhrtranslate.options.colours import StainOptions as StainOptions
 from uhrtranslate.options.diffusion import DiffusionOptions as DiffusionOptions

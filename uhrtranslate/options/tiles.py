@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from uhrtranslate.flag import GEOMETRY, IMAGE, METHOD, Flag, parse_shares
+from uhrtranslate.options.clusters import Cluster, WithoutTls
 from uhrtranslate.options.images import Level, Mpp, SourceMpp, SourcePower, refuse_both
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,6 +49,8 @@ class TileOptions(BaseModel):
     allow_sparse: Annotated[
         bool, Flag("Accept TIFFs that lack nearly all of their tiles.", IMAGE)
     ] = False
+    cluster: Cluster = None
+    without_tls: WithoutTls = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

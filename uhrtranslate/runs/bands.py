@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from uhrtranslate.engine import MOST_KEPT, Clock, Recorded, Schedule, Transform, record, stream
 from uhrtranslate.errors import OutputError
@@ -37,6 +38,7 @@ class Divided:
         result: what is known of it so far.
         note: what the user is told.
         options: that make all workers cut it in the same way.
+        threads: that torch computes with on a CPU, as they change results by rounding.
         bands: pixel rows of each piece.
         cells: rows of cells whose statistics each piece needs, recorded by others before; None if
             each piece records what it needs by itself, as that is little.
@@ -48,6 +50,7 @@ class Divided:
     result: ImageResult
     note: str
     options: Mapping[str, Any]
+    threads: int
     bands: tuple[tuple[int, int], ...]
     cells: tuple[tuple[int, int], ...] | None
 
@@ -95,6 +98,7 @@ def divide(prepared: Prepared, begun: Begun, rows: int | None) -> Divided | None
         prepared.result,
         f"{prepared.note(0)}, in {len(bands)} bands",
         _fixed(prepared),
+        torch.get_num_threads(),
         bands,
         cells,
     )

@@ -31,6 +31,8 @@ EXTRAS = (
     ("s3fs", "remote", "inputs by URL"),
     ("onnx", "export", "uhrt models export to ONNX"),
     ("onnxruntime", "export", "uhrt models export to ONNX"),
+    ("distributed", "cluster", "--cluster"),
+    ("dask_jobqueue", "slurm", "--cluster slurm:CONFIG.yaml"),
 )
 
 

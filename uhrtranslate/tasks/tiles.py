@@ -1,10 +1,13 @@
 """Cut slides into patches once, for trainings that read them many times over."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from uhrtranslate.cluster.execute import carried_out
 from uhrtranslate.errors import InputError, OutputError
 from uhrtranslate.io import (
     Found,
@@ -22,6 +25,7 @@ from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
 from uhrtranslate.io.files.remote import is_url
 from uhrtranslate.options import TileOptions
 from uhrtranslate.replace import replace_file
+from uhrtranslate.runs.events import Advanced, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.outputs import unique_names
 from uhrtranslate.tables import RESULT_SUFFIXES
@@ -90,24 +94,30 @@ def cut_tiles(
     output = Path(output)
     check_new(output)
     pairs = _pairs(source, partner)
-    results, rows = [], []
+    results: list[TilesResult] = []
+    rows: list[dict[str, str]] = []
     names = unique_names([Path("/") / Found.at(path).path for path, _ in pairs])
-    for (path, other), name in zip(pairs, names, strict=True):
-        made: list[dict[str, str]] = []
-        skipped, error = 0, None
-        try:
-            skipped = _cut(path, other, output, name, options, made)
-        except OutputError:
-            raise
-        except Exception as failure:
-            error = in_a_sentence(shown(path), failure)
-            for row in made:
-                (output / row["file"]).unlink()
-            made = []
-        rows += made
+    orders = [
+        CutOrder(path, other, output, name, options)
+        for (path, other), name in zip(pairs, names, strict=True)
+    ]
+    done: dict[int, tuple[list[dict[str, str]], TilesResult]] = {}
+    for number, answer in _answers(orders, options):
+        if isinstance(answer, OutputError):
+            raise answer
+        order, error = orders[number], None
+        made, skipped = ([], 0) if isinstance(answer, Exception) else answer
+        if isinstance(answer, Exception):
+            source = shown(order.path)
+            error = in_a_sentence(source, answer)
+            error = error if source in error else f"{source}: {error}"
+            order.undo()
         kept = sum(row["file"].startswith("B/") is False for row in made)
-        results.append(TilesResult(shown(path), str(output), kept, skipped, error))
-        on_result(results[-1])
+        done[number] = made, TilesResult(shown(order.path), str(output), kept, skipped, error)
+        on_result(done[number][1])
+    for number in range(len(orders)):
+        rows += done[number][0]
+        results.append(done[number][1])
     if not rows and any(result.error for result in results):
         for folder in (output / "A", output / "B", output):
             with suppress(OSError):  # it was never made
@@ -117,6 +127,54 @@ def cut_tiles(
         output.mkdir(parents=True, exist_ok=True)
         replace_file(output / MANIFEST, csv_text(COLUMNS, rows))
     return results
+
+
+@dataclass(frozen=True)
+class CutOrder:
+    """A slide is to be cut, here or by a worker of a cluster."""
+
+    path: Source
+    partner: Source | None
+    output: Path
+    name: str
+    options: TileOptions
+
+    def repeated(self) -> "CutOrder":
+        """See `cluster.orders.Order`; patches that are there are written again."""
+        return self
+
+    def carry_out(self, tell: OnEvent) -> tuple[list[dict[str, str]], int]:
+        """Rows of the patches, and how many were skipped.
+
+        Raises:
+            UhrError: see `cut_tiles`.
+        """
+        rows: list[dict[str, str]] = []
+        skipped = _cut(
+            self.path, self.partner, self.output, self.name, self.options, rows,
+            lambda: tell(Advanced(str(self.path), 0)),
+        )  # fmt: skip
+        return rows, skipped
+
+    def undo(self) -> None:
+        """Remove the patches that were written."""
+        name = re.compile(rf"{re.escape(self.name)}_x-?\d+_y-?\d+\.png")
+        for folder in ("A", "B") if self.partner else ("",):
+            for path in list((self.output / folder).glob("*.png")):
+                if name.fullmatch(path.name):
+                    path.unlink()
+
+
+def _answers(orders: Sequence[CutOrder], options: TileOptions) -> Iterator[tuple[int, Any]]:
+    """Number and answer of each order as it is carried out, or its error."""
+    if options.cluster is not None:
+        yield from carried_out(options.cluster, options.without_tls, orders)
+        return
+    for number, order in enumerate(orders):
+        try:
+            yield number, order.carry_out(lambda event: None)
+        except Exception as error:
+            yield number, error
 
 
 def _pairs(source: Source, partner: Source | None) -> list[tuple[Source, Source | None]]:
@@ -149,6 +207,7 @@ def _cut(
     name: str,
     options: TileOptions,
     rows: list[dict[str, str]],
+    on_patch: Callable[[], None],
 ) -> int:
     """Write a slide's patches, add their rows to the manifest, and return how many were skipped.
 
@@ -167,6 +226,7 @@ def _cut(
             other = opened.enter_context(open_slide(partner, sparse=sparse))
             sources.append(("B/", partner, same_size(open_view(other), view.width, view.height)))
         for place in kept:
+            on_patch()
             x0, y0 = corner(view, place.x, place.y)
             for folder, source, pixels in sources:
                 file = f"{folder}{name}_x{x0}_y{y0}.png"
