@@ -20,7 +20,7 @@ uhrt view slide.svs result.tif
 
 uhrt view results/ --no-browser
 
-uhrt view he/real.tif ihc/real.tif --transform transform.json --port 8765
+uhrt view he/real.tif ihc/real.tif --transform transform.json
 
 uhrt view slide.svs result.tif --export page/
 """
