@@ -181,13 +181,9 @@ def test_the_commands_about_training_work_in_their_order(desk):
         assert done.stdout, command
 
 
-@pytest.mark.slow
-def test_the_commands_about_looking_work_in_their_order(desk):
+def test_the_commands_about_looking_are_examples_of_the_help_which_are_run():
     assert len(commands(VIEW)) >= 4
-    for command in commands(VIEW):
-        done = run(command, desk)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+    assert set(commands(VIEW)) <= set(examples())
 
 
 @pytest.mark.slow

@@ -62,6 +62,11 @@ class TilePyramid:
         self._made = _Spilled()
         self._making = threading.Lock()
 
+    @property
+    def slow(self) -> bool:
+        """Whether small levels are made of the whole slide, which takes a while once."""
+        return any(step.stored is None and step.resampled is None for step in self._steps[8:])
+
     def shape(self, level: int) -> tuple[int, int]:
         """Columns and rows of tiles of a level.
 

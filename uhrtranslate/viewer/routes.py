@@ -177,6 +177,7 @@ class Routes:
             "place": place.as_json(info.width, info.height),
             "version": image.version,
             "grids": grids(image.made, image.slide),
+            "slow": image.tiles.slow,
             "tissue": not info.channels,
             "channels": [
                 {

@@ -82,6 +82,7 @@ export class Pane {
     this.viewer.addHandler("viewport-change", () => this.events.moved(this));
     this.viewer.addHandler("resize", () => this.events.resized(this));
     this.viewer.addHandler("update-viewport", () => this.drawn());
+    this.viewer.addHandler("tile-loaded", () => { this.began = true; });
     this.viewer.addHandler("tile-load-failed", () => this.events.failed(this));
     this.viewer.addHandler("open-failed", () => this.events.failed(this));
   }
@@ -192,7 +193,8 @@ export class Pane {
     this.about.textContent = mpp
       ? ` ${Number(mpp[0].toPrecision(4))} µm/px, ${Number(times.toPrecision(3))}x`
       : ` mpp unknown, ${Number((look.k * 100).toPrecision(3))}%`;
-    this.progress.textContent = this.facts.done === undefined ? "" : ` ${Math.round(this.facts.done * 100)}% done`;
+    const waiting = this.facts.slow && !this.began ? " reading all of it once, as it has no small levels" : "";
+    this.progress.textContent = this.facts.done === undefined ? waiting : ` ${Math.round(this.facts.done * 100)}% done`;
     this.events.drawn(this);
   }
 }
