@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -330,7 +331,9 @@ def test_channels_have_colours_and_ranges(browser, results):
 def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path):
     section = np.tile(skimage.data.immunohistochemistry(), (2, 1, 1))
     spec = OutputSpec(512, 1024, mpp=(0.5, 0.5), tile=256, smallest=512)
-    with open_writer(tmp_path / "slide.dn.tif", spec, job={"a": 1}) as writer:
+    with ExitStack() as unfinished:
+        target = tmp_path / "slide.dn.tif"
+        writer = unfinished.enter_context(open_writer(target, spec, job={"a": 1}))
         writer.write(0, 0, section[:512])
         writer.reached(512)
         with serving(open_server(routes([str(tmp_path)]))) as server:
@@ -340,7 +343,7 @@ def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path)
             writer._journal._cost = 0.0
             writer.reached(1024)
             page.wait(lambda _: page.one(".progress").text == "100% done")
-            writer.__exit__(None)
+            unfinished.close()
             page.wait(lambda _: page.one(".progress").text == "")
             page.colours()
             check_at_home(browser, server.address)

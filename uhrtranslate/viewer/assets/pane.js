@@ -21,8 +21,10 @@ const SETTINGS = {
   blendTime: 0,
   preserveViewport: true,
   imageLoaderLimit: 6,
-  // A slide without small levels takes minutes for its first overview.
-  timeout: 600000,
+  // Of a slide without small levels, the server makes the first overview meanwhile.
+  tileRetryMax: 600,
+  tileRetryDelay: 2000,
+  timeout: 120000,
   maxImageCacheCount: 400,
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   gestureSettingsTouch: { pinchRotate: false },
