@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import tifffile
 import torch
 import yaml
 from PIL import Image
-from support import REPOSITORY, UHRT, small_resnet
+from support import REPOSITORY, UHRT, killed_at_last, small_resnet
 from tiny_diffusion import tiny_latent_diffusion
 
 from uhrtranslate.cli import (
@@ -34,6 +36,7 @@ from uhrtranslate.cli import (
     translate,
     upscale,
     validate,
+    view,
     warp,
 )
 from uhrtranslate.enhance import Tally, dump_tally
@@ -41,10 +44,11 @@ from uhrtranslate.models.latent_diffusion import save_latent_diffusion
 from uhrtranslate.registration import Frame, Matrix, Transform, dump_transform
 
 README = (REPOSITORY / "README.md").read_text()
+VIEW = (REPOSITORY / "docs/view.md").read_text()
 TRAINING = (REPOSITORY / "docs/training.md").read_text()
 SYNTHESIS = (REPOSITORY / "docs/synthesize.md").read_text()
 CLUSTER = (REPOSITORY / "docs/cluster.md").read_text()
-BESIDE = TRAINING + SYNTHESIS + CLUSTER
+BESIDE = TRAINING + SYNTHESIS + CLUSTER + VIEW
 # What makes the README's training one of seconds.
 SMALL = {
     "generator": {"ngf": 4},
@@ -81,6 +85,7 @@ def examples():
         warp,
         synthesize,
         upscale,
+        view,
     )
     epilogs = [command.EXAMPLES for command in commands]
     return [line for text in epilogs for line in text.splitlines() if "uhrt" in line]
@@ -131,6 +136,8 @@ def desk(tmp_path):
 
 
 def run(command, desk):
+    if command.startswith("uhrt view") and "--export" not in command:
+        return looked_at(command, desk)
     if shutil.which("jq") is None:
         command = re.sub(r"\s*\|\s*jq .*", "", command)
     path = f"{UHRT.parent}{os.pathsep}{os.environ['PATH']}"
@@ -142,6 +149,32 @@ def run(command, desk):
         text=True,
         timeout=300,
     )
+
+
+def looked_at(command, desk):
+    """Run a command that serves a page; ask for the page, then end it as Ctrl-C does."""
+    environment = os.environ | {"PATH": f"{UHRT.parent}{os.pathsep}{os.environ['PATH']}"}
+    with (
+        subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=desk,
+            env=environment | {"BROWSER": "true"},  # a program that opens nothing
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as run,
+        killed_at_last(run),
+    ):
+        address = run.stderr.readline().strip()
+        told = f"{address}\n"
+        if address.startswith("http"):
+            with urllib.request.urlopen(address, timeout=60) as response:
+                assert b"uhrt view" in response.read()
+        run.send_signal(signal.SIGINT)
+        told += run.communicate(timeout=60)[1]
+    code = 0 if run.returncode == 128 + signal.SIGINT else run.returncode or 1
+    return subprocess.CompletedProcess(command, code, address, told)
 
 
 @pytest.mark.slow
@@ -162,6 +195,11 @@ def test_the_commands_about_training_work_in_their_order(desk):
         done = run(command, desk)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         assert done.stdout, command
+
+
+def test_the_commands_about_looking_are_examples_of_the_help_which_are_run():
+    assert len(commands(VIEW)) >= 4
+    assert set(commands(VIEW)) <= set(examples())
 
 
 @pytest.mark.slow
@@ -205,6 +243,8 @@ def test_files_that_the_readme_names_exist():
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", README):
         assert (REPOSITORY / path).is_file(), path
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", BESIDE):
+        assert (REPOSITORY / "docs" / path).is_file(), path
+    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + BESIDE):
         assert (REPOSITORY / "docs" / path).is_file(), path
     for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + BESIDE):
         assert (REPOSITORY / path).exists(), path

@@ -121,6 +121,27 @@ def test_evaluate_writes_a_report_too(uhrt, report, folder):
     content = json.loads((folder / "judged" / "evaluation.json").read_text())
     assert content["images"][0]["metrics"]["structure"]["ssim"] > 0
     assert (folder / "judged" / "evaluation.csv").read_text().startswith("name,input,source")
+    heat = content["images"][0]["heat"]
+    assert (heat["rows"], heat["columns"], heat["step"]) == (5, 4, 128)
+    command = f"uhrt view {report / 'source.tif'} {report / 'dn.tif'} judged/evaluation.json"
+    assert command in (folder / "judged" / "index.html").read_text()
+
+
+def test_the_command_that_a_report_names_shows_its_seams(report):
+    from uhrtranslate.tasks.view import routes
+
+    assert f"uhrt view {report.name}" in (report / "index.html").read_text()
+    found = routes([str(report)])
+    try:
+        by_name = {item["name"]: item["id"] for item in found.site()["items"]}
+        facts = json.loads(found.answer(f"images/{by_name['in.tif']}.json").body)
+        compared = json.loads((report / "compare.json").read_text())["candidates"]
+        (own,) = [one for one in compared if one["name"] == "in"]
+        assert len(facts["seams"]["borders"]) == len(own["borders"]) > 0
+        assert found.answer(f"images/{by_name['in.tif']}.heat.png").status == 200
+        assert "seams" not in json.loads(found.answer(f"images/{by_name['source.tif']}.json").body)
+    finally:
+        found.shelf.close()
 
 
 def test_the_page_works_in_a_real_browser(browser, report):

@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import threading
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from browsing import check_at_home
 from PIL import Image
 from place_slides import PlaceSlide
 
+from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.registration import Frame, Matrix, Transform
 from uhrtranslate.tasks.view import open_server, routes
 from uhrtranslate.viewer.export import export
@@ -61,7 +63,7 @@ class Page:
         from selenium.webdriver.support.ui import WebDriverWait
 
         self.browser, self.address = browser, address
-        self.wait = WebDriverWait(browser, 30, poll_frequency=0.05).until
+        self.wait = WebDriverWait(browser, 90, poll_frequency=0.05).until
         browser.get("about:blank")
         for kind in ("browser", "performance"):
             browser.get_log(kind)
@@ -324,6 +326,46 @@ def test_channels_have_colours_and_ranges(browser, results):
         assert page.colours()[0][2] > 0
         assert lit[0] > 0
         check_at_home(browser, server.address)
+
+
+def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path):
+    section = np.tile(skimage.data.immunohistochemistry(), (2, 1, 1))
+    spec = OutputSpec(512, 1024, mpp=(0.5, 0.5), tile=256, smallest=512)
+    with ExitStack() as unfinished:
+        target = tmp_path / "slide.dn.tif"
+        writer = unfinished.enter_context(open_writer(target, spec, job={"a": 1}))
+        writer.write(0, 0, section[:512])
+        writer.reached(512)
+        with serving(open_server(routes([str(tmp_path)]))) as server:
+            page = Page(browser, server.address)
+            page.wait(lambda _: page.one(".progress").text == "50% done")
+            writer.write(0, 512, section[512:])
+            writer._journal._cost = 0.0
+            writer.reached(1024)
+            page.wait(lambda _: page.one(".progress").text == "100% done")
+            unfinished.close()
+            page.wait(lambda _: page.one(".progress").text == "")
+            page.colours()
+            check_at_home(browser, server.address)
+
+
+def test_lattices_are_read_as_the_server_means_them(browser, slides):
+    """Between the nodes of a map that is no matrix, and beyond its ends."""
+    xs, ys = np.arange(4) * 10.0 + 5, np.arange(3) * 20.0 - 7
+    nodes = [[2 * x - y + 3, x + y / 2] for y in ys for x in xs]
+    told = {"x": 5, "y": -7, "dx": 10, "dy": 20, "columns": 4, "rows": 3}
+    place = {way: told | {"points": np.ravel(nodes).tolist()} for way in ("to", "from")}
+    Page(browser, slides.address)
+    found = browser.execute_async_script(
+        """
+        const [place, done] = arguments;
+        import('./frames.js').then(({ frameOf }) => {
+          const frame = frameOf(place);
+          done([[12, 9], [5, -7], [-40, 90]].map(([x, y]) => frame.toPlane(x, y)));
+        });""",
+        place,
+    )
+    assert np.allclose(found, [[18, 16.5], [20, 1.5], [-167, 5]])
 
 
 def test_a_folder_is_a_list_with_search_that_is_kept_up_to_date(browser, tmp_path):

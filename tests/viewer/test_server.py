@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,6 +14,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from uhrtranslate.io import VirtualSlide
 from uhrtranslate.tasks.view import open_server, routes
 from uhrtranslate.viewer import server as serving_module
 from uhrtranslate.viewer.server import serving
@@ -232,6 +234,36 @@ def test_more_connections_than_are_served_are_closed_at_once(server):
             time.sleep(0.05)
     else:
         pytest.fail("the server does not answer any more")
+
+
+def test_what_takes_long_is_made_while_others_are_served(tmp_path, monkeypatch):
+    from uhrtranslate.viewer import routes as routes_module
+    from uhrtranslate.viewer.routes import Routes
+    from uhrtranslate.viewer.shelf import Shelf
+
+    monkeypatch.setattr(routes_module, "PATIENCE", 0.05)
+    go_on = threading.Event()
+
+    class Slow(VirtualSlide):
+        def read(self, x, y, w, h, level=0):
+            if w * h > 1 << 20:  # for small levels, many pixels are read at once
+                assert go_on.wait(20)
+            return super().read(x, y, w, h, level)
+
+    white = lambda x, y, w, h: np.full((h, w, 3), 255, np.uint8)  # noqa: E731
+    slow = Slow(20_000, 2600, white)
+    quick = VirtualSlide(300, 300, white)
+    with serving(open_server(Routes(Shelf.of_slides([slow, quick])))) as server:
+        assert json.loads(get(server, "images/slide-0.json")[1])["slow"]
+        for _ in range(8):  # more than are computed at once
+            assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503
+        assert get(server, "images/slide-0_files/15/3_3.jpg")[0] == 200
+        assert get(server, "images/slide-1_files/9/0_0.jpg")[0] == 200
+        go_on.set()
+        began = time.monotonic()
+        while get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503:
+            assert time.monotonic() - began < 60
+        assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 200
 
 
 def test_a_file_that_vanishes_is_told_in_a_sentence(folder, monkeypatch):

@@ -1,6 +1,7 @@
 """`uhrt view`."""
 
 import getpass
+import os
 import socket
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ uhrt view slide.svs result.tif
 
 uhrt view results/ --no-browser
 
-uhrt view he/real.tif ihc/real.tif --transform transform.json --port 8765
+uhrt view he/real.tif ihc/real.tif --transform transform.json
 
 uhrt view slide.svs result.tif --export page/
 """
@@ -102,8 +103,11 @@ def _announce(address: str, port: int, quiet: bool) -> None:
 def _open_browser(address: str) -> None:
     import webbrowser
 
+    # Where nothing can show a window, a browser of text may take the terminal, and runs no pages.
+    shown = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    dark = sys.platform.startswith("linux") and not any(map(os.environ.get, shown))
     try:
-        opened = webbrowser.open(address)
+        opened = not dark and webbrowser.open(address)
     except webbrowser.Error:
         opened = False
     if not opened:

@@ -11,7 +11,8 @@ from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.viewer.looks import encoded, in_colour
 from uhrtranslate.viewer.pyramid import TILE
-from uhrtranslate.viewer.routes import Routes, assets
+from uhrtranslate.viewer.responses import assets
+from uhrtranslate.viewer.routes import Routes
 from uhrtranslate.viewer.server import POLICY
 from uhrtranslate.viewer.shelf import Item, OpenImage
 

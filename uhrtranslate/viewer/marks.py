@@ -305,7 +305,7 @@ def heat_picture(evaluated: Evaluated) -> bytes | None:
     rgba = np.zeros((*values.shape, 4), np.uint8)
     rgba[..., 0] = 255
     rgba[..., 1] = (220 * (1 - share)).astype(np.uint8)
-    rgba[..., 3] = (200 * share).astype(np.uint8)
+    rgba[..., 3] = (150 * share).astype(np.uint8)
     return _png(rgba)
 
 

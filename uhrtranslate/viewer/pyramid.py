@@ -62,6 +62,19 @@ class TilePyramid:
         self._made = _Spilled()
         self._making = threading.Lock()
 
+    def needs_making(self, level: int, column: int, row: int) -> bool:
+        """Whether a tile takes many others that have not been made yet; False if there is none."""
+        if not 0 <= level <= self.last:
+            return False
+        step = self._steps[level]
+        made = step.stored is not None or step.resampled is not None
+        return not made and (level, column, row) not in self._made
+
+    @property
+    def slow(self) -> bool:
+        """Whether small levels are made of the whole slide, which takes a while once."""
+        return any(step.stored is None and step.resampled is None for step in self._steps[8:])
+
     def shape(self, level: int) -> tuple[int, int]:
         """Columns and rows of tiles of a level.
 
@@ -171,6 +184,9 @@ class _Spilled:
         self._file: IO[bytes] | None = None  # most slides need none
         self._places: dict[Hashable, tuple[int, int, tuple[int, ...], str]] = {}
         self._size = 0
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
 
     def get(self, key: Hashable) -> Pixels | None:
         place = self._places.get(key)

@@ -1,14 +1,10 @@
 """What there is to ask for: addresses of the page and what they give. Nothing is ever changed."""
 
-import json
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from concurrent.futures import Future
 from http import HTTPStatus
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -16,6 +12,7 @@ from urllib.parse import parse_qs
 from uhrtranslate.errors import UhrError
 from uhrtranslate.io import fitted_thumbnail, open_view
 from uhrtranslate.io.readers.unfinished import UnfinishedSlide
+from uhrtranslate.threads import Workers
 from uhrtranslate.version import __version__
 from uhrtranslate.viewer.looks import encoded, in_colour, read_looks
 from uhrtranslate.viewer.marks import (
@@ -29,27 +26,27 @@ from uhrtranslate.viewer.marks import (
 from uhrtranslate.viewer.places import Image, place_of
 from uhrtranslate.viewer.pyramid import TILE
 from uhrtranslate.viewer.regions import read_corners, region_statistics
+from uhrtranslate.viewer.responses import (
+    KINDS,
+    PAGE,
+    Bytes,
+    Response,
+    asset,
+    error_response,
+    json_response,
+)
 from uhrtranslate.viewer.shelf import GoneError, Item, OpenImage, Shelf, version_of
 
 if TYPE_CHECKING:
     from uhrtranslate.registration import Transform
 
-KINDS = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "json": "application/json",
-    "svg": "image/svg+xml",
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "txt": "text/plain; charset=utf-8",
-}
-PAGE = "index.html"
 THUMBNAIL = 192
 # Bytes of encoded tiles and pictures that are kept, of all images together.
 CACHE_BYTES = 48 << 20
 # Tiles that are computed at once; others wait. More than cores, as some wait for the disk.
 AT_ONCE = 4
+# Seconds that a request waits for what is made of a whole slide; its page asks again.
+PATIENCE = 1.5
 # Images that were named one by one and may decide where others lie.
 MOST_NAMED = 24
 # Largest numbers in an address: no image has more.
@@ -57,23 +54,6 @@ _TILE = re.compile(r"images/([a-z0-9-]{1,80})_files/(\d{1,2})/(\d{1,7})_(\d{1,7}
 _FACT = re.compile(
     r"images/([a-z0-9-]{1,80})\.(json|thumb\.jpg|tissue\.png|heat\.png|pixel\.json|region\.json)"
 )
-
-
-@dataclass(frozen=True)
-class Response:
-    """What an address gives.
-
-    Attributes:
-        body: bytes.
-        kind: of the content, for the header.
-        status: of HTTP.
-        lasting: it never changes, so a browser may keep it.
-    """
-
-    body: bytes
-    kind: str = KINDS["json"]
-    status: int = HTTPStatus.OK
-    lasting: bool = False
 
 
 class Routes:
@@ -94,8 +74,11 @@ class Routes:
         self.shelf = shelf
         self.documents = documents or Documents()
         self._transforms = transforms
-        self._cache = _Bytes(CACHE_BYTES)
+        self._cache = Bytes(CACHE_BYTES)
+        self._lock = threading.Lock()
         self._working = threading.BoundedSemaphore(AT_ONCE)
+        self._maker = Workers(1, "uhrt-make")
+        self._making: dict[tuple[str, int, int, int], Future[None]] = {}
         self._known: dict[tuple[str, str], Image] = {}  # by id and version
 
     def answer(
@@ -110,26 +93,28 @@ class Routes:
         """
         try:
             if path in ("", PAGE):
-                return _asset(PAGE)
+                return asset(PAGE)
             if path == "site.json":
-                return _json(self.site())
+                return json_response(self.site())
             if path == "annotations.json":
-                return _json({"annotations": self.documents.annotations})
+                return json_response({"annotations": self.documents.annotations})
             if tile := _TILE.fullmatch(path):
                 return self._tile(tile, query, wanted)
             if fact := _FACT.fullmatch(path):
                 return self._fact(fact[1], fact[2], query)
-            return _asset(path)
+            return asset(path)
         except GoneError as error:
-            return _error(HTTPStatus.GONE, str(error))
+            return error_response(HTTPStatus.GONE, str(error))
         except KeyError:
-            return _error(HTTPStatus.NOT_FOUND, "there is no such thing here")
+            return error_response(HTTPStatus.NOT_FOUND, "there is no such thing here")
         except ValueError:
-            return _error(HTTPStatus.BAD_REQUEST, "the address is malformed")
+            return error_response(HTTPStatus.BAD_REQUEST, "the address is malformed")
         except UhrError as error:
-            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+            return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except OSError as error:
-            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, f"cannot be read ({error.strerror}).")
+            return error_response(
+                HTTPStatus.INTERNAL_SERVER_ERROR, f"cannot be read ({error.strerror})."
+            )
 
     def site(self, static: bool = False) -> dict[str, Any]:
         """What a page is told first: the images, without opening them."""
@@ -177,6 +162,7 @@ class Routes:
             "place": place.as_json(info.width, info.height),
             "version": image.version,
             "grids": grids(image.made, image.slide),
+            "slow": image.tiles.slow,
             "tissue": not info.channels,
             "channels": [
                 {
@@ -234,33 +220,70 @@ class Routes:
             name = (key, image.version, level, column, row, kind, chosen.get("c", ""))
             kept = self._cache.get(name)
             if kept is None:
+                if not self._made_in_time(key, image, level, column, row):
+                    return error_response(
+                        HTTPStatus.SERVICE_UNAVAILABLE, "it is being made; ask again"
+                    )
                 # Of colours, what is asked for of channels means nothing.
                 channels = len(image.slide.info.channels)
                 looks = read_looks(chosen["c"], channels) if channels and "c" in chosen else None
                 with self._working:
                     if not wanted():
-                        return _error(HTTPStatus.GONE, "nobody waits for it")
+                        return error_response(HTTPStatus.GONE, "nobody waits for it")
                     pixels = image.tiles.tile(level, column, row)
                     looks = image.looks if looks is None else looks
                     kept = encoded(in_colour(pixels, looks), kind)
                 self._cache.put(name, kept)
         return Response(kept, KINDS[kind], lasting="v" in chosen)
 
+    def _made_in_time(self, key: str, image: OpenImage, level: int, column: int, row: int) -> bool:
+        """Whether a tile can be had at once, perhaps after having been made of many others.
+
+        Making goes on by itself if it takes longer, so that nobody holds a connection for it.
+        """
+        if not image.tiles.needs_making(level, column, row):
+            return True
+        place = key, level, column, row
+        with self._lock:
+            future = self._making.get(place)
+            if future is None:
+                future = self._making[place] = self._maker.submit(self._make, *place)
+        try:
+            future.result(PATIENCE)
+        except TimeoutError:
+            return False
+        finally:
+            if future.done():
+                with self._lock:
+                    self._making.pop(place, None)
+        return True
+
+    def _make(self, key: str, level: int, column: int, row: int) -> None:
+        with self.shelf.opened(key) as image:
+            image.tiles.tile(level, column, row)
+
+    def close(self) -> None:
+        """Close the images, and make nothing more."""
+        self._maker.drop()
+        self.shelf.close()
+
     def _fact(self, key: str, what: str, query: str) -> Response:
         chosen = _chosen(query)
         item = self.shelf.item(key)
         with self.shelf.opened(key) as image:
             if what == "json":
-                return _json(self.facts(item, image))
+                return json_response(self.facts(item, image))
             if what == "pixel.json":
-                return _json({"values": _pixel(image, float(chosen["x"]), float(chosen["y"]))})
+                return json_response(
+                    {"values": _pixel(image, float(chosen["x"]), float(chosen["y"]))}
+                )
             if what == "region.json":
                 corners = read_corners(chosen["p"])
                 with self._working:
                     try:
-                        return _json(region_statistics(image.slide, corners))
+                        return json_response(region_statistics(image.slide, corners))
                     except ValueError as error:
-                        return _error(HTTPStatus.NOT_FOUND, f"{error}")
+                        return error_response(HTTPStatus.NOT_FOUND, f"{error}")
             name = (key, image.version, what)
             kept = self._cache.get(name)
             if kept is None:
@@ -310,58 +333,3 @@ def _chosen(query: str) -> Mapping[str, str]:
     """
     found = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=8)
     return {name: values[-1] for name, values in found.items()}
-
-
-@cache
-def _asset(path: str) -> Response:
-    """A file of the page; names are compared with those that there are, so no path leads outside.
-
-    Raises:
-        KeyError: there is none.
-    """
-    return _assets()[path]
-
-
-@cache
-def _assets() -> dict[str, Response]:
-    folder = files("uhrtranslate.viewer").joinpath("assets")
-    return {
-        file.name: Response(file.read_bytes(), KINDS[file.name.rpartition(".")[2]])
-        for file in folder.iterdir()
-        if file.name.rpartition(".")[2] in KINDS
-    }
-
-
-def assets() -> dict[str, bytes]:
-    """The files of the page by name."""
-    return {name: response.body for name, response in _assets().items()}
-
-
-def _json(value: Any, status: int = HTTPStatus.OK) -> Response:
-    return Response(json.dumps(value, allow_nan=False).encode(), status=status)
-
-
-def _error(status: int, sentence: str) -> Response:
-    return _json({"error": sentence}, status)
-
-
-class _Bytes:
-    """A cache of encoded pictures; the least recently used are dropped first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._size = limit, 0
-        self._kept: OrderedDict[Any, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> bytes | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: Any, data: bytes) -> None:
-        with self._lock:
-            self._size += len(data) - len(self._kept.pop(key, b""))
-            self._kept[key] = data
-            while self._size > self._limit:
-                self._size -= len(self._kept.popitem(last=False)[1])

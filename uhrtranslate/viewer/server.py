@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from uhrtranslate.errors import OptionError
-from uhrtranslate.viewer.routes import Response, Routes, _error
+from uhrtranslate.viewer.responses import Response, error_response
+from uhrtranslate.viewer.routes import Routes
 
 LOOPBACK = "127.0.0.1"
 # Names by which a browser on this machine, or at the other end of a tunnel, may call the server.
@@ -92,7 +93,7 @@ class ViewServer(ThreadingHTTPServer):
     def server_close(self) -> None:
         """End, and close the images."""
         super().server_close()
-        self.routes.shelf.close()
+        self.routes.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: connections break off all the time."""
@@ -166,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answers to malformed requests: short, and the end of the connection."""
         self.close_connection = True
-        self._send(_error(code, message or HTTPStatus(code).phrase), with_body=True)
+        self._send(error_response(code, message or HTTPStatus(code).phrase), with_body=True)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -192,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         first, _, rest = address.path.removeprefix("/").partition("/")
         if not secrets.compare_digest(first.encode(), self.server.word.encode()):
-            found = _error(
+            found = error_response(
                 HTTPStatus.NOT_FOUND, "open the whole address that uhrt view printed, with its word"
             )
         else:

@@ -19,7 +19,7 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.io.files import disk
 from uhrtranslate.io.files.atomic import SUFFIX, PartialOutput, can_resume, partial_folder
-from uhrtranslate.io.writers import pyramid, tiff
+from uhrtranslate.io.writers import levels, pyramid, tiff
 from uhrtranslate.io.writers.pyramid import PyramidWriter
 
 SPEC = OutputSpec(300, 300, compression="none", tile=64, smallest=100)
@@ -151,11 +151,11 @@ full = raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 @pytest.mark.parametrize("place", ["spill", "copy", "encoder", "publish"])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch, place):
     if place == "spill":
-        monkeypatch.setattr(pyramid._Level, "keep", full)
+        monkeypatch.setattr(levels.Level, "keep", full)
     elif place == "copy":
         monkeypatch.setattr(tifffile.TiffWriter, "write", full)
     elif place == "encoder":
-        monkeypatch.setattr(pyramid, "halve", full)
+        monkeypatch.setattr(levels, "halve", full)
     else:
         monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match=r"a\.tif: the disk is full; free .* with -o$"):
@@ -192,7 +192,7 @@ def test_the_missing_space_is_estimated(tmp_path, monkeypatch):
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(PyramidWriter(tmp_path / "a.tif", spec, workers=1))
         writer.write(0, 0, pixels[:256])
-        monkeypatch.setattr(pyramid._Level, "keep", full)
+        monkeypatch.setattr(levels.Level, "keep", full)
         # 0.79 MB, twice; some of it is there already.
         with pytest.raises(OutputError, match=r"free about 1\.\d MB"):
             writer.write(0, 256, pixels[256:])

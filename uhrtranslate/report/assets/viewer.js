@@ -1,5 +1,8 @@
 "use strict";
 // Views of one place in several images, which move together; no library, no build step.
+// `uhrt view` has OpenSeadragon, which is better at whole slides. A report is a single file without a
+// server, and shows some pictures that are inside of it: tiles are of no use here, and the library
+// would add 353 kB to every report.
 (() => {
   const viewer = document.getElementById("viewer");
   if (!viewer) return;

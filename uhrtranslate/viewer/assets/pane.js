@@ -21,8 +21,10 @@ const SETTINGS = {
   blendTime: 0,
   preserveViewport: true,
   imageLoaderLimit: 6,
-  // A slide without small levels takes minutes for its first overview.
-  timeout: 600000,
+  // Of a slide without small levels, the server makes the first overview meanwhile.
+  tileRetryMax: 600,
+  tileRetryDelay: 2000,
+  timeout: 120000,
   maxImageCacheCount: 400,
   gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   gestureSettingsTouch: { pinchRotate: false },
@@ -82,6 +84,7 @@ export class Pane {
     this.viewer.addHandler("viewport-change", () => this.events.moved(this));
     this.viewer.addHandler("resize", () => this.events.resized(this));
     this.viewer.addHandler("update-viewport", () => this.drawn());
+    this.viewer.addHandler("tile-loaded", () => { this.began = true; });
     this.viewer.addHandler("tile-load-failed", () => this.events.failed(this));
     this.viewer.addHandler("open-failed", () => this.events.failed(this));
   }
@@ -192,7 +195,8 @@ export class Pane {
     this.about.textContent = mpp
       ? ` ${Number(mpp[0].toPrecision(4))} µm/px, ${Number(times.toPrecision(3))}x`
       : ` mpp unknown, ${Number((look.k * 100).toPrecision(3))}%`;
-    this.progress.textContent = this.facts.done === undefined ? "" : ` ${Math.round(this.facts.done * 100)}% done`;
+    const waiting = this.facts.slow && !this.began ? " reading all of it once, as it has no small levels" : "";
+    this.progress.textContent = this.facts.done === undefined ? waiting : ` ${Math.round(this.facts.done * 100)}% done`;
     this.events.drawn(this);
   }
 }

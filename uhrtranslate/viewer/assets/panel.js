@@ -26,7 +26,7 @@ function seams(app) {
 
 function channels(app) {
   const panes = app.panes.filter((pane) => pane.channels.length);
-  if (!panes.length) return null;
+  if (!panes.length || app.site.static) return null;
   const section = element("section", {}, element("h2", { textContent: "Channels" }));
   for (const pane of panes) {
     const rows = pane.channels.map((channel) => {
