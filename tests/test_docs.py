@@ -245,8 +245,6 @@ def test_files_that_the_readme_names_exist():
     for path in re.findall(r"\]\(((?!http)[^)]+)\)", BESIDE):
         assert (REPOSITORY / "docs" / path).is_file(), path
     for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + BESIDE):
-        assert (REPOSITORY / "docs" / path).is_file(), path
-    for path in re.findall(r"`((?:configs|scripts|docs)/[\w./-]+)`", README + BESIDE):
         assert (REPOSITORY / path).exists(), path
 
 
