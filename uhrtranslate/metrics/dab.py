@@ -41,15 +41,22 @@ def hed_stains(pixels: Pixels, stain: int) -> Doubles:
         pixels: [h, w, 3] uint8.
         stain: which.
     """
-    amount: Doubles = np.maximum(_LOGS[pixels] @ _HED[:, stain], 0.0)
-    return amount
+    return np.maximum(_mixed(pixels, _LOGS, _HED[:, stain]), 0.0)
 
 
 def dab_density(pixels: Pixels) -> Doubles:
     """Density of DAB, [h, w], above 0; `pixels` are [h, w, 3] uint8."""
-    amount = _SOFTNESS * (_DENSITIES[pixels] @ _TO_DAB)
+    amount = _mixed(pixels, _DENSITIES, _SOFTNESS * _TO_DAB)
     soft: Doubles = np.logaddexp(0.0, amount) / _SOFTNESS
     return soft
+
+
+def _mixed(pixels: Pixels, levels: Doubles, weights: Doubles) -> Doubles:
+    """Weighted sum of what a table says of R, G and B; one channel at a time, to save memory."""
+    total: Doubles = (levels * weights[0])[pixels[..., 0]]
+    for channel in (1, 2):
+        total += (levels * weights[channel])[pixels[..., channel]]
+    return total
 
 
 def dab_score(density: Doubles) -> float:

@@ -12,7 +12,7 @@ from uhrtranslate.metrics.planes import Pixels
 
 Mask = NDArray[np.bool_]
 # Px of a whole mask, beyond which the distance of two masks is taken on smaller ones.
-MOST = 4096 * 4096
+MOST = 2048 * 2048
 _DAB = 2
 _SQUARE = np.ones((3, 3), bool)
 

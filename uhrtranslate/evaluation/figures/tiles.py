@@ -21,13 +21,17 @@ class Tiles(Figure):
         {
             "rejected": Measure(
                 "False rejection rate",
-                "lower",
+                "none",
                 3,
-                "share of tiles whose borders a permutation test tells from their surroundings",
+                "share of tiles whose borders a permutation test tells from what is beside them",
                 judged=True,
             ),
             "null_rejected": Measure(
-                "False rejection rate half-way", "none", 3, "between borders: chance and texture"
+                "False rejection rate half-way",
+                "none",
+                3,
+                "between borders: the rate without seams",
+                judged=True,
             ),
             "source_rejected": Measure(
                 "Source's false rejection rate", "none", 3, "the picture's own, at the same places"

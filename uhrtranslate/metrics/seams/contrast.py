@@ -22,8 +22,8 @@ STRIP, AWAY = 4, 15
 _REACH = AWAY + 1
 # Gradients on each side that a gradient at a border is compared with (Liu & Heynderickx 2009).
 _NEAR = 3
-# Their texture mask: Laws' kernel that feels steps along the border and not the border's own, the
-# sum of its positive weights, and the power that texture is weighted with.
+# A texture mask in their manner: Laws' kernel that feels steps along the border and not the
+# border's own, the sum of its positive weights, and the power that texture is weighted with.
 _SMOOTH, _EDGE = np.array([1.0, 4.0, 6.0, 4.0, 1.0]), np.array([1.0, 2.0, 0.0, -2.0, -1.0])
 _TEXTURE = np.outer(_EDGE, _SMOOTH)
 _TEXTURE_SUM, _MASKING = 48.0, 5
