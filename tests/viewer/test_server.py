@@ -237,6 +237,7 @@ def test_more_connections_than_are_served_are_closed_at_once(server):
 
 
 def test_what_takes_long_is_made_while_others_are_served(tmp_path, monkeypatch):
+    from uhrtranslate.viewer import regions
     from uhrtranslate.viewer import routes as routes_module
     from uhrtranslate.viewer.routes import Routes
     from uhrtranslate.viewer.shelf import Shelf
@@ -259,6 +260,11 @@ def test_what_takes_long_is_made_while_others_are_served(tmp_path, monkeypatch):
             assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503
         assert get(server, "images/slide-0_files/15/3_3.jpg")[0] == 200
         assert get(server, "images/slide-1_files/9/0_0.jpg")[0] == 200
+        assert get(server, "images/slide-0.thumb.jpg")[0] == 503
+        all_of_it = "0,0,20000,0,20000,2600,0,2600"
+        monkeypatch.setattr(regions, "MOST_PIXELS", 1 << 20)
+        status, body, _ = get(server, f"images/slide-0.region.json?p={all_of_it}")
+        assert (status, "too large" in json.loads(body)["error"]) == (404, True)
         go_on.set()
         began = time.monotonic()
         while get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503:

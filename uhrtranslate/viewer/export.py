@@ -12,14 +12,12 @@ from uhrtranslate.threads import Workers, result_of
 from uhrtranslate.viewer.looks import encoded, in_colour
 from uhrtranslate.viewer.pyramid import TILE
 from uhrtranslate.viewer.responses import assets
-from uhrtranslate.viewer.routes import Routes
+from uhrtranslate.viewer.routes import WHOLE, Routes
 from uhrtranslate.viewer.server import POLICY
 from uhrtranslate.viewer.shelf import Item, OpenImage
 
 # Threads that compute tiles, and how many tiles are under way in each.
 WORKERS, IN_FLIGHT = 2, 4
-# A page looks at no level that is smaller than a tile.
-SMALLEST_LEVEL = 8
 Told = Callable[[str], None]
 
 
@@ -95,7 +93,7 @@ def _write_image(routes: Routes, item: Item, image: OpenImage, folder: Path) -> 
 
 def _places(image: OpenImage) -> Iterator[tuple[int, int, int]]:
     """Level, column and row of every tile; of the largest level first."""
-    for level in range(image.tiles.last, min(SMALLEST_LEVEL, image.tiles.last) - 1, -1):
+    for level in range(image.tiles.last, min(WHOLE, image.tiles.last) - 1, -1):
         columns, rows = image.tiles.shape(level)
         for row in range(rows):
             for column in range(columns):
@@ -105,7 +103,7 @@ def _places(image: OpenImage) -> Iterator[tuple[int, int, int]]:
 def _count(image: OpenImage) -> int:
     shapes = [
         image.tiles.shape(level)
-        for level in range(min(SMALLEST_LEVEL, image.tiles.last), image.tiles.last + 1)
+        for level in range(min(WHOLE, image.tiles.last), image.tiles.last + 1)
     ]
     return sum(columns * rows for columns, rows in shapes)
 

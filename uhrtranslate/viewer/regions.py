@@ -10,6 +10,8 @@ from uhrtranslate.io import Slide
 
 # Pixels that are read for a region at most; of larger ones a coarser level is measured.
 MOST_PIXELS = 4 << 20
+# Of an image without small levels so many times as many; every few are measured.
+AT_MOST = 16
 BINS = 64
 MOST_CORNERS = 400
 LARGEST = 1e8
@@ -41,7 +43,7 @@ def region_statistics(slide: Slide, corners: NDArray[np.float64]) -> dict[str, A
         `downsample` of the level, and for each channel its name, mean, std, low, high, histogram.
 
     Raises:
-        ValueError: the polygon does not meet the slide.
+        ValueError: the polygon does not meet the slide, or is too large for its levels.
         InputError: the file is damaged.
     """
     info = slide.info
@@ -62,11 +64,14 @@ def region_statistics(slide: Slide, corners: NDArray[np.float64]) -> dict[str, A
     x, y = (int(value) for value in low / level.downsample)
     w = max(min(int(np.ceil(span[0] / level.downsample)), level.width - x), 1)
     h = max(min(int(np.ceil(span[1] / level.downsample)), level.height - y), 1)
+    if w * h > AT_MOST * MOST_PIXELS:
+        raise ValueError("the region is too large for an image without small levels; draw less")
     step = max(int(np.ceil(np.sqrt(w * h / MOST_PIXELS))), 1)
     rows = []
     masks = []
-    for top in range(0, h, 512):
-        height = min(512, h - top)
+    strip = max(MOST_PIXELS // w // step, 1) * step
+    for top in range(0, h, strip):
+        height = min(strip, h - top)
         mask = Image.new("1", (w, height))
         inside = corners / level.downsample - (x, y + top)
         ImageDraw.Draw(mask).polygon([tuple(one) for one in inside], fill=1)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from uhrtranslate.errors import UhrError
-from uhrtranslate.io import fitted_thumbnail, open_view
 from uhrtranslate.io.readers.unfinished import UnfinishedSlide
 from uhrtranslate.threads import Workers
 from uhrtranslate.version import __version__
@@ -40,7 +39,8 @@ from uhrtranslate.viewer.shelf import GoneError, Item, OpenImage, Shelf, version
 if TYPE_CHECKING:
     from uhrtranslate.registration import Transform
 
-THUMBNAIL = 192
+# The largest level that is a single tile.
+WHOLE = 8
 # Bytes of encoded tiles and pictures that are kept, of all images together.
 CACHE_BYTES = 48 << 20
 # Tiles that are computed at once; others wait. More than cores, as some wait for the disk.
@@ -287,6 +287,9 @@ class Routes:
             name = (key, image.version, what)
             kept = self._cache.get(name)
             if kept is None:
+                whole = min(WHOLE, image.tiles.last), 0, 0
+                if what == "thumb.jpg" and not self._made_in_time(key, image, *whole):
+                    return error_response(HTTPStatus.SERVICE_UNAVAILABLE, "it is being made")
                 kept = self.picture(item, image, what)
                 self._cache.put(name, kept)
             return Response(kept, KINDS[what[-3:]], lasting="v" in chosen)
@@ -305,7 +308,7 @@ class Routes:
                 picture = tissue_picture(image.slide)
         else:
             with self._working:
-                pixels = fitted_thumbnail(open_view(image.slide), THUMBNAIL, deep=True)
+                pixels = image.tiles.tile(min(WHOLE, image.tiles.last), 0, 0)
                 picture = encoded(in_colour(pixels, image.looks), "jpg")
         if picture is None:
             raise KeyError(what)
