@@ -1,6 +1,7 @@
 """Registration of pairs with landmarks: errors, verdicts, seconds, memory.
 
-    python scripts/bench_register.py FOLDER [--engine convex|simpleitk|none]
+    python scripts/bench_register.py FOLDER [--engine convex|simpleitk|elastix|none]
+    python scripts/bench_register.py FOLDER --compare convex simpleitk elastix
 
 FOLDER holds images and tables of landmarks as BIRL and CIMA have them (see docs/register.md).
 """
@@ -13,9 +14,18 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+
+from uhrtranslate import open_slide
+from uhrtranslate.recipes.coarse_place import coarse_place
+from uhrtranslate.recipes.elastic import refine
+from uhrtranslate.recipes.pictures_of_pairs import SlidePair
+from uhrtranslate.registration.engines import ENGINES
+from uhrtranslate.registration.quality import landmark_errors
 
 # Image, its landmarks, and by what these are divided to be px of the image.
 SETS = (
@@ -51,6 +61,37 @@ def measured(folder, work, moving, fixed, engine):
     return json.loads(done.stdout)
 
 
+def compared(folder, engines):
+    """A table of engines, all from the same coarse place."""
+    print(f"| moving | fixed | coarse | {' | '.join(engines)} |")
+    print(f"|---|---|---|{'---|' * len(engines)}")
+    for images in SETS:
+        for pair in itertools.permutations(images, 2):
+            slides = [open_slide(folder / one[0]) for one in pair]
+            landmarks = [points(folder / one[1], one[2]) for one in pair]
+            began = time.process_time()
+            coarse = coarse_place(SlidePair(*slides), mirror=False, seed=0)
+            cells = [cell(coarse, landmarks, began)]
+            for name in engines:
+                began = time.process_time()
+                cells.append(cell(refine(*slides, coarse, ENGINES[name], 3), landmarks, began))
+            names = [Path(one[0]).stem for one in pair]
+            print(f"| {' | '.join([*names, *cells])} |", flush=True)
+
+
+def points(path, divisor):
+    with path.open() as file:
+        return np.array([row[1:3] for row in list(csv.reader(file))[1:]], float) / divisor
+
+
+def cell(found, landmarks, began):
+    """Median and 90th percentile of rTRE, robustness, CPU seconds."""
+    took = time.process_time() - began
+    errors = landmark_errors(found, *landmarks)
+    median, high = errors["rtre_median"], errors["rtre_p90"]
+    return f"{median:.4f} ({high:.4f}), {errors['robustness']:.2f}, {took:.1f} s"
+
+
 def turned_over(folder, work, one):
     """The image seen from the other side, with its landmarks."""
     image = Image.open(folder / one[0]).convert("RGB")
@@ -66,7 +107,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--engine", default="convex")
+    parser.add_argument("--compare", nargs="+", metavar="ENGINE", help="from one coarse place")
     args = parser.parse_args()
+    if args.compare:
+        compared(args.folder, args.compare)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(f"\nMemory at most {peak / 1024:.0f} MB.")
+        return
     print("| moving | fixed | before | median | p90 | max | robustness | evidence | verdict | s |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as work:

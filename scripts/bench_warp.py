@@ -1,6 +1,6 @@
 """What warping costs beside copying through the same reader and writer, and registering big slides.
 
-    python scripts/bench_warp.py [--side 20000] [--big 100000]
+    python scripts/bench_warp.py [--side 20000] [--height 20000] [--big 100000]
 
 A slide of `--side` px (tiled JPEG) is copied, and warped by a turn and waves: CPU seconds, memory.
 Two virtual slides of `--big` px a side, one of them the other in another place, are registered.
@@ -32,30 +32,30 @@ from uhrtranslate.runs.one_image import process_slide
 TISSUE = skimage.data.immunohistochemistry()
 
 
-def written(path, side):
+def written(path, side, height):
     """A tiled slide of real tissue."""
 
     def tiles():
-        for _ in range((-(-side // 512)) ** 2):
+        for _ in range(-(-side // 512) * -(-height // 512)):
             yield TISSUE
 
     tifffile.imwrite(
-        path, tiles(), shape=(side, side, 3), dtype=np.uint8, tile=(512, 512),
+        path, tiles(), shape=(height, side, 3), dtype=np.uint8, tile=(512, 512),
         photometric="rgb", compression="jpeg",
     )  # fmt: skip
 
 
-def bent(side):
-    frame = Frame("slide.tif", side, side)
+def bent(side, height):
+    frame = Frame("slide.tif", side, height)
     nodes = np.random.default_rng(0).normal(0, 20, (21, 21, 2)).astype(np.float32)
     c, s = np.cos(0.1), np.sin(0.1)
-    turn = np.array([[c, -s, 0.05 * side], [s, c, -0.05 * side], [0, 0, 1]])
-    waves = DisplacementGrid((0, 0), (side / 20, side / 20), nodes)
+    turn = np.array([[c, -s, 0.05 * height], [s, c, -0.05 * side], [0, 0, 1]])
+    waves = DisplacementGrid((0, 0), (side / 20, height / 20), nodes)
     return Transform(frame, frame, (waves, Matrix(turn)))
 
 
-def wrote(folder, side, sampling):
-    found = bent(side)
+def wrote(folder, side, height, sampling):
+    found = bent(side, height)
     recipe = Warped(ImageOptions(), found, "t.json")
     with open_slide(folder / "slide.tif") as slide:
         seen = WarpedSlide(slide, found, sampling) if sampling else slide
@@ -111,19 +111,25 @@ def measured(work, *arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=20_000)
+    parser.add_argument("--height", type=int, help="of the slide; as its side by default")
     parser.add_argument("--big", type=int, default=100_000)
     args = parser.parse_args()
     found = {}
     if args.side:
         with tempfile.TemporaryDirectory() as work:
             folder = Path(work)
-            written(folder / "slide.tif", args.side)
+            height = args.height or args.side
+            written(folder / "slide.tif", args.side, height)
             for name in (None, "cubic", "linear"):
-                found[name or "copied"] = measured(wrote, folder, args.side, name)
+                found[name or "copied"] = measured(wrote, folder, args.side, height, name)
                 (folder / "made.tif").unlink()
     if args.big:
         found["registered"] = measured(registered, args.big)
-    print(json.dumps({"side": args.side, "big": args.big, "s, CPU s, MB": found}))
+    print(
+        json.dumps(
+            {"side": args.side, "height": args.height, "big": args.big, "s, CPU s, MB": found}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def warp(
     ] = "fixed",
     sampling: Annotated[
         Sampling,
-        typer.Option(help="Between pixels: sharp (cubic), or in half the time (linear)."),
+        typer.Option(help="Between pixels: sharp (cubic), or in two thirds of the time (linear)."),
     ] = "cubic",
     as_json: p.AsJson = False,
     quiet: p.Quiet = False,
