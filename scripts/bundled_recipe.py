@@ -63,10 +63,18 @@ class Picture(Part):
 
 
 class Phase(Part):
-    """A part of the training: how many steps, and the learning rate at first."""
+    """A part of the training.
+
+    Attributes:
+        steps: how many.
+        lr: learning rate at first.
+        anew: whether it begins with the weights as a file holds them by then (the average, in half
+            floats), other random numbers and nothing that Adam knows.
+    """
 
     steps: Annotated[int, Field(ge=0)]
     lr: Annotated[float, Field(gt=0)]
+    anew: bool = False
 
 
 class Recipe(Part):

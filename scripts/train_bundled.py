@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from uhrtranslate.engine.forward.actions import Action, plain_instance_norm
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
 from uhrtranslate.io.files.disk import write_png
-from uhrtranslate.models import GeneratorInfo, ResnetGenerator, save_native
+from uhrtranslate.models import GeneratorInfo, ResnetGenerator, load_generator, save_native
 from uhrtranslate.training.networks.making import initialise
 from uhrtranslate.training.run.sample_grid import sample_grid
 
@@ -120,51 +120,86 @@ class Training:
 
     Attributes:
         smooth: the generator that is kept, a moving average.
-        losses: of the steps so far.
+        steps: how many were done.
+        losses: of the steps that were done here.
+        first_losses: of the very first ones.
     """
 
     def __init__(self, recipe: Recipe, data: Path) -> None:
         torch.manual_seed(recipe.seed)
         self._recipe = recipe
-        self._random = np.random.default_rng(recipe.seed)
         self.found = sections(data, recipe)
-        generator = ResnetGenerator(**recipe.generator)
-        initialise(generator)
-        self.smooth = copy.deepcopy(generator)
+        self.smooth = ResnetGenerator(**recipe.generator)
+        initialise(self.smooth)
+        self.steps = 0
+        self.losses: list[float] = []
+        self.first_losses: list[float] = []
+        self._begin(recipe.seed)
+
+    def _begin(self, seed: int) -> None:
+        """Go on from the generator that is kept."""
+        generator = copy.deepcopy(self.smooth)
         generator.model[-1] = nn.Identity()  # instead of the tanh; see `loss_of`
         self._generator = generator.to(memory_format=torch.channels_last)
         self._switch = replace_norms(generator)
         self._optimiser = torch.optim.Adam(generator.parameters(), 1e-3, (0.5, 0.999))
+        self._random = np.random.default_rng(seed)
         self._more: Iterator[Tensor] = iter(())
-        self.losses: list[float] = []
+
+    def goes_on(self, path: Path, values: dict[str, Any]) -> None:
+        """Take over what a run of the same configuration had saved before its steps with fields.
+
+        Raises:
+            SystemExit: the file is of another configuration or moment, or the steps with fields
+                do not begin anew.
+        """
+        start = load_generator(path)
+        origin = json.loads(start.info.origin or "{}")
+        first = {key: value for key, value in values.items() if key != "field"}
+        before = {key: v for key, v in origin.get("configuration", {}).items() if key != "field"}
+        own = self._recipe.own.steps
+        if first != before or origin["steps"] != own or not self._recipe.field.anew:
+            raise SystemExit(
+                f"{path}: is not what this configuration makes in {own} steps, or goes on"
+            )
+        self.smooth.load_state_dict(start.module.state_dict())
+        self.steps, self.first_losses = own, origin["first_losses"]
 
     def step(self) -> None:
         """Learn from one patch."""
-        number = len(self.losses)
+        fields = self.steps >= self._recipe.own.steps
+        if self.steps == self._recipe.own.steps and self._recipe.field.anew:
+            halves = {key: v.half().float() for key, v in self.smooth.state_dict().items()}
+            self.smooth.load_state_dict(halves)
+            self._begin(self._recipe.seed + 1)
         loss = next(self._more, None)
         if loss is None:
-            fields = number >= self._recipe.own.steps
             self._more = lessons(self._generator, self._switch, self.found, self._random, fields)
             loss = next(self._more)
-        self._optimiser.param_groups[0]["lr"] = self._recipe.rate(number)
+        self._optimiser.param_groups[0]["lr"] = self._recipe.rate(self.steps)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self._generator.parameters(), 1.0)
         self._optimiser.step()
+        self.steps += 1
         self.losses.append(loss.item())
+        if self.steps <= 3:
+            self.first_losses.append(loss.item())
         pairs = zip(self.smooth.parameters(), self._generator.parameters(), strict=True)
         for slow, fast in pairs:
             slow.data.lerp_(fast.data, 0.01)
 
 
-def train(config: Path, data: Path, out: Path, samples: Path | None) -> None:
+def train(config: Path, data: Path, out: Path, samples: Path | None, start: Path | None) -> None:
     """Train one direction and write its file."""
     torch.set_num_threads(1)  # sums of several threads are rounded otherwise
     recipe, values = read_recipe(config)
     name = config.stem.removeprefix("bundled-")
     out.mkdir(parents=True, exist_ok=True)
     training, began = Training(recipe, data), time.time()
-    for step in range(1, recipe.own.steps + recipe.field.steps + 1):
+    if start:
+        training.goes_on(start, values)
+    for step in range(training.steps + 1, recipe.own.steps + recipe.field.steps + 1):
         training.step()
         if step % 100 == 0:
             mean = np.mean(training.losses[-100:])
@@ -181,8 +216,8 @@ def save(path: Path, training: Training, recipe: Recipe, values: dict[str, Any])
     a, b = recipe.domains
     origin = {
         "configuration": values,
-        "steps": len(training.losses),
-        "first_losses": training.losses[:3],
+        "steps": training.steps,
+        "first_losses": training.first_losses,
         "last_losses": training.losses[-3:],
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -234,6 +269,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the source images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--samples", type=Path, help="folder for sample pictures")
+    parser.add_argument("--start", type=Path, help="what this had saved before steps with fields")
     train(**vars(parser.parse_args()))
 
 

@@ -14,8 +14,7 @@ PATHS = {
     path.stem.removeprefix("bundled-"): path
     for path in sorted((REPOSITORY / "configs/train").glob("bundled-*.yaml"))
 }
-# ihc2he is older.
-each = pytest.mark.parametrize("name", [name for name in PATHS if name != "ihc2he"])
+each = pytest.mark.parametrize("name", PATHS)
 
 
 @pytest.fixture(autouse=True)
