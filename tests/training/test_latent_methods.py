@@ -323,3 +323,13 @@ def test_the_papers_configuration_holds_its_numbers():
     assert options.epochs * data.epoch / options.batch == 50_000
     assert (options.batch, options.lr, options.entropy.beta) == (4, 5e-6, 0.1)
     assert (options.entropy.tau, options.entropy.alpha, options.prompt_dropout) == (0.07, 0.99, 0.1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_steps_in_bf16_are_near(method):
+    exact, near = (
+        make_learner(method, precision=precision).step(batch(1), 0)[-1].parts
+        for precision in ("fp32", "bf16")
+    )
+    for name, value in exact.items():
+        assert float(near[name]) == pytest.approx(float(value), rel=0.1, abs=0.01)
