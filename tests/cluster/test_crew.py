@@ -8,6 +8,7 @@ from mortal_orders import Endless, Once, Plain, Poison, Wrong
 pytest.importorskip("distributed")
 
 from uhrtranslate.cluster import crew as crews
+from uhrtranslate.cluster import local
 from uhrtranslate.cluster.connect import connected
 from uhrtranslate.cluster.crew import Crew, Crowd, Done, Heard, Ordered
 from uhrtranslate.errors import ClusterError, InputError
@@ -57,6 +58,15 @@ def test_what_a_dead_worker_had_is_done_by_another(cluster, tmp_path):
     assert receipts["once"].answer == ("once", True)
     pids = (tmp_path / "once").read_text().split()
     assert len(set(pids)) == 2
+
+
+def test_workers_whose_nannies_have_given_up_are_started_again(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "GIVEN_UP", 1.0)
+    whole = cluster.client.cluster
+    for nanny in whole.workers.values():
+        whole.sync(nanny.close)
+    receipts = carried_out(cluster, Plain("a", tmp_path, 0.3), Plain("b", tmp_path, 0.3))
+    assert sorted(receipt.answer[0] for receipt in receipts.values()) == ["a", "b"]
 
 
 def test_errors_come_back_as_they_are(cluster, tmp_path):

@@ -1,10 +1,12 @@
 """Slides on a cluster: the bytes are those of one machine."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -220,6 +222,11 @@ def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_
 
     with pytest.raises(OptionError, match=r"encrypts nothing.*--without-tls"):
         run(cluster="tcp://192.0.2.1:8786")
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=r"cannot be reached .*check that its scheduler runs"):
+        run(cluster="tls://127.0.0.1:9")
+    gc.collect()
+    assert time.monotonic() < began + 45
     with pytest.raises(ClusterError, match=r"none\.json: cannot be read"):
         run(cluster="scheduler-file:none.json")
     (tmp_path / "odd.json").write_text("[]")

@@ -65,9 +65,11 @@ def _running(place: Place, without_tls: bool) -> Iterator[Reached]:
             f"--cluster {address}: encrypts nothing, and whoever reaches its port can run programs "
             "as you; start scheduler and workers with TLS, or add --without-tls."
         )
+    client = Client.__new__(Client)
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        client.__init__(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # of many kinds, also of TLS
+        client.status = "closed"  # else it would try for a minute to say good-bye
         why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise ClusterError(
             f"--cluster {address}: cannot be reached ({why}); check that its scheduler runs, and "

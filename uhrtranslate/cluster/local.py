@@ -4,8 +4,10 @@ They are reached by loopback alone, and end with this process however it ends.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import dask
 import torch
@@ -15,6 +17,8 @@ from uhrtranslate.cluster.reached import Reached
 from uhrtranslate.errors import OptionError
 
 HERE = "127.0.0.1"
+# Seconds after which a worker that is missing is looked after, and what its nanny may have become.
+GIVEN_UP, ENDED = 10.0, ("closing", "closed", "failed")
 # Libraries that would each start as many threads as there are cores.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Ctrl-C in a terminal reaches workers too; the client tells them when to stop.
@@ -72,7 +76,7 @@ def started(workers: int, device: str) -> Iterator[Reached]:
         try:
             client = Client(cluster, set_as_default=False)
             try:
-                yield Reached(client)
+                yield Reached(client, _Keeper(cluster, spec).look)
             finally:
                 with suppress(Exception):
                     client.close(timeout=5)
@@ -107,3 +111,25 @@ def _pins(workers: int, device: str) -> list[dict[str, str]]:
             f"one; use local:{len(names)}, or --device cpu."
         )
     return [{"CUDA_VISIBLE_DEVICES": names[number]} for number in range(workers)]
+
+
+class _Keeper:
+    """Starts workers again whose nanny has given up, as it does if they die while they start."""
+
+    def __init__(self, cluster: SpecCluster, spec: dict[int, dict[str, Any]]) -> None:
+        self._cluster, self._spec = cluster, spec
+        self._whole = time.monotonic()  # when all workers were there
+
+    def look(self, workers: int) -> None:
+        """Called from time to time with the number of workers that are there."""
+        if workers >= len(self._spec):
+            self._whole = time.monotonic()
+        if time.monotonic() < self._whole + GIVEN_UP:
+            return
+        self._whole = time.monotonic()
+        there = self._cluster.workers
+        lost = [n for n in self._spec if n not in there or there[n].status.name in ENDED]
+        if lost:
+            self._cluster.sync(self._cluster.scale_down, lost)
+            self._cluster.worker_spec.update({number: self._spec[number] for number in lost})
+            self._cluster.sync(self._cluster._correct_state)
