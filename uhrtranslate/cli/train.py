@@ -70,7 +70,7 @@ def train(
     quiet: p.Quiet = False,
     debug: p.Debug = False,
 ) -> None:
-    """Train a generator for uhrt translate.
+    """Train a generator for uhrt translate, or a model for uhrt synthesize and uhrt upscale.
 
     Patches are read from slides as needed. The run's folder gets losses, pictures and checkpoints
     (every checkpoint: 5 epochs, or every checkpoint_steps: N steps). The newest one's generator is
@@ -118,9 +118,11 @@ def _told_how_to_go_on(run: Path) -> Iterator[None]:
         if run.parent.name == FOLDER:
             run = run.parent.parent
         if saved := list_checkpoints(run):
+            made = min(path.name for path in saved[-1].glob("*.safetensors"))
+            kind = "generator" if made == "A2B.safetensors" else "model"
             stop.sentence = (
                 f"stopped; uhrt train --resume {run} goes on from step {step_of(saved[-1]):,}, and "
-                f"{run / 'A2B.safetensors'} is the generator so far."
+                f"{run / made} is the {kind} so far."
             )
         elif run.exists():
             stop.sentence = f"stopped before the first step; uhrt train --resume {run} starts it."

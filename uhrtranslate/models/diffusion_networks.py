@@ -5,6 +5,7 @@ is taken, within bounds, and no class is imported because a file names it.
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -169,6 +170,22 @@ class Autoencoder(nn.Module):
     def shift(self) -> float:
         """The latents' mean, which is subtracted first."""
         return self.config.shift_factor or 0.0
+
+    @property
+    def encoder_reach(self) -> int:
+        """How far from a latent pixel's own pixels others can change it, in px at most."""
+        levels = [1 << i for i in range(len(self.config.block_out_channels))]
+        blocks = sum(2 * self.config.layers_per_block * step for step in levels)
+        # The first convolution, halvings to the right, the middle's four, and the last one.
+        return 1 + blocks + 2 * sum(levels[:-1]) + 5 * levels[-1]
+
+    @property
+    def decoder_reach(self) -> int:
+        """How far from a pixel's own latent pixel others can change it, in latent px at most."""
+        steps = [1 / (1 << i) for i in range(len(self.config.block_out_channels))]
+        blocks = sum(2 * (self.config.layers_per_block + 1) * step for step in steps)
+        # The first convolution and the middle's four, doublings, and the last one.
+        return math.ceil(5 + blocks + 2 * sum(steps[1:]) + steps[-1])
 
     def scaled(self, mean: float, std: float) -> "Autoencoder":
         """The same network, for unscaled latents of this mean and standard deviation."""
