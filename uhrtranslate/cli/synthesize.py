@@ -12,7 +12,7 @@ from uhrtranslate.options import SynthesizeOptions, read_config, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
-uhrt synthesize -m pathup.safetensors --class ADH --size 96x64 -n 2 --seed 7 -o out/
+uhrt synthesize -m pathup.safetensors --class ADH --size 96x64 -n 2 --steps 10 -o out/
 """
 # What only an image that is there already has.
 OF_IMAGES = {

@@ -10,7 +10,7 @@ from uhrtranslate.options import UpscaleOptions, read_config, validated
 
 EXAMPLES = """[bold]Examples[/bold]
 
-uhrt upscale photo.jpg --region 0,0,40,32 -m pathup.safetensors --class ADH -o large.png
+uhrt upscale photo.jpg --region 0,0,24,24 -m pathup.safetensors --class ADH -o large.png
 """
 
 
