@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from support import REPOSITORY, SHARED
+from support import REPOSITORY
 
 from uhrtranslate.models import bundled_generators, load_generator
 from uhrtranslate.options import read_config
@@ -41,13 +41,12 @@ def test_weights_are_those_of_the_configuration(name):
 
 
 @each
-@pytest.mark.shared
-def test_a_training_begins_as_it_did(name):
+def test_a_training_begins_as_it_did(name, shared):
     """What was changed since in windows, goals, network or loss would show."""
     from bundled_recipe import read_recipe
     from train_bundled import Training
 
-    training = Training(read_recipe(PATHS[name])[0], SHARED / "data")
+    training = Training(read_recipe(PATHS[name])[0], shared / "data")
     expected = origin_of(name)["first_losses"]
     for _ in expected:
         training.step()

@@ -118,7 +118,8 @@ def _told_how_to_go_on(run: Path) -> Iterator[None]:
         if run.parent.name == FOLDER:
             run = run.parent.parent
         if saved := list_checkpoints(run):
-            made = min(path.name for path in saved[-1].glob("*.safetensors"))
+            files = (path.name for path in saved[-1].glob("*.safetensors"))
+            made = min(files, default="A2B.safetensors")
             kind = "generator" if made == "A2B.safetensors" else "model"
             stop.sentence = (
                 f"stopped; uhrt train --resume {run} goes on from step {step_of(saved[-1]):,}, and "

@@ -110,7 +110,7 @@ def cut_tiles(
         if isinstance(answer, Exception):
             source = shown(order.path)
             error = in_a_sentence(source, answer)
-            error = error if source in error else f"{source}: {error}"
+            error = error if Path(source).name in error else f"{source}: {error}"
             order.undo()
         kept = sum(row["file"].startswith("B/") is False for row in made)
         done[number] = made, TilesResult(shown(order.path), str(output), kept, skipped, error)
