@@ -14,6 +14,7 @@ from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.extractors import Lpips
 from uhrtranslate.io import SlideView, Source, stated_by
+from uhrtranslate.metrics.masks import MaskRecipe
 from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
 
 Patches = NDArray[np.uint8]
@@ -43,6 +44,12 @@ class Setup:
         self.lpips = Lpips(*options.lpips) if options.lpips else None
         self.real = images_in(options.reference) if options.reference else []
         self.warnings: list[str] = []
+
+    @property
+    def mask_recipe(self) -> MaskRecipe:
+        """How masks of what is stained brown are made."""
+        options = self.options
+        return MaskRecipe(options.dab_threshold, options.dab_close, options.dab_median)
 
 
 @dataclass(frozen=True)

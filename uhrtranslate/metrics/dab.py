@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from skimage.color import hed_from_rgb
 
 from uhrtranslate.metrics.planes import Pixels
+from uhrtranslate.metrics.sums import Sums
 
 Doubles = NDArray[np.float64]
 
@@ -107,7 +108,7 @@ def _kl(p: Doubles, q: Doubles) -> float:
 
 
 @dataclass(frozen=True)
-class DensitySums:
+class DensitySums(Sums):
     """Sums of optical density over R, G and B, in powers of 10.
 
     Attributes:
@@ -119,14 +120,6 @@ class DensitySums:
     count: int = 0
     integrated: float = 0.0
     focal: float = 0.0
-
-    def __add__(self, other: "DensitySums") -> "DensitySums":
-        """Both areas together."""
-        return DensitySums(
-            self.count + other.count,
-            self.integrated + other.integrated,
-            self.focal + other.focal,
-        )
 
 
 def density_sums(pixels: Pixels) -> DensitySums:

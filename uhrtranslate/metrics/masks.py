@@ -9,6 +9,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, convolve1d, distance_
 
 from uhrtranslate.metrics.dab import hed_stains
 from uhrtranslate.metrics.planes import Pixels
+from uhrtranslate.metrics.sums import Sums
 
 Mask = NDArray[np.bool_]
 # Px of a whole mask, beyond which the distance of two masks is taken on smaller ones.
@@ -59,22 +60,13 @@ def dab_mask(pixels: Pixels, recipe: MaskRecipe) -> Mask:
 
 
 @dataclass(frozen=True)
-class MaskCounts:
+class MaskCounts(Sums):
     """Px that are positive in both masks, in the result's or the truth's alone, or in none."""
 
     both: int = 0
     result: int = 0
     truth: int = 0
     none: int = 0
-
-    def __add__(self, other: "MaskCounts") -> "MaskCounts":
-        """Both areas together."""
-        return MaskCounts(
-            self.both + other.both,
-            self.result + other.result,
-            self.truth + other.truth,
-            self.none + other.none,
-        )
 
     @property
     def dice(self) -> float | None:

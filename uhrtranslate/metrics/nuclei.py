@@ -17,6 +17,7 @@ from skimage.feature import peak_local_max
 from uhrtranslate.metrics.dab import hed_stains
 from uhrtranslate.metrics.masks import MaskCounts, mask_counts
 from uhrtranslate.metrics.planes import Halo, Pixels, inside
+from uhrtranslate.metrics.sums import Sums
 
 # Radius of a nucleus in µm, and the resolution that is taken if none is known.
 RADIUS, USUAL_MPP = 3.5, 0.5
@@ -32,7 +33,7 @@ _NO_MASKS = MaskCounts()
 
 
 @dataclass(frozen=True)
-class NucleiSums:
+class NucleiSums(Sums):
     """Nuclei of two pictures, added up over areas.
 
     Attributes:
@@ -45,15 +46,6 @@ class NucleiSums:
     other: int = 0
     matched: int = 0
     masks: MaskCounts = _NO_MASKS
-
-    def __add__(self, more: "NucleiSums") -> "NucleiSums":
-        """Both areas together."""
-        return NucleiSums(
-            self.result + more.result,
-            self.other + more.other,
-            self.matched + more.matched,
-            self.masks + more.masks,
-        )
 
     @property
     def f1(self) -> float | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 
-class _Sums:
-    """Sums in the fields of a dataclass."""
+class Sums:
+    """Sums in the fields of a dataclass, which add up over areas field by field."""
 
     def __add__(self, other: Self) -> Self:
         """Both areas together."""
@@ -15,7 +15,7 @@ class _Sums:
 
 
 @dataclass(frozen=True)
-class PairSums(_Sums):
+class PairSums(Sums):
     """Sums over pairs of values in thousandths of a grey level; exact, so that blocks do not show.
 
     Attributes:
@@ -57,7 +57,7 @@ class PairSums(_Sums):
 
 
 @dataclass(frozen=True)
-class MapSums(_Sums):
+class MapSums(Sums):
     """The sum of a map's values, and how many there are."""
 
     count: int = 0
@@ -70,7 +70,7 @@ class MapSums(_Sums):
 
 
 @dataclass(frozen=True)
-class GradientSums(_Sums):
+class GradientSums(Sums):
     """Sums of two maps of gradient magnitude, and of their similarity.
 
     Attributes:

@@ -5,7 +5,6 @@ import numpy as np
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
 from uhrtranslate.metrics.dab import correlation, dab_density, density_sums, tile_pair
 from uhrtranslate.metrics.masks import (
-    MaskRecipe,
     dab_mask,
     distance_scale,
     hausdorff,
@@ -49,10 +48,9 @@ class Stain(Figure):
     def sums(self, area: Area) -> Sums:
         """See `Figure`."""
         options, view = self.setup.options, area.image.view
-        recipe = MaskRecipe(options.dab_threshold, options.dab_close, options.dab_median)
         pictures = area.pixels, area.partners["truth"]
         core = inside(area.pixels, area.halo)
-        masks = [dab_mask(pixels, recipe)[core] for pixels in pictures]
+        masks = [dab_mask(pixels, self.setup.mask_recipe)[core] for pixels in pictures]
         result, truth = (pixels[core] for pixels in pictures)
         densities = dab_density(result), dab_density(truth)
         pairs = [

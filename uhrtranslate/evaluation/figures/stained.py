@@ -47,8 +47,7 @@ class Stained(Figure):
         return figures
 
     def _compared(self, results: Patches, real: Patches) -> dict[str, float]:
-        o = self.setup.options
-        recipe = MaskRecipe(o.dab_threshold, o.dab_close, o.dab_median)
+        recipe = self.setup.mask_recipe
         ours, theirs = (_facts(_some(patches), recipe) for patches in (results, real))
         pair = tile_pair(ours[0], theirs[0])
         names = ("p90_difference", "positive_difference", "iod_difference")

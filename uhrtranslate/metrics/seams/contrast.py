@@ -14,7 +14,7 @@ from uhrtranslate.geometry import spans
 from uhrtranslate.metrics.planes import Doubles, Halo, Pixels, grey, inside, levels
 from uhrtranslate.metrics.seams.detector import Grid
 from uhrtranslate.metrics.seams.profiles import Read
-from uhrtranslate.metrics.sums import MapSums
+from uhrtranslate.metrics.sums import MapSums, Sums
 
 # px on both sides of a border that boundary contrast compares, and px between the border and the
 # two gradients that the tiling score takes (Madar & Fried, arXiv 2412.15185).
@@ -61,7 +61,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class BlockSums:
+class BlockSums(Sums):
     """Sums of all gradients of an image's grey, for `blockiness`.
 
     Attributes:
@@ -70,10 +70,6 @@ class BlockSums:
 
     across: MapSums = _NOTHING
     down: MapSums = _NOTHING
-
-    def __add__(self, other: "BlockSums") -> "BlockSums":
-        """Both areas together."""
-        return BlockSums(self.across + other.across, self.down + other.down)
 
 
 def block_sums(pixels: Pixels, halo: Halo) -> BlockSums:
