@@ -1,5 +1,6 @@
 """Whether tiles show, by the measures of others; of a known or found grid."""
 
+from functools import partial
 from typing import Any
 
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
@@ -81,7 +82,7 @@ class Tiles(Figure):
         if grid is None:
             return figures
         seed = self.setup.options.seed
-        figures |= _measured(image.view, grid, sums[0], seed)
+        figures |= _measured(image.view, grid, sums[0], seed) | _half_way(image.view, grid, seed)
         source = image.partners.get("source")
         if source is not None:
             own = _measured(source, grid, sums[1], seed)
@@ -93,12 +94,16 @@ class Tiles(Figure):
         return figures
 
 
+def _half_way(view: SlideView, grid: Grid, seed: int) -> dict[str, Any]:
+    """The rates of a picture without seams: those half-way between its borders."""
+    read = partial(read8, view)
+    chance = measure_rejections(read, view.width, view.height, null_grid(grid), seed=seed)
+    return {"null_rejected": chance.rate, "null_severity_z": chance.severity_z} if chance else {}
+
+
 def _measured(view: SlideView, grid: Grid, sums: BlockSums, seed: int) -> dict[str, Any]:
     """The figures of one picture; those that cannot be measured are left out."""
-
-    def read(x: int, y: int, w: int, h: int) -> Any:
-        return read8(view, x, y, w, h)
-
+    read = partial(read8, view)
     figures: dict[str, Any] = {}
     if tests := measure_rejections(read, view.width, view.height, grid, seed=seed):
         figures |= {
@@ -107,8 +112,6 @@ def _measured(view: SlideView, grid: Grid, sums: BlockSums, seed: int) -> dict[s
             "severity_z": tests.severity_z,
             "tested": tests.tiles,
         }
-    if chance := measure_rejections(read, view.width, view.height, null_grid(grid), seed=seed):
-        figures |= {"null_rejected": chance.rate, "null_severity_z": chance.severity_z}
     if contrast := measure_contrast(read, view.width, view.height, grid):
         figures |= {
             "boundary_contrast": contrast.contrast,
