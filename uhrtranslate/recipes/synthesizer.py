@@ -139,9 +139,7 @@ class Synthesizer(Recipe):
         if source is None:
             return None
         return {
-            "input's size": source.size,
-            "input's time": source.mtime_ns,
-            "input's hash": source.quickhash,
+            **source.facts(),
             "uhrt": __version__,
             **provenance,
             "device": self._networks.device.type,

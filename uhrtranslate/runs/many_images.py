@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from uhrtranslate.io import Found, Missing, kept_suffix
+from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import Recipe
 from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
@@ -34,17 +35,39 @@ def run_recipe(
     Raises:
         OptionError, OutputError: see `plan_outputs`.
     """
+    options = recipe.options
+
+    def suffix(path: Path) -> str:
+        return f".{recipe.suffix}{kept_suffix(path, options.format, recipe.bits_out)}"
+
+    tasks = planned(items, output, options, suffix)
+    return run_tasks(tasks, output, execute or here(lambda task: recipe), on_event)
+
+
+def planned(
+    items: Sequence[Item],
+    output: Path | None,
+    options: ImageOptions,
+    suffix: Callable[[Path], str],
+) -> list[Task]:
+    """Where each input's result is written, with the same options for all.
+
+    Args:
+        items: the inputs, without options of their own.
+        output: a file for one input, else a folder; None writes next to the inputs.
+        options: of all.
+        suffix: that the result of a path is named with.
+
+    Raises:
+        OptionError, OutputError: see `plan_outputs`.
+    """
     found = [item.input for item in items if isinstance(item.input, Found)]
-    suffixes = [
-        f".{recipe.suffix}{kept_suffix(one.path, recipe.options.format, recipe.bits_out)}"
-        for one in found
-    ]
+    suffixes = [suffix(one.path) for one in found]
     targets = dict(zip(found, plan_outputs(found, output, suffixes), strict=True))
-    tasks = [
-        Task(item, recipe.options, targets[item.input] if isinstance(item.input, Found) else None)
+    return [
+        Task(item, options, targets[item.input] if isinstance(item.input, Found) else None)
         for item in items
     ]
-    return run_tasks(tasks, output, execute or here(lambda task: recipe), on_event)
 
 
 def run_tasks(

@@ -128,9 +128,7 @@ def _job(
     if source is None:
         return None
     return {
-        "input's size": source.size,
-        "input's time": source.mtime_ns,
-        "input's hash": source.quickhash,
+        **source.facts(),
         "uhrt": __version__,
         **plan.provenance,
         **plan.beside,

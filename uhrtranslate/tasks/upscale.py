@@ -1,23 +1,20 @@
 """Make real images larger, with details of a class, by a latent diffusion model."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from uhrtranslate.engine import EnlargedSlide
-from uhrtranslate.errors import OutputError
-from uhrtranslate.io import Found, kept_suffix, open_slide, open_view, stated_by
+from uhrtranslate.io import kept_suffix, open_slide, open_view, stated_by
 from uhrtranslate.options import UpscaleOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
 from uhrtranslate.recipes.synthesizer import Synthesizer
 from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item, Task
-from uhrtranslate.runs.many_images import needed
-from uhrtranslate.runs.one_image import process_slide
+from uhrtranslate.runs.many_images import needed, planned
+from uhrtranslate.runs.one_image import process_slide, refuse_input_as_output
 from uhrtranslate.runs.orders import Order, make_all
-from uhrtranslate.runs.outputs import plan_outputs
 from uhrtranslate.tables import UPSCALED
 
 
@@ -42,13 +39,9 @@ def upscale(
         OutputError: the record cannot be written.
     """
     networks = open_networks(options)
-    found = [item.input for item in items if isinstance(item.input, Found)]
-    suffixes = [f".{UPSCALED}{kept_suffix(one.path, options.format)}" for one in found]
-    targets = dict(zip(found, plan_outputs(found, output, suffixes), strict=True))
-    tasks = [
-        Task(item, options, targets[item.input] if isinstance(item.input, Found) else None)
-        for item in items
-    ]
+    tasks = planned(
+        items, output, options, lambda path: f".{UPSCALED}{kept_suffix(path, options.format)}"
+    )
     orders = [
         Order(task.item.name, task.target, options, partial(_upscale_one, networks, options, task))
         for task in tasks
@@ -60,9 +53,7 @@ def _upscale_one(
     networks: LatentNetworks, options: UpscaleOptions, task: Task, on_event: OnEvent
 ) -> ImageResult:
     path, target = needed(task)
-    with suppress(OSError):  # a missing or unreadable file is reported when it is opened
-        if target.samefile(path):
-            raise OutputError(f"{target}: is the input itself; choose another output with -o.")
+    refuse_input_as_output(path, target)
     with open_slide(path, sparse=options.allow_sparse, stated=stated_by(options)) as source:
         view = open_view(source, options.level, options.mpp, options.region)
         factor = options.factor

@@ -4,6 +4,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Read at the start, in the middle and at the end: headers, indices and some pixels.
 BLOCK = 1 << 20
@@ -23,6 +24,14 @@ class Fingerprint:
     size: int
     mtime_ns: int
     quickhash: str
+
+    def facts(self) -> dict[str, Any]:
+        """The same, as a job tells of its input; see `journal.State`."""
+        return {
+            "input's size": self.size,
+            "input's time": self.mtime_ns,
+            "input's hash": self.quickhash,
+        }
 
 
 def fingerprint(path: Path) -> Fingerprint:
