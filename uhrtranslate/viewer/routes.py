@@ -141,9 +141,9 @@ class Routes:
         """What a page is told of an image."""
         info = image.slide.info
         own = _image(item, image)
-        place = place_of(own, self._others(), self._transforms)
-        evaluated = self._evaluated(item)
         reference = self._reference()
+        place = place_of(own, self._others(reference), self._transforms)
+        evaluated = self._evaluated(item)
         unit = "px" if reference is not None and reference.mpp is None else "um"
         if reference is None and info.mpp is None:
             unit = "px"
@@ -189,9 +189,8 @@ class Routes:
                 return image
         return None
 
-    def _others(self) -> list[Image]:
+    def _others(self, reference: Image | None) -> list[Image]:
         """The images that were named one by one, the reference first."""
-        reference = self._reference()
         if reference is None:
             return []
         named = [item for item in self.shelf.items()[:MOST_NAMED] if not item.folder]

@@ -236,11 +236,7 @@ class Shelf:
             if image is not None and self._is_current(item, image):
                 return image
             if image is not None:
-                with self._lock:
-                    image.users -= 1
-                    self._open.pop(item.key, None)
-                    if not image.users:
-                        image.close()
+                self._let_go(item, image)
             image = _open(item)
             with self._lock:
                 self._open[item.key] = image
@@ -254,12 +250,16 @@ class Shelf:
         try:
             return version_of(item) == image.version
         except GoneError:
-            with self._lock:
-                image.users -= 1
-                self._open.pop(item.key, None)
-                if not image.users:
-                    image.close()
+            self._let_go(item, image)
             raise
+
+    def _let_go(self, item: Item, image: OpenImage) -> None:
+        """Have nobody else use an open image, and close it after its last user."""
+        with self._lock:
+            image.users -= 1
+            self._open.pop(item.key, None)
+            if not image.users:
+                image.close()
 
     def _close_some(self) -> None:
         idle = [key for key, image in self._open.items() if not image.users]
