@@ -113,6 +113,18 @@ def opened_safetensors(path: Path) -> Iterator[Any]:
         ) from error
 
 
+def has_metadata(path: Path, key: str) -> bool:
+    """Whether a file is a safetensors file with such an entry in its metadata.
+
+    Raises:
+        CheckpointError: the file cannot be read, or is no checkpoint.
+    """
+    if sniff(path) != "safetensors":
+        return False
+    with opened_safetensors(path) as file:
+        return key in (file.metadata() or {})
+
+
 def sniff(path: Path) -> str:
     """The kind of a file by its first bytes: "zip" (PyTorch since 1.6), "pickle" or "safetensors".
 

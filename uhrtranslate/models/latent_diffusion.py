@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError, OptionError
-from uhrtranslate.models.checkpoint import opened_safetensors, sniff
+from uhrtranslate.models.checkpoint import has_metadata, opened_safetensors
 from uhrtranslate.models.diffusers_folder import read_autoencoder, read_pipeline
 from uhrtranslate.models.diffusion_networks import Autoencoder, Denoiser, Stored, read_network
 from uhrtranslate.models.noise import BetaSchedule, Noise, Prediction
@@ -191,10 +191,7 @@ def is_latent_diffusion(path: Path) -> bool:
     Raises:
         CheckpointError: the file cannot be read, or is no checkpoint.
     """
-    if sniff(path) != "safetensors":
-        return False
-    with opened_safetensors(path) as file:
-        return KEY in (file.metadata() or {})
+    return has_metadata(path, KEY)
 
 
 def load_latent_diffusion(path: str | Path) -> LatentDiffusion:

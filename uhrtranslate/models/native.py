@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import nn
 
 from uhrtranslate.errors import CheckpointError, OptionError
-from uhrtranslate.models.checkpoint import fit, opened_safetensors, read_safetensors, sniff
+from uhrtranslate.models.checkpoint import fit, has_metadata, read_safetensors
 from uhrtranslate.models.info import GeneratorInfo
 from uhrtranslate.models.public import write_whole
 from uhrtranslate.models.unwrap import show
@@ -121,10 +121,7 @@ def is_native(path: Path) -> bool:
     Raises:
         CheckpointError: the file cannot be read, or is no checkpoint.
     """
-    if sniff(path) != "safetensors":
-        return False
-    with opened_safetensors(path) as file:
-        return _KEY in (file.metadata() or {})
+    return has_metadata(path, _KEY)
 
 
 def load_native(path: Path) -> tuple[nn.Module, GeneratorInfo]:
