@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import require
-from uhrtranslate.registration.field import NODES
+from uhrtranslate.registration.field import NODES, compared, node_places
 from uhrtranslate.registration.looks import Picture
 
 # Px between the nodes of the spline's last and finest mesh.
@@ -46,10 +46,10 @@ def bspline_displacement(
     """
     sitk = simpleitk()
     h, w = fixed.shape
-    xs, ys = np.arange(0, w + NODES, NODES), np.arange(0, h + NODES, NODES)
+    xs, ys = node_places(h, w)
     nothing = np.zeros((len(ys), len(xs), 2), np.float32)
-    mask = tissue & inside
-    if mask.mean() < 0.02:
+    mask = compared(tissue, inside)
+    if mask is None:
         return nothing
     one, other = (sitk.GetImageFromArray(np.ascontiguousarray(p)) for p in (fixed, moving))
     method = sitk.ImageRegistrationMethod()

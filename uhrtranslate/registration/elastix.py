@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from uhrtranslate.errors import MissingExtraError
-from uhrtranslate.registration.field import NODES
+from uhrtranslate.registration.field import compared, node_places
 from uhrtranslate.registration.looks import Picture
 
 # Of elastix: px between the nodes of the finest mesh, steps at each of so many resolutions, px
@@ -73,15 +73,16 @@ def elastix_displacement(
     """
     require_elastix()
     h, w = fixed.shape
-    xs, ys = np.arange(0, w + NODES, NODES), np.arange(0, h + NODES, NODES)
-    mask = tissue & inside
-    if mask.mean() < 0.02:
-        return np.zeros((len(ys), len(xs), 2), np.float32)
+    xs, ys = node_places(h, w)
+    nothing = np.zeros((len(ys), len(xs), 2), np.float32)
+    mask = compared(tissue, inside)
+    if mask is None:
+        return nothing
     run = _by_simpleitk if _has("SimpleITK", "ElastixImageFilter") else _by_itk
     try:
         found = run(fixed, moving, mask.astype(np.uint8))
     except RuntimeError:  # too few samples lie inside of both
-        return np.zeros((len(ys), len(xs), 2), np.float32)
+        return nothing
     return _at_nodes(found, np.minimum(xs, w - 1), np.minimum(ys, h - 1))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uhrtranslate.registration.bspline import bspline_displacement
 from uhrtranslate.registration.convex import convex_displacement
 from uhrtranslate.registration.elastix import elastix_displacement
-from uhrtranslate.registration.field import NODES
+from uhrtranslate.registration.field import node_places
 from uhrtranslate.registration.looks import Picture
 
 Mask = NDArray[np.bool_]
@@ -24,8 +24,9 @@ def convex_nodes(
 ) -> NDArray[np.float32]:
     """See `convex_displacement`."""
     field, _ = convex_displacement(fixed, moving, inside)
-    rows, cols = (np.minimum(np.arange(0, side + NODES, NODES), side - 1) for side in fixed.shape)
-    return np.asarray(field[np.ix_(rows, cols)], np.float32)
+    h, w = fixed.shape
+    xs, ys = node_places(h, w)
+    return np.asarray(field[np.ix_(np.minimum(ys, h - 1), np.minimum(xs, w - 1))], np.float32)
 
 
 ENGINES: dict[str, Engine] = {

@@ -8,8 +8,21 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 # Px of a picture between the nodes of a displacement that is found in it.
 NODES = 8
+# Share of a picture in which both must be known, for an engine that compares them by a mask.
+LEAST_COMPARED = 0.02
 # Steps of the fixed point iteration, and the change in px at which it stops early.
 STEPS, ENOUGH = 60, 1e-4
+
+
+def node_places(height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Columns and rows of the nodes over a picture; the last ones may lie beyond it."""
+    return np.arange(0, width + NODES, NODES), np.arange(0, height + NODES, NODES)
+
+
+def compared(tissue: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Where two pictures are compared, [h, w]; None if that is too little to say anything."""
+    mask = tissue & inside
+    return None if mask.mean() < LEAST_COMPARED else mask
 
 
 @dataclass(frozen=True, eq=False)
