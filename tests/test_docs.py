@@ -151,6 +151,13 @@ def run(command, desk):
     )
 
 
+def run_all(commands, desk):
+    for command in commands:
+        done = run(command, desk)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        assert done.stdout, command
+
+
 def looked_at(command, desk):
     """Run a command that serves a page; ask for the page, then end it as Ctrl-C does."""
     environment = os.environ | {"PATH": f"{UHRT.parent}{os.pathsep}{os.environ['PATH']}"}
@@ -180,10 +187,7 @@ def looked_at(command, desk):
 @pytest.mark.slow
 def test_the_commands_of_the_readme_work_in_their_order(desk):
     assert len(commands()) >= 12
-    for command in commands():
-        done = run(command, desk)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+    run_all(commands(), desk)
     for made in ("slide.pooled.tif", "out/deep/two.pooled.tif", "photo.png", "part.preview.png"):
         assert (desk / made).is_file(), made
 
@@ -191,10 +195,7 @@ def test_the_commands_of_the_readme_work_in_their_order(desk):
 @pytest.mark.slow
 def test_the_commands_about_training_work_in_their_order(desk):
     assert len(commands(TRAINING)) >= 5
-    for command in commands(TRAINING):
-        done = run(command, desk)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+    run_all(commands(TRAINING), desk)
 
 
 def test_the_commands_about_looking_are_examples_of_the_help_which_are_run():
@@ -205,10 +206,7 @@ def test_the_commands_about_looking_are_examples_of_the_help_which_are_run():
 @pytest.mark.slow
 def test_the_commands_about_synthesis_work_in_their_order(desk):
     assert len(commands(SYNTHESIS)) >= 2
-    for command in commands(SYNTHESIS):
-        done = run(command, desk)
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+    run_all(commands(SYNTHESIS), desk)
 
 
 @pytest.mark.slow
