@@ -1,11 +1,15 @@
 """What a run shows of several inputs at work."""
 
 import io
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+import uhrtranslate
 from uhrtranslate.cli import report
+from uhrtranslate.cli.printing import print_error, print_line
 from uhrtranslate.runs.events import Advanced, ImageResult, Started
 
 
@@ -78,3 +82,24 @@ def test_lines_tell_of_each_input(monkeypatch, capsys):
         "b.svs: done in 1.0 s -> b.svs.out",
         "a.svs: done in 1.0 s -> a.svs.out",
     ]
+
+
+class _Interrupted(io.StringIO):
+    """A stream where a signal comes in after the first write, and its sentence with it."""
+
+    def write(self, text: str) -> int:
+        length = super().write(text)
+        if text != "uhrt: stopped.\n":
+            print_error("stopped.")
+        return length
+
+
+def test_a_signal_between_two_writes_has_a_line_of_its_own(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream := _Interrupted())
+    print_line("[1/1] a.tif")
+    assert stream.getvalue().splitlines() == ["[1/1] a.tif", "uhrt: stopped."]
+
+
+def test_lines_on_stderr_are_written_by_one_function():
+    modules = Path(uhrtranslate.__file__).parent.rglob("*.py")
+    assert [path.name for path in modules if "file=sys.stderr" in path.read_text()] == []

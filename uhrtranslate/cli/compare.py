@@ -7,7 +7,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import Report, errors_as_sentences, print_json
+from uhrtranslate.cli.printing import print_json
+from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.flag import METHOD
 from uhrtranslate.options import TranslateOptions, make_options, read_config
 from uhrtranslate.runs.events import Forecast, ImageResult

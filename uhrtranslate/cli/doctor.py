@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_facts, print_json
+from uhrtranslate.cli.printing import print_error, print_facts, print_json
+from uhrtranslate.cli.report import errors_as_sentences
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.doctor import Diagnosis

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.printing import print_error, print_json
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.evaluation.options import OUTPUT, EvaluateOptions
 from uhrtranslate.options import validated

@@ -6,7 +6,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_facts, print_json
+from uhrtranslate.cli.printing import print_facts, print_json
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.options import InfoOptions, validated
 

@@ -9,12 +9,8 @@ import typer
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.command import Command
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import (
-    errors_as_sentences,
-    print_facts,
-    print_json,
-    print_warning,
-)
+from uhrtranslate.cli.printing import print_facts, print_json, print_warning
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.options import TranslateOptions, make_options
 from uhrtranslate.tables import PLANES
 

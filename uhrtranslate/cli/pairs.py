@@ -7,8 +7,9 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
+from uhrtranslate.cli.printing import print_warning
 from uhrtranslate.cli.register import find_pairs, print_registration
-from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_warning
+from uhrtranslate.cli.report import Stopped, errors_as_sentences
 from uhrtranslate.cli.stages import StageLine
 from uhrtranslate.cli.tiles import PairLines, exit_code
 from uhrtranslate.options import PairsOptions, read_config, validated

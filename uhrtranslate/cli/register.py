@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.printing import print_error, print_json
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.cli.stages import StageLine
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import RegistrationEngine

@@ -1,16 +1,14 @@
-"""Printing: results on stdout, messages and progress on stderr."""
+"""What a run shows while it happens, and errors and signals as sentences."""
 
 import dataclasses
-import json
 import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -24,9 +22,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
+from uhrtranslate.cli.printing import print_error, print_json, print_line, print_warning
 from uhrtranslate.cli.sizes import file_size
 from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError, UhrError
@@ -39,9 +37,6 @@ from uhrtranslate.runs.events import (
     Started,
     Workers,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 # Without a terminal, progress is a plain line from time to time.
 SECONDS_BETWEEN_LINES = 30.0
@@ -92,32 +87,6 @@ def errors_as_sentences(debug: bool = False) -> Iterator[None]:
         raise typer.Exit(128 + stop.number) from None
 
 
-def print_error(sentence: str) -> None:
-    """One sentence on stderr."""
-    print(f"uhrt: {sentence}", file=sys.stderr)
-
-
-def print_warning(sentence: str) -> None:
-    """One sentence on stderr about what may be wrong, though the work goes on."""
-    print(f"uhrt: warning: {sentence}", file=sys.stderr, flush=True)
-
-
-def print_json(value: "DataclassInstance | dict[str, Any]") -> None:
-    """A dataclass, or values by name, as one line of JSON on stdout."""
-    values = value if isinstance(value, dict) else dataclasses.asdict(value)
-    text = json.dumps(values, ensure_ascii=False)
-    # A file name that is not UTF-8 becomes a JSON escape.
-    print(text.encode(errors="backslashreplace").decode(), flush=True)
-
-
-def print_facts(rows: Iterable[tuple[str, str]], title: str | None = None) -> None:
-    """Names and values as a table on stdout."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None)
-    for name, value in rows:
-        table.add_row(Text(name), Text(value))
-    Console().print(table, highlight=False)
-
-
 class Report:
     """Shows a run of many inputs while it happens.
 
@@ -163,7 +132,7 @@ class Report:
         if kind is None and self.failures and self._inputs > 1:
             print_error(f"{len(self.failures)} of {self._inputs} inputs failed:")
             for sentence in self.failures:
-                print(f"  {sentence}", file=sys.stderr)
+                print_line(f"  {sentence}")
 
     def when_stopped(self) -> str:
         """What the user is told after a signal: whether work has been saved."""
@@ -366,13 +335,13 @@ class _Lines:
     def start(self, event: Started, counter: str) -> None:
         now = time.monotonic()
         self._at_work[event.input] = _Told(event.pixels, now, now)
-        print(_beginning(event, counter), file=sys.stderr, flush=True)
+        print_line(_beginning(event, counter))
 
     def place(self, event: AtWork) -> None:
         """Plain lines are about inputs."""
 
     def crowd(self, workers: int) -> None:
-        print(_crowd(workers), file=sys.stderr, flush=True)
+        print_line(_crowd(workers))
 
     def advance(self, event: Advanced) -> None:
         one = self._at_work.get(event.input)
@@ -385,14 +354,12 @@ class _Lines:
         one.told = now
         rate = one.done / (now - one.began)
         left = (one.pixels - one.done) / rate
-        print(
+        print_line(
             f"{event.input}: {one.done / one.pixels:.0%}, "
-            f"{rate / 1e6:.2f} MP/s, {duration(left)} left ({_stages(event.shares)})",
-            file=sys.stderr,
-            flush=True,
+            f"{rate / 1e6:.2f} MP/s, {duration(left)} left ({_stages(event.shares)})"
         )
 
     def finish(self, result: ImageResult | Forecast) -> None:
         self._at_work.pop(result.input, None)
         if words := _in_words(result):
-            print(words, file=sys.stderr, flush=True)
+            print_line(words)

@@ -1,13 +1,13 @@
 """Showing work that goes in stages while it happens, on stderr."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from uhrtranslate.cli.printing import print_line
 from uhrtranslate.cli.report import SECONDS_BETWEEN_LINES
 from uhrtranslate.runs.events import Stage
 
@@ -54,4 +54,4 @@ class StageLine:
             self._progress.update(self._bar, description=text, completed=total)
         elif not self._quiet and time.monotonic() - self._told >= SECONDS_BETWEEN_LINES:
             self._told = time.monotonic()
-            print(f"{stage.input}: {total:.0%}, {words}", file=sys.stderr, flush=True)
+            print_line(f"{stage.input}: {total:.0%}, {words}")

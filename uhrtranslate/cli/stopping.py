@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from uhrtranslate.cli.report import Stopped, print_error
+from uhrtranslate.cli.printing import print_error
+from uhrtranslate.cli.report import Stopped
 from uhrtranslate.threads import interrupt
 
 # Seconds that cleaning up may take: it waits for pixels being read and tiles being encoded.

@@ -1,6 +1,5 @@
 """`uhrt tiles`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.printing import print_error, print_json, print_line
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.flag import METHOD
 from uhrtranslate.options import PairTileOptions, TileOptions, validated
@@ -164,4 +164,4 @@ class PairLines:
         if wrong is not None:
             print_error(wrong)
         elif not self._quiet:
-            print(line, file=sys.stderr)
+            print_line(line)

@@ -1,6 +1,5 @@
 """`uhrt train`."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import Stopped, errors_as_sentences, print_json
+from uhrtranslate.cli.printing import print_json, print_line
+from uhrtranslate.cli.report import Stopped, errors_as_sentences
 from uhrtranslate.cli.stopping import patient
 from uhrtranslate.cli.times import duration
 from uhrtranslate.errors import OptionError
@@ -142,7 +142,7 @@ class _Lines:
     def note(self, text: str) -> None:
         """Print what begins."""
         if not self._quiet:
-            print(text, file=sys.stderr, flush=True)
+            print_line(text)
 
     def show(self, progress: "TrainingProgress") -> None:
         """Print how far the training is, unless a line was printed just before."""
@@ -154,9 +154,7 @@ class _Lines:
         losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
         left = duration(progress.seconds_left or 0)
         stage = f"{progress.stage}: " if progress.stage else ""
-        print(
+        print_line(
             f"{stage}epoch {progress.epoch}/{progress.epochs}, step {progress.step:,}/"
-            f"{progress.steps:,}: {losses}; {left} left",
-            file=sys.stderr,
-            flush=True,
+            f"{progress.steps:,}: {losses}; {left} left"
         )

@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.report import errors_as_sentences, print_error, print_json
+from uhrtranslate.cli.printing import print_error, print_json
+from uhrtranslate.cli.report import errors_as_sentences
 
 if TYPE_CHECKING:
     from uhrtranslate.tasks.validate import Blended, Validation

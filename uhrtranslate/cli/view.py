@@ -11,7 +11,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import errors_as_sentences, print_error
+from uhrtranslate.cli.printing import print_error, print_line
+from uhrtranslate.cli.report import errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import InfoOptions, validated
 
@@ -89,14 +90,12 @@ def view(
 
 def _announce(address: str, port: int, quiet: bool) -> None:
     """Where the page is, for people here and at the other end of a line."""
-    print(address, file=sys.stderr, flush=True)
+    print_line(address)
     if not quiet:
         login = f"{getpass.getuser()}@{socket.gethostname()}"
-        print(
+        print_line(
             f"uhrt: from another machine first: ssh -L {port}:127.0.0.1:{port} {login}; "
-            "Ctrl-C ends this.",
-            file=sys.stderr,
-            flush=True,
+            "Ctrl-C ends this."
         )
 
 
@@ -119,4 +118,4 @@ def _silent(sentence: str) -> None:
 
 
 def _tell(sentence: str) -> None:
-    print(f"uhrt: {sentence}", file=sys.stderr, flush=True)
+    print_error(sentence)

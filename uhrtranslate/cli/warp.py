@@ -7,7 +7,8 @@ import typer
 
 from uhrtranslate.cli import params as p
 from uhrtranslate.cli.from_options import Given, takes
-from uhrtranslate.cli.report import Report, errors_as_sentences, print_warning
+from uhrtranslate.cli.printing import print_warning
+from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
 from uhrtranslate.options import ImageOptions, Sampling, validated
 
