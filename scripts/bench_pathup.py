@@ -9,13 +9,15 @@ trained on, by features of fixed random weights (uhrt-random-v1): improved preci
 (k = 3), FID, and KID times 1000. With so few patches, FID compares within this table only.
 **Accuracy**: how many of them a linear classifier of real patches, by the same features, gives the
 class that was asked for. **Seams**: the seam ratio of `uhrt evaluate` on images of 512 px at the
-borders of their own tiles, by the last model; 1 is none. Pixel tiling samples and decodes every
-tile by itself, of one overview. Means and deviations over generations of other seeds.
+borders of their own tiles, by the last model; 1 is none. Images are decoded without seams, or by
+tiles that are blended by the same weights. Pixel tiling samples and decodes every tile by itself,
+of one overview. Means and deviations over generations of other seeds.
 """
 
 import tempfile
 from argparse import Namespace
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +48,41 @@ def alike(height: int, width: int, overlap: int) -> np.ndarray:
     return np.ones((height, width), np.float32)
 
 
-# Overlap in px, and weights.
+HALF = PATCH // 2
+# Overlap in px, weights, and whether tiles are also decoded by themselves, then blended.
 WAYS = {
-    "pixel tiling": (0, alike),
-    "without weights": (PATCH // 2, alike),
-    "centre (the paper's)": (PATCH // 2, BLENDS["centre"]),
-    "linear": (PATCH // 2, BLENDS["linear"]),
-    "cosine": (PATCH // 2, BLENDS["cosine"]),
+    "pixel tiling": (0, alike, True),
+    "without weights, decoded by tiles": (HALF, alike, True),
+    "without weights": (HALF, alike, False),
+    "centre (the paper's), decoded by tiles": (HALF, BLENDS["centre"], True),
+    "centre (the paper's)": (HALF, BLENDS["centre"], False),
+    "linear, decoded by tiles": (HALF, BLENDS["linear"], True),
+    "linear": (HALF, BLENDS["linear"], False),
+    "cosine": (HALF, BLENDS["cosine"], False),
 }
+# Model, and way to lay tiles.
+RECIPES = {
+    "LDM": ("LDM", "linear"),
+    "+ patho-align": ("+ patho-align", "linear"),
+    "+ FEL": ("+ FEL", "linear"),
+    "+ FEL, the paper's weights": ("+ FEL", "centre (the paper's)"),
+    "+ FEL, without weights": ("+ FEL", "without weights"),
+    "+ FEL, pixel tiling": ("+ FEL", "pixel tiling"),
+}
+
+
+def laid(way: str) -> dict[str, object]:
+    """How tiles are laid, for `generation`."""
+    return dict(zip(("overlap", "window", "by_tiles"), WAYS[way], strict=True))
+
+
+@cache
+def known_features() -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of the classes; features of real patches, and the numbers of their classes."""
+    real = real_patches()
+    features = [PlainExtractor().features(patches) for patches in real.values()]
+    numbers = np.repeat(np.arange(len(real)), [len(one) for one in features])
+    return list(real), np.concatenate(features), numbers
 
 
 def standardized(real: np.ndarray, made: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,13 +104,10 @@ def said(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def quality(images: list[tuple[str, np.ndarray]]) -> dict[str, float]:
     """Figures of the patches of some images."""
-    extractor, real = PlainExtractor(), real_patches()
-    names = list(real)
-    known = np.concatenate([np.full(len(real[name]), names.index(name)) for name in names])
+    names, real, known = known_features()
     asked = np.concatenate([np.full(len(cut(one)), names.index(name)) for name, one in images])
     x, y = standardized(
-        extractor.features(np.concatenate(list(real.values()))),
-        extractor.features(np.concatenate([cut(one) for _, one in images])),
+        real, PlainExtractor().features(np.concatenate([cut(one) for _, one in images]))
     )
     few = np.random.default_rng(0).permutation(len(x))[: len(y)]  # as many as there are made
     precision, recall = precision_recall(x[few], y)
@@ -128,15 +154,15 @@ def show(title: str, found: Mapping[str, Mapping[str, list[float]]]) -> None:
 def qualities(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]:
     """Figures of every model, by generation."""
     rows: dict[str, list[dict[str, float]]] = {}
-    for variant, (told, _) in VARIANTS.items():
+    for recipe, (variant, way) in RECIPES.items():
         networks = networks_of(trained(runs, variant, given.epochs))
         for seed in range(given.generations):
-            with levels_told(told):
+            with levels_told(VARIANTS[variant][0]):
                 more = (seed, given.images, given.side)
-                made = list(generation(networks, *more, steps=given.steps))
-            rows.setdefault(variant, []).append(quality(made))
-            print(variant, seed, rows[variant][-1], flush=True)
-            keep(given.pictures, f"{variant}-{seed}", made)
+                made = list(generation(networks, *more, steps=given.steps, **laid(way)))
+            rows.setdefault(recipe, []).append(quality(made))
+            print(recipe, seed, rows[recipe][-1], flush=True)
+            keep(given.pictures, f"{recipe}-{seed}", made)
     return rows
 
 
@@ -145,9 +171,9 @@ def all_seams(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]
     rows: dict[str, list[dict[str, float]]] = {}
     networks = networks_of(trained(runs, list(VARIANTS)[-1], given.epochs))
     for seed in range(given.generations):
-        for way, (overlap, window) in WAYS.items():
-            more = {"steps": given.steps, "overlap": overlap, "window": window}
-            made = list(generation(networks, 100 + seed, 1, given.seam_side, **more))
+        for way, (overlap, *_) in WAYS.items():
+            more = (100 + seed, 1, given.seam_side)
+            made = list(generation(networks, *more, steps=given.steps, **laid(way)))
             found = [seam(one, PATCH - overlap) for _, one in made]
             mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
             rows.setdefault(way, []).append(mean)

@@ -8,7 +8,7 @@ brown in pink: patches of 64 px, overviews of 256 px shrunk to that. Trainings a
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,13 @@ import yaml
 from PIL import Image
 from skimage.color import hed2rgb, rgb2hed
 
-from uhrtranslate.diffusion.schedulers import Array
-from uhrtranslate.diffusion.tracking import merged, tiles_of
 from uhrtranslate.diffusion.weights import Tiling
 from uhrtranslate.engine import as_pixels
 from uhrtranslate.geometry.windows.ramps import WindowOf
 from uhrtranslate.models.prompts import Prompts
 from uhrtranslate.options import SynthesizeOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
+from uhrtranslate.recipes.latent_pixels import decoded
 from uhrtranslate.recipes.latent_run import LatentRun
 from uhrtranslate.tasks.train import read_train_options, train
 
@@ -121,6 +120,13 @@ class Sampled(LatentRun):
         return tiling if self.window is None else replace(tiling, window=self.window)
 
 
+@dataclass(frozen=True)
+class ByTiles(LatentNetworks):
+    """Encodes and decodes by the tiles that are sampled, though its autoencoder need not."""
+
+    seamless = False
+
+
 def networks_of(model: Path) -> LatentNetworks:
     """A model, ready to run."""
     return open_networks(SynthesizeOptions(model=str(model), prompt="brown", batch=16))
@@ -135,9 +141,12 @@ def sample(
     steps: int = 20,
     overlap: int = PATCH // 2,
     window: WindowOf | None = None,
+    by_tiles: bool = False,
     **options: object,
 ) -> np.ndarray:
     """An image of a class, [side, side, 3] uint8, from the latents as the command samples them."""
+    if by_tiles:
+        networks = ByTiles(**vars(networks))
     given = SynthesizeOptions(model="-", prompt=name, seed=seed, steps=steps, **options)
     factor = networks.model.factor
     run = Sampled(networks, given, side, side, None, overlap // factor)
@@ -146,17 +155,7 @@ def sample(
         tempfile.TemporaryDirectory() as folder,
         run.latents(Path(folder) / "a.tif", None, lambda pixels: None) as rows,
     ):
-        return _decoded(run.tiling, rows, networks)
-
-
-def _decoded(tiling: Tiling, rows: object, networks: LatentNetworks) -> np.ndarray:
-    factor = networks.model.factor
-    tiles = tiles_of(rows, tiling, networks.decode)
-
-    def decoded(places: list[tuple[int, int]]) -> Array:
-        return tiles([(y // factor, x // factor) for y, x in places])
-
-    bands = [band for _, band in merged(tiling.scaled(factor), decoded, networks.batch)]
+        bands = list(decoded(rows, run.tiling, networks))
     return as_pixels(np.concatenate(bands, axis=1)[None])[0]
 
 

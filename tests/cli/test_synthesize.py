@@ -3,14 +3,17 @@ import json
 
 import numpy as np
 import pytest
+import skimage.data
 import tifffile
 import torch
 from PIL import Image
-from tiny_diffusion import tiny_latent_diffusion
+from tiny_diffusion import tiny_autoencoder, tiny_denoiser, tiny_latent_diffusion
 
 from uhrtranslate.diffusion import canvas, tracking
 from uhrtranslate.io import open_slide, read_provenance
-from uhrtranslate.models.latent_diffusion import save_latent_diffusion
+from uhrtranslate.models.latent_diffusion import joined, save_latent_diffusion
+from uhrtranslate.models.noise import Noise
+from uhrtranslate.recipes import large_latents, latent_pixels
 
 pytest.importorskip("diffusers")
 MODEL = "pathup.safetensors"
@@ -157,6 +160,31 @@ def test_a_strength_of_one_needs_no_overview(made, tmp_path):
     assert "overview" not in read_provenance(tmp_path / "0.png")
 
 
+def test_encoding_and_decoding_know_no_tiles(made, tmp_path, monkeypatch):
+    """Where the autoencoder has norms alone, neither the sampled tiles nor others change it."""
+    Image.fromarray(skimage.data.immunohistochemistry()[:44, :37]).save(tmp_path / "a.png")
+    upscaled = ("upscale", tmp_path / "a.png", "--strength", 0)
+    _, pixels = made(*upscaled, "-o", tmp_path / "b.png")
+    assert read_provenance(tmp_path / "b.png")["decoding"] == "seamless"
+    _, other = made(*upscaled, "--overlap", 8, "-o", tmp_path / "c.png")
+    assert np.array_equal(other, pixels)
+    monkeypatch.setattr(large_latents, "LEAST_TILE", SIDE)
+    _, other = made(*upscaled, "-o", tmp_path / "d.png")
+    assert np.abs(other - pixels.astype(int)).max() <= 1
+    assert pixels.std() > 3
+
+
+def test_an_autoencoder_with_attention_is_blended_and_that_is_said(uhrt_here, tmp_path):
+    parts = tiny_denoiser(), tiny_autoencoder(mid_block_add_attention=True)
+    save_latent_diffusion(tmp_path / MODEL, joined(*parts, ["ADH", "DCIS"], Noise()))
+    common = ("-m", tmp_path / MODEL, "--class", "ADH", "--steps", 2)
+    done = uhrt_here("synthesize", *common, "--size", "96x64", "-o", tmp_path / "a.png")
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "encoded and decoded in blended tiles, as the autoencoder has attention" in told
+    assert read_provenance(tmp_path / "a.png")["decoding"] == "blended"
+
+
 class Broken(Exception):
     pass
 
@@ -169,9 +197,10 @@ def test_an_interrupted_run_goes_on_at_the_last_finished_step(
     way, made, uhrt_here, tmp_path, monkeypatch
 ):
     """Wherever it breaks: in the overview, in the image's steps, or while it is decoded."""
+    monkeypatch.setattr(large_latents, "LEAST_TILE", SIDE)
     common = ("--size", "96x96", "--strength", 0.8, "--batch", 2, *WAYS[way])
     _, whole = made("synthesize", *common, "-o", tmp_path / "whole.png")
-    target, steps, calls = tmp_path / "a.png", [], []
+    target, steps, calls = tmp_path / "a.tif", [], []
     advanced = tracking.advanced
 
     def breaks(*arguments, **more):
@@ -183,7 +212,8 @@ def test_an_interrupted_run_goes_on_at_the_last_finished_step(
                 raise Broken("the power is gone")
 
     monkeypatch.setattr(canvas, "advanced", breaks)
-    command = ("synthesize", "-m", MODEL, "--class", "ADH", "--steps", 4, *common, "-o", target)
+    more = ("--steps", 4, *common, "--compression", "deflate", "-o", target)
+    command = ("synthesize", "-m", MODEL, "--class", "ADH", *more)
     done = uhrt_here(*command)
     assert done.returncode == 1
     assert "the power is gone" in done.stderr
@@ -197,11 +227,24 @@ def test_an_interrupted_run_goes_on_at_the_last_finished_step(
     done = uhrt_here(*command, "--resume")
     assert done.returncode == 1
     assert len(steps) == 6  # 1 done, 1 broken, then 3 of the overview, and 1 of the image broken
+    parts, part = [], latent_pixels._part
+
+    def breaks_too(*arguments):
+        parts.append(1)
+        if len(parts) == 4:  # 2 x 2 tiles are decoded
+            raise Broken("the power is gone")
+        return part(*arguments)
+
+    monkeypatch.setattr(latent_pixels, "_part", breaks_too)
+    done = uhrt_here(*command, "--resume")
+    assert done.returncode == 1
+    assert len(steps) == 6 + 3
     done = uhrt_here(*command, "--resume", "--json")
     assert done.returncode == 0, done.stderr
     assert len(steps) == 6 + 3
-    assert np.array_equal(np.asarray(Image.open(target)), whole)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "whole.png"]
+    with open_slide(target) as slide:
+        assert np.array_equal(slide.read(0, 0, 96, 96), whole)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "whole.png"]
 
 
 def test_a_full_disk_in_mid_step_loses_nothing(made, uhrt_here, tmp_path, monkeypatch):

@@ -38,17 +38,14 @@ def reader(whole):
     return read
 
 
-def encoded(whole, autoencoder, tile=None):
-    height, width = whole.shape[1:]
-    return np.concatenate(
-        list(encode_large(reader(whole), width, height, autoencoder, tile=tile)), 1
-    )
+def encoded(whole, autoencoder, tile=CELL):
+    image = encode_large(reader(whole), *whole.shape[:0:-1], autoencoder)
+    return np.concatenate(list(image.bands(tile)), 1)
 
 
-def decoded(latents, autoencoder, tile=None):
-    height, width = latents.shape[1:]
-    bands = decode_large(reader(latents), width, height, autoencoder, tile=tile)
-    return np.concatenate(list(bands), 1)
+def decoded(latents, autoencoder, tile=CELL // 4):
+    image = decode_large(reader(latents), *latents.shape[:0:-1], autoencoder)
+    return np.concatenate(list(image.bands(tile)), 1)
 
 
 @torch.no_grad()
@@ -105,7 +102,7 @@ def test_only_rows_that_are_needed_are_read(autoencoder):
         lowest.append(y + h)
         return whole[:, y : y + h, x : x + w]
 
-    next(encode_large(read, 64, 512, autoencoder))
+    next(encode_large(read, 64, 512, autoencoder).bands(CELL))
     assert max(lowest) < 256
 
 

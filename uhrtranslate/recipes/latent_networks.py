@@ -18,6 +18,7 @@ from uhrtranslate.models.latent_diffusion import LatentDiffusion, load_latent_di
 from uhrtranslate.models.load import digest_file, digest_state
 from uhrtranslate.models.prompts import Level
 from uhrtranslate.options import DiffusionOptions
+from uhrtranslate.recipes.large_latents import is_seamless
 
 # Tiles that are computed together by default, on a CPU and on a GPU.
 BATCHES = {"cpu": 4, "cuda": 16}
@@ -64,13 +65,23 @@ class LatentNetworks:
             self.dtype,
         )
 
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The model's."""
+        return cast(Autoencoder, self.model.autoencoder)
+
+    @property
+    def seamless(self) -> bool:
+        """Whether large images are encoded and decoded without seams; else they are blended."""
+        return is_seamless(self.autoencoder)
+
     def encode(self, images: Array) -> Array:
         """Images [n, 3, h, w] in -1..1 to latents [n, c, h / factor, w / factor]."""
-        return self._run(cast(Autoencoder, self.model.autoencoder).encode, images)
+        return self._run(self.autoencoder.encode, images)
 
     def decode(self, latents: Array) -> Array:
         """The inverse of `encode`, nearly."""
-        return self._run(cast(Autoencoder, self.model.autoencoder).decode, latents)
+        return self._run(self.autoencoder.decode, latents)
 
     @torch.inference_mode()
     def _run(self, function: Callable[[Tensor], Tensor], x: Array) -> Array:

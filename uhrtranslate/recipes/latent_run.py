@@ -11,22 +11,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from uhrtranslate.diffusion.canvas import Canvas, denoise, put
 from uhrtranslate.diffusion.noise import noise_rows
-from uhrtranslate.diffusion.schedulers import Array, Step, timesteps
-from uhrtranslate.diffusion.tracking import Rows, merged
+from uhrtranslate.diffusion.schedulers import Step, timesteps
+from uhrtranslate.diffusion.tracking import Rows
 from uhrtranslate.diffusion.weights import Tiling
-from uhrtranslate.engine import EnlargedSlide, as_images, as_pixels
+from uhrtranslate.engine import EnlargedSlide, as_pixels
 from uhrtranslate.io import Slide, VirtualSlide, open_view
 from uhrtranslate.io.files.atomic import PartialOutput, before
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import Job, Journal
 from uhrtranslate.options import DiffusionOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks
+from uhrtranslate.recipes.latent_pixels import decoded, encoded
 from uhrtranslate.tables import BLENDS, SAMPLERS
 
 # Fields of noise of one image: what the overview and the image begin with, and those that the
@@ -203,19 +204,9 @@ class LatentRun:
             finished=save,
             progress=lambda share: progress(round(share * self._pixels(0))),
         )
-        tall = tiling.scaled(networks.model.factor)
         rows = canvas.rows(len(self.overview_steps))
-
-        def decoded(places: Sequence[tuple[int, int]]) -> Array:
-            factor, side = networks.model.factor, tiling.side
-            parts = [
-                rows(y // factor, y // factor + side)[..., x // factor : x // factor + side]
-                for y, x in places
-            ]
-            return networks.decode(np.stack(parts))
-
         with (folder / "overview.pixels").open("w+b") as file:
-            for _, image in merged(tall, decoded, networks.batch):
+            for image in decoded(rows, tiling, networks):
                 file.write(as_pixels(image[None])[0].tobytes())
             save(len(self.overview_steps) + 1, [file])
         progress(self._pixels(0))
@@ -229,12 +220,14 @@ class LatentRun:
                     put(file, noise(y, min(y + self.tiling.side, canvas.height)))
             else:
                 picture = self.picture or self._enlarged(folder)
-                tiles = _encoded(picture, self.tiling, self.networks)
-                for y, rows in merged(self.tiling, tiles, self.networks.batch):
+                y = 0
+                for rows in encoded(picture, self.tiling, self.networks):
+                    end = y + rows.shape[1]
                     if self.steps:
-                        first, field = self.steps[0], noise(y, y + rows.shape[1])
+                        first, field = self.steps[0], noise(y, end)
                         rows = np.float32(first.alpha) * rows + np.float32(first.sigma) * field
                     put(file, rows)
+                    y = end
             save(self.begun, [file])
 
     def _enlarged(self, folder: Path) -> Slide:
@@ -257,20 +250,3 @@ class LatentRun:
         with suppress(OSError):
             needed -= sum(file.stat().st_size for file in folder.rglob("image.*"))
         return max(needed, 1)
-
-
-def _encoded(
-    picture: Slide, tiling: Tiling, networks: LatentNetworks
-) -> Callable[[Sequence[tuple[int, int]]], Array]:
-    """Makes tiles of a picture's latent; beyond its ends, its last pixels are repeated."""
-    factor = networks.model.factor
-    side, info = tiling.side * factor, picture.info
-
-    def pixels(y: int, x: int) -> Any:
-        w, h = min(side, info.width - x), min(side, info.height - y)
-        missing = (0, side - h), (0, side - w), (0, 0)
-        return np.pad(picture.read(x, y, w, h), missing, "edge")
-
-    return lambda places: networks.encode(
-        as_images([pixels(y * factor, x * factor) for y, x in places])
-    )

@@ -10,12 +10,14 @@ from typing import Any, Self
 from uhrtranslate.diffusion.tracking import Rows
 from uhrtranslate.engine import Clock, DecodedTransform
 from uhrtranslate.errors import OptionError
-from uhrtranslate.geometry import BlendedPlan, CellGrid
+from uhrtranslate.geometry import BlendedPlan, CellGrid, TilePlan
 from uhrtranslate.io import Slide, SlideView, discard_state
 from uhrtranslate.io.files.atomic import before
 from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.options import DiffusionOptions
+from uhrtranslate.recipes.large_latents import tile_side
 from uhrtranslate.recipes.latent_networks import LatentNetworks
+from uhrtranslate.recipes.latent_pixels import decoder
 from uhrtranslate.recipes.latent_run import LatentRun
 from uhrtranslate.recipes.recipe import ImagePlan, Recipe
 from uhrtranslate.version import __version__
@@ -91,8 +93,7 @@ class Synthesizer(Recipe):
         run = LatentRun(
             networks, options, view.width, view.height, self._picture, overlap // factor
         )
-        grid = CellGrid(view.width, view.height, side)
-        tiles = BlendedPlan(grid, side, 0, factor, False, overlap, options.blend)
+        tiles = self._tiles(view, side, overlap)
         provenance = self._provenance(run)
         job = self._job(provenance, view.slide.fingerprint())
 
@@ -103,15 +104,29 @@ class Synthesizer(Recipe):
             return self._rows
 
         def transform(clock: Clock) -> DecodedTransform:
-            return DecodedTransform(tiles, run.tiling, latents, networks.decode)
+            return DecodedTransform(tiles, lambda: decoder(latents(), run.tiling, networks))
 
+        decoding = (
+            "encoded and decoded without seams"
+            if networks.seamless
+            else ("encoded and decoded in blended tiles, as the autoencoder has attention")
+        )
         count = len(run.tiling.rows) * len(run.tiling.columns)
         note = (
             f"{options.prompt}, {len(run.steps)} steps of {options.sampler} on {count:,} tiles of "
-            f"{side} px, decoded in blended ({options.blend}) tiles, {networks.device}"
+            f"{side} px, {decoding}, {networks.device}"
         )
         devices = (networks.device,)
         return ImagePlan(tiles, networks.batch, provenance, note, transform, devices, work=run.work)
+
+    def _tiles(self, view: SlideView, side: int, overlap: int) -> TilePlan:
+        """How the result is cut where it is decoded; seams are looked for between sampled tiles."""
+        networks, factor = self._networks, self._networks.model.factor
+        if networks.seamless:
+            grid = CellGrid(view.width, view.height, side - overlap)
+            return TilePlan(grid, tile_side(networks.autoencoder), 0, factor)
+        grid, blend = CellGrid(view.width, view.height, side), self._given.blend
+        return BlendedPlan(grid, side, 0, factor, False, overlap, blend)
 
     def _provenance(self, run: LatentRun) -> dict[str, Any]:
         options, networks = self._given, self._networks
@@ -124,6 +139,7 @@ class Synthesizer(Recipe):
             **{name: getattr(options, name) for name in names},
             "tile": run.side,
             "overlap": run.overlap * networks.model.factor,
+            "decoding": "seamless" if networks.seamless else "blended",
             **self._facts,
         }
         if run.overview is not None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from uhrtranslate.engine.forward.actions import Action, Applier, Recorder
 from uhrtranslate.engine.forward.layers import replace_norms
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
-from uhrtranslate.geometry import Box, CellGrid
+from uhrtranslate.geometry import Box, CellGrid, spans
 from uhrtranslate.geometry.cells import reflect
 from uhrtranslate.normalizers import Normalizer, StatisticsTable
 
@@ -52,84 +52,8 @@ class Dense:
     device: torch.device
     dtype: torch.dtype = torch.float32
 
-    def bands(
-        self,
-        read: Read,
-        width: int,
-        height: int,
-        normalizer: Normalizer,
-        tile: int | None = None,
-        batch: int = 4,
-    ) -> Iterator[Array]:
-        """The output, in bands of whole rows from top to bottom, [c', h', w'] float32 each.
-
-        Args:
-            read: gives the input.
-            width, height: of the input; multiples of `down`.
-            normalizer: makes fields of tables; one that looks a few cells around.
-            tile: side of what is computed at once, a multiple of `down`; None: a cell.
-            batch: cells that are computed together.
-        """
-        grid = CellGrid(width, height, self.cell)
-        side = tile or self.cell
-        rows: dict[int, _Row] = {}
-        for y in range(0, height, side):
-            box = self._around(Box(0, y, width, min(side, height - y)), grid)
-            first, end = grid.rows_within(box.y, box.y + box.h, normalizer.reach)
-            for row in [one for one in rows if one < first]:
-                del rows[row]
-            for row in range(first, end):
-                if row not in rows:
-                    rows[row] = self._record(read, grid, row, batch)
-            window = [rows[row] for row in range(first, end)]
-            yield self._band(read, grid, normalizer, (y, side), first, window)
-
-    def _band(
-        self,
-        read: Read,
-        grid: CellGrid,
-        normalizer: Normalizer,
-        place: tuple[int, int],
-        first: int,
-        window: Sequence[_Row],
-    ) -> Array:
-        y, side = place
-        parts = []
-        for x in range(0, grid.width, side):
-            inner = Box(x, y, min(side, grid.width - x), min(side, grid.height - y))
-            box = self._around(inner, grid)
-            left, right = grid.cols_within(box.x, box.x + box.w, normalizer.reach)
-            tables = tuple(
-                _table([row[call] for row in window], left, right) for call in range(len(window[0]))
-            )
-            fields = TileFields(normalizer, grid, box, (first, left), tables, grid.cols)
-            source = BatchFields([fields], self.device)
-            made = self._forward(read(box.x, box.y, box.w, box.h)[None], Applier(source))[0]
-            top, start = (self._out(a - b) for a, b in ((y, box.y), (x, box.x)))
-            h, w = self._out(inner.h), self._out(inner.w)
-            parts.append(made[:, top : top + h, start : start + w].float().cpu())
-        band: Array = torch.cat(parts, 2).numpy()
-        return band
-
-    def _record(self, read: Read, grid: CellGrid, row: int, batch: int) -> _Row:
-        """What norm layers see of the cells of a row; beyond the image it is reflected."""
-        found: list[Recorder] = []
-        for start in range(0, grid.cols, batch):
-            cells = [
-                _reflected(read, grid, grid.box(row, col))
-                for col in range(start, min(start + batch, grid.cols))
-            ]
-            found.append(Recorder())
-            self._forward(np.stack(cells), found[-1])
-        return [
-            (
-                torch.cat([one.mean[call] for one in found]),
-                torch.cat([one.std[call] for one in found]),
-            )
-            for call in range(len(found[0].mean))
-        ]
-
-    def _forward(self, x: Array, action: Action) -> Tensor:
+    def forward(self, x: Array, action: Action) -> Tensor:
+        """The output of some input, [n, c, h, w], with norm layers that do as `action` says."""
         switch = replace_norms(self.module)
         precise = self.dtype == torch.float32
         with (
@@ -139,15 +63,98 @@ class Dense:
         ):
             return self.run(torch.from_numpy(np.ascontiguousarray(x)).to(self.device))
 
-    def _around(self, box: Box, grid: CellGrid) -> Box:
+
+class DenseImage:
+    """What a network makes of one image, computed where it is asked for.
+
+    Args:
+        dense: the network.
+        read: gives the input.
+        width, height: of the input; multiples of `dense.down`.
+        normalizer: makes fields of tables; one that looks a few cells around.
+        batch: cells that are computed together.
+    """
+
+    def __init__(
+        self,
+        dense: Dense,
+        read: Read,
+        width: int,
+        height: int,
+        normalizer: Normalizer,
+        batch: int = 4,
+    ) -> None:
+        self._dense, self._read, self._batch = dense, read, batch
+        self._grid = CellGrid(width, height, dense.cell)
+        self._normalizer = normalizer
+        self._rows: dict[int, _Row] = {}
+
+    def bands(self, tile: int) -> Iterator[Array]:
+        """The output, in bands of whole rows from top to bottom, [c', h', w'] float32 each.
+
+        Args:
+            tile: side of the input that is computed at once, a multiple of `down`.
+        """
+        for y0, y1 in spans(self._grid.height, tile):
+            boxes = (Box(x0, y0, x1 - x0, y1 - y0) for x0, x1 in spans(self._grid.width, tile))
+            yield np.concatenate([self.part(box) for box in boxes], 2)
+
+    def part(self, inner: Box) -> Array:
+        """The output of a box of the input, [c', h', w'] float32.
+
+        Rows of cells are recorded when a box first needs them, and forgotten when one lies below
+        them: boxes that come from top to bottom record each row once.
+
+        Args:
+            inner: inside the image; begins and ends at multiples of `down`.
+        """
+        dense, grid, reach = self._dense, self._grid, self._normalizer.reach
+        box = self._around(inner)
+        first, end = grid.rows_within(box.y, box.y + box.h, reach)
+        for row in [one for one in self._rows if one < first]:
+            del self._rows[row]
+        for row in range(first, end):
+            if row not in self._rows:
+                self._rows[row] = self._record(row)
+        window = [self._rows[row] for row in range(first, end)]
+        left, right = grid.cols_within(box.x, box.x + box.w, reach)
+        tables = tuple(
+            _table([row[call] for row in window], left, right) for call in range(len(window[0]))
+        )
+        fields = TileFields(self._normalizer, grid, box, (first, left), tables, grid.cols)
+        source = BatchFields([fields], dense.device)
+        pixels = self._read(box.x, box.y, box.w, box.h)
+        made = dense.forward(pixels[None], Applier(source))[0]
+        top, start, h, w = (
+            one * dense.up // dense.down
+            for one in (inner.y - box.y, inner.x - box.x, inner.h, inner.w)
+        )
+        found: Array = made[:, top : top + h, start : start + w].float().cpu().numpy()
+        return found
+
+    def _record(self, row: int) -> _Row:
+        """What norm layers see of the cells of a row; beyond the image it is reflected."""
+        grid, found = self._grid, list[Recorder]()
+        for start, end in spans(grid.cols, self._batch):
+            boxes = [grid.box(row, col) for col in range(start, end)]
+            found.append(Recorder())
+            cells = np.stack([_reflected(self._read, grid, box) for box in boxes])
+            self._dense.forward(cells, found[-1])
+        return [
+            (
+                torch.cat([one.mean[call] for one in found]),
+                torch.cat([one.std[call] for one in found]),
+            )
+            for call in range(len(found[0].mean))
+        ]
+
+    def _around(self, box: Box) -> Box:
         """A box with its halo, as far as that is inside the image; it begins where pixels do."""
-        halo = -(-self.halo // self.down) * self.down
+        grid, down = self._grid, self._dense.down
+        halo = -(-self._dense.halo // down) * down
         x, y = max(box.x - halo, 0), max(box.y - halo, 0)
         right = min(box.x + box.w + halo, grid.width)
         return Box(x, y, right - x, min(box.y + box.h + halo, grid.height) - y)
-
-    def _out(self, length: int) -> int:
-        return length * self.up // self.down
 
 
 def _table(rows: Sequence[tuple[Tensor, Tensor]], left: int, right: int) -> StatisticsTable:

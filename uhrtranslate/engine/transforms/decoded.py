@@ -1,46 +1,39 @@
 """Pixels decoded from a latent, in place of the source's."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
 from uhrtranslate.diffusion.schedulers import Array
-from uhrtranslate.diffusion.tracking import Rows, tiles_of
-from uhrtranslate.diffusion.weights import Tiling
 from uhrtranslate.engine.stream.transform import Transform
-from uhrtranslate.geometry import BlendedPlan, Tile
+from uhrtranslate.geometry import Tile, TilePlan
 from uhrtranslate.io import Pixels
 
 
 class DecodedTransform(Transform):
-    """A latent canvas as pixels; a `Transform` with tiles that overlap, which ignores its input.
+    """A latent canvas as pixels; a `Transform` that ignores its input.
 
     Args:
-        plan: its stride is the autoencoder's factor.
-        tiling: of the canvas, whose tiles are those of the plan.
-        latents: makes the canvas, when the first tile is asked for.
-        decode: latents [n, c, h, w] to images [n, 3, h * stride, w * stride] in -1..1.
+        plan: how the image is cut.
+        opened: called when the first tile is asked for; gives what makes the images of what tiles
+            contribute, [3, h, w] float32 in -1..1 each.
     """
 
     def __init__(
         self,
-        plan: BlendedPlan,
-        tiling: Tiling,
-        latents: Callable[[], Rows],
-        decode: Callable[[Array], Array],
+        plan: TilePlan,
+        opened: Callable[[], Callable[[Sequence[Tile]], Iterable[Array]]],
     ) -> None:
         self.plan = plan
-        self._tiling, self._latents, self._decode = tiling, latents, decode
+        self._opened = cache(opened)
 
     def apply(
         self, batches: Iterable[tuple[Sequence[Tile], Sequence[Pixels]]]
     ) -> Iterator[list[Pixels]]:
         """See `Transform`."""
-        factor = self.plan.stride
-        made = tiles_of(self._latents(), self._tiling, self._decode)
         for tiles, _ in batches:
-            images = made([(t.source.y // factor, t.source.x // factor) for t in tiles])
-            yield [image[tile.crop] for tile, image in zip(tiles, as_pixels(images), strict=True)]
+            yield [as_pixels(image[None])[0] for image in self._opened()(tiles)]
 
 
 def as_pixels(images: Array) -> list[Pixels]:
