@@ -8,10 +8,11 @@ Models as in `pathup_small.py`; those that are in the folder of runs already are
 trained on, by features of fixed random weights (uhrt-random-v1): improved precision and recall
 (k = 3), FID, and KID times 1000. With so few patches, FID compares within this table only.
 **Accuracy**: how many of them a linear classifier of real patches, by the same features, gives the
-class that was asked for. **Seams**: the seam ratio of `uhrt evaluate` on images of 512 px at the
-borders of their own tiles, by the last model; 1 is none. Images are decoded without seams, or by
-tiles that are blended by the same weights. Pixel tiling samples and decodes every tile by itself,
-of one overview. Means and deviations over generations of other seeds.
+class that was asked for. Real patches against others of the same sections are the first row.
+**Seams**: the seam ratio of `uhrt evaluate` on images of 512 px at the borders of their own tiles,
+by the last model; 1 is none. Images are decoded without seams, or by tiles that are blended by the
+same weights. Pixel tiling samples and decodes every tile by itself, of one overview. Means and
+deviations over generations of other seeds.
 """
 
 import tempfile
@@ -104,12 +105,24 @@ def said(weights: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 def quality(images: list[tuple[str, np.ndarray]]) -> dict[str, float]:
     """Figures of the patches of some images."""
-    names, real, known = known_features()
+    names, real, _ = known_features()
     asked = np.concatenate([np.full(len(cut(one)), names.index(name)) for name, one in images])
-    x, y = standardized(
-        real, PlainExtractor().features(np.concatenate([cut(one) for _, one in images]))
-    )
-    few = np.random.default_rng(0).permutation(len(x))[: len(y)]  # as many as there are made
+    made = PlainExtractor().features(np.concatenate([cut(one) for _, one in images]))
+    order = np.random.default_rng(0).permutation(len(real))
+    return figures(made, asked, order[: len(made)])  # as many as there are made
+
+
+def as_real(number: int, seed: int) -> dict[str, float]:
+    """Figures of some of the real patches against as many others: what there is to be reached."""
+    _, real, known = known_features()
+    order = np.random.default_rng(seed).permutation(len(real))
+    return figures(real[order[:number]], known[order[:number]], order[number : 2 * number])
+
+
+def figures(made: np.ndarray, asked: np.ndarray, few: np.ndarray) -> dict[str, float]:
+    """Figures of patches by their features and the classes that were asked for."""
+    _, real, known = known_features()
+    x, y = standardized(real, made)
     precision, recall = precision_recall(x[few], y)
     weights = linear_classifier(x, 2.0 * known - 1)
     return {
@@ -153,7 +166,8 @@ def show(title: str, found: Mapping[str, Mapping[str, list[float]]]) -> None:
 
 def qualities(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]:
     """Figures of every model, by generation."""
-    rows: dict[str, list[dict[str, float]]] = {}
+    number = 2 * given.images * (given.side // PATCH) ** 2
+    rows = {"real patches": [as_real(number, seed) for seed in range(given.generations)]}
     for recipe, (variant, way) in RECIPES.items():
         networks = networks_of(trained(runs, variant, given.epochs))
         for seed in range(given.generations):
