@@ -169,7 +169,7 @@ def qualities(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]
     number = 2 * given.images * (given.side // PATCH) ** 2
     rows = {"real patches": [as_real(number, seed) for seed in range(given.generations)]}
     for recipe, (variant, way) in RECIPES.items():
-        networks = networks_of(trained(runs, variant, given.epochs))
+        networks = networks_of(trained(runs, variant, given.epochs), given.guidance)
         for seed in range(given.generations):
             with levels_told(VARIANTS[variant][0]):
                 more = (seed, given.images, given.side)
@@ -183,7 +183,7 @@ def qualities(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]
 def all_seams(given: Namespace, runs: Path) -> dict[str, list[dict[str, float]]]:
     """Seams of every way to lay tiles, by generation; and of real images at the same places."""
     rows: dict[str, list[dict[str, float]]] = {}
-    networks = networks_of(trained(runs, list(VARIANTS)[-1], given.epochs))
+    networks = networks_of(trained(runs, list(VARIANTS)[-1], given.epochs), given.guidance)
     for seed in range(given.generations):
         for way, (overlap, *_) in WAYS.items():
             more = (100 + seed, 1, given.seam_side)
@@ -201,6 +201,7 @@ def main() -> None:
     options = parser(
         __doc__, runs=(Path(), "folder of trained models"), generations=5, images=4, epochs=14,
         side=(256, "px of images for quality"), seam_side=(512, "px of images for seams"), steps=20,
+        guidance=(3.0, "how much the class counts"),
         part=("all", "quality or seams alone"),
     )  # fmt: skip
     options.add_argument("--pictures", type=Path, help="also write images here")

@@ -127,9 +127,10 @@ class ByTiles(LatentNetworks):
     seamless = False
 
 
-def networks_of(model: Path) -> LatentNetworks:
+def networks_of(model: Path, guidance: float = 3.0) -> LatentNetworks:
     """A model, ready to run."""
-    return open_networks(SynthesizeOptions(model=str(model), prompt="brown", batch=16))
+    options = {"prompt": "brown", "batch": 16, "guidance": guidance}
+    return open_networks(SynthesizeOptions(model=str(model), **options))
 
 
 def sample(

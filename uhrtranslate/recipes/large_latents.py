@@ -13,7 +13,7 @@ from uhrtranslate.models.diffusion_networks import Autoencoder
 from uhrtranslate.normalizers.dn import DN
 
 # Px: smaller tiles are mostly halo.
-LEAST_TILE = 512
+LEAST_TILE = 256
 
 
 def is_seamless(autoencoder: Autoencoder) -> bool:
