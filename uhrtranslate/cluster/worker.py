@@ -3,8 +3,10 @@
 import os
 import pickle
 import socket
+import threading
 import time
 from dataclasses import asdict
+from functools import cache
 
 from distributed import Scheduler, Worker, get_worker
 from distributed.worker import thread_state
@@ -17,12 +19,15 @@ from uhrtranslate.version import __version__
 
 # Bytes of a receipt that is sent as a report, which schedulers keep for a while.
 SMALL = 1 << 15
+# Seconds between two looks at a worker, and for which it may finish what it is at when it closes.
+LOOK, LEAVING = 1.0, 60.0
 
 
 def do(piece: Piece) -> Receipt:
     """Carry out an order, and report what happens under the piece's topic."""
     worker = get_worker()
     host = name_of(worker)
+    _see_it_end(worker)
     if piece.version != __version__:
         refused = f"has uhrt {__version__}, and the run is of {piece.version}; install the same"
         return Receipt(None, host, refused=refused)
@@ -54,6 +59,24 @@ def do(piece: Piece) -> Receipt:
 def blame_at_once(dask_scheduler: Scheduler) -> None:
     """Have a scheduler tell the client of the first worker that dies of a task."""
     dask_scheduler.allowed_failures = 0
+
+
+@cache
+def _see_it_end(worker: Worker) -> None:
+    """End a worker's process some time after the worker closes, as it does without its scheduler.
+
+    Dask waits for threads that may be in a step of hours, or wait for a file system that has gone.
+    """
+    if worker.thread_id != threading.main_thread().ident:
+        return  # it is a guest in a process that does something else
+
+    def end() -> None:
+        while worker.status.name not in ("closing", "closed", "failed"):
+            time.sleep(LOOK)
+        time.sleep(LEAVING)
+        os._exit(1)
+
+    threading.Thread(target=end, name="uhrt-end", daemon=True).start()
 
 
 def name_of(worker: Worker) -> str:
