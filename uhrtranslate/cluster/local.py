@@ -22,7 +22,7 @@ GIVEN_UP = 10.0
 # Libraries that would each start as many threads as there are cores.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Ctrl-C in a terminal reaches workers too; the client tells them when to stop.
-DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 SETTINGS = {
     # Deaths are counted by `Crew`.
     "distributed.scheduler.allowed-failures": 0,
@@ -58,7 +58,7 @@ def started(workers: int, device: str) -> Iterator[Reached]:
                     "memory_limit": 0,
                     "dashboard": False,
                     "env": pinned[number],
-                    "preload": [DEAF],
+                    "preload": [PRELOAD],
                 },
             }
             for number in range(workers)

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 # What servers of Dask may have become that are not there any more.
 ENDED = ("closing", "closed", "failed")
+# Crews that wait for workers to stop, and clusters that wait for them to end, by id: a second
+# signal need not wait for that.
+parting: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -32,5 +35,7 @@ def end(cluster: "SpecCluster", seconds: float) -> None:
     """
     if cluster.scheduler.status.name in ENDED:
         cluster.shutdown_scheduler = False
+    parting.add(id(cluster))
     with suppress(Exception):
         cluster.close(timeout=seconds)
+    parting.discard(id(cluster))

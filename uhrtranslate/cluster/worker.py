@@ -1,7 +1,6 @@
 """What a worker does with a piece; the only code on workers and schedulers that knows Dask."""
 
 import os
-import pickle
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ from distributed import Scheduler, Worker, get_worker
 from distributed.worker import thread_state
 
 from uhrtranslate.cluster.pieces import Piece, Receipt
+from uhrtranslate.cluster.plain import dumps, loads
 from uhrtranslate.errors import UhrError
 from uhrtranslate.runs.events import Advanced, Event
 from uhrtranslate.threads import Interrupted
@@ -23,14 +23,14 @@ SMALL = 1 << 15
 LOOK, LEAVING = 1.0, 60.0
 
 
-def do(piece: Piece) -> Receipt:
-    """Carry out an order, and report what happens under the piece's topic."""
+def do(piece: Piece) -> bytes:
+    """Carry out an order, and report what happens under the piece's topic; returns a `Receipt`."""
     worker = get_worker()
     host = name_of(worker)
     _see_it_end(worker)
     if piece.version != __version__:
         refused = f"has uhrt {__version__}, and the run is of {piece.version}; install the same"
-        return Receipt(None, host, refused=refused)
+        return dumps(Receipt(None, host, refused=refused))
     try:
         os.chdir(piece.folder)
     except OSError as error:
@@ -38,22 +38,22 @@ def do(piece: Piece) -> Receipt:
             f"cannot reach {piece.folder} ({error.strerror}); inputs and outputs must lie in a "
             "folder that all machines know by the same path"
         )
-        return Receipt(None, host, refused=refused)
+        return dumps(Receipt(None, host, refused=refused))
     reporter = _Reporter(worker, piece, host)
     reporter.send(what="begun")
     receipt = Receipt(None, host)
     try:
-        receipt = Receipt(pickle.loads(piece.order).carry_out(reporter.event), host)
+        receipt = Receipt(loads(piece.order).carry_out(reporter.event), host)
     except Interrupted:
         pass
     except Exception as error:
         receipt = Receipt(None, host, error=_sendable(error))
     finally:
         reporter.flush()
-        data = pickle.dumps(receipt)
+        data = dumps(receipt)
         # Small ones arrive with the report; of others the client asks for the result.
         reporter.send(what="ended", receipt=data if len(data) <= SMALL else None)
-    return receipt
+    return data
 
 
 def blame_at_once(dask_scheduler: Scheduler) -> None:
@@ -88,7 +88,7 @@ def name_of(worker: Worker) -> str:
 def _sendable(error: Exception) -> Exception:
     """An error that other processes can read."""
     try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error):
+        if type(loads(dumps(error))) is type(error):
             return error
     except Exception:  # such as an __init__ with other arguments
         pass
