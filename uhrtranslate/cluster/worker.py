@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import threading
 import time
 from dataclasses import asdict
@@ -43,7 +44,8 @@ def do(piece: Piece) -> bytes:
     reporter.send(what="begun")
     receipt = Receipt(None, host)
     try:
-        receipt = Receipt(loads(piece.order).carry_out(reporter.event), host)
+        answer = loads(piece.order).carry_out(reporter.event)
+        receipt = Receipt(answer, host, device=_device())
     except Interrupted:
         pass
     except Exception as error:
@@ -83,6 +85,16 @@ def name_of(worker: Worker) -> str:
     """Machine and worker, for people."""
     name = str(worker.name)
     return f"{socket.gethostname()}:{name.rpartition(':')[2] if '://' in name else name}"
+
+
+def _device() -> str | None:
+    """The GPU in use, or else what torch's choice of code for this processor depends on."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    if torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return f"CPU ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
 
 
 def _sendable(error: Exception) -> Exception:
