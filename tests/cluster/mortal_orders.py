@@ -6,10 +6,17 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 from distributed import get_worker
 
 from uhrtranslate.errors import InputError
 from uhrtranslate.runs.events import Advanced
+
+
+def heard():
+    """Ports that this process listens at, and for whom."""
+    listening = psutil.Process().net_connections("inet")
+    return {one.laddr.port: one.laddr.ip for one in listening if one.status == "LISTEN"}
 
 
 @dataclass(frozen=True)

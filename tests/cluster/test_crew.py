@@ -3,12 +3,14 @@
 import os
 import sys
 import time
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 pytest.importorskip("distributed")
 
-from mortal_orders import Endless, Leaves, Once, Plain, Poison, Wrong
+from mortal_orders import Endless, Leaves, Once, Plain, Poison, Wrong, heard
 
 from uhrtranslate.cluster import crew as crews
 from uhrtranslate.cluster import local, plain
@@ -122,7 +124,7 @@ def test_workers_of_another_version_are_not_used(cluster, tmp_path, monkeypatch)
     assert not (tmp_path / "plain").exists()
 
 
-def test_each_worker_sees_its_own_gpu_before_torch_is_there(monkeypatch):
+def test_each_worker_sees_its_own_gpu_before_torch_is_there_and_nobody_else_hears_it(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -138,6 +140,12 @@ def test_each_worker_sees_its_own_gpu_before_torch_is_there(monkeypatch):
             lambda: (os.environ["CUDA_VISIBLE_DEVICES"], "torch" in sys.modules)
         )
         cores = reached.client.run(lambda: os.environ["OMP_NUM_THREADS"])
+        # Scheduler and nannies live in this process.
+        open_to = [*reached.client.run(heard).values(), heard()]
+        pages = f"http://127.0.0.1:{reached.client.cluster.scheduler.http_server.port}/status"
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(pages, timeout=PATIENCE)
+    assert all(ports and ports == dict.fromkeys(ports, "127.0.0.1") for ports in open_to)
     assert sorted(seen.values()) == [("5", False), ("GPU-b", False)]
     assert sum(map(int, cores.values())) <= max(2, local._cores())
 
