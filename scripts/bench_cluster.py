@@ -121,10 +121,12 @@ def scaling(given):
     dask.config.set({"logging.distributed": "critical"})
     from distributed import Client, Scheduler, SpecCluster, Worker
 
+    from uhrtranslate.cluster import plain
     from uhrtranslate.cluster.crew import Crew, Done, Ordered
     from uhrtranslate.cluster.local import SETTINGS
     from uhrtranslate.cluster.reached import Reached
 
+    plain.ROOTS.add("__main__")  # of `Sleep`
     host = {"host": "127.0.0.1"}
     for workers in given.workers:
         with dask.config.set(SETTINGS):

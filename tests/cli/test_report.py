@@ -30,6 +30,7 @@ def bars(shown):
     return {
         task.description: (round(task.completed, 3), task.total)
         for task in shown._view.progress.tasks
+        if task.visible
     }
 
 
@@ -41,6 +42,8 @@ def test_each_input_at_work_has_a_bar(shown, capsys):
     assert bars(shown) == {
         "all 3 inputs": (0.75, 3), "[1/3] a.svs": (25, 100), "[2/3] b.svs": (500, 1000),
     }  # fmt: skip
+    of_all = next(task for task in shown._view.progress.tasks if task.total == 3)
+    assert of_all.fields["counted"].completed == 525  # px, for its rate
     shown.event(done("b.svs"))
     assert bars(shown) == {"all 3 inputs": (1.25, 3), "[1/3] a.svs": (25, 100)}
     shown.event(Started("c.svs", "c.tif", 10, "note"))
@@ -67,6 +70,7 @@ def test_lines_tell_of_each_input(monkeypatch, capsys):
     lines = report.Report(as_json=False, quiet=False, inputs=2)
     lines.event(Started("a.svs", "a.tif", 100, "note"))
     lines.event(Started("b.svs", "b.tif", 200, "note"))
+    lines.event(Advanced("b.svs", 0))  # a worker looks at cells, so there is no rate yet
     lines.event(Advanced("b.svs", 50))
     lines.event(Advanced("a.svs", 30))
     lines.event(Advanced("b.svs", 50))

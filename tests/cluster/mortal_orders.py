@@ -6,8 +6,17 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+from distributed import get_worker
+
 from uhrtranslate.errors import InputError
 from uhrtranslate.runs.events import Advanced
+
+
+def heard():
+    """Ports that this process listens at, and for whom."""
+    listening = psutil.Process().net_connections("inet")
+    return {one.laddr.port: one.laddr.ip for one in listening if one.status == "LISTEN"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,19 @@ class Once(Plain):
         if not self.again:
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
+
+
+class Leaves(Plain):
+    """The first worker that has it leaves, as at the end of its `--lifetime`."""
+
+    def carry_out(self, tell):
+        if self.again:
+            return super().carry_out(tell)
+        worker = get_worker()
+        worker.loop.add_callback(worker.close_gracefully, reason="worker-lifetime-reached")
+        while True:
+            tell(Advanced(self.name, 1))
+            time.sleep(0.05)
 
 
 class Wrong(Plain):

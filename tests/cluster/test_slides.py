@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,14 +22,18 @@ from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.io import Found
 from uhrtranslate.options import (
     EnhanceOptions,
+    PairTileOptions,
     StainOptions,
     TileOptions,
     make_options,
     validated,
 )
+from uhrtranslate.registration import Frame, Matrix, Transform, dump_transform
 from uhrtranslate.runs.items import Item
+from uhrtranslate.runs.pairs import Pair
 from uhrtranslate.tasks.enhance import enhance
 from uhrtranslate.tasks.evaluate import Failed, evaluate_many
+from uhrtranslate.tasks.pair_tiles import cut_pairs
 from uhrtranslate.tasks.stain_normalize import stain_normalize
 from uhrtranslate.tasks.tiles import cut_tiles
 from uhrtranslate.tasks.translate import translate_many
@@ -146,12 +151,15 @@ def test_colours_are_those_of_one_machine(scheduler, place, tmp_path):
     for run in ("alone", "together"):
         more = cluster if run == "together" else {}
         options = validated(StainOptions, {"format": "tiff", "method": "reinhard", **more})
-        stain_normalize(slides(place), tmp_path / run, options, "slides/b.png")
+        qc = tmp_path / run / "qc"
+        stain_normalize(slides(place), tmp_path / run, options, "slides/b.png", qc=qc)
         options = validated(EnhanceOptions, {"format": "tiff", **more})
         enhance(slides(place), tmp_path / run, options, ["slides/b.png"])
     names = [path.name for path in (tmp_path / "alone").glob("*.tif")]
     assert len(names) == 6
-    for name in names:
+    looks = sorted(path.name for path in (tmp_path / "alone/qc").iterdir())
+    assert looks == ["a.png", "b.png", "c.png", "stains.csv"]
+    for name in (*names, *(f"qc/{look}" for look in looks)):
         alone, together = ((tmp_path / run / name).read_bytes() for run in ("alone", "together"))
         assert alone == together, name
 
@@ -175,6 +183,32 @@ def test_patches_and_figures_are_those_of_one_machine(scheduler, place, tmp_path
     assert cut["together"] == cut["alone"]
     assert len(measured["alone"]) == 4
     assert json.dumps(measured["together"]) == json.dumps(measured["alone"])
+
+
+def test_pairs_are_cut_as_on_one_machine(scheduler, place, tmp_path):
+    moving = place / "slides/b.png"
+    frame = Frame("b.png", 300, 520)
+    turn = Matrix(np.array([[1.0, 0, 20], [0, 1, 30], [0, 0, 1]]))
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps(dump_transform(Transform(frame, frame, (turn,)))))
+    good = Pair("good", moving, moving, known)
+    others = [
+        replace(good, name="lost", fixed=place / "slides/none.png"),
+        replace(good, name="failed", verdict="failed"),
+        replace(good, name="more"),
+    ]
+    found = {}
+    for run, more in (("alone", {}), ("together", {"cluster": f"scheduler-file:{scheduler}"})):
+        chosen = {"size": 48, "tissue": 0, "tissue_overlap": 0, "ncc": -1, **more}
+        results = cut_pairs(
+            [good, *others], tmp_path / run, validated(PairTileOptions, chosen)
+        )  # fmt: skip
+        assert [bool(result.error) for result in results] == [False, True, False, False]
+        assert [bool(result.left_out) for result in results] == [False, False, True, False]
+        made = {path.name: path.read_bytes() for path in (tmp_path / run).rglob("*.*")}
+        found[run] = made, [result.patches for result in results], results[1].error
+        assert found[run][1][0] > 20
+    assert found["together"] == found["alone"]
 
 
 def test_complete_results_are_skipped_and_others_refused(scheduler, place, tmp_path):
@@ -238,7 +272,3 @@ def test_what_cannot_be_reached_or_must_not_be_is_said_in_a_sentence(place, tmp_
         run(cluster="local:2", at_once=2)
     with pytest.raises(OptionError, match="device must be auto, cpu or cuda with a cluster"):
         run(cluster="local:2", device="cuda:0,cuda:1")
-    qc = {"qc": tmp_path / "qc", "target": "slides/b.png"}
-    options = validated(StainOptions, {"cluster": "local:2"})
-    with pytest.raises(OptionError, match=r"--qc: .*leave out --cluster"):
-        stain_normalize(slides(place), tmp_path / "out", options, **qc)

@@ -238,7 +238,8 @@ class _Rate(ProgressColumn):
     """Megapixels per second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        counted: Task = task.fields.get("counted", task)  # whose steps are pixels
+        speed = counted.finished_speed or counted.speed
         megapixels = "" if speed is None or not task.fields["pixels"] else f"{speed / 1e6:.2f} MP/s"
         return Text(megapixels, style="cyan")
 
@@ -259,10 +260,13 @@ class _Bars:
         )
         self._console = console
         self._all = None
+        # Pixels of all inputs, for the rate alone.
+        self._moved = self.progress.add_task("", total=None, visible=False, pixels=True, shares="")
         if inputs > 1:
             self._all = self.progress.add_task(
-                f"all {inputs} inputs", total=inputs, pixels=False, shares=""
-            )
+                f"all {inputs} inputs", total=inputs, pixels=True, shares="",
+                counted=self.progress.tasks[0],
+            )  # fmt: skip
         self._at_work: dict[str, TaskID] = {}
         self._workers: dict[str | None, TaskID] = {}  # that are at parts of inputs
         self._finished = 0
@@ -296,6 +300,7 @@ class _Bars:
         if event.input in self._at_work:
             bar = self._at_work[event.input]
             self.progress.update(bar, advance=event.pixels, shares=_stages(event.shares))
+            self.progress.update(self._moved, advance=event.pixels)
             self._sum_up()
 
     def finish(self, result: ImageResult | Forecast) -> None:
@@ -349,7 +354,7 @@ class _Lines:
             return
         one.done += event.pixels
         now = time.monotonic()
-        if now - one.told < SECONDS_BETWEEN_LINES:
+        if now - one.told < SECONDS_BETWEEN_LINES or one.done <= 0:
             return
         one.told = now
         rate = one.done / (now - one.began)

@@ -20,6 +20,9 @@ PATIENCE = 30.0
 _patient: list[tuple[float, str]] = []  # blocks that may take longer, the innermost last
 # Seconds for what must be done even then.
 _LAST = 5.0
+# What a second signal prints, after a terminal's cursor is shown again.
+_SHOWN = b"\n\x1b[?25h"
+_AT_ONCE = b"uhrt: stopped at once; workers stop by themselves, and --resume goes on from here.\n"
 
 
 @contextmanager
@@ -41,8 +44,10 @@ def stoppable() -> Iterator[None]:
     came: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        crew = sys.modules.get("uhrtranslate.cluster.crew")
-        if came and crew is not None and crew.parting:
+        reached = sys.modules.get("uhrtranslate.cluster.reached")
+        if came and reached is not None and reached.parting:
+            with suppress(OSError):  # a bar may have hidden the cursor
+                os.write(2, (_SHOWN if os.isatty(2) else b"") + _AT_ONCE)
             os._exit(128 + number)
         if not came:
             came.append(number)

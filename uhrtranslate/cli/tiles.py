@@ -91,8 +91,6 @@ def tiles(
         else:
             from uhrtranslate.tasks.pair_tiles import cut_pairs
 
-            if given.get("cluster") is not None:
-                raise OptionError("--cluster: cuts slides, and no pairs with a transform.")
             found = cut_pairs(pairs, output, validated(PairTileOptions, given), show.pair)
             code = exit_code(found)
         if not as_json and (output / MANIFEST).exists():

@@ -6,7 +6,6 @@ here.
 """
 
 import os
-import pickle
 import time
 import uuid
 from collections import deque
@@ -21,7 +20,8 @@ from distributed.scheduler import KilledWorker
 
 from uhrtranslate.cluster.orders import Order
 from uhrtranslate.cluster.pieces import Piece, Receipt
-from uhrtranslate.cluster.reached import Reached
+from uhrtranslate.cluster.plain import dumps, loads
+from uhrtranslate.cluster.reached import Reached, parting
 from uhrtranslate.cluster.worker import blame_at_once, do
 from uhrtranslate.errors import ClusterError
 from uhrtranslate.threads import undivided
@@ -33,7 +33,6 @@ TRIES = 3
 # knows; for which workers may finish what they are at when a run is stopped; without any worker
 # before the user is told.
 LOOK, LOST, FAREWELL, ALONE = 1.0, 5.0, 10.0, 10.0
-parting: set[int] = set()  # crews that are waiting for workers to stop
 GONE = (
     "the cluster's scheduler has gone; start it again, and the same command with --resume goes on "
     "from here."
@@ -89,7 +88,7 @@ class Crowd:
 @dataclass
 class _Running:
     ordered: Ordered
-    future: "Future[Receipt]"
+    future: "Future[bytes]"  # a receipt
     address: str
     seen: float  # when its worker was there, in seconds of the monotonic clock
     host: str | None = None
@@ -171,7 +170,8 @@ class Crew:
                 yield from self._settle(key, running)
             elif report["what"] == "ended":
                 if report["receipt"]:
-                    running.receipt = pickle.loads(report["receipt"])
+                    with suppress(Exception):  # not ours; `_settle` says so
+                        running.receipt = loads(report["receipt"])
             else:
                 running.host = report["host"]
                 yield Heard(
@@ -218,7 +218,7 @@ class Crew:
             key = f"{self._topic}-{self._count}"
             # A thousand workers that report twice a second would keep the scheduler busy.
             seconds = max(0.5, len(self._addresses) / 100)
-            order = pickle.dumps(ordered.order)
+            order = dumps(ordered.order)
             piece = Piece(key, order, self._topic, os.getcwd(), __version__, seconds)
             with undivided():
                 future = self._client.submit(
@@ -255,7 +255,7 @@ class Crew:
         future, ordered = running.future, running.ordered
         try:
             with undivided():
-                receipt = running.receipt or future.result(timeout=60)
+                receipt = running.receipt or loads(future.result(timeout=60))
         except KilledWorker as error:
             # With the scheduler's own setting, it has tried others before it gave up.
             deaths = int(getattr(error, "allowed_failures", 0)) + 1

@@ -13,16 +13,16 @@ import dask
 import torch
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
-from uhrtranslate.cluster.reached import Reached
+from uhrtranslate.cluster.reached import ENDED, Reached, end
 from uhrtranslate.errors import OptionError
 
 HERE = "127.0.0.1"
-# Seconds after which a worker that is missing is looked after, and what its nanny may have become.
-GIVEN_UP, ENDED = 10.0, ("closing", "closed", "failed")
+# Seconds after which a worker that is missing is looked after.
+GIVEN_UP = 10.0
 # Libraries that would each start as many threads as there are cores.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Ctrl-C in a terminal reaches workers too; the client tells them when to stop.
-DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 SETTINGS = {
     # Deaths are counted by `Crew`.
     "distributed.scheduler.allowed-failures": 0,
@@ -58,7 +58,7 @@ def started(workers: int, device: str) -> Iterator[Reached]:
                     "memory_limit": 0,
                     "dashboard": False,
                     "env": pinned[number],
-                    "preload": [DEAF],
+                    "preload": [PRELOAD],
                 },
             }
             for number in range(workers)
@@ -81,8 +81,7 @@ def started(workers: int, device: str) -> Iterator[Reached]:
                 with suppress(Exception):
                     client.close(timeout=5)
         finally:
-            with suppress(Exception):
-                cluster.close(timeout=10)
+            end(cluster, 10)
 
 
 def _cores() -> int:

@@ -94,11 +94,13 @@ class SlideOrder:
         job: the slide.
         split: rows of cells in a band, see `divide`.
         again: a worker has begun it before, and died.
+        few: there are fewer slides than workers.
     """
 
     job: Job
     split: int | None = 0
     again: bool = False
+    few: bool = False
 
     def repeated(self) -> "SlideOrder":
         """See `Order`."""
@@ -128,7 +130,8 @@ class SlideOrder:
         found = begin(prepared, tell, self.again)
         if isinstance(found, ImageResult):
             return found
-        return divide(prepared, found, self.split) or compute(prepared, found, tell, self.again)
+        divided = divide(prepared, found, self.split, self.few)
+        return divided or compute(prepared, found, tell, self.again)
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,11 @@ class Receipt:
         host: machine and worker, for people.
         error: what the order has raised.
         refused: why this worker cannot do any such thing, in a sentence.
+        device: what the worker computes on, as far as bytes depend on it; None if on nothing yet.
     """
 
     answer: Any
     host: str
     error: Exception | None = None
     refused: str | None = None
+    device: str | None = None

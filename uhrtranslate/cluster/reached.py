@@ -1,11 +1,18 @@
 """A cluster that has been reached."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, SpecCluster
+
+# What servers of Dask may have become that are not there any more.
+ENDED = ("closing", "closed", "failed")
+# Crews that wait for workers to stop, and clusters that wait for them to end, by id: a second
+# signal need not wait for that.
+parting: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -19,3 +26,16 @@ class Reached:
 
     client: "Client"
     tend: Callable[[int], None] = lambda workers: None
+
+
+def end(cluster: "SpecCluster", seconds: float) -> None:
+    """Close a cluster that was started for a run, within some seconds.
+
+    Dask would first say good-bye to a scheduler that has gone, and not be closed in time.
+    """
+    if cluster.scheduler.status.name in ENDED:
+        cluster.shutdown_scheduler = False
+    parting.add(id(cluster))
+    with suppress(Exception):
+        cluster.close(timeout=seconds)
+    parting.discard(id(cluster))

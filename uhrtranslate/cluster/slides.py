@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from uhrtranslate.cluster.crew import Crew, Crowd, Done, Heard, Ordered
-from uhrtranslate.cluster.orders import Job, Maker, SlideOrder
+from uhrtranslate.cluster.orders import FinishOrder, Job, Maker, SlideOrder
 from uhrtranslate.cluster.shared import Part, SharedSlide
 from uhrtranslate.errors import ClusterError
 from uhrtranslate.runs.bands import Divided
@@ -31,7 +31,8 @@ class Slides:
         self._crew, self._tasks, self._maker, self._tell = crew, tasks, maker, on_event
         self._shared: dict[int, SharedSlide] = {}
         self._progress: dict[int, int] = {}  # px of each order that have been reported
-        self._kind: str | None = None  # of the first device
+        self._kind: str | None = None  # what the first slide was computed on, and how
+        self._kinds: dict[int, set[str]] = {}  # the same of each slide
 
     def __enter__(self) -> "Slides":
         return self
@@ -46,6 +47,7 @@ class Slides:
         Raises:
             ClusterError: the scheduler has gone, or no worker can do anything.
         """
+        orders: list[Ordered] = []
         for number, task in enumerate(self._tasks):
             try:
                 source, target = needed(task)
@@ -54,10 +56,15 @@ class Slides:
                 continue
             options = task.options.model_copy(update=_CLIENTS)
             job = Job(source, target, options, self._maker)
-            self._crew.add([Ordered(SlideOrder(job, task.options.split), Part(number))])
+            orders.append(Ordered(SlideOrder(job, task.options.split), Part(number)))
+        self._crew.add(orders)
         for news in self._crew.work():
             if isinstance(news, Crowd):
                 self._tell(Workers(news.workers))
+                few = len(orders) < max(2, news.workers)  # of jobs, the first comes alone
+                for ordered in orders:  # it matters for those that nobody has begun yet
+                    assert isinstance(ordered.order, SlideOrder)
+                    ordered.order = replace(ordered.order, few=few)
             elif isinstance(news, Heard):
                 self._hear(news)
             else:
@@ -93,6 +100,8 @@ class Slides:
         if news.host:
             self._tell(AtWork(news.host))
         self._progress.pop(id(ordered), None)
+        if receipt is not None and receipt.device and not isinstance(ordered.order, FinishOrder):
+            self._kinds.setdefault(number, set()).add(receipt.device)
         if receipt is None or receipt.error is not None:
             yield from self._fail(number, self._why(news), news.host)
             return
@@ -150,12 +159,14 @@ class Slides:
         yield from self._end(number, replace(failed, host=host))
 
     def _end(self, number: int, result: ImageResult) -> Iterator[tuple[int, ImageResult]]:
-        kind = (result.device or "").partition(":")[0]
-        self._kind = self._kind or kind or None
-        if kind and kind != self._kind:
-            result.warnings["devices"] = (
-                f"{result.input}: was computed on {kind}, and others of this run on {self._kind}; "
-                "such results may differ by a grey level."
-            )
+        kinds = self._kinds.pop(number, set())
+        if result.device and result.status == "done" and kinds:
+            kind = ", ".join([*sorted(kinds), *([result.precision] if result.precision else [])])
+            self._kind = self._kind or kind
+            if len(kinds) > 1 or kind != self._kind:
+                result.warnings["devices"] = (
+                    f"{result.input}: was computed on {kind}, and others of this run on "
+                    f"{self._kind}; such results may differ by a grey level."
+                )
         self._tell(result)
         yield number, result

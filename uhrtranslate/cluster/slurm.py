@@ -11,7 +11,7 @@ from distributed import Client
 from distributed.security import Security
 from pydantic import BaseModel, ConfigDict, Field
 
-from uhrtranslate.cluster.reached import Reached
+from uhrtranslate.cluster.reached import Reached, end
 from uhrtranslate.errors import ClusterError
 from uhrtranslate.options import read_config, validated
 
@@ -106,8 +106,7 @@ def started(path: Path) -> Iterator[Reached]:
             with suppress(Exception):
                 client.close(timeout=5)
     finally:
-        with suppress(Exception):
-            cluster.close(timeout=20)
+        end(cluster, 20)
 
 
 class _Keeper:

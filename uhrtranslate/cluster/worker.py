@@ -1,15 +1,18 @@
 """What a worker does with a piece; the only code on workers and schedulers that knows Dask."""
 
 import os
-import pickle
 import socket
+import sys
+import threading
 import time
 from dataclasses import asdict
+from functools import cache
 
 from distributed import Scheduler, Worker, get_worker
 from distributed.worker import thread_state
 
 from uhrtranslate.cluster.pieces import Piece, Receipt
+from uhrtranslate.cluster.plain import dumps, loads
 from uhrtranslate.errors import UhrError
 from uhrtranslate.runs.events import Advanced, Event
 from uhrtranslate.threads import Interrupted
@@ -17,15 +20,18 @@ from uhrtranslate.version import __version__
 
 # Bytes of a receipt that is sent as a report, which schedulers keep for a while.
 SMALL = 1 << 15
+# Seconds between two looks at a worker, and for which it may finish what it is at when it closes.
+LOOK, LEAVING = 1.0, 60.0
 
 
-def do(piece: Piece) -> Receipt:
-    """Carry out an order, and report what happens under the piece's topic."""
+def do(piece: Piece) -> bytes:
+    """Carry out an order, and report what happens under the piece's topic; returns a `Receipt`."""
     worker = get_worker()
     host = name_of(worker)
+    _see_it_end(worker)
     if piece.version != __version__:
         refused = f"has uhrt {__version__}, and the run is of {piece.version}; install the same"
-        return Receipt(None, host, refused=refused)
+        return dumps(Receipt(None, host, refused=refused))
     try:
         os.chdir(piece.folder)
     except OSError as error:
@@ -33,27 +39,46 @@ def do(piece: Piece) -> Receipt:
             f"cannot reach {piece.folder} ({error.strerror}); inputs and outputs must lie in a "
             "folder that all machines know by the same path"
         )
-        return Receipt(None, host, refused=refused)
+        return dumps(Receipt(None, host, refused=refused))
     reporter = _Reporter(worker, piece, host)
     reporter.send(what="begun")
     receipt = Receipt(None, host)
     try:
-        receipt = Receipt(pickle.loads(piece.order).carry_out(reporter.event), host)
+        answer = loads(piece.order).carry_out(reporter.event)
+        receipt = Receipt(answer, host, device=_device())
     except Interrupted:
         pass
     except Exception as error:
         receipt = Receipt(None, host, error=_sendable(error))
     finally:
         reporter.flush()
-        data = pickle.dumps(receipt)
+        data = dumps(receipt)
         # Small ones arrive with the report; of others the client asks for the result.
         reporter.send(what="ended", receipt=data if len(data) <= SMALL else None)
-    return receipt
+    return data
 
 
 def blame_at_once(dask_scheduler: Scheduler) -> None:
     """Have a scheduler tell the client of the first worker that dies of a task."""
     dask_scheduler.allowed_failures = 0
+
+
+@cache
+def _see_it_end(worker: Worker) -> None:
+    """End a worker's process some time after the worker closes, as it does without its scheduler.
+
+    Dask waits for threads that may be in a step of hours, or wait for a file system that has gone.
+    """
+    if worker.thread_id != threading.main_thread().ident:
+        return  # it is a guest in a process that does something else
+
+    def end() -> None:
+        while worker.status.name not in ("closing", "closed", "failed"):
+            time.sleep(LOOK)
+        time.sleep(LEAVING)
+        os._exit(1)
+
+    threading.Thread(target=end, name="uhrt-end", daemon=True).start()
 
 
 def name_of(worker: Worker) -> str:
@@ -62,10 +87,20 @@ def name_of(worker: Worker) -> str:
     return f"{socket.gethostname()}:{name.rpartition(':')[2] if '://' in name else name}"
 
 
+def _device() -> str | None:
+    """The GPU in use, or else what torch's choice of code for this processor depends on."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    if torch.cuda.is_initialized():
+        return str(torch.cuda.get_device_name())
+    return f"CPU ({torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads)"
+
+
 def _sendable(error: Exception) -> Exception:
     """An error that other processes can read."""
     try:
-        if type(pickle.loads(pickle.dumps(error))) is type(error):
+        if type(loads(dumps(error))) is type(error):
             return error
     except Exception:  # such as an __init__ with other arguments
         pass

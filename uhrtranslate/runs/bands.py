@@ -27,6 +27,9 @@ from uhrtranslate.runs.prepared import Prepared
 
 # Slides of more px are shared by workers unless the user says otherwise, in bands of so many px.
 LARGE, BAND = 1_000_000_000, 250_000_000
+# The same where workers would otherwise have nothing to do: smaller ones take longer in bands, each
+# of which needs the statistics of cells around it, so it has some rows of cells at least.
+LARGE_FOR_FEW, ROWS_FOR_FEW, BANDS_FOR_FEW = 32_000_000, 4, 64
 
 
 @dataclass(frozen=True)
@@ -63,21 +66,40 @@ class BandDone:
     stages: Mapping[str, float]
 
 
-def divide(prepared: Prepared, begun: Begun, rows: int | None) -> Divided | None:
+def rows_of_band(width: int, height: int, cell: int, few: bool) -> int:
+    """Rows of cells of a band as a slide's size suggests; 0: it is one piece.
+
+    Args:
+        width, height: of the slide in px.
+        cell: side of its cells in px.
+        few: whether there are fewer slides than workers.
+    """
+    pixels = width * height
+    if pixels <= (LARGE_FOR_FEW if few else LARGE):
+        return 0
+    if not few:
+        return max(1, round(BAND / (width * cell)))
+    return max(ROWS_FOR_FEW, round(min(BAND, pixels / BANDS_FOR_FEW) / (width * cell)))
+
+
+def divide(prepared: Prepared, begun: Begun, rows: int | None, few: bool = False) -> Divided | None:
     """How a slide is to be shared; None if it is one piece.
 
     Args:
         prepared: the slide.
         begun: the work on it.
         rows: of cells in a band; 0: it is one piece; None: as its size suggests.
+        few: whether there are fewer slides than workers.
     """
     view, plan = prepared.view, prepared.plan
-    cell, pixels = plan.tiles.grid.cell, view.width * view.height
-    if rows == 0 or (rows is None and pixels <= LARGE):
+    cell = plan.tiles.grid.cell
+    if rows is None:
+        rows = rows_of_band(view.width, view.height, cell, few)
+    if rows == 0:
         return None
     if prepared.target.suffix.lower() not in SLIDE_SUFFIXES:
         return None  # photos are written as wholes
-    height = cell * (rows or max(1, round(BAND / (view.width * cell))))
+    height = cell * rows
     starts: list[int] = []
     for y0, _ in plan.tiles.bands():
         if not starts or y0 - starts[-1] >= height:

@@ -1,12 +1,15 @@
 """Cut pairs of slides that transforms lay on each other into aligned patches."""
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from uhrtranslate.cluster.execute import carried_out
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io import Pixels, shown, stated_by
 from uhrtranslate.io.files.disk import csv_text, output_errors, write_png
@@ -14,6 +17,7 @@ from uhrtranslate.options import PairTileOptions
 from uhrtranslate.recipes.aligned import Limits, open_aligned
 from uhrtranslate.recipes.transform_file import read_transform
 from uhrtranslate.replace import replace_file
+from uhrtranslate.runs.events import Advanced, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.pairs import Pair
 from uhrtranslate.tasks.tiles import COLUMNS, MANIFEST, check_new, check_size, corner, grid, sides
@@ -75,36 +79,100 @@ def cut_pairs(
     options = options or PairTileOptions()
     if state is None:
         check_new(output)
-    results: list[PairTilesResult] = []
-    rows: Rows = []
-    for number, pair in enumerate(pairs):
-        split = splits[number] if splits else pair.split
-        left_out, error = _left_out(pair, options), None
-        journal = state and state / f"{pair.name}.jsonl"
-        made = [] if left_out is not None else _done(journal)
-        if left_out is None:
-            try:
-                _cut(pair, output, split, options, journal, made)
-            except OutputError:
-                raise
-            except Exception as failure:
-                error = in_a_sentence(shown(pair.moving), failure)
-                _remove(output, made, journal)
-                made = []
-        rows += [row for place in made for row in place]
-        counts = Counter(place[0]["dropped"] for place in made)
-        results.append(
-            PairTilesResult(
-                shown(pair.moving), shown(pair.fixed), str(output), counts.pop("", 0),
-                dict(sorted(counts.items())), left_out, error,
-            )
+    whether = [_left_out(pair, options) for pair in pairs]
+    orders = {
+        number: PairOrder(
+            pair, output, splits[number] if splits else pair.split, options,
+            state and state / f"{pair.name}.jsonl",
+        )
+        for number, pair in enumerate(pairs)
+        if whether[number] is None
+    }  # fmt: skip
+    results: dict[int, PairTilesResult] = {}
+    rows: dict[int, list[Rows]] = {}
+    for number, answer in _answers(orders, options, len(pairs)):
+        pair, error = pairs[number], None
+        if isinstance(answer, OutputError):
+            raise answer
+        if isinstance(answer, Exception):
+            error = in_a_sentence(shown(pair.moving), answer)
+            orders[number].undo()
+            answer = []
+        rows[number] = answer
+        counts = Counter(place[0]["dropped"] for place in answer)
+        results[number] = PairTilesResult(
+            shown(pair.moving), shown(pair.fixed), str(output), counts.pop("", 0),
+            dict(sorted(counts.items())), whether[number], error,
         )  # fmt: skip
-        on_result(results[-1])
-    if rows:
+        on_result(results[number])
+    listed = [row for number in sorted(rows) for place in rows[number] for row in place]
+    if listed:
         with output_errors(output):
             output.mkdir(parents=True, exist_ok=True)
-            replace_file(output / MANIFEST, csv_text(PAIR_COLUMNS, rows))
-    return results
+            replace_file(output / MANIFEST, csv_text(PAIR_COLUMNS, listed))
+    return [results[number] for number in range(len(pairs))]
+
+
+@dataclass(frozen=True)
+class PairOrder:
+    """A pair is to be cut, here or by a worker of a cluster."""
+
+    pair: Pair
+    output: Path
+    split: str
+    options: PairTileOptions
+    journal: Path | None = None
+
+    def repeated(self) -> "PairOrder":
+        """See `cluster.orders.Order`; patches that are there are written again."""
+        return self
+
+    def carry_out(self, tell: OnEvent) -> list[Rows]:
+        """Rows of each place of the grid.
+
+        Raises:
+            UhrError: see `_cut`.
+        """
+        made = _done(self.journal)
+        told = Advanced(shown(self.pair.moving), 0)
+        _cut(
+            self.pair, self.output, self.split, self.options, self.journal, made,
+            lambda: tell(told),
+        )  # fmt: skip
+        return made
+
+    def undo(self) -> None:
+        """Remove the patches that were written, and folders that are empty then."""
+        name = re.compile(rf"{re.escape(self.pair.name)}_x-?\d+_y-?\d+\.png")
+        folder = self.output / self.split if self.split else self.output
+        for side in "AB":
+            for path in list((folder / side).glob("*.png")):
+                if name.fullmatch(path.name):
+                    path.unlink()
+        if self.journal is not None:
+            self.journal.unlink(missing_ok=True)
+        for empty in dict.fromkeys((folder / "A", folder / "B", folder, self.output)):
+            with suppress(OSError):  # others' patches are in it, or it was never made
+                empty.rmdir()
+
+
+def _answers(
+    orders: dict[int, PairOrder], options: PairTileOptions, pairs: int
+) -> Iterator[tuple[int, Any]]:
+    """Number and answer of each pair as it is cut, or its error; nothing if it is left out."""
+    if options.cluster is None:
+        for number in range(pairs):
+            try:
+                order = orders.get(number)
+                yield number, order.carry_out(lambda event: None) if order else []
+            except Exception as error:
+                yield number, error
+        return
+    yield from ((number, []) for number in range(pairs) if number not in orders)
+    if orders:
+        numbers = list(orders)
+        cut = carried_out(options.cluster, options.without_tls, list(orders.values()))
+        yield from ((numbers[place], answer) for place, answer in cut)
 
 
 def _left_out(pair: Pair, options: PairTileOptions) -> str | None:
@@ -126,6 +194,7 @@ def _cut(
     options: PairTileOptions,
     journal: Path | None,
     made: list[Rows],
+    on_place: Callable[[], None],
 ) -> None:
     """Write a pair's patches, and add the rows of each place after those that are there already.
 
@@ -145,6 +214,7 @@ def _cut(
         for number, (x, y) in enumerate(grid(view, options)):
             if number < len(made):
                 continue
+            on_place()
             place = aligned.look(x, y, options.size)
             patches: tuple[Pixels, ...] = ()
             if not place.doubt(limits):
@@ -184,17 +254,3 @@ def _note(journal: Path, rows: Rows) -> None:
         journal.parent.mkdir(parents=True, exist_ok=True)
         with journal.open("ab") as file:
             file.write(json.dumps(rows).encode() + b"\n")
-
-
-def _remove(output: Path, made: list[Rows], journal: Path | None) -> None:
-    """Remove the patches of a pair that failed, and folders that are empty then."""
-    files = [output / row["file"] for place in made for row in place if row["file"]]
-    for file in files:
-        file.unlink(missing_ok=True)
-    if journal is not None:
-        journal.unlink(missing_ok=True)
-    made_for = {parent for file in files for parent in file.parents if parent != output}
-    inside = [folder for folder in made_for if folder.is_relative_to(output)]
-    for folder in (*sorted(inside, key=lambda folder: -len(folder.parts)), output):
-        with suppress(OSError):  # others' patches are in it, or it was never made
-            folder.rmdir()

@@ -1,16 +1,17 @@
 """Give slides the stain colours of one reference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from uhrtranslate.cluster.execute import on_cluster
 from uhrtranslate.cluster.makers import CLIENTS_OWN, StainNetworkMaker, TranslatorMaker
 from uhrtranslate.cluster.orders import Made
 from uhrtranslate.errors import OptionError
-from uhrtranslate.io import Found
+from uhrtranslate.io import Found, open_view
 from uhrtranslate.options import StainOptions, TranslateOptions, validated
 from uhrtranslate.recipes.network_table import NetworkTable
-from uhrtranslate.recipes.recipe import Recipe
+from uhrtranslate.recipes.recipe import Recipe, Skipped
 from uhrtranslate.recipes.stain_generator import StainGenerator
 from uhrtranslate.recipes.stain_network import StainNetwork, distil_normalizer, save_stainnet
 from uhrtranslate.recipes.stain_normalizer import StainNormalizer
@@ -19,7 +20,9 @@ from uhrtranslate.recipes.stain_survey import survey
 from uhrtranslate.runs.events import Event, ImageResult, OnEvent
 from uhrtranslate.runs.items import Item
 from uhrtranslate.runs.many_images import Execute, run_recipe
+from uhrtranslate.runs.prepared import opened
 from uhrtranslate.tables import STAINNET
+from uhrtranslate.threads import Workers, result_of
 
 
 def stain_normalize(
@@ -50,13 +53,13 @@ def stain_normalize(
         OutputError: fit, network or folder cannot be written.
     """
     inputs = [item.input for item in items]
-    if qc is not None and options.model is None and options.cluster is not None:
-        raise OptionError("--qc: makes one table of all slides, so leave out --cluster, or --qc.")
+    shared = options.cluster is not None
     if options.model is not None:
         if target is not None:
             raise OptionError("--target: a network knows its own; leave it out.")
-        tell = on_event if qc is None else _shown(NetworkTable(qc, options), on_event)
-        return run_recipe(items, output, *_network(options, options.model, tell))
+        draw = None if qc is None else _compared(NetworkTable(qc, options))
+        with _drawn(draw, on_event, beside=shared) as tell:
+            return run_recipe(items, output, *_network(options, options.model, tell))
     if target is None:
         raise OptionError("--target: name a reference: an image, folder, saved fit, or auto.")
     reference = find_reference(target, inputs, options)
@@ -67,8 +70,12 @@ def stain_normalize(
         save_stainnet(network, distil_normalizer(first, reference, options))
     others = survey(inputs, options)
     recipe = StainNormalizer(options, reference, qc, others)
-    execute = None if options.cluster is None else on_cluster(options, Made(recipe))
-    return run_recipe(items, output, recipe, on_event, execute)
+    if not shared:
+        return run_recipe(items, output, recipe, on_event)
+    workers = StainNormalizer(options, reference, None, others)
+    draw = None if qc is None else _fitted_again(recipe, items)
+    with _drawn(draw, on_event, beside=True) as tell:
+        return run_recipe(items, output, workers, tell, on_cluster(options, Made(workers)))
 
 
 def _network(
@@ -92,12 +99,56 @@ def _network(
     return recipe, tell, on_cluster(chosen, maker)
 
 
-def _shown(table: NetworkTable, on_event: OnEvent) -> OnEvent:
-    """Add each result to a table, and pass events on."""
+def _compared(table: NetworkTable) -> Callable[[ImageResult], None]:
+    """Adds results to a table."""
 
-    def tell(event: Event) -> None:
-        if isinstance(event, ImageResult) and event.output and event.status != "failed":
-            table.add(event.input, Path(event.output))
-        on_event(event)
+    def draw(result: ImageResult) -> None:
+        if result.output and result.status != "failed":
+            table.add(result.input, Path(result.output))
 
-    return tell
+    return draw
+
+
+def _fitted_again(recipe: StainNormalizer, items: Sequence[Item]) -> Callable[[ImageResult], None]:
+    """Draws what workers of a cluster have done, whose table is the client's."""
+    sources = {item.name: item.input.source for item in items if isinstance(item.input, Found)}
+
+    def draw(result: ImageResult) -> None:
+        if result.status == "failed" or (result.status == "skipped" and result.output):
+            return
+        chosen = recipe.options
+        with opened(recipe, sources[result.input]) as slide, suppress(Skipped):
+            recipe.mapping(open_view(slide, chosen.level, chosen.mpp, chosen.region), {})
+
+    return draw
+
+
+@contextmanager
+def _drawn(
+    draw: Callable[[ImageResult], None] | None, on_event: OnEvent, beside: bool
+) -> Iterator[OnEvent]:
+    """Have each result drawn, and events passed on.
+
+    Args:
+        draw: takes results; None draws nothing.
+        on_event: takes events.
+        beside: draw in a thread, so that workers of a cluster need not wait; all is drawn when the
+            block ends.
+    """
+    if draw is None:
+        yield on_event
+        return
+    futures = []
+    with Workers(1, "uhrt-qc") as drawing:
+
+        def tell(event: Event) -> None:
+            if isinstance(event, ImageResult):
+                if beside:
+                    futures.append(drawing.submit(draw, event))
+                else:
+                    draw(event)
+            on_event(event)
+
+        yield tell
+        for future in futures:
+            result_of(future)

@@ -10,7 +10,7 @@ from uhrtranslate.engine.stream.rows import RowBuffer
 from uhrtranslate.engine.stream.schedule import EVERYTHING, CellRow, Schedule
 from uhrtranslate.engine.stream.transform import Recorded, Transform
 from uhrtranslate.io import Sink
-from uhrtranslate.pixels import Source
+from uhrtranslate.pixels import Pixels, Source
 
 Progress = Callable[[int], None]
 Stored = Callable[[int], Recorded]
@@ -42,7 +42,8 @@ def stream(
         sink: receives the result, in order of bands.
         batch: tiles or cells that are computed together.
         workers: reader threads; they only affect the speed.
-        progress: called with the number of finished pixels after each batch of tiles.
+        progress: called with the number of finished pixels after each batch of tiles, and with 0
+            before each batch of cells; what it raises ends the work.
         start: pixel row at which a band begins; the rows above it are in the sink already.
         end: pixel row at which a band ends; the rows below it are somebody else's. None: the last.
         masking: which cells are computed, and what replaces the others.
@@ -71,7 +72,7 @@ def stream(
                     with clock.waiting(STATISTICS):
                         transform.restore(row.row, stored(row.row))
                     continue
-                _observe(row, transform, ahead, clock)
+                _observe(row, transform, ahead, clock, progress)
                 if schedule.reads_twice:
                     ahead.drop_above((row.row + 1) * plan.grid.cell)
             for box in band.background:
@@ -118,7 +119,7 @@ def record(
         source, workers, schedule.tail, first, lambda box: masking.reads(box, plan)
     ) as buffer:
         for row in rows:
-            _observe(schedule.cell_row(row), transform, buffer, clock)
+            _observe(schedule.cell_row(row), transform, buffer, clock, progress)
             yield row, transform.recorded(row)
             transform.forget_above(row + 1)
             buffer.drop_above((row + 1) * plan.grid.cell)
@@ -138,8 +139,19 @@ def observe_all(source: Source, transform: Transform, *, batch: int = 1, workers
             rows.drop_above((row + 1) * grid.cell)
 
 
-def _observe(row: CellRow, transform: Transform, rows: RowBuffer, clock: Clock) -> None:
+def _observe(
+    row: CellRow,
+    transform: Transform,
+    rows: RowBuffer,
+    clock: Clock,
+    progress: Progress = lambda pixels: None,
+) -> None:
     """Let the transform record the statistics of a row of cells."""
-    cells = ([None if box is None else rows.view(box) for box in batch] for batch in row.batches)
+
+    def cells() -> Iterator[list[Pixels | None]]:
+        for batch in row.batches:
+            progress(0)
+            yield [None if box is None else rows.view(box) for box in batch]
+
     with clock.waiting(STATISTICS):
-        transform.observe(row.row, clock.timed(READ, cells))
+        transform.observe(row.row, clock.timed(READ, cells()))
