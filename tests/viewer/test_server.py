@@ -12,7 +12,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms
 
 from uhrtranslate.io import VirtualSlide
 from uhrtranslate.tasks.view import open_server, routes
@@ -94,6 +94,28 @@ def test_an_image_is_served_with_its_facts_and_tiles(server, key):
     status, body, headers = get(server, "site.json", method="HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 0
+
+
+def test_colours_are_as_stored_or_by_the_profile(folder):
+    """The profile is sRGB with red and blue the other way round."""
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = plain.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
+    damaged = swapped[:128] + b"\xff" * 200
+    for name, profile in (("swapped.png", swapped), ("damaged.png", damaged)):
+        Image.fromarray(SECTION).save(folder / name, icc_profile=profile)
+    found = routes([str(folder / name) for name in ("swapped.png", "damaged.png", "named.png")])
+    shown = []
+    for key in found.site()["open"]:
+        facts = json.loads(found.answer(f"images/{key}.json").body)
+        for query in ("", "icc=1"):
+            tile = found.answer(f"images/{key}_files/9/1_0.png", query).body
+            shown.append((facts["profile"], np.asarray(Image.open(BytesIO(tile))).astype(int)))
+    found.close()
+    stored = SECTION[:256, 256:512].astype(int)
+    assert [has for has, _ in shown] == [True, True, True, True, False, False]
+    assert np.abs(shown[1][1] - stored[..., ::-1]).max() <= 2
+    for number in (0, 2, 3, 4, 5):
+        assert np.array_equal(shown[number][1], stored)
 
 
 def test_a_region_is_measured_as_it_is(server, key):
@@ -257,19 +279,21 @@ def test_what_takes_long_is_made_while_others_are_served(tmp_path, monkeypatch):
     with serving(open_server(Routes(Shelf.of_slides([slow, quick])))) as server:
         assert json.loads(get(server, "images/slide-0.json")[1])["slow"]
         for _ in range(8):  # more than are computed at once
-            assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503
+            assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 202
+        assert get(server, "images/slide-0.tissue.png")[0] == 202
         assert get(server, "images/slide-0_files/15/3_3.jpg")[0] == 200
         assert get(server, "images/slide-1_files/9/0_0.jpg")[0] == 200
-        assert get(server, "images/slide-0.thumb.jpg")[0] == 503
+        assert get(server, "images/slide-0.thumb.jpg")[0] == 202
         all_of_it = "0,0,20000,0,20000,2600,0,2600"
         monkeypatch.setattr(regions, "MOST_PIXELS", 1 << 20)
         status, body, _ = get(server, f"images/slide-0.region.json?p={all_of_it}")
         assert (status, "too large" in json.loads(body)["error"]) == (404, True)
         go_on.set()
         began = time.monotonic()
-        while get(server, "images/slide-0_files/9/0_0.jpg")[0] == 503:
-            assert time.monotonic() - began < 60
-        assert get(server, "images/slide-0_files/9/0_0.jpg")[0] == 200
+        for what in ("slide-0_files/9/0_0.jpg", "slide-0.tissue.png"):
+            while get(server, f"images/{what}")[0] == 202:
+                assert time.monotonic() - began < 60
+            assert get(server, f"images/{what}")[0] == 200
 
 
 def test_a_file_that_vanishes_is_told_in_a_sentence(folder, monkeypatch):

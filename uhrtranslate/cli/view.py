@@ -74,11 +74,12 @@ def view(
 
         from uhrtranslate.tasks.view import open_server, routes
 
-        found = routes(places, transform or (), options)
+        told = _silent if quiet else _tell
+        found = routes(places, transform or (), options, told)
         if export is not None:
             from uhrtranslate.tasks.view import export_page
 
-            made = export_page(found, export, _silent if quiet else _tell)
+            made = export_page(found, export, told)
             print(made, flush=True)
             return
         server = open_server(found, port)

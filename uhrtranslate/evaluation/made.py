@@ -1,11 +1,22 @@
 """What the tags of an output of uhrt say about its source and its borders."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from uhrtranslate.evaluation.options import SMALLEST_GRID
-from uhrtranslate.io import Slide, SlideView, Source, Stated, open_view, read_provenance, same_size
+from uhrtranslate.io import (
+    Slide,
+    SlideView,
+    Source,
+    Stated,
+    open_view,
+    parsed,
+    read_provenance,
+    same_size,
+)
 
 
 class Made(BaseModel):
@@ -74,7 +85,16 @@ class Made(BaseModel):
 
 def read_made(place: Source) -> Made:
     """What an image's tags say; nothing of images of others."""
+    return _made(read_provenance(place))
+
+
+def made_of(description: str) -> Made:
+    """What the description of an image says that is not written yet."""
+    return _made(parsed(description))
+
+
+def _made(values: Mapping[str, Any]) -> Made:
     try:
-        return Made.model_validate_json(json.dumps(read_provenance(place)))
+        return Made.model_validate_json(json.dumps(values))
     except ValidationError:
         return Made()

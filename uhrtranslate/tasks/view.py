@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 
 # Of decoded pixels that each open slide keeps: a page asks for each tile once.
 CACHE_BYTES = 16 << 20
+# Folders in which reports are looked for.
+MOST_FOLDERS = 1000
 
 
 def routes(
     places: Sequence[str],
     transforms: Sequence[Path] = (),
     options: InfoOptions | None = None,
+    told: Told = lambda sentence: None,
 ) -> Routes:
     """What a page about images can ask for.
 
     Args:
         places: images, folders, URLs, patterns; and JSON files: reports of `uhrt evaluate` and
             `uhrt compare`, GeoJSON annotations (in px of the first image), transforms. Reports
-            that lie in a folder that is named are read, too.
+            that lie beside images of a folder that is named are read, too.
         transforms: more files of transforms, of moving slides to one fixed slide.
         options: what is stated of the images.
+        told: called with a sentence about each report in a folder that cannot be used.
 
     Raises:
         InputError: there are no images; one that was named is missing; a JSON file is none of
@@ -45,10 +49,11 @@ def routes(
     shelf = Shelf(places, stated_by(options or InfoOptions()))
     if not shelf.items():
         raise InputError("there are no images to view; name one, or a folder of them.")
-    for folder in shelf.folders:
-        for name in REPORTS:
-            if (folder / name).is_file():
-                documents.read(folder / name)
+    for path in _reports(shelf):
+        try:
+            documents.read(path)
+        except InputError as error:  # of somebody else, perhaps: nobody has named it
+            told(f"{error} It is left out.")
     for place in places:
         if is_document(place):
             documents.read(Path(place))
@@ -78,6 +83,14 @@ def open_server(found: Routes, port: int = 0) -> ViewServer:
 def export_page(found: Routes, folder: Path, told: Told = lambda sentence: None) -> Path:
     """Write the page with all tiles; see `viewer.export.export`."""
     return export(found, folder, told)
+
+
+def _reports(shelf: Shelf) -> list[Path]:
+    """Reports in folders that were named, and in those below where images are."""
+    beside = [one.source.parent for one in shelf.items() if isinstance(one.source, Path)]
+    folders = dict.fromkeys([*shelf.folders, *beside] if shelf.folders else ())
+    found = (folder / name for folder in list(folders)[:MOST_FOLDERS] for name in REPORTS)
+    return [path for path in found if path.is_file()]
 
 
 def _check_opens(shelf: Shelf) -> None:

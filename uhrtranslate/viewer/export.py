@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.threads import Workers, result_of
+from uhrtranslate.version import __version__
 from uhrtranslate.viewer.looks import encoded, in_colour
 from uhrtranslate.viewer.pyramid import TILE
 from uhrtranslate.viewer.responses import assets
@@ -18,6 +21,8 @@ from uhrtranslate.viewer.shelf import Item, OpenImage
 
 # Threads that compute tiles, and how many tiles are under way in each.
 WORKERS, IN_FLIGHT = 2, 4
+# Whose tiles a folder has that is not complete: versions of uhrt and of images.
+DONE = "export.json"
 Told = Callable[[str], None]
 
 
@@ -25,7 +30,7 @@ def export(routes: Routes, folder: Path, told: Told = lambda sentence: None) -> 
     """Write the page, and every tile of every image.
 
     The folder gets its name when it is complete; of an interrupted run, the folder `.part` beside
-    it is left.
+    it is left, with which the next one goes on: tiles of files that are as they were are kept.
 
     Args:
         routes: of the page.
@@ -51,12 +56,43 @@ def export(routes: Routes, folder: Path, told: Told = lambda sentence: None) -> 
         site = routes.site(static=True)
         _write_json(unfinished / "site.json", site)
         _write_json(unfinished / "annotations.json", {"annotations": routes.documents.annotations})
-        for item in routes.shelf.items():
+        items = routes.shelf.items()
+        done = _kept(unfinished, {item.key for item in items})
+        for item in items:
             with routes.shelf.opened(item.key) as image:
-                told(f"{item.name}: writing {_count(image):,} tiles.")
+                if done.pop(item.key, None) != image.version:
+                    _remove(unfinished / "images", item.key)
+                if isinstance(item.source, Path):  # of URLs, nobody knows whether they change
+                    done[item.key] = image.version
+                    _write_json(unfinished / DONE, {"uhrt": __version__, "images": done})
+                there = sum(1 for _ in (unfinished / "images").glob(f"{item.key}_files/*/*.jpg"))
+                more = f"; {there:,} are there already" if there else ""
+                told(f"{item.name}: writing {_count(image):,} tiles{more}.")
                 _write_image(routes, item, image, unfinished / "images")
+        (unfinished / DONE).unlink(missing_ok=True)
         os.replace(unfinished, folder)
     return folder / "index.html"
+
+
+def _kept(unfinished: Path, keys: set[str]) -> dict[str, str]:
+    """Versions of the images of which an interrupted run has left tiles; of others, none stay."""
+    done: dict[str, str] = {}
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        record = json.loads((unfinished / DONE).read_bytes())
+        if record["uhrt"] == __version__:
+            done = {str(key): str(version) for key, version in record["images"].items()}
+    for path in (unfinished / "images").iterdir():
+        key = path.name.partition(".")[0].removesuffix("_files")
+        if key not in keys or key not in done:
+            _remove(unfinished / "images", key)
+    return {key: version for key, version in done.items() if key in keys}
+
+
+def _remove(folder: Path, key: str) -> None:
+    """Take away all of an image."""
+    shutil.rmtree(folder / f"{key}_files", ignore_errors=True)
+    for path in folder.glob(f"{key}.*"):
+        path.unlink(missing_ok=True)
 
 
 def _write_image(routes: Routes, item: Item, image: OpenImage, folder: Path) -> None:
@@ -76,8 +112,13 @@ def _write_image(routes: Routes, item: Item, image: OpenImage, folder: Path) -> 
     tiles = folder / f"{item.key}_files"
 
     def write(level: int, column: int, row: int) -> None:
+        path = tiles / str(level) / f"{column}_{row}.jpg"
+        if path.exists():
+            return
         rgb = in_colour(image.tiles.tile(level, column, row), image.looks)
-        (tiles / str(level) / f"{column}_{row}.jpg").write_bytes(encoded(rgb, "jpg"))
+        whole = path.with_suffix(".new")  # a tile that was cut off has another name
+        whole.write_bytes(encoded(rgb, "jpg"))
+        whole.replace(path)
 
     with Workers(WORKERS, "uhrt-export") as workers:
         pending: list[Future[None]] = []

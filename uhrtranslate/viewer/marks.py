@@ -20,8 +20,6 @@ from uhrtranslate.io import Slide
 
 # Bytes of a document, and points of its annotations, that a page can still draw.
 LARGEST_FILE, MOST_POINTS = 128 << 20, 2_000_000
-# Longer side in px of the picture in which tissue is found.
-TISSUE_SIDE = 2048
 LONGEST_NAME = 200
 LARGEST_COORDINATE = 1e7
 # Colours of annotations that have none.
@@ -309,14 +307,16 @@ def heat_picture(evaluated: Evaluated) -> bytes | None:
     return _png(rgba)
 
 
-def tissue_picture(slide: Slide) -> bytes | None:
-    """Where the tissue of a slide is, as PNG over all of it; None for images of channels."""
-    if slide.info.channels:
-        return None
-    from uhrtranslate.recipes.tissue_pictures import tissue_of
+def tissue_picture(picture: NDArray[np.uint8], mpp: float | None) -> bytes:
+    """Where the tissue of a slide is, as PNG over all of it.
 
-    side = min(TISSUE_SIDE, max(slide.info.width, slide.info.height))
-    mask = tissue_of(slide, side)[0]
+    Args:
+        picture: of the whole slide, [h, w, 3] uint8.
+        mpp: micrometres per pixel of it.
+    """
+    from uhrtranslate.tissue import detect_tissue  # takes a while, and is rarely needed
+
+    mask = detect_tissue(picture, mpp)
     rgba = np.zeros((*mask.shape, 4), np.uint8)
     rgba[~mask] = (20, 60, 160, 110)
     return _png(rgba)

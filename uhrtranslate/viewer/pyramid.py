@@ -107,6 +107,21 @@ class TilePyramid:
         with self._making:
             return self._of_finer(level, column, row)
 
+    def level(self, number: int) -> Pixels:
+        """All of a level, [h, w, c]; for small ones.
+
+        Raises:
+            KeyError: there is no such level.
+            InputError: the file is damaged.
+        """
+        columns, rows = self.shape(number)
+        return np.concatenate(
+            [
+                np.concatenate([self.tile(number, x, y) for x in range(columns)], axis=1)
+                for y in range(rows)
+            ]
+        )
+
     def close(self) -> None:
         """Forget what was made."""
         self._made.close()

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from http import HTTPStatus
 from pathlib import Path
@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from uhrtranslate.errors import UhrError
 from uhrtranslate.io.readers.unfinished import UnfinishedSlide
+from uhrtranslate.pixels import to_bits
 from uhrtranslate.threads import Workers
 from uhrtranslate.version import __version__
 from uhrtranslate.viewer.looks import encoded, in_colour, read_looks
@@ -23,6 +24,7 @@ from uhrtranslate.viewer.marks import (
     tissue_picture,
 )
 from uhrtranslate.viewer.places import Image, place_of
+from uhrtranslate.viewer.profiles import on_screen
 from uhrtranslate.viewer.pyramid import TILE
 from uhrtranslate.viewer.regions import read_corners, region_statistics
 from uhrtranslate.viewer.responses import (
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 # The largest level that is a single tile.
 WHOLE = 8
+# The level in which tissue is found: up to 2,048 px.
+TISSUE_LEVEL = 11
 # Bytes of encoded tiles and pictures that are kept, of all images together.
 CACHE_BYTES = 48 << 20
 # Tiles that are computed at once; others wait. More than cores, as some wait for the disk.
@@ -49,6 +53,8 @@ AT_ONCE = 4
 PATIENCE = 1.5
 # Images that were named one by one and may decide where others lie.
 MOST_NAMED = 24
+# Images of a folder that are opened to find what another was made of.
+MOST_BESIDE = 8
 # Largest numbers in an address: no image has more.
 _TILE = re.compile(r"images/([a-z0-9-]{1,80})_files/(\d{1,2})/(\d{1,7})_(\d{1,7})\.(jpg|png)")
 _FACT = re.compile(
@@ -78,7 +84,7 @@ class Routes:
         self._lock = threading.Lock()
         self._working = threading.BoundedSemaphore(AT_ONCE)
         self._maker = Workers(1, "uhrt-make")
-        self._making: dict[tuple[str, int, int, int], Future[None]] = {}
+        self._making: dict[Hashable, Future[None]] = {}
         self._known: dict[tuple[str, str], Image] = {}  # by id and version
 
     def answer(
@@ -142,11 +148,12 @@ class Routes:
         info = image.slide.info
         own = _image(item, image)
         reference = self._reference()
-        place = place_of(own, self._others(reference), self._transforms)
+        others = [*self._others(reference), *self._beside(item, own)]
+        place = place_of(own, others, self._transforms)
         evaluated = self._evaluated(item)
-        unit = "px" if reference is not None and reference.mpp is None else "um"
-        if reference is None and info.mpp is None:
-            unit = "px"
+        measured = reference.mpp if reference is not None else info.mpp
+        if reference is None and self._transforms:
+            measured = self._transforms[0].fixed.mpp
         found: dict[str, Any] = {
             "id": item.key,
             "name": item.name,
@@ -158,12 +165,13 @@ class Routes:
             "power": info.objective_power,
             "format": info.format,
             "bits": info.bits,
-            "unit": unit,
+            "unit": "px" if measured is None else "um",
             "place": place.as_json(info.width, info.height),
             "version": image.version,
             "grids": grids(image.made, image.slide),
             "slow": image.tiles.slow,
             "tissue": not info.channels,
+            "profile": info.icc_profile is not None,
             "channels": [
                 {
                     "name": channel.name,
@@ -197,6 +205,18 @@ class Routes:
         found = [self._look_up(item) for item in named if item.key != reference.key]
         return [reference, *filter(None, found)]
 
+    def _beside(self, item: Item, image: Image) -> list[Image]:
+        """Of a result of a part of a slide: what lies in a folder and may be its source."""
+        if image.made.source_size is None:
+            return []
+        stem = item.name.split(".")[0]
+        near = [
+            one
+            for one in self.shelf.items()
+            if one.folder and one.key != item.key and one.name.startswith(stem)
+        ]
+        return [*filter(None, map(self._look_up, near[:MOST_BESIDE]))]
+
     def _look_up(self, item: Item) -> Image | None:
         """What decides where an image lies; None if it cannot be opened."""
         try:
@@ -216,13 +236,13 @@ class Routes:
         level, column, row = (int(asked[i]) for i in (2, 3, 4))
         chosen = _chosen(query)
         with self.shelf.opened(key) as image:
-            name = (key, image.version, level, column, row, kind, chosen.get("c", ""))
+            profile = image.slide.info.icc_profile if chosen.get("icc") == "1" else None
+            asked_as = chosen.get("c", ""), profile is not None
+            name = (key, image.version, level, column, row, kind, *asked_as)
             kept = self._cache.get(name)
             if kept is None:
                 if not self._made_in_time(key, image, level, column, row):
-                    return error_response(
-                        HTTPStatus.SERVICE_UNAVAILABLE, "it is being made; ask again"
-                    )
+                    return _later()
                 # Of colours, what is asked for of channels means nothing.
                 channels = len(image.slide.info.channels)
                 looks = read_looks(chosen["c"], channels) if channels and "c" in chosen else None
@@ -231,22 +251,30 @@ class Routes:
                         return error_response(HTTPStatus.GONE, "nobody waits for it")
                     pixels = image.tiles.tile(level, column, row)
                     looks = image.looks if looks is None else looks
-                    kept = encoded(in_colour(pixels, looks), kind)
+                    kept = encoded(on_screen(in_colour(pixels, looks), profile), kind)
                 self._cache.put(name, kept)
         return Response(kept, KINDS[kind], lasting="v" in chosen)
 
     def _made_in_time(self, key: str, image: OpenImage, level: int, column: int, row: int) -> bool:
-        """Whether a tile can be had at once, perhaps after having been made of many others.
+        """Whether a tile can be had at once, perhaps after having been made of many others."""
+        if not image.tiles.needs_making(level, column, row):
+            return True
+
+        def make() -> None:
+            with self.shelf.opened(key) as again:
+                again.tiles.tile(level, column, row)
+
+        return self._done_in_time((key, level, column, row), make)
+
+    def _done_in_time(self, name: Hashable, make: Callable[[], None]) -> bool:
+        """Whether something is made within a moment, one thing at a time.
 
         Making goes on by itself if it takes longer, so that nobody holds a connection for it.
         """
-        if not image.tiles.needs_making(level, column, row):
-            return True
-        place = key, level, column, row
         with self._lock:
-            future = self._making.get(place)
+            future = self._making.get(name)
             if future is None:
-                future = self._making[place] = self._maker.submit(self._make, *place)
+                future = self._making[name] = self._maker.submit(make)
         try:
             future.result(PATIENCE)
         except TimeoutError:
@@ -254,12 +282,8 @@ class Routes:
         finally:
             if future.done():
                 with self._lock:
-                    self._making.pop(place, None)
+                    self._making.pop(name, None)
         return True
-
-    def _make(self, key: str, level: int, column: int, row: int) -> None:
-        with self.shelf.opened(key) as image:
-            image.tiles.tile(level, column, row)
 
     def close(self) -> None:
         """Close the images, and make nothing more."""
@@ -288,10 +312,21 @@ class Routes:
             if kept is None:
                 whole = min(WHOLE, image.tiles.last), 0, 0
                 if what == "thumb.jpg" and not self._made_in_time(key, image, *whole):
-                    return error_response(HTTPStatus.SERVICE_UNAVAILABLE, "it is being made")
-                kept = self.picture(item, image, what)
-                self._cache.put(name, kept)
+                    return _later()
+                if what == "tissue.png":
+                    # Of a slide without small levels, the tiles are read that its overview needs.
+                    if not self._done_in_time(name, lambda: self._keep(key, what)):
+                        return _later()
+                    kept = self._cache.get(name)
+                if kept is None:
+                    kept = self.picture(item, image, what)
+                    self._cache.put(name, kept)
             return Response(kept, KINDS[what[-3:]], lasting="v" in chosen)
+
+    def _keep(self, key: str, what: str) -> None:
+        with self.shelf.opened(key) as image:
+            found = self.picture(self.shelf.item(key), image, what)
+            self._cache.put((key, image.version, what), found)
 
     def picture(self, item: Item, image: OpenImage, what: str) -> bytes:
         """A small picture of or over an image: `thumb.jpg`, `tissue.png` or `heat.png`.
@@ -303,8 +338,7 @@ class Routes:
             evaluated = self._evaluated(item)
             picture = None if evaluated is None else heat_picture(evaluated)
         elif what == "tissue.png":
-            with self._working:
-                picture = tissue_picture(image.slide)
+            picture = _tissue(image)
         else:
             with self._working:
                 pixels = image.tiles.tile(min(WHOLE, image.tiles.last), 0, 0)
@@ -325,6 +359,21 @@ def _pixel(image: OpenImage, x: float, y: float) -> list[float]:
         raise KeyError((x, y))
     values = image.slide.read(int(x), int(y), 1, 1)[0, 0]
     return [float(value) for value in values]
+
+
+def _tissue(image: OpenImage) -> bytes | None:
+    """The overlay of tissue; None of channels, and of images that are not complete."""
+    info = image.slide.info
+    if info.channels or isinstance(image.slide, UnfinishedSlide):
+        return None
+    tiles = image.tiles
+    picture = to_bits(tiles.level(min(TISSUE_LEVEL, tiles.last)), info.bits)
+    return tissue_picture(picture, info.mpp and max(info.mpp) * info.width / picture.shape[1])
+
+
+def _later() -> Response:
+    """The answer while something is made; no error, which browsers would write to their console."""
+    return error_response(HTTPStatus.ACCEPTED, "it is being made; ask again")
 
 
 def _chosen(query: str) -> Mapping[str, str]:

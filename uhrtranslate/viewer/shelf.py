@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from uhrtranslate.errors import InputError
-from uhrtranslate.evaluation.made import Made, read_made
+from uhrtranslate.evaluation.made import Made, made_of, read_made
 from uhrtranslate.io import (
     Missing,
     Slide,
@@ -293,8 +293,8 @@ def _open(item: Item) -> OpenImage:
     version = version_of(item)
     if item.unfinished:
         assert isinstance(item.source, Path)
-        slide: Slide = UnfinishedSlide(item.source)
-        return OpenImage(slide, TilePyramid(slide), Made(), version)
+        partial = UnfinishedSlide(item.source)
+        return OpenImage(partial, TilePyramid(partial), made_of(partial.description), version)
     slide = open_slide(item.source, deep=True, sparse=True, channels=True, stated=item.stated)
     try:
         return OpenImage(slide, TilePyramid(slide), read_made(item.source), version)

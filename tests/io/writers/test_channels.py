@@ -19,7 +19,7 @@ from uhrtranslate.io import (
     open_writer,
     resized,
 )
-from uhrtranslate.io.writers.levels import halve
+from uhrtranslate.pixels import halve
 
 NAMES = ("DAPI", "CD3", "CD8", "Ki-67", "panCK")
 FORMATS = [

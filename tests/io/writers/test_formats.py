@@ -22,8 +22,8 @@ from uhrtranslate.io import (
 )
 from uhrtranslate.io.writers import ome_zarr as ome_zarr_writer
 from uhrtranslate.io.writers.formats import slide_format, suffix_of
-from uhrtranslate.io.writers.levels import halve
 from uhrtranslate.io.writers.ome_zarr import ngff_metadata
+from uhrtranslate.pixels import halve
 from uhrtranslate.tables import COMPRESSIONS, FORMATS
 
 SIZE = (1300, 900)

@@ -15,10 +15,10 @@ from PIL import ImageCms
 from uhrtranslate.errors import OptionError, OutputError
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io import OutputSpec, open_writer
-from uhrtranslate.io.writers.levels import halve
 from uhrtranslate.io.writers.output_spec import SOFTWARE
 from uhrtranslate.io.writers.photo import PhotoWriter
 from uhrtranslate.io.writers.pyramid import PyramidWriter
+from uhrtranslate.pixels import halve
 from uhrtranslate.tables import COMPRESSIONS
 
 LOSSLESS = [name for name in COMPRESSIONS if name != "jpeg"]

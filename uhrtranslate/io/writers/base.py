@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from uhrtranslate.io.readers.unfinished_tiles import TILE
 from uhrtranslate.io.writers.output_spec import OutputSpec
 from uhrtranslate.pixels import Pixels
 from uhrtranslate.tables import COMPRESSIONS
@@ -54,6 +55,8 @@ class SlideFormat:
         is_folder: whether an output is a folder of files.
         holds_channels: whether it can store channels that are no colours.
         planar: whether it stores each of these by itself.
+        layout: of the bytes that `encoder` makes, for those who look on; a name in `LAYOUTS`
+            (`io.readers.unfinished_tiles`). Empty if it is another, which nobody sees unfinished.
     """
 
     endings: tuple[str, ...]
@@ -64,6 +67,7 @@ class SlideFormat:
     is_folder: bool = False
     holds_channels: bool = False
     planar: bool = False
+    layout: str = TILE
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.writers.formats import photo_format, slide_format
-from uhrtranslate.io.writers.levels import each_plane, halve
-from uhrtranslate.pixels import Pixels
+from uhrtranslate.io.writers.levels import each_plane
+from uhrtranslate.pixels import Pixels, halve
 
 _REMEDY = "use --format ome-tiff or ome-zarr"
 

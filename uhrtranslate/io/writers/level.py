@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.journal import State
+from uhrtranslate.io.readers.unfinished_tiles import LENGTH
 from uhrtranslate.pixels import Pixels
 
-# Of the length of a plane's bytes.
-LENGTH = np.dtype("<u4")
 # Bytes that are copied at once.
 COPIED = 1 << 22
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from uhrtranslate.geometry.levels import pyramid_sizes
 from uhrtranslate.io.files.journal import Journal, State
+from uhrtranslate.io.readers.unfinished_tiles import LENGTH
 from uhrtranslate.io.writers.base import Encode
-from uhrtranslate.io.writers.level import LENGTH, Level, arrays_of
+from uhrtranslate.io.writers.level import Level, arrays_of
 from uhrtranslate.io.writers.output_spec import OutputSpec
-from uhrtranslate.pixels import Pixels
+from uhrtranslate.pixels import Pixels, halve
 from uhrtranslate.threads import Workers, result_of
 
 # Tiles per worker that are being encoded: bounds memory, and evens out varying encoding times.
@@ -142,20 +143,3 @@ def each_plane(encode: Encode) -> Encode:
         return np.array([len(part) for part in parts], LENGTH).tobytes() + b"".join(parts)
 
     return planes
-
-
-def halve(pixels: Pixels) -> Pixels:
-    """Average squares of 2 x 2 pixels, rounding .5 of whole numbers up; both sides must be even."""
-    half = np.empty((pixels.shape[0] // 2, pixels.shape[1] // 2, pixels.shape[2]), pixels.dtype)
-    whole = pixels.dtype.kind != "f"
-    wide = (np.uint16 if pixels.itemsize == 1 else np.uint32) if whole else np.float32
-    rows = np.add(pixels[0::2], pixels[1::2], dtype=wide)
-    for channel in range(half.shape[2]):  # numpy's inner loop then runs along a row
-        sums = rows[:, 0::2, channel] + rows[:, 1::2, channel]
-        if whole:
-            sums += 2
-            sums >>= 2
-        else:
-            sums *= 0.25
-        half[..., channel] = sums
-    return half

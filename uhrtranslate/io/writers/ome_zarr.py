@@ -12,6 +12,7 @@ import numpy as np
 
 from uhrtranslate.errors import require
 from uhrtranslate.io.channels import Channel
+from uhrtranslate.io.readers.unfinished_tiles import CHUNK
 from uhrtranslate.io.writers.base import Encode, EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec
 from uhrtranslate.pixels import Pixels
@@ -142,4 +143,5 @@ OME_ZARR = SlideFormat(
     bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
+    layout=CHUNK,
 )

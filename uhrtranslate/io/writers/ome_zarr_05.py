@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uhrtranslate.errors import require
+from uhrtranslate.io.readers.unfinished_tiles import CHUNK
 from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.ome_zarr import (
     ZSTD_LEVEL,
@@ -76,4 +77,5 @@ OME_ZARR_05 = SlideFormat(
     bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
+    layout=CHUNK,
 )

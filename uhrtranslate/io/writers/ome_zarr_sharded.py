@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from uhrtranslate.errors import require
+from uhrtranslate.io.readers.unfinished_tiles import CHUNK
 from uhrtranslate.io.writers.base import EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.ome_zarr import encode_chunk
 from uhrtranslate.io.writers.ome_zarr_05 import write_levels
@@ -85,4 +86,5 @@ OME_ZARR_SHARDED = SlideFormat(
     bits=(8, 16, 32),
     is_folder=True,
     holds_channels=True,
+    layout=CHUNK,
 )

@@ -12,6 +12,8 @@ from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import human_size
 from uhrtranslate.io.files.journal import Journal, State
 from uhrtranslate.io.files.memory import available_memory
+from uhrtranslate.io.readers.unfinished_tiles import ROWS
+from uhrtranslate.io.writers.about import write_about
 from uhrtranslate.io.writers.formats import no_channels, photo_format
 from uhrtranslate.io.writers.output_spec import SOFTWARE, OutputSpec, pixels_per_cm
 from uhrtranslate.io.writers.writer import ImageWriter
@@ -56,6 +58,7 @@ class PhotoWriter(ImageWriter):
         self._came = np.zeros(size[::-1], bool)
         self._saved = 0  # rows that are on the disk
         if self._job is not None:
+            write_about(folder, self._spec, ROWS)
             self._rows = stack.enter_context((folder / "rows").open("r+b" if state else "w+b"))
         if state:
             self._restore(state.rows)

@@ -5,7 +5,6 @@ and its half-sized copy becomes a quarter of a tile one level up, and so on. Onl
 stay in memory: one row per level if the image arrives from top to bottom.
 """
 
-import json
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -16,7 +15,8 @@ from typing import Any, Self
 from uhrtranslate.errors import OutputError
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.io.files.journal import Journal, State, check_same_job, load_state
-from uhrtranslate.io.readers.unfinished import ABOUT
+from uhrtranslate.io.readers.unfinished_tiles import PLANES
+from uhrtranslate.io.writers.about import write_about
 from uhrtranslate.io.writers.base import Encode, EncodedLevel, SlideFormat
 from uhrtranslate.io.writers.formats import ASSOCIATING, holding, no_channels, slide_format
 from uhrtranslate.io.writers.levels import Levels, each_plane
@@ -53,8 +53,7 @@ class PyramidWriter(ImageWriter):
         return self._format.is_folder
 
     def _open(self, folder: Path, state: State | None, stack: ExitStack) -> None:
-        readable = not (self._format.is_folder or self._spec.channels)
-        write_about(folder, self._spec, readable)
+        write_about(folder, self._spec, PLANES if self._planar else self._format.layout)
         self._made = Levels(folder, self._spec, self._encode, self._workers, stack, state)
 
     def _take(self, x: int, y: int, pixels: Pixels) -> None:
@@ -121,20 +120,6 @@ class PyramidWriter(ImageWriter):
         share = max(self._written, 1) / (self._spec.width * self._spec.height)
         used = sum(file.stat().st_size for file in self._output.folder.rglob("*"))
         return int(2 * spilled / share) - used
-
-
-def write_about(folder: Path, spec: OutputSpec, readable: bool) -> None:
-    """Say how the tiles are to be read, for those who look on; see `io.readers.unfinished`."""
-    facts = {
-        "width": spec.width,
-        "height": spec.height,
-        "mpp": spec.mpp,
-        "tile": spec.tile,
-        "smallest": spec.smallest,
-        "bits": spec.bits,
-        "compression": spec.compression if readable else "",
-    }
-    (folder / ABOUT).write_text(json.dumps(facts))
 
 
 class BandWriter:

@@ -19,6 +19,7 @@ export function written(state) {
   }
   parts.set("o", state.overlays.join("."));
   if (!state.linked) parts.set("u", "1");
+  if (state.profiled) parts.set("q", "1");
   return `#${parts}`;
 }
 
@@ -37,6 +38,7 @@ export function read(hash) {
     mode: ["curtain", "opacity", "flicker", "difference"].includes(parts.get("m")) ? parts.get("m") : "panes",
     share: number(parts, "d"),
     linked: parts.get("u") !== "1",
+    profiled: parts.get("q") === "1",
     overlays: parts.has("o") ? list("o") : null,
     place: null,
   };

@@ -1,6 +1,7 @@
 // The images that there are, with thumbnails and search.
 import { element } from "./pane.js";
 
+const AGAIN = 3000; // ms until a thumbnail that is being made is asked for again
 const MOST = 500; // entries that are in the page at once; the search narrows them down
 
 export class List {
@@ -36,8 +37,14 @@ export class List {
   entry({ id, name, folder, unfinished }) {
     const button = element("button", { type: "button" });
     button.dataset.id = id;
+    const address = `images/${id}.thumb.jpg`;
+    const image = element("img", { src: address, alt: "", loading: "lazy", width: 72, height: 54 });
+    image.addEventListener("error", async () => {
+      const response = await fetch(address, { method: "HEAD" }).catch(() => null);
+      if (response?.status === 202) setTimeout(() => { image.src = `${address}?again=${Date.now()}`; }, AGAIN);
+    });
     button.append(
-      element("img", { src: `images/${id}.thumb.jpg`, alt: "", loading: "lazy", width: 72, height: 54 }),
+      image,
       element("span", {}, element("b", { textContent: name }), element("small", { textContent: unfinished ? "being made" : folder })),
     );
     button.addEventListener("click", () => this.app.toggle(id));

@@ -24,6 +24,7 @@ class App {
   mode = "panes";
   share = 50;
   linked = true;
+  profiled = false;
   overlays = new Set(["navigator"]);
   annotations = [];
   border = null;
@@ -65,6 +66,7 @@ class App {
     if (!ids.length && this.site.items.length <= MOST_PANES) ids = this.site.items.map((item) => item.id);
     if (state.overlays) this.overlays = new Set(state.overlays);
     this.linked = state.linked;
+    this.profiled = state.profiled && !this.site.static;
     if (state.share !== null) this.share = state.share;
     this.wanted = state.place;
     const shown = this.panes.map((pane) => pane.facts.id);
@@ -92,6 +94,7 @@ class App {
     }
     const pane = new Pane(facts, this);
     pane.lossless = byId("lossless").checked;
+    pane.profiled = this.profiled;
     this.panes.push(pane);
     byId("stage").append(pane.element);
     this.arrange();
@@ -254,6 +257,25 @@ class App {
     this.change((place) => ({ ...place, rotation: degrees === null ? 0 : place.rotation + degrees }));
   }
 
+  // Another image below or above, of two over each other.
+  other(which) {
+    if (this.mode === "panes") return;
+    const select = byId(which);
+    select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    if (byId("below").value === byId("above").value) select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+    this.arrange();
+    this.remember();
+  }
+
+  // What a pointer in the middle of the pane would be told.
+  middle() {
+    const pane = this.active;
+    if (!pane?.opened) return;
+    const { x, y } = pane.look();
+    const box = pane.seen.getBoundingClientRect();
+    this.point(pane, [x, y], { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 });
+  }
+
   next() {
     const number = this.panes.indexOf(this.active);
     this.panes[(number + 1) % this.panes.length]?.viewer.canvas.focus();
@@ -362,6 +384,7 @@ class App {
 
   press(name) {
     const box = document.querySelector(`#overlays input[value="${name}"]`) ?? byId(name);
+    if (box.closest("[hidden]")) return;
     box.checked = !box.checked;
     box.dispatchEvent(new Event("change"));
   }
@@ -556,6 +579,7 @@ class App {
 
   escape() {
     if (this.drawing) this.setDrawing(false);
+    else if (this.region) this.clearRegion();
     else if (!byId("list").hidden && this.panes.length) this.setList(false);
     this.active?.viewer.canvas.focus();
   }
@@ -588,6 +612,14 @@ class App {
         pane.reload();
       }
     });
+    byId("profiles").addEventListener("change", (event) => {
+      this.profiled = event.target.checked;
+      for (const pane of this.panes) {
+        pane.profiled = this.profiled;
+        if (pane.facts.profile) pane.reload();
+      }
+      this.remember();
+    });
     byId("draw").addEventListener("click", () => this.setDrawing(!this.drawing));
     byId("seen").addEventListener("click", () => this.measureSeen());
     byId("list-open").addEventListener("click", () => this.toggleList());
@@ -600,6 +632,8 @@ class App {
     document.querySelector(`input[name=mode][value=${this.mode}]`).checked = true;
     for (const box of document.querySelectorAll("#overlays input")) box.checked = this.overlays.has(box.value);
     byId("linked").checked = this.linked;
+    byId("profiles").checked = this.profiled;
+    byId("profiles").closest("label").hidden = this.site.static || !this.panes.some((pane) => pane.facts.profile);
     for (const pane of this.panes) {
       pane.linked = this.linked;
       pane.element.classList.toggle("active", pane === this.active);
@@ -621,7 +655,7 @@ class App {
         place: this.wanted ?? (this.active?.opened ? this.active.place() : null),
         panes: this.panes.map((pane) => pane.facts.id),
         two: this.panes.length > 1 ? this.pair().map((pane) => pane.facts.id) : [],
-        mode: this.mode, share: this.share, linked: this.linked, overlays: [...this.overlays],
+        mode: this.mode, share: this.share, linked: this.linked, profiled: this.profiled, overlays: [...this.overlays],
       };
       if (state.panes.length) history.replaceState(null, "", written(state));
     }, 150);

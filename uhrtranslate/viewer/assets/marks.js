@@ -2,15 +2,26 @@
 import { back, through } from "./frames.js";
 
 const LEAST = 7; // css px between lines of a grid that can still be told apart
+const AGAIN = 2000; // ms until something that is being made is asked for again
 const pictures = new Map();
 
-// A picture of the server, once it is there; draws again then.
-function picture(url, again) {
+// A picture of the server, once it is there; draws again then. While the server makes it, it is asked
+// for again, and `pane` says so.
+function picture(url, pane, again) {
   if (!pictures.has(url)) {
     const image = new Image();
-    image.addEventListener("load", again);
-    image.src = url;
     pictures.set(url, image);
+    image.addEventListener("load", () => { pane.making = ""; again(); });
+    image.addEventListener("error", () => { pane.making = ""; });
+    const ask = async () => {
+      // Static pages are files, which any server gives at once.
+      const response = await fetch(url).catch(() => null);
+      if (response?.status !== 202) { image.src = url; return; }
+      pane.making = " finding tissue";
+      again();
+      setTimeout(ask, AGAIN);
+    };
+    ask();
   }
   const image = pictures.get(url);
   return image.complete && image.naturalWidth ? image : null;
@@ -38,11 +49,11 @@ export function drawMarks(pane, app) {
   const on = app.overlays;
   const { facts } = pane;
   if (on.has("tissue") && facts.tissue && facts.done === undefined) {
-    show("tissue", stretched(context, ratio, matrix, `images/${facts.id}.tissue.png?v=${facts.version}`, [0, 0, facts.width, facts.height], app.redraw));
+    show("tissue", stretched(context, ratio, matrix, `images/${facts.id}.tissue.png?v=${facts.version}`, [0, 0, facts.width, facts.height], pane, app.redraw));
   }
   if (on.has("heat") && facts.seams?.heat) {
     const { x, y, w: across, h: down } = facts.seams.heat;
-    show("heat", stretched(context, ratio, matrix, `images/${facts.id}.heat.png?v=${facts.version}`, [x, y, across, down], app.redraw));
+    show("heat", stretched(context, ratio, matrix, `images/${facts.id}.heat.png?v=${facts.version}`, [x, y, across, down], pane, app.redraw));
   }
   for (const [name, colour] of [["tiles", "rgba(20,110,220,.75)"], ["cells", "rgba(220,40,40,.8)"]]) {
     const owner = on.has(name) && having(pane, app.panes, (one) => one.grids[name]);
@@ -66,8 +77,8 @@ export function drawMarks(pane, app) {
   canvas.dataset.drawn = drawn.join(" ");
 }
 
-function stretched(context, ratio, matrix, url, [x, y, w, h], again) {
-  const image = picture(url, again);
+function stretched(context, ratio, matrix, url, [x, y, w, h], pane, again) {
+  const image = picture(url, pane, again);
   if (!image) return false;
   context.save();
   context.transform(...matrix);

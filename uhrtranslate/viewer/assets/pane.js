@@ -2,9 +2,10 @@
 import { frameOf, lengthText, roundLength, screenMatrix, similarity } from "./frames.js";
 
 const SETTINGS = {
-  // Canvas, not WebGL: six panes with overviews are more contexts than browsers give, and a tile that
-  // arrives is drawn at once. `?drawer=webgl` tries the other.
-  drawer: new URLSearchParams(location.search).get("drawer") === "webgl" ? "webgl" : "canvas",
+  // Canvas, not WebGL: six panes with overviews are twelve contexts, near the 16 that browsers give;
+  // what is drawn can be read back for the colour under the pointer; and with WebGL, OpenSeadragon 6.1
+  // may show nothing of an image that was added until the view moves (its issue 2925).
+  drawer: "canvas",
   showNavigationControl: false, // its buttons are pictures; ours are text
   keyboardNavEnabled: false, // our keys move all panes
   showNavigator: true,
@@ -43,8 +44,8 @@ export function element(tag, properties = {}, ...children) {
 export class Pane {
   constructor(facts, events) {
     this.events = events;
-    this.channels = facts.channels.map((channel) => ({ ...channel, shown: true }));
     this.lossless = false;
+    this.profiled = false; // colours by the scanner's profile
     this.linked = true;
     this.take(facts);
     this.progress = element("span", { className: "progress" });
@@ -91,6 +92,9 @@ export class Pane {
 
   take(facts) {
     this.facts = facts;
+    // Ranges change while an image is made; what somebody has chosen stays.
+    const before = this.channels ?? [];
+    this.channels = facts.channels.map((channel, i) => (before[i]?.changed ? before[i] : { ...channel, shown: before[i]?.shown ?? true }));
     this.frame = frameOf(facts.place);
   }
 
@@ -100,10 +104,11 @@ export class Pane {
       .map(({ colour, low, high, shown: on }, number) => (on ? `${number}:${colour.slice(1)}:${low}:${high}` : null))
       .filter(Boolean);
     const query = `v=${version}${this.channels.length ? `&c=${encodeURIComponent(shown.join(",") || "0:000000:0:1")}` : ""}`;
+    const profile = this.profiled && this.facts.profile ? "&icc=1" : "";
     const kind = this.lossless ? "png" : "jpg";
     return {
       width, height, tileSize: tile, tileOverlap: 0, minLevel: Math.min(8, last), maxLevel: last,
-      getTileUrl: (level, x, y) => `images/${id}_files/${level}/${x}_${y}.${kind}?${query}`,
+      getTileUrl: (level, x, y) => `images/${id}_files/${level}/${x}_${y}.${kind}?${query}${profile}`,
     };
   }
 
@@ -196,7 +201,7 @@ export class Pane {
       ? ` ${Number(mpp[0].toPrecision(4))} µm/px, ${Number(times.toPrecision(3))}x`
       : ` mpp unknown, ${Number((look.k * 100).toPrecision(3))}%`;
     const waiting = this.facts.slow && !this.began ? " reading all of it once, as it has no small levels" : "";
-    this.progress.textContent = this.facts.done === undefined ? waiting : ` ${Math.round(this.facts.done * 100)}% done`;
+    this.progress.textContent = this.facts.done === undefined ? waiting || this.making || "" : ` ${Math.round(this.facts.done * 100)}% done`;
     this.events.drawn(this);
   }
 }

@@ -30,7 +30,7 @@ function channels(app) {
   const section = element("section", {}, element("h2", { textContent: "Channels" }));
   for (const pane of panes) {
     const rows = pane.channels.map((channel) => {
-      const change = (name, value) => { channel[name] = value; app.recolour(pane); };
+      const change = (name, value) => { channel[name] = value; channel.changed = true; app.recolour(pane); };
       const shown = element("input", { type: "checkbox", checked: channel.shown });
       shown.addEventListener("change", () => change("shown", shown.checked));
       const colour = element("input", { type: "color", value: channel.colour });
