@@ -121,6 +121,7 @@ def put_torchstain(target: Pixels, place: Path) -> None:
 
 def lay_out_virtual(data: Path, folder: Path) -> None:
     place = suite("virtual-staining", folder)
+    copy(CONFIGS.parent / "train/restained.yaml", place)
     for name in UNSEEN:
         pixels = read(data / "he-patches" / name)
         put(pixels, place / "he" / name)
