@@ -356,4 +356,5 @@ def main() -> None:
     table(averages, 18, [(head, f"{key}_std", form) for head, key, form in COLUMNS])
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support import REPOSITORY
 
 from uhrtranslate.errors import InputError, OptionError, OutputError
 from uhrtranslate.evaluation.benchmark import Outcome, summarised
+from uhrtranslate.evaluation.benchmark_pictures import side_by_side
 from uhrtranslate.evaluation.suite import read_suite
 from uhrtranslate.metrics.comparing import holm, mean_of, paired_test
 from uhrtranslate.tasks.benchmark import benchmark
@@ -77,6 +79,15 @@ def test_a_suite_is_run_kept_and_told(desk):
     assert pair["p_value"] == ""  # four pairs are too few
     page = (out / "index.html").read_text()
     assert "Difference from same" in page
+    assert re.findall(r'<div class="scene" data-name="([^"]*)"', page) == ["0.png", "1.png"]
+    of_first = [one for one in found.outcomes if one.slide == "0.png"]
+    (scene,) = side_by_side(of_first, ["same", "darker"], {"0.png": desk / "slides/0.png"})
+    pictures = {one.name: one.pixels for one in scene.pictures}
+    x, y, w, h = of_first[1].part
+    crop = np.asarray(Image.open(desk / "slides/0.png"))[y : y + h, x : x + w]
+    assert list(pictures) == ["source", "truth", "same", "darker"]
+    assert all(np.array_equal(pictures[name], crop) for name in ("source", "truth", "same"))
+    assert np.array_equal(pictures["darker"], (crop * 0.9).astype(np.uint8))
     assert len(rows(out / "benchmark.csv")) == 12
     again = benchmark(desk / "suite.yaml", out)
     assert all(one.cached for one in again.outcomes)
@@ -148,6 +159,10 @@ def test_means_tests_and_corrections_are_those_of_the_textbook():
     assert test.difference.value == pytest.approx(np.mean(np.subtract(ours, others)))
     assert test.difference.low < test.difference.value < test.difference.high
     assert paired_test(ours, ours).p_value == 1
+    tied = np.array([2.0, -1, 1, 3, 2, 2, 0])
+    assert paired_test(tied, 0 * tied).p_value == pytest.approx(wilcoxon(tied).pvalue)
+    many = np.random.default_rng(0).normal(0.3, 1, 20)
+    assert paired_test(many, 0 * many).p_value == pytest.approx(wilcoxon(many).pvalue)
     assert paired_test(ours[:5], others[:5]).p_value is None
     assert mean_of([2.0]).low is None
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])

@@ -9,6 +9,7 @@ import numpy as np
 
 from uhrtranslate.evaluation.result import Metrics
 from uhrtranslate.metrics.comparing import Mean, PairedTest, holm, mean_of, paired_test
+from uhrtranslate.options import Region
 from uhrtranslate.report.measures import flatten, number
 
 
@@ -23,6 +24,8 @@ class Outcome:
         error: a sentence, if it failed.
         cached: whether nothing had to be done.
         output: the result's path.
+        part: x, y, w and h of what was measured of it, if that is not all.
+        truth: the path of the truth, if there is one in the same frame.
         metrics: figures by group and name, with the group `run` of costs.
     """
 
@@ -34,6 +37,8 @@ class Outcome:
     error: str | None = None
     cached: bool = False
     output: str | None = None
+    part: Region | None = None
+    truth: str | None = None
     metrics: Metrics = field(default_factory=dict)
 
 

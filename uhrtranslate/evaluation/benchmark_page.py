@@ -9,7 +9,7 @@ from uhrtranslate.evaluation.benchmark import Outcome, Summary
 from uhrtranslate.evaluation.page import write_files
 from uhrtranslate.io.files.disk import csv_text, write_text
 from uhrtranslate.metrics.comparing import Mean, PairedTest
-from uhrtranslate.report import Candidate, Group, Page
+from uhrtranslate.report import Candidate, Group, Page, Scene
 from uhrtranslate.report.measures import Measure, measure_of
 from uhrtranslate.tables import FIGURES
 from uhrtranslate.version import __version__
@@ -22,7 +22,7 @@ _COSTS = ("run.seconds", "run.peak_mb")
 
 def write_benchmark(
     outcomes: Sequence[Outcome], summary: Summary, methods: Sequence[str], against: str,
-    title: str, folder: Path,
+    title: str, folder: Path, scenes: Sequence[Scene] = (),
 ) -> Path:  # fmt: skip
     """Write `index.html`, `benchmark.json` and three CSV files; earlier ones are replaced.
 
@@ -33,6 +33,7 @@ def write_benchmark(
         against: the method that others are compared with.
         title: of the page.
         folder: of the files.
+        scenes: what methods made of slides.
 
     Returns:
         The page.
@@ -48,7 +49,7 @@ def write_benchmark(
         candidates=tuple(
             _candidate(method, summary, against, groups, failed) for method in methods
         ),
-        scenes=(),
+        scenes=tuple(scenes),
         settings={
             "uhrt": __version__,
             "methods": f"{len(methods)}",

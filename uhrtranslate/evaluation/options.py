@@ -103,6 +103,10 @@ class EvaluateOptions(BaseModel):
     nuclei: Annotated[
         bool, _against("Find nuclei here, in the source and in the truth: do they agree?")
     ] = False
+    nuclei_model: Annotated[
+        Path | None,
+        _against("Network of Cellpose 3 that finds them; by default, a small detector.", "FILE"),
+    ] = None
     weights: Annotated[
         Path | None,
         _against("InceptionV3 for FID; by default, an extractor without weights.", "PTH"),
@@ -150,6 +154,8 @@ class EvaluateOptions(BaseModel):
             )
         if self.nuclei and self.source is None and self.truth is None:
             raise ValueError("nuclei are compared with those of --truth or --source; name one")
+        if self.nuclei_model is not None and not self.nuclei:
+            raise ValueError("nuclei_model finds what nuclei compares; give both")
         if self.domain and (self.source is None or self.reference is None):
             raise ValueError("domain needs real images of both domains: --source and --reference")
         if self.save_niqe is not None and (self.niqe is not None or self.reference is None):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import InputError, UhrError
 from uhrtranslate.evaluation.images import images_in, opened, read8
 from uhrtranslate.evaluation.options import EvaluateOptions
-from uhrtranslate.extractors import Lpips
+from uhrtranslate.extractors import CellposeFinder, Lpips
 from uhrtranslate.io import SlideView, Source, stated_by
 from uhrtranslate.metrics.masks import MaskRecipe
 from uhrtranslate.metrics.patches import Box, patches_across_borders, random_patches
@@ -33,6 +33,7 @@ class Setup:
         options: of the evaluation.
         real: the real images of the target domain; empty without a reference.
         lpips: the network, if the user has its weights.
+        finder: of nuclei, if the user has its weights; else they are found classically.
         warnings: sentences about the figures of all images together; figures add to them.
 
     Raises:
@@ -42,6 +43,7 @@ class Setup:
     def __init__(self, options: EvaluateOptions) -> None:
         self.options = options
         self.lpips = Lpips(*options.lpips) if options.lpips else None
+        self.finder = CellposeFinder(options.nuclei_model) if options.nuclei_model else None
         self.real = images_in(options.reference) if options.reference else []
         self.warnings: list[str] = []
 

@@ -6,6 +6,7 @@ pathologist calls one; it is good for comparing two pictures of the same place.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,8 @@ RESPONSE, DENSITY = 0.012, 0.05
 # Two detections are of one nucleus if they are within this share of its radius.
 _NEAR = 1.0
 Points = NDArray[np.int64]
+# Gives an area's centres of nuclei, and its px of nuclei: see `find_nuclei`.
+Finder = Callable[[Pixels], tuple[Points, NDArray[np.bool_]]]
 _NO_MASKS = MaskCounts()
 
 
@@ -82,7 +85,9 @@ def find_nuclei(pixels: Pixels, sigma: float) -> tuple[Points, NDArray[np.bool_]
     return centres, mask
 
 
-def nuclei_sums(result: Pixels, other: Pixels, halo: Halo, sigma: float) -> NucleiSums:
+def nuclei_sums(
+    result: Pixels, other: Pixels, halo: Halo, sigma: float, find: Finder | None = None
+) -> NucleiSums:
     """Find the nuclei of an area in two pictures, and match them.
 
     Two nuclei match if each is the other's nearest, within a nucleus's radius. They are counted
@@ -91,10 +96,12 @@ def nuclei_sums(result: Pixels, other: Pixels, halo: Halo, sigma: float) -> Nucl
     Args:
         result, other: [h, w, 3] uint8, of the same place.
         halo: px that belong to neighbouring areas.
-        sigma: see `nucleus_width`.
+        sigma: see `nucleus_width`; also says how near matching nuclei are.
+        find: finds nuclei; by default `find_nuclei`.
     """
     rows, columns = inside(result, halo)
-    found = [find_nuclei(pixels, sigma) for pixels in (result, other)]
+    find = find or (lambda pixels: find_nuclei(pixels, sigma))
+    found = [find(pixels) for pixels in (result, other)]
     (ours, our_mask), (theirs, their_mask) = found
     own, own_theirs = (_within(points, rows, columns) for points in (ours, theirs))
     masks = mask_counts(our_mask[rows, columns], their_mask[rows, columns])

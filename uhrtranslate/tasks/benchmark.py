@@ -14,6 +14,7 @@ import numpy as np
 from uhrtranslate.errors import InputError, OptionError, OutputError, UhrError
 from uhrtranslate.evaluation.benchmark import Outcome, summarised
 from uhrtranslate.evaluation.benchmark_page import write_benchmark
+from uhrtranslate.evaluation.benchmark_pictures import side_by_side
 from uhrtranslate.evaluation.images import PARTNERS, find_partner
 from uhrtranslate.evaluation.result import finite_metrics
 from uhrtranslate.evaluation.suite import Method, Suite, evaluation_options, placed, read_suite
@@ -75,9 +76,11 @@ def benchmark(
         outcomes.append(outcome)
         on_outcome(outcome)
     methods = list(suite.methods)
+    places = {slide.path.name: slide.source for slide in slides}
     page = write_benchmark(
-        outcomes, summarised(outcomes, methods), methods, suite.against, suite_file.stem, folder
-    )
+        outcomes, summarised(outcomes, methods), methods, suite.against, suite_file.stem, folder,
+        side_by_side(outcomes, methods, places),
+    )  # fmt: skip
     return Benchmark(str(page), tuple(outcomes))
 
 
@@ -121,8 +124,9 @@ def _one(suite: Suite, outcome: Outcome, method: Method, slide: Found, folder: P
     spec = placed(method.model_dump(exclude_none=True), suite.base, outcome.seed)
     result, costs = _result(spec, slide, region, folder / RESULTS / outcome.method)
     options = evaluation_options(suite, outcome.seed, source=slide.source)
-    if method.folder is not None and region is not None:
-        options = evaluation_options(suite, outcome.seed, source=slide.source, region=region)
+    part = region if method.folder is not None else None
+    if part is not None:
+        options = evaluation_options(suite, outcome.seed, source=slide.source, region=part)
     partners: dict[str, Any] = {
         name: find_partner(getattr(options, name), slide.source, slide.root)
         for name in PARTNERS
@@ -131,7 +135,8 @@ def _one(suite: Suite, outcome: Outcome, method: Method, slide: Found, folder: P
     options = options.model_copy(update=partners)
     key = _key([options.model_dump(mode="json"), _stamp(result), *map(_stamp, partners.values())])
     record = folder / RECORDS / f"{key}.json"
-    done = replace(outcome, output=str(result))
+    truth = None if options.transform or not options.truth else str(options.truth)
+    done = replace(outcome, output=str(result), part=part, truth=truth)
     if record.is_file():
         return replace(done, cached=True, metrics=json.loads(record.read_text(encoding="utf-8")))
     evaluation = evaluate(result, options)

@@ -1,11 +1,15 @@
 """Whether nuclei are where they were, and as many."""
 
+from functools import partial
 from typing import ClassVar
 
 from uhrtranslate.evaluation.figures.base import Area, Evaluated, Figure, Figures, Sums
 from uhrtranslate.evaluation.images import Partner
 from uhrtranslate.metrics.nuclei import nuclei_sums, nucleus_width
 from uhrtranslate.report import Group, Measure
+
+# The name of `find_nuclei`.
+DETECTOR = "uhrt-log-v1"
 
 
 def _group(title: str) -> Group:
@@ -35,10 +39,11 @@ class Nuclei(Figure):
 
     def sums(self, area: Area) -> Sums:
         """See `Figure`."""
-        mpp = area.image.view.mpp
-        width = nucleus_width(mpp[0] if mpp else None)
+        mpp = area.image.view.mpp[0] if area.image.view.mpp else None
+        finder = self.setup.finder
+        find = partial(finder.find, mpp=mpp) if finder else None
         other = area.partners[self.needs[0]]
-        return (nuclei_sums(area.pixels, other, area.halo, width),)
+        return (nuclei_sums(area.pixels, other, area.halo, nucleus_width(mpp), find),)
 
     def of_image(self, image: Evaluated, sums: Sums) -> Figures:
         """See `Figure`."""
@@ -49,6 +54,7 @@ class Nuclei(Figure):
             "count": found.result,
             "other_count": found.other,
             "count_ratio": found.ratio,
+            "finder": self.setup.finder.name if self.setup.finder else DETECTOR,
         }
 
 
