@@ -1,8 +1,8 @@
 """The kernels' library: compiled by the machine's C++ compiler once, kept in the user's cache.
 
-One source serves every generator, precision and shape, so compiling takes seconds, and never happens
-again on the same machine. The library's name holds what it depends on: the source, the compiler and
-the processor.
+One source serves every generator, precision and shape, so compiling takes seconds, and never
+happens again on the same machine. The library's name holds what it depends on: the source, the
+compiler and the processor.
 """
 
 import ctypes
@@ -89,11 +89,8 @@ def _key(compiler: str) -> str:
         lines = []
     kinds = ("model name", "flags", "Features", "CPU part")
     processor = sorted({line for line in lines if line.startswith(kinds)})
-    parts = [SOURCE.read_bytes(), about, repr((compiler, FLAGS, platform.machine(), processor))]
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else part.encode())
-    return digest.hexdigest()[:20]
+    facts = repr((compiler, about, FLAGS, platform.machine(), processor)).encode()
+    return hashlib.sha256(SOURCE.read_bytes() + facts).hexdigest()[:20]
 
 
 def _compiled(compiler: str, target: Path, folder: Path) -> ctypes.CDLL:

@@ -3,8 +3,8 @@
 F(4 x 4, 3 x 3) of Lavin and Gray ("Fast algorithms for convolutional neural networks", 2016): a
 patch of 6 x 6 pixels and a filter are each transformed to 36 values, multiplied value by value
 (summed up over channels, so 36 small matrix products), and transformed back to 4 x 4 pixels: 36
-products where the definition takes 144. The kernels transform patches; here are the filters, and the
-products, which oneDNN does. Results differ from the definition's by rounding, about 1e-5 of the
+products where the definition takes 144. The kernels transform patches; here are the filters, and
+the products, which oneDNN does. Results differ from the definition's by rounding, about 1e-5 of the
 largest value.
 """
 

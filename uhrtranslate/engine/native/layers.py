@@ -29,7 +29,7 @@ class NativeAction(Protocol):
     def __call__(
         self, call: int, x: Tensor, eps: float, share: int, finish: Finish, out: Tensor
     ) -> Tensor:
-        """Normalize the input of norm call number `call`, and finish it, into `out`, which may be x.
+        """Normalize the input of norm call `call`, and finish it, into `out`, which may be x.
 
         `share` neighbouring channels have statistics in common.
         """
@@ -123,7 +123,12 @@ class NativeConv2d(nn.Module):
         super().__init__()
         self.weight, self.bias = original.weight, original.bias
         above, beside = (int(side) for side in original.padding)
-        self.pads, self.mode = (beside, beside, above, above), original.padding_mode
+        self.pads = beside, beside, above, above
+        self.mode: str = original.padding_mode
+
+    def take(self, pad: NativePad2d) -> None:
+        """Pad as another layer did before."""
+        self.pads, self.mode = pad.pads, pad.mode
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, k, h', w']."""

@@ -99,9 +99,7 @@ def normalize(x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor)
     return out
 
 
-def apply_fields(
-    x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor
-) -> Tensor:
+def apply_fields(x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor) -> Tensor:
     """(x - mean) * rstd of every pixel, finished.
 
     Args:
@@ -119,7 +117,7 @@ def apply_fields(
         if given := field.gaps:
             parts = (given.fallback_mean, given.fallback_scale, given.deficit, given.gain)
             gaps = [part.contiguous() for part in parts]
-        places = [gap.data_ptr() for gap in gaps] or [None] * 4
+        places: list[Any] = [gap.data_ptr() for gap in gaps] or [None] * 4
         _, q, c = tables[0].shape
         packed = _Field(
             *(part.data_ptr() for part in (*tables, share, column)),
@@ -207,7 +205,7 @@ def winograd(
 
 
 def sum_rows(x: Tensor, bias: Tensor | None, high: int) -> Tensor:
-    """[n, high * k, h + high - 1, w] float32 to [n, k, h, w]: channel part r is taken r rows below."""
+    """[n, high * k, h + high - 1, w] float32 to [n, k, h, w]: part r is taken r rows below."""
     x = channels_last(x)
     n, parts, height, w = x.shape
     y = empty(n, parts // high, height - high + 1, w, torch.float32)

@@ -133,8 +133,6 @@ def _join_pad(
     if isinstance(pad, NativePad2d) and uses == 1 and not any(layer.pads):
         if len(source.users) > 1:
             return
-        layer.pads, layer.mode = pad.pads, pad.mode
+        layer.take(pad)
         node.args = (source.args[0],)
         graph.erase_node(source)
-
-
