@@ -101,8 +101,8 @@ def test_unets_too():
 
 
 FAMILIES = {
-    "resnet": lambda: small_resnet(ngf=4, n_blocks=3, antialias=True, antialias_up=True),
-    "kaminyou": lambda: KaminyouGenerator(ngf=4, n_blocks=3),
+    "resnet": lambda: small_resnet(ngf=4, n_blocks=1, antialias=True, antialias_up=True),
+    "kaminyou": lambda: KaminyouGenerator(ngf=4, n_blocks=1),
     "unet": lambda: UnetGenerator(ngf=4, n_downs=5, norm="instance"),
 }
 
@@ -119,7 +119,7 @@ def test_each_shape_is_compiled_once(family, monkeypatch, capfd):
     network = FAMILIES[family]().eval()
     runner = CompiledRunner(as_generator(network), CPU)
     reference = GeneratorRunner(as_generator(copy.deepcopy(network)), CPU)
-    shapes = [(n, 3, 64, 32 * w) for n in (1, 2) for w in range(2, 7)]
+    shapes = [(1, 3, 64, 32 * w) for w in range(2, 11)]
     for _ in range(2):
         for shape in shapes:
             x = torch.linspace(-1, 1, math.prod(shape)).reshape(shape)

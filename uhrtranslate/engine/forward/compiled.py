@@ -59,7 +59,7 @@ class CompiledRunner(GeneratorRunner):
 
     def plain(self, x: Tensor) -> Tensor:
         """See `GeneratorRunner`."""
-        y: Tensor = self._run(self._plain_graph, x)
+        y: Tensor = self._run(self._plain_graph, x, AS_TRAINED)
         return self._of_size(y, x)
 
     def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
@@ -81,6 +81,8 @@ class CompiledRunner(GeneratorRunner):
     ) -> Any:
         try:
             with torch.inference_mode(), self._precision(dtype), _without_limit():
+                # As at the beginning of each trace: torch compiles anew if it finds another state.
+                self.switch.begin(plain_instance_norm)
                 return graph(*arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
@@ -93,8 +95,8 @@ class CompiledRunner(GeneratorRunner):
 
     # The traced functions. Each sets the switch itself, since a trace only sees what they call.
 
-    def _trace_plain(self, x: Tensor) -> Tensor:
-        self.switch.begin(plain_instance_norm)
+    def _trace_plain(self, x: Tensor, rule: MomentRule) -> Tensor:
+        self.switch.begin(Recorder(rule))
         y: Tensor = self.module(x)
         return y
 
