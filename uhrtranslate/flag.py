@@ -57,6 +57,11 @@ def parse_auto(value: object) -> object:
     return value
 
 
+def parse_choice(value: object) -> object:
+    """`"auto"` as None; anything else is left to the validation."""
+    return None if value == "auto" else value
+
+
 def parse_bandwidth(value: object) -> object:
     """A number of cells, micrometres (`200um`), `inf` or `auto`, as text in its shortest form."""
     text = str(value).strip().lower()

@@ -1,7 +1,6 @@
 """Group norms and batch norms of batch statistics become cells and fields like instance norms."""
 
 import copy
-import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +10,16 @@ import torch.nn.functional as F
 from support import as_generator, small_resnet, translate_array
 from torch import nn
 
-from uhrtranslate.engine import CompiledRunner, GeneratorRunner, Masking, measure_halo
+from uhrtranslate.engine import (
+    CompiledRunner,
+    GeneratorRunner,
+    Masking,
+    NativeRunner,
+    measure_halo,
+)
 from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL, Recorder
 from uhrtranslate.engine.forward.layers import norm_kind, replace_norms
+from uhrtranslate.engine.native import build
 from uhrtranslate.geometry import CellGrid, CellMask
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
 
@@ -201,18 +207,18 @@ class Traced(CompiledRunner):
         self._record_graph = self._trace_record
 
 
-# torch's own, while it imports what it compiles with
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler, which torch.compile needs")
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=repr)
-def test_what_is_compiled_is_the_reference(section, network, normalizer, monkeypatch):
+@pytest.mark.parametrize("kind", [Traced, NativeRunner])
+def test_what_is_compiled_is_the_reference(section, network, normalizer, kind, monkeypatch):
+    if kind is NativeRunner and not build.available():
+        pytest.skip("no C++ compiler")
     how = {"cell": CELL, "tile": CELL, "halo": 32, "thumbnail": section[:64, :64]}
-    image = section[: 2 * CELL, : 3 * CELL]
+    image = section[: 2 * CELL, : 2 * CELL]
     reference = translate_array(image, network, normalizer, **how)
-    monkeypatch.setattr("support.GeneratorRunner", Traced)
-    traced = translate_array(image, network, normalizer, **how)
+    monkeypatch.setattr("support.GeneratorRunner", kind)
+    found = translate_array(image, network, normalizer, **how)
     assert reference.std() > 10
-    assert np.abs(reference.astype(int) - traced).max() <= 1
+    assert np.abs(reference.astype(int) - found).max() <= 1
 
 
 LAST = torch.channels_last

@@ -73,8 +73,10 @@ def _annotation(name: str, field: FieldInfo, shown: str | None) -> Any:
     flag = _flag(field)
     switch = flag.switch or f"--{name.replace('_', '-')}"
     default: str | bool | None = shown or flag.default
-    if field.default is True:
-        default = name
+    undecided = field.annotation == bool | None
+    parsed = bool if undecided else _parsed_as(field.annotation, field.metadata)
+    if field.default is True or undecided:
+        default = default or name
         switch = f"{switch}/--no-{switch[2:]}"
     elif default is None:
         nothing = field.default is None or field.default is False
@@ -86,7 +88,7 @@ def _annotation(name: str, field: FieldInfo, shown: str | None) -> Any:
         show_default=default,
         rich_help_panel=flag.panel,
     )
-    return Annotated[_parsed_as(field.annotation, field.metadata) | None, option]
+    return Annotated[parsed | None, option]
 
 
 def _flag(field: FieldInfo) -> Flag:

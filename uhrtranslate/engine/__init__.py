@@ -20,6 +20,8 @@ from uhrtranslate.engine.forward.memory import choose_tile as choose_tile
 from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
+from uhrtranslate.engine.native.choice import choose_runner as choose_runner
+from uhrtranslate.engine.native.runner import NativeRunner as NativeRunner
 from uhrtranslate.engine.sources.enlarged import EnlargedSlide as EnlargedSlide
 from uhrtranslate.engine.sources.enlarged import ViewedSlide as ViewedSlide
 from uhrtranslate.engine.sources.warped import WarpedSlide as WarpedSlide

@@ -11,6 +11,7 @@ from uhrtranslate.flag import (
     MACHINE,
     Flag,
     parse_bandwidth,
+    parse_choice,
     parse_region,
 )
 from uhrtranslate.options.clusters import Cluster, Split, WithoutTls
@@ -276,8 +277,16 @@ class TranslateOptions(DeepOptions):
         Flag("The same, where only statistics are collected.", MACHINE, None, "as --precision"),
     ] = None
     compile: Annotated[
-        bool, Flag("Have torch compile the generator: a minute or two once, then faster.", MACHINE)
-    ] = False
+        bool | None,
+        BeforeValidator(parse_choice),
+        Flag(
+            "Forwards by compiled code. On a CPU: by kernels that the C++ compiler makes once, in "
+            "seconds; auto takes them wherever it can. On a GPU: by torch.compile, which takes "
+            "minutes; auto does not.",
+            MACHINE,
+            default="auto",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -10,12 +10,12 @@ import torch
 
 from uhrtranslate.engine import (
     DTYPES,
-    CompiledRunner,
     Covariance,
     GeneratorRunner,
     Lanes,
     choose_batch,
     choose_devices,
+    choose_runner,
     choose_tile,
     forget_running_statistics,
     measure_covariance,
@@ -35,6 +35,10 @@ class GeneratorPool:
         options: only those in `IDENTITY` matter.
         generator: used instead of `options.model`.
 
+    Attributes:
+        compiled: whether its forwards are compiled code.
+        forwards: the same in words, with the reason if nobody chose it.
+
     Raises:
         OptionError, CheckpointError: device, generator and options do not fit together.
     """
@@ -52,6 +56,10 @@ class GeneratorPool:
                 f"--compile: {self.generator.name} is TorchScript, which is compiled already; "
                 "leave the option out."
             )
+        kind, self.forwards = choose_runner(
+            self.devices[0], options.compile, self.generator.info.opaque
+        )
+        self.compiled = kind is not GeneratorRunner
         if options.batch_statistics:
             module = copy.deepcopy(self.generator.module)
             if not forget_running_statistics(module):
@@ -61,7 +69,6 @@ class GeneratorPool:
                 )
             self.generator = dataclasses.replace(self.generator, module=module)
         self._precision = options.precision
-        kind = CompiledRunner if options.compile else GeneratorRunner
         dtype = DTYPES.get(options.precision, torch.float32)
         statistics = DTYPES[options.stats_precision] if options.stats_precision else None
         copies = [

@@ -288,6 +288,8 @@ class Translator(Recipe):
             facts |= {"output_range": list(info.output_range)}
         if options.stats_precision:
             facts |= {"stats_precision": options.stats_precision}
+        if self.pool.compiled:  # the two kinds of forwards round differently
+            facts |= {"compiled": True}
         if options.batch_statistics:
             facts |= {"batch_statistics": True}
         if self.white_glass:
@@ -322,7 +324,7 @@ class Translator(Recipe):
             norm += f" (without effect: {_WHY_OPAQUE if opaque else _WHY_NONE})"
         return (
             f"{norm} on {','.join(map(str, self.pool.devices))}, {precision}, "
-            f"cells of {self.cell} px, "
+            f"{self.pool.forwards}, cells of {self.cell} px, "
             f"tiles of {tiles.tile} px{f' by {batch}' if batch > 1 else ''}, "
             f"{around}"
         )

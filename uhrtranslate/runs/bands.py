@@ -131,7 +131,11 @@ def _fixed(prepared: Prepared) -> dict[str, Any]:
     plan = prepared.plan
     if not isinstance(prepared.recipe.options, TranslateOptions):
         return {}
-    fixed = {"batch": plan.batch, "precision": plan.provenance["precision"]}
+    fixed = {
+        "batch": plan.batch,
+        "precision": plan.provenance["precision"],
+        "compile": plan.provenance.get("compiled", False),
+    }
     if not isinstance(plan.tiles, BlendedPlan) and not plan.tiles.mirrored:
         fixed["tile"] = plan.tiles.tile
     return fixed

@@ -22,7 +22,7 @@ NOT_OF_THE_JOB = {
     "preview", "overwrite", "resume", "skip_existing", "workers", "profile", "at_once",
     "allow_sparse", "cluster", "split", "without_tls",
     "model", "device", "cell", "tile", "halo", "overlap", "blend", "batch", "precision",
-    "mask", "pool",
+    "compile", "mask", "pool",
 }  # fmt: skip
 # The part of the provenance that a result repeats.
 FACTS = ("norm", "cell", "halo", "overlap", "blend", "pad", "precision")

@@ -67,27 +67,38 @@ def moments(x: Tensor, rule: MomentRule, eps: float, share: int = 1) -> tuple[Te
         eps: the layer's.
         share: neighbouring channels that have statistics in common, each of which gets them.
     """
+    values = x.shape[-1] * x.shape[-2]
     if share == 1:
-        correction = int(rule.unbiased and x.shape[-1] * x.shape[-2] > 1)
-        var, mean = torch.var_mean(x, dim=(2, 3), correction=correction)
+        var, mean = torch.var_mean(x, dim=(2, 3), correction=int(rule.unbiased and values > 1))
     else:
-        var, mean = _of_groups(x, share, rule.unbiased)
-    return mean, (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
+        var, mean = grouped(*torch.var_mean(x, (2, 3), correction=0), share, values, rule.unbiased)
+    return mean, std_of(var, rule, eps)
 
 
-def _of_groups(x: Tensor, share: int, unbiased: bool) -> tuple[Tensor, Tensor]:
-    """Variance and mean of groups of channels, [n, c] each.
+def std_of(var: Tensor, rule: MomentRule, eps: float) -> Tensor:
+    """The std that a rule makes of variances; `eps` is the layer's."""
+    return (var.clamp(min=rule.floor) + (eps if rule.eps is None else rule.eps)).sqrt()
 
-    From those of single channels, as a group's variance is the mean of its channels' variances plus
-    the variance of their means: so the maps keep their layout, and nothing cancels out.
+
+def grouped(
+    var: Tensor, mean: Tensor, share: int, values: int, unbiased: bool
+) -> tuple[Tensor, Tensor]:
+    """Variance and mean of groups of channels, [n, c] each, from those of single channels.
+
+    A group's variance is the mean of its channels' variances plus the variance of their means: so
+    the maps keep their layout, and nothing cancels out.
+
+    Args:
+        var, mean: [n, c], of each channel's values, divided by their number.
+        share: neighbouring channels of a group.
+        values: of a channel.
+        unbiased: divide by a group's values less one.
     """
-    found = torch.var_mean(x, (2, 3), correction=0)
-    var, mean = (part.reshape(len(x), -1, share) for part in found)
+    var, mean = (part.reshape(len(part), -1, share) for part in (var, mean))
     between, centre = torch.var_mean(mean, dim=2, correction=0, keepdim=True)
     within = var.mean(2, keepdim=True) + between
-    values = share * x.shape[-1] * x.shape[-2]
     if unbiased:
-        within = within * (values / (values - 1))
+        within = within * (share * values / (share * values - 1))
     return within.expand_as(mean).flatten(1), centre.expand_as(mean).flatten(1)
 
 

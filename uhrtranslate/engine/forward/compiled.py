@@ -7,7 +7,11 @@ results differ from it by rounding.
 """
 
 import copy
-from collections.abc import Callable
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,7 +24,6 @@ from uhrtranslate.engine.forward.actions import (
     Recorder,
     plain_instance_norm,
 )
-from uhrtranslate.engine.forward.convolutions import rewritten
 from uhrtranslate.engine.forward.layers import replace_norms
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.factors import Factors, stacked
@@ -28,11 +31,16 @@ from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models import Generator
 
+# Of batches, in a process; torch's own limit is 8.
+MOST_SHAPES = 4096
+_log = logging.getLogger(__name__)
+
 
 class CompiledRunner(GeneratorRunner):
     """A `GeneratorRunner`, with the same arguments, that compiles its forwards for each new shape.
 
-    Compiling takes 10 to 20 seconds per graph, and on a CPU needs a C++ compiler.
+    For GPUs; compiling takes 6 to 30 seconds per shape. Each shape is compiled once, and only once:
+    by default torch compiles the second one for any size, and gives up after eight.
     """
 
     def __init__(
@@ -44,15 +52,14 @@ class CompiledRunner(GeneratorRunner):
     ) -> None:
         super().__init__(generator, device, dtype, statistics_dtype)
         self._sizes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        on_cpu = device.type == "cpu"
-        self._traced = rewritten(self.module, [self.switch]) if on_cpu else self.module
-        self._plain_graph = torch.compile(self._trace_plain)
-        self._normalize_graph = torch.compile(self._trace_normalize)
-        self._record_graph = torch.compile(self._trace_record)
+        quieten_torch()
+        self._plain_graph = torch.compile(self._trace_plain, dynamic=False)
+        self._normalize_graph = torch.compile(self._trace_normalize, dynamic=False)
+        self._record_graph = torch.compile(self._trace_record, dynamic=False)
 
     def plain(self, x: Tensor) -> Tensor:
         """See `GeneratorRunner`."""
-        y: Tensor = self._run(self._plain_graph, x)
+        y: Tensor = self._run(self._plain_graph, x, AS_TRAINED)
         return self._of_size(y, x)
 
     def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
@@ -73,33 +80,35 @@ class CompiledRunner(GeneratorRunner):
         self, graph: Callable[..., Any], *arguments: Any, dtype: torch.dtype | None = None
     ) -> Any:
         try:
-            with torch.inference_mode(), self._precision(dtype):
+            with torch.inference_mode(), self._precision(dtype), _without_limit():
+                # As at the beginning of each trace: torch compiles anew if it finds another state.
+                self.switch.begin(plain_instance_norm)
                 return graph(*arguments)
         except Exception as error:
             if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 reason = str(error).strip().splitlines()[0]
                 raise OptionError(
-                    f"--compile: torch cannot compile {self.name} here ({reason}); install a C++ "
-                    "compiler (g++), or leave --compile out."
+                    f"--compile: torch cannot compile {self.name} here ({reason}); leave "
+                    "--compile out."
                 ) from error
             raise
 
     # The traced functions. Each sets the switch itself, since a trace only sees what they call.
 
-    def _trace_plain(self, x: Tensor) -> Tensor:
-        self.switch.begin(plain_instance_norm)
-        y: Tensor = self._traced(x)
+    def _trace_plain(self, x: Tensor, rule: MomentRule) -> Tensor:
+        self.switch.begin(Recorder(rule))
+        y: Tensor = self.module(x)
         return y
 
     def _trace_normalize(self, x: Tensor, factors: list[Factors]) -> Tensor:
         self.switch.begin(_Normalize(factors))
-        y: Tensor = self._traced(x)
+        y: Tensor = self.module(x)
         return y
 
     def _trace_record(self, x: Tensor, rule: MomentRule) -> tuple[list[Tensor], list[Tensor]]:
         action = Recorder(rule)
         self.switch.begin(action)
-        self._traced(x)  # the compiler drops what the statistics do not depend on
+        self.module(x)  # the compiler drops what the statistics do not depend on
         return action.mean, action.std
 
     def _feature_sizes(self, x: Tensor) -> list[tuple[int, int]]:
@@ -117,6 +126,33 @@ class CompiledRunner(GeneratorRunner):
                 ghost(torch.empty(key, device="meta"))
             self._sizes[key] = sizes
         return self._sizes[key]
+
+
+@contextmanager
+def _without_limit() -> Iterator[None]:
+    """Let torch compile as many shapes as tiles have."""
+    config: Any = torch._dynamo.config
+    names = ("recompile_limit", "cache_size_limit"), ("accumulated_recompile_limit",)
+    known = {next((name for name in some if hasattr(config, name)), None) for some in names}
+    with config.patch({name: MOST_SHAPES for name in known if name}):
+        yield
+
+
+def quieten_torch() -> None:
+    """Send what torch's compiler tells to our debug log, unless TORCH_LOGS asks for it."""
+    if os.environ.get("TORCH_LOGS"):
+        return
+    for name in ("torch._dynamo", "torch._inductor", "torch._functorch"):
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
+            logger.handlers = [_ToDebug()]
+    warnings.filterwarnings("ignore", module=r"torch\._(dynamo|inductor|functorch)\b")
+
+
+class _ToDebug(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.debug("%s: %s", record.name, record.getMessage())
 
 
 class _Normalize:

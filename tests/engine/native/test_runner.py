@@ -1,0 +1,207 @@
+"""Forwards by kernels against the reference: the same function, but for rounding."""
+
+import copy
+import dataclasses
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from support import as_generator, small_resnet, translate_array
+from torch import fx, nn
+
+from uhrtranslate.engine import GeneratorRunner, NativeRunner
+from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
+from uhrtranslate.engine.native import build
+from uhrtranslate.engine.native.choice import choose_runner
+from uhrtranslate.engine.native.layers import NativeNorm2d, NativePad2d, WinogradConv2d
+from uhrtranslate.errors import OptionError
+from uhrtranslate.models.kaminyou import KaminyouGenerator
+from uhrtranslate.models.unet import UnetGenerator
+from uhrtranslate.normalizers import DN, TIN, PatchIN, Pooled
+
+needs_kernels = pytest.mark.skipif(not build.available(), reason="no C++ compiler")
+CPU = torch.device("cpu")
+SECTION = skimage.data.immunohistochemistry()
+
+
+def doubled(how):
+    """A network whose norm is used in two places, with something else between."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = (nn.Conv2d(c, 6, 3, padding=1) for c in (3, 6))
+            self.norm, self.last = nn.InstanceNorm2d(6, affine=True), nn.Conv2d(6, 3, 3, padding=1)
+
+        def forward(self, x):
+            if how == "by size" and x.shape[-1] > 10**6:  # which no trace can follow
+                return x
+            x = self.norm(self.first(x))
+            y = self.norm(self.second(torch.relu(x)))
+            return torch.tanh(self.last(x + y))
+
+    return Twice()
+
+
+NETWORKS = {
+    "resnet": lambda: small_resnet(ngf=4, n_blocks=2, affine=True),
+    "wide": lambda: small_resnet(ngf=16, n_blocks=1, padding="zero"),
+    "antialiased": lambda: small_resnet(ngf=16, n_blocks=1, antialias=True, antialias_up=True),
+    "kaminyou": lambda: KaminyouGenerator(ngf=16, n_blocks=2, affine=True),
+    "kaminyou, strided": lambda: KaminyouGenerator(
+        ngf=8, n_blocks=2, antialias=False, antialias_up=False
+    ),
+    "unet": lambda: UnetGenerator(ngf=4, n_downs=5, norm="instance"),
+    "shared norm": lambda: doubled("simply"),
+    "not to trace": lambda: doubled("by size"),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=str)
+def runners(request):
+    torch.manual_seed(0)
+    network = NETWORKS[request.param]().eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.InstanceNorm2d) and layer.affine:
+            nn.init.normal_(layer.weight, 1, 0.3)
+            nn.init.normal_(layer.bias, 0, 0.3)
+    return [
+        kind(as_generator(copy.deepcopy(network)), CPU) for kind in (GeneratorRunner, NativeRunner)
+    ]
+
+
+@needs_kernels
+class TestAsTheReference:
+    def test_forwards(self, runners):
+        for crops in (
+            [SECTION[:128, :192], SECTION[200:328, 100:292]],
+            [SECTION[:96, 7:103].copy()],
+        ):
+            x = runners[0].to_input(crops)
+            before = x.clone()
+            expected, found = (runner.plain(x) for runner in runners)
+            assert torch.equal(x, before)
+            assert expected.std() > 0.05
+            assert torch.allclose(found, expected, atol=2e-4)
+
+    @pytest.mark.parametrize("rule", [AS_TRAINED, PUBLISHED_CELL])
+    def test_statistics(self, runners, rule):
+        x = runners[0].to_input([SECTION[:128, :128], SECTION[300:428, 300:428]])
+        for _ in range(2):  # the second time, both end at the last norm layer
+            expected, found = (runner.record(x, rule) for runner in runners)
+            assert len(found.mean) == len(expected.mean) > 1
+            for a, b in zip(
+                (*expected.mean, *expected.std), (*found.mean, *found.std), strict=True
+            ):
+                assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+    def test_translations(self, runners, request, monkeypatch):
+        # Each network with one normalizer; which of them is tested with all is elsewhere.
+        number = list(NETWORKS).index(request.node.callspec.params["runners"])
+        normalizer = [DN(), TIN(), PatchIN(), Pooled()][number % 4]
+        image = SECTION[:256, :256]
+        how = {"cell": 128, "tile": 128, "halo": 32, "thumbnail": image[::2, ::2]}
+        network = runners[0].module
+        expected = translate_array(image, copy.deepcopy(network), normalizer, **how)
+        monkeypatch.setattr("support.GeneratorRunner", NativeRunner)
+        found = translate_array(image, copy.deepcopy(network), normalizer, **how)
+        assert expected.std() > 5
+        assert np.abs(expected.astype(int) - found).max() <= 1
+
+    def test_reduced_precision_is_as_near(self, runners):
+        x = runners[0].to_input([SECTION[:128, :192]])
+        exact = runners[0].plain(x)
+        off = []
+        for runner in runners:
+            with runner.at(torch.bfloat16):
+                off.append(float((runner.plain(x) - exact).abs().mean()))
+        assert 0 < off[1] < 1.3 * off[0] < 0.1
+
+
+@needs_kernels
+def test_layers_are_joined_and_share_the_weights():
+    network = KaminyouGenerator(ngf=16, n_blocks=3).eval()
+    runner = NativeRunner(as_generator(network), CPU)
+    twin = runner._twin
+    assert isinstance(twin, fx.GraphModule)
+    used = [str(node.target) for node in twin.graph.nodes if node.op == "call_module"]
+    kinds = [type(dict(twin.named_modules())[name]) for name in used]
+    assert kinds.count(NativeNorm2d) == 11
+    assert kinds.count(WinogradConv2d) == 8
+    assert nn.ReLU not in kinds
+    added = [node for node in twin.graph.nodes if "added" in node.kwargs]
+    assert len(added) == 3
+    assert not [n for n in twin.graph.nodes if n.op == "call_function"]
+    assert {id(p) for p in twin.parameters()} == {id(p) for p in network.parameters()}
+    assert NativePad2d not in {type(part) for part in network.modules()}
+
+
+@needs_kernels
+def test_forwards_of_others_are_left_as_they_are():
+    ours = as_generator(doubled("simply").eval())
+    theirs = dataclasses.replace(ours, info=dataclasses.replace(ours.info, architecture="net:make"))
+    joined = [isinstance(NativeRunner(one, CPU)._twin, fx.GraphModule) for one in (ours, theirs)]
+    assert joined == [True, False]
+
+
+class TestBuilding:
+    """The library is compiled once, and where it cannot be, one sentence says so."""
+
+    @pytest.fixture(autouse=True)
+    def own_cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        build.library.cache_clear()
+        yield
+        build.library.cache_clear()
+
+    @needs_kernels
+    def test_once(self, tmp_path, monkeypatch):
+        build.library()
+        (made,) = (tmp_path / "cache" / "uhrtranslate").iterdir()
+        assert re.fullmatch(r"kernels-[0-9a-f]{20}\.so", made.name)
+        build.library.cache_clear()
+        real = subprocess.run
+
+        def told(command, **how):
+            assert str(build.SOURCE) not in command, "compiled again"
+            return real(command, **how)
+
+        monkeypatch.setattr(build.subprocess, "run", told)
+        build.library()
+
+    @needs_kernels
+    def test_in_a_home_that_cannot_be_written(self, tmp_path, monkeypatch):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+        assert build.available()
+
+    def test_without_a_compiler(self, monkeypatch):
+        monkeypatch.setattr(build.shutil, "which", lambda name: None)
+        assert not build.available()
+        with pytest.raises(OptionError, match=r"^--compile: there is no .* leave --compile out"):
+            NativeRunner(as_generator(small_resnet()), CPU)
+        assert choose_runner(CPU, None, False) == (
+            GeneratorRunner, "not compiled (no C++ compiler)",
+        )  # fmt: skip
+
+    def test_with_one_that_fails(self, tmp_path, monkeypatch):
+        failing = Path(tmp_path, "cc")
+        failing.write_text("#!/bin/sh\necho 'no room for it' >&2\nexit 1\n")
+        failing.chmod(0o755)
+        monkeypatch.setenv("CXX", str(failing))
+        with pytest.raises(OptionError, match=r"cc cannot compile the kernels \(no room for it\)"):
+            build.library()
+        assert not any((tmp_path / "cache" / "uhrtranslate").iterdir())
+
+
+@needs_kernels
+def test_who_chooses_gets_it():
+    assert choose_runner(CPU, None, False) == (NativeRunner, "compiled")
+    assert choose_runner(CPU, True, False) == (NativeRunner, "compiled")
+    assert choose_runner(CPU, False, False) == (GeneratorRunner, "not compiled")
+    assert choose_runner(CPU, None, True)[0] is GeneratorRunner
+    assert choose_runner(torch.device("cuda"), None, False)[0] is GeneratorRunner

@@ -1,0 +1,131 @@
+"""The kernels' library: compiled by the machine's C++ compiler once, kept in the user's cache.
+
+One source serves every generator, precision and shape, so compiling takes seconds, and never
+happens again on the same machine. The library's name holds what it depends on: the source, the
+compiler and the processor.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from uhrtranslate.errors import OptionError
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-fopenmp")
+# OpenMP of GCC, whose threads torch has too; with another's, two sets of threads would compete.
+COMPILERS = ("g++", "c++")
+LONGEST = 300  # seconds that a compiler may take
+_log = logging.getLogger(__name__)
+
+
+class NoCompilerError(OptionError):
+    """This machine cannot compile the kernels."""
+
+
+def available() -> bool:
+    """Whether the kernels are compiled, or can be."""
+    try:
+        library()
+    except NoCompilerError as error:
+        _log.debug("no compiled kernels: %s", error)
+        return False
+    return True
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The kernels, compiled if they are not yet.
+
+    Raises:
+        NoCompilerError: the machine has no compiler that can do it.
+    """
+    compiler = _compiler()
+    folder = cache_folder()
+    target = folder / f"kernels-{_key(compiler)}.so"
+    if not target.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return _compiled(compiler, target, folder)
+        except OSError as error:  # a home that cannot be written
+            _log.debug("%s: %s", folder, error)
+        with tempfile.TemporaryDirectory(prefix="uhrt-kernels-") as own:
+            return _compiled(compiler, Path(own, target.name), Path(own))
+    return _loaded(target)
+
+
+def cache_folder() -> Path:
+    """Where libraries are kept."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root, "uhrtranslate")
+
+
+def _compiler() -> str:
+    names = [name for name in (os.environ.get("CXX"), *COMPILERS) if name]
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None or sys.platform != "linux":
+        raise NoCompilerError(
+            "--compile: there is no C++ compiler here that can make its kernels; install g++, "
+            "or leave --compile out."
+        )
+    return found
+
+
+def _key(compiler: str) -> str:
+    """What the library depends on."""
+    about = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, check=False).stdout
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    kinds = ("model name", "flags", "Features", "CPU part")
+    processor = sorted({line for line in lines if line.startswith(kinds)})
+    facts = repr((compiler, about, FLAGS, platform.machine(), processor)).encode()
+    return hashlib.sha256(SOURCE.read_bytes() + facts).hexdigest()[:20]
+
+
+def _compiled(compiler: str, target: Path, folder: Path) -> ctypes.CDLL:
+    started = time.perf_counter()
+    # Several processes may do this at once: each writes a file of its own, and the last one stays.
+    handle, name = tempfile.mkstemp(suffix=".so", dir=folder)
+    os.close(handle)
+    own = Path(name)
+    try:
+        done = subprocess.run(
+            [compiler, *FLAGS, str(SOURCE), "-o", str(own)],
+            capture_output=True, text=True, timeout=LONGEST, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise NoCompilerError(
+                f"--compile: {compiler} cannot compile the kernels ({reason}); install another "
+                "C++ compiler (g++), or leave --compile out."
+            )
+        own.replace(target)
+    except subprocess.TimeoutExpired:
+        raise NoCompilerError(
+            f"--compile: {compiler} did not compile the kernels within {LONGEST} s; leave "
+            "--compile out."
+        ) from None
+    finally:
+        own.unlink(missing_ok=True)
+    _log.debug("%s: compiled in %.1f s", target, time.perf_counter() - started)
+    return _loaded(target)
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NoCompilerError(
+            f"--compile: {path}: cannot be loaded ({error}); remove it, or leave --compile out."
+        ) from error

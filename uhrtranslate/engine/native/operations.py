@@ -1,0 +1,246 @@
+"""The kernels as functions of tensors; all are for a CPU, and features have their channels last."""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uhrtranslate.engine.native.build import library
+from uhrtranslate.normalizers import Field
+
+DTYPES = (torch.float32, torch.bfloat16)
+# Size of the transformed patches that exist at once; they should stay in the processor's cache.
+PART_BYTES = 16 << 20
+_SIDE = 4  # of a patch's output
+_PATCH = _SIDE + 2
+
+_pointer = ctypes.c_void_p
+_int = ctypes.c_int64
+_small = ctypes.c_int32
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is done to a value once it is normalized, in this order.
+
+    Attributes:
+        weight, bias: [c] float32 each, of an affine layer, or None.
+        slope: factor of negative values: 1 leaves them, 0 is ReLU.
+        added: as the features, or None: what a residual block adds.
+    """
+
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    slope: float = 1.0
+    added: Tensor | None = None
+
+
+class _Finish(ctypes.Structure):
+    _fields_ = (
+        ("weight", _pointer), ("bias", _pointer), ("added", _pointer), ("slope", ctypes.c_float),
+    )  # fmt: skip
+
+
+class _Field(ctypes.Structure):
+    _fields_ = (
+        ("centre", _pointer), ("scale", _pointer), ("share", _pointer), ("column", _pointer),
+        ("columns", _int), ("most", _int), ("row_step", _int), ("divide", _small),
+        ("gap_centre", _pointer), ("gap_scale", _pointer), ("deficit", _pointer),
+        ("gain", _pointer),
+    )  # fmt: skip
+
+
+def suits(x: Tensor) -> bool:
+    """Whether the kernels can work on features."""
+    return x.ndim == 4 and x.dtype in DTYPES and x.device.type == "cpu"
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same [n, c, h, w], with its channels innermost and no gaps."""
+    # Strides of axes with one entry say nothing, and torch takes them for either layout.
+    n, c, h, w = x.shape
+    if x.stride() == (h * w * c, 1, w * c, c):
+        return x
+    y = torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=x.dtype)
+    return y.copy_(x)
+
+
+def empty(n: int, c: int, h: int, w: int, dtype: torch.dtype) -> Tensor:
+    """New features, [n, c, h, w] with channels innermost."""
+    return torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=dtype)
+
+
+def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
+    """Of each channel of [n, c, h, w] as `channels_last` gives it; [n, c] float32 each."""
+    n, c, h, w = x.shape
+    mean, squares = (torch.empty(n, c) for _ in range(2))
+    for i in range(n):
+        _call("moments", x[i], _half(x), h * w, c, mean[i], squares[i])
+    return mean, squares / max(1, h * w - (1 if unbiased else 0))
+
+
+def normalize(x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor) -> Tensor:
+    """(x - mean) / std, finished; one mean and std per sample and channel.
+
+    Args:
+        x: [n, c, h, w], as `channels_last` gives it.
+        mean, std: [n, c] float32.
+        finish: what else is done.
+        out: like x; may be x.
+    """
+    for i in range(len(x)):
+        centre, scale = mean[i].contiguous(), std[i].contiguous()
+        field = _Field(centre=centre.data_ptr(), scale=scale.data_ptr(), most=0, divide=1)
+        _apply(x, i, field, finish, out)
+    return out
+
+
+def apply_fields(x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor) -> Tensor:
+    """(x - mean) * rstd of every pixel, finished.
+
+    Args:
+        x: [n, c, h, w], as `channels_last` gives it.
+        fields: gives the field of a sample.
+        finish: what else is done.
+        out: like x; may be x.
+    """
+    for i in range(len(x)):
+        field = fields(i)
+        # [h, q, c] each; [w, most] the columns of cells that have a weight, and the weights
+        tables = [part.permute(1, 2, 0).contiguous() for part in (field.mean, field.scale)]
+        share, column = _used(field.cols)
+        gaps: list[Tensor] = []
+        if given := field.gaps:
+            parts = (given.fallback_mean, given.fallback_scale, given.deficit, given.gain)
+            gaps = [part.contiguous() for part in parts]
+        places: list[Any] = [gap.data_ptr() for gap in gaps] or [None] * 4
+        _, q, c = tables[0].shape
+        packed = _Field(
+            *(part.data_ptr() for part in (*tables, share, column)),
+            q, share.shape[1], q * c, not field.inverse, *places,
+        )  # fmt: skip
+        _apply(x, i, packed, finish, out)
+    return out
+
+
+def _used(cols: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights of each pixel's columns of cells that are not 0, and which columns these are."""
+    most = max(1, int((cols != 0).sum(1).max()))
+    # Sorted by column, so that sums are taken in one order.
+    place = (cols != 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    return cols.gather(1, place).contiguous(), place.to(torch.int32).contiguous()
+
+
+def _apply(x: Tensor, sample: int, field: _Field, finish: Finish, out: Tensor) -> None:
+    _, c, h, w = x.shape
+    added = None if finish.added is None else finish.added[sample].data_ptr()
+    weight, bias = (
+        None if part is None else part.data_ptr() for part in (finish.weight, finish.bias)
+    )
+    _call(
+        "apply", x[sample], out[sample], _half(x), h, w, c,
+        ctypes.byref(field), ctypes.byref(_Finish(weight, bias, added, finish.slope)),
+    )  # fmt: skip
+
+
+def gather(x: Tensor, rows: Sequence[int], cols: Sequence[int]) -> Tensor:
+    """[n, c, h, w] at some rows and columns of pixels; -1 stands for zeros."""
+    x = channels_last(x)
+    n, c, _, w = x.shape
+    y = empty(n, c, len(rows), len(cols), x.dtype)
+    ys, xs = _indices(rows), _indices(cols)
+    for i in range(n):
+        _call(
+            "gather", x[i], y[i], w, c * x.element_size(),
+            ys, len(rows), xs, len(cols),
+        )  # fmt: skip
+    return y
+
+
+def winograd(
+    x: Tensor,
+    multiply: Callable[[Tensor], Tensor],
+    bias: Tensor | None,
+    k: int,
+    rows: Sequence[int],
+    cols: Sequence[int],
+) -> Tensor:
+    """A 3x3 convolution of x at some rows and columns of pixels; -1 stands for zeros.
+
+    Args:
+        x: [n, c, h, w] float32.
+        multiply: 36 products by the filters, [1, 36 * c, rows, cols] to [1, 36 * k, rows, cols].
+        bias: [k], or None.
+        k: channels of the result.
+        rows, cols: h' + 2 and w' + 2 indices.
+
+    Returns:
+        [n, k, h', w'].
+    """
+    x = channels_last(x)
+    n, c, _, width = x.shape
+    h, w = len(rows) - 2, len(cols) - 2
+    down, right = -(-h // _SIDE), -(-w // _SIDE)  # patches
+    ys, xs = (
+        _indices([*given, *[-1] * (many * _SIDE + 2 - len(given))])
+        for given, many in ((rows, down), (cols, right))
+    )
+    y = empty(n, k, h, w, torch.float32)
+    shift = None if bias is None else bias.data_ptr()
+    part = max(1, PART_BYTES // (_PATCH**2 * 4 * (c + k) * right))
+    held = empty(1, _PATCH**2 * c, min(part, down), right, torch.float32)
+    for i in range(n):
+        for first in range(0, down, part):
+            many = min(part, down - first)
+            values = held[:, :, :many]
+            place = right, first * right, many * right
+            _call("winograd_in", x[i], width, c, ys, xs, *place, values)
+            made = channels_last(multiply(values))
+            _call("winograd_out", made, shift, k, *place, y[i], h, w)
+    return y
+
+
+def sum_rows(x: Tensor, bias: Tensor | None, high: int) -> Tensor:
+    """[n, high * k, h + high - 1, w] float32 to [n, k, h, w]: part r is taken r rows below."""
+    x = channels_last(x)
+    n, parts, height, w = x.shape
+    y = empty(n, parts // high, height - high + 1, w, torch.float32)
+    shift = None if bias is None else bias.data_ptr()
+    for i in range(n):
+        _call("sum_rows", x[i], shift, y[i], height - high + 1, w, parts // high, high)
+    return y
+
+
+def _indices(values: Sequence[int]) -> "np.ndarray[Any, np.dtype[np.int32]]":
+    return np.asarray(values, np.int32)
+
+
+def _half(x: Tensor) -> int:
+    return int(x.dtype == torch.bfloat16)
+
+
+_TYPES: dict[str, tuple[Any, ...]] = {
+    "moments": (_pointer, _small, _int, _int, _pointer, _pointer),
+    "apply": (_pointer, _pointer, _small, _int, _int, _int, _pointer, _pointer),
+    "gather": (_pointer, _pointer, _int, _int, _pointer, _int, _pointer, _int),
+    "winograd_in": (_pointer, _int, _int, _pointer, _pointer, _int, _int, _int, _pointer),
+    "winograd_out": (_pointer, _pointer, _int, _int, _int, _int, _pointer, _int, _int),
+    "sum_rows": (_pointer, _pointer, _pointer, _int, _int, _int, _int),
+}
+
+
+def _call(name: str, *arguments: Any) -> None:
+    """Call a kernel; tensors and arrays stand for their memory."""
+    kernel = getattr(library(), f"uhrt_{name}")
+    if kernel.argtypes is None:
+        kernel.argtypes, kernel.restype = (*_TYPES[name], _small), None
+    given = [
+        one.data_ptr() if isinstance(one, Tensor)
+        else one.ctypes.data if isinstance(one, np.ndarray) else one
+        for one in arguments
+    ]  # fmt: skip
+    kernel(*given, torch.get_num_threads())

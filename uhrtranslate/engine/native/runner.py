@@ -1,0 +1,111 @@
+"""A runner whose forwards are kernels."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from uhrtranslate.engine.forward.actions import (
+    AS_TRAINED,
+    FieldSource,
+    MomentRule,
+    StatisticsComplete,
+    grouped,
+    std_of,
+)
+from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.engine.native import operations
+from uhrtranslate.engine.native.build import library
+from uhrtranslate.engine.native.layers import NativeAction, NativeSwitch
+from uhrtranslate.engine.native.operations import Finish
+from uhrtranslate.engine.native.twin import twin_of
+from uhrtranslate.engine.statistics.moments import Moments
+from uhrtranslate.models import Generator
+
+
+class NativeRunner(GeneratorRunner):
+    """A `GeneratorRunner` for a CPU, with the same arguments; results differ by rounding.
+
+    Normalization, activation and what a residual block adds are one pass over memory, in place; 3x3
+    convolutions in float32 take a quarter of the multiplications.
+
+    Raises:
+        NoCompilerError: this machine cannot compile the kernels.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        statistics_dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(generator, device, dtype, statistics_dtype)
+        library()
+        self._native = NativeSwitch()
+        known = ":" not in self.info.architecture
+        self._twin = twin_of(self.module, self._native, known)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """See `GeneratorRunner`."""
+        return self._of_size(self._run(x, _Measured()), x)
+
+    def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
+        """See `GeneratorRunner`."""
+        return self._of_size(self._run(x, _Applied(fields)), x)
+
+    def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
+        """See `GeneratorRunner`."""
+        action = _Measured(rule, self._norm_calls)
+        with suppress(StatisticsComplete):
+            self._run(x, action, self.statistics_dtype)
+        self._norm_calls = len(action.mean)
+        return Moments(tuple(action.mean), tuple(action.std))
+
+    def _run(self, x: Tensor, action: NativeAction, dtype: torch.dtype | None = None) -> Tensor:
+        with torch.inference_mode(), self._precision(dtype):
+            self._native.begin(action)
+            y: Tensor = self._twin(x)
+            return y
+
+
+@dataclass
+class _Measured:
+    """Normalizes like plain instance normalization and keeps the statistics; see `Recorder`."""
+
+    rule: MomentRule = AS_TRAINED
+    stop_after: int | None = None
+    mean: list[Tensor] = field(default_factory=list)
+    std: list[Tensor] = field(default_factory=list)
+
+    def __call__(
+        self, call: int, x: Tensor, eps: float, share: int, finish: Finish, out: Tensor
+    ) -> Tensor:
+        """See `NativeAction`."""
+        unbiased, values = self.rule.unbiased, x.shape[-1] * x.shape[-2]
+        mean, var = operations.mean_and_variance(x, unbiased and share == 1)
+        if share > 1:
+            var, mean = grouped(var, mean, share, values, unbiased)
+        std = std_of(var, self.rule, eps)
+        self.mean.append(mean)
+        self.std.append(std)
+        if self.stop_after is not None and call + 1 >= self.stop_after:
+            raise StatisticsComplete
+        return operations.normalize(x, mean, std, finish, out)
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """Normalizes every pixel with the mean and rstd of a field; see `Applier`."""
+
+    source: FieldSource
+
+    def __call__(
+        self, call: int, x: Tensor, eps: float, share: int, finish: Finish, out: Tensor
+    ) -> Tensor:
+        """See `NativeAction`."""
+        h, w = x.shape[-2:]
+        return operations.apply_fields(
+            x, lambda sample: self.source.field(call, sample, h, w), finish, out
+        )
