@@ -35,6 +35,8 @@ class CompiledRunner(GeneratorRunner):
     Compiling takes 10 to 20 seconds per graph, and on a CPU needs a C++ compiler.
     """
 
+    by_stages = False
+
     def __init__(
         self,
         generator: Generator,
