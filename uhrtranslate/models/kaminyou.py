@@ -18,6 +18,7 @@ from uhrtranslate.models.family import (
     shape_of,
 )
 from uhrtranslate.models.resnet import two_convolutions
+from uhrtranslate.models.stages import Stage, chain
 
 
 class Down(nn.Module):
@@ -142,6 +143,12 @@ class KaminyouGenerator(nn.Module):
         x = self.upsampleblock6(self.upsampleblock5(self.resnetblocks4(x)))
         y: Tensor = self.block7(x)
         return y
+
+    def stages(self) -> tuple[Stage, ...]:
+        """See `Stage`."""
+        head = nn.Sequential(self.block1, self.downsampleblock2, self.downsampleblock3)
+        tail = nn.Sequential(self.upsampleblock5, self.upsampleblock6, self.block7)
+        return chain(head, self.resnetblocks4, tail)
 
 
 def recognise(state: Mapping[str, Tensor]) -> Arguments | None:

@@ -20,6 +20,7 @@ from uhrtranslate.models.family import (
     norm_arguments,
     shape_of,
 )
+from uhrtranslate.models.stages import Stage, chain
 
 
 def _binomial(weights: list[float], channels: int) -> Tensor:
@@ -171,9 +172,19 @@ class ResnetGenerator(nn.Module):
     @property
     def encoder(self) -> list[nn.Module]:
         """The layers up to the last residual block: methods compare their outputs (CUT)."""
-        layers = list(self.model)
-        blocks = [i for i, layer in enumerate(layers) if isinstance(layer, ResnetBlock)]
-        return layers[: blocks[-1] + 1]
+        return list(self.model)[: self._blocks[-1] + 1]
+
+    def stages(self) -> tuple[Stage, ...]:
+        """See `Stage`."""
+        if not (blocks := self._blocks):
+            return ()
+        first, end = blocks[0], blocks[-1] + 1
+        return chain(self.model[:first], list(self.model)[first:end], self.model[end:])
+
+    @property
+    def _blocks(self) -> list[int]:
+        """Where the residual blocks are."""
+        return [i for i, layer in enumerate(self.model) if isinstance(layer, ResnetBlock)]
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, in_channels, h, w] to [n, out_channels, h, w], -1..1; sides multiples of 4."""

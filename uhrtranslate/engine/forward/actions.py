@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from uhrtranslate.geometry import Box
 from uhrtranslate.normalizers import Field
 
 
@@ -178,10 +179,19 @@ class FieldSource(Protocol):
 
     Attributes:
         columns: the most columns of cells that the fields of any tile have.
+        size: height and width in px of the image of what the fields are for; in the mirrored
+            geometry less than the input's.
     """
 
     @property
     def columns(self) -> int: ...  # noqa: D102
+
+    @property
+    def size(self) -> tuple[int, int]: ...  # noqa: D102
+
+    def within(self, part: Box) -> "FieldSource":
+        """The same fields for a part of the input, in px from its corner."""
+        ...
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
         """The field of one sample of the batch at norm call number `call`, h x w features."""

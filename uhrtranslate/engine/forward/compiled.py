@@ -43,6 +43,8 @@ class CompiledRunner(GeneratorRunner):
     by default torch compiles the second one for any size, and gives up after eight.
     """
 
+    by_stages = False
+
     def __init__(
         self,
         generator: Generator,

@@ -14,7 +14,12 @@ _LEVELS = (212, 224)
 GLASS_REACH = 8
 
 
-def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tensor:
+def whiten_glass(
+    x: Tensor,
+    y: Tensor,
+    value_range: tuple[float, float],
+    part: tuple[slice, slice] = (slice(None), slice(None)),
+) -> Tensor:
     """A result, white where the source is bare glass; where it is nearly that, in part.
 
     Glass is bright all over an octagon of 7 px (a grey opening of the darkest channel), so the
@@ -25,6 +30,7 @@ def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tens
         x: the source, [n, 1 or 3, h, w] float32, grey or RGB in the value range.
         y: what a generator made of it, [n, c, h, w] in the value range.
         value_range: black and white.
+        part: rows and columns of x that y is.
 
     Returns: [n, c, h, w].
     """
@@ -34,7 +40,7 @@ def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tens
     own = own * own * (3 - 2 * own)
     opened = _widened(-_widened(-own))
     soft = F.avg_pool2d(opened, 5, 1, 2, count_include_pad=False)
-    return y + (white - y) * own.minimum(soft)
+    return y + (white - y) * own.minimum(soft)[..., *part]
 
 
 def _widened(x: Tensor) -> Tensor:

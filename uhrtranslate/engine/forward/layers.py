@@ -33,18 +33,23 @@ class NormSwitch:
         with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):
             return self._action(call, x, eps, share)
 
-    def begin(self, action: Action) -> None:
-        """Perform `action` from now on, as at the beginning of a forward."""
-        self._action, self._calls = action, 0
+    @property
+    def calls(self) -> int:
+        """How many norm layers have been called since the forward began."""
+        return self._calls
+
+    def begin(self, action: Action, call: int = 0) -> None:
+        """Perform `action` from now on, as at the beginning of a forward or before a later call."""
+        self._action, self._calls = action, call
 
     @contextmanager
-    def doing(self, action: Action) -> Iterator[None]:
-        """Perform `action` within the block.
+    def doing(self, action: Action, call: int = 0) -> Iterator[None]:
+        """Perform `action` within the block; see `begin`.
 
         Blocks may be nested: a forward inside a norm layer of another one keeps its count intact.
         """
         previous = self._action, self._calls
-        self.begin(action)
+        self.begin(action, call)
         try:
             yield
         finally:

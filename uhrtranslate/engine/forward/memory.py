@@ -6,6 +6,7 @@ So the same job gives the same bytes on every machine with the same kind of devi
 import logging
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.actions import plain_instance_norm
 from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.engine.forward.stages import STRIP_PIXELS
 from uhrtranslate.enhance import channels_of
 from uhrtranslate.errors import UhrError
 
@@ -41,8 +43,13 @@ MOST_VALUES = int(0.98 * 2**31)
 REUSED_BLOCK_BYTES = 32 << 20
 
 
-def bytes_per_pixel(runner: GeneratorRunner) -> int:
-    """Size of the generator's largest feature map in bytes per input px, in float32."""
+def bytes_per_pixel(runner: GeneratorRunner, parts: Sequence[nn.Module] = ()) -> int:
+    """Size of the generator's largest feature map in bytes per input px, in float32.
+
+    Args:
+        runner: the generator.
+        parts: only maps of these parts of it count; none: all.
+    """
     if runner.info.opaque:
         return OPAQUE_BYTES
     largest = 0
@@ -52,7 +59,8 @@ def bytes_per_pixel(runner: GeneratorRunner) -> int:
         if isinstance(output, Tensor):
             largest = max(largest, output.numel() * 4)
 
-    leaves = [module for module in runner.module.modules() if not list(module.children())]
+    within = chain.from_iterable(part.modules() for part in parts or [runner.module])
+    leaves = [module for module in within if not list(module.children())]
     hooks = [leaf.register_forward_hook(note) for leaf in leaves]
     side = max(64, 2 * runner.info.stride)
     try:
@@ -69,6 +77,19 @@ def bytes_per_pixel(runner: GeneratorRunner) -> int:
 def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
     """Approximate bytes that a forward of this many px takes for its features."""
     return ALIVE * bytes_per_pixel(runner) * pixels
+
+
+def tile_memory(runner: GeneratorRunner) -> Callable[[int], int]:
+    """How many bytes a tile of a number of px takes for its features, approximately.
+
+    If the generator is computed stage by stage, only the small maps are those of the whole tile.
+    """
+    most, largest = STRIP_PIXELS, bytes_per_pixel(runner)
+    small = [stage.module for stage in runner.stages if not stage.large]
+    if not small:
+        return lambda pixels: ALIVE * largest * pixels
+    inner = bytes_per_pixel(runner, small)
+    return lambda pixels: ALIVE * (largest * min(pixels, most) + inner * pixels)
 
 
 def choose_tile(
@@ -92,6 +113,7 @@ def choose_tile(
     # Rows are kept as the image has them: planes that are made of colours are made later.
     samples = depth * (3 if channels_of(runner.info.inputs) else runner.info.in_channels)
     per_pixel = batch * bytes_per_pixel(runner)
+    needed = tile_memory(runner)
     on_gpu = runner.device.type == "cuda"
     largest = LARGEST_TILE
     if not on_gpu:
@@ -101,7 +123,7 @@ def choose_tile(
             largest = min(largest, reused)
 
     def fits(side: int) -> bool:
-        features = ALIVE * per_pixel * (side + 2 * halo) ** 2
+        features = batch * needed((side + 2 * halo) ** 2)
         # A tile's fields reach into cells that begin up to two rows of cells below it. Rows are
         # kept for these anyway, so tiles lower than a cell would save little.
         rows = samples * width * (side + 2 * halo + 2 * cell) if side > cell else 0

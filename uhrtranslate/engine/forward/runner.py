@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,11 +19,14 @@ from uhrtranslate.engine.forward.actions import (
     plain_instance_norm,
 )
 from uhrtranslate.engine.forward.layers import NormSwitch, replace_norms
+from uhrtranslate.engine.forward.stages import in_stages
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.enhance import are_matched, channels_of
 from uhrtranslate.errors import CheckpointError, UhrError
+from uhrtranslate.geometry import Box
 from uhrtranslate.io import MOST_CHANNELS, Pixels
 from uhrtranslate.models import Generator, GeneratorInfo
+from uhrtranslate.models.stages import Stage, stages_of
 from uhrtranslate.pixels import LUMA
 
 
@@ -43,6 +47,9 @@ class GeneratorRunner:
         CheckpointError: the generator's input or output is not what its facts say.
     """
 
+    # Whether parts are computed stage by stage, where the generator has stages.
+    by_stages: ClassVar[bool] = True
+
     def __init__(
         self,
         generator: Generator,
@@ -60,6 +67,12 @@ class GeneratorRunner:
         self.switch: NormSwitch = replace_norms(self.module)
         self._norm_calls: int | None = None
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What parts of a result are computed by; none if all of a tile is computed at once."""
+        # On a GPU, small parts would leave it idle.
+        return stages_of(self.module) if self.by_stages and self.device.type == "cpu" else ()
+
     @contextmanager
     def at(self, dtype: torch.dtype) -> Iterator[None]:
         """Within the block, convolutions are computed at another precision."""
@@ -76,6 +89,24 @@ class GeneratorRunner:
     def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
         """One forward in which every norm layer applies its field."""
         return self.forward(x, Applier(fields))
+
+    def normalize_part(self, x: Tensor, fields: FieldSource, part: Box) -> Tensor:
+        """A part of what `normalize` gives, computed from no more of the input than it depends on.
+
+        Args:
+            x: see `forward`.
+            fields: of all of x.
+            part: in px from the corner of x.
+
+        Returns:
+            [n, c, part.h, part.w] float32; but for rounding the same as of the whole.
+        """
+        rows, cols = slice(part.y, part.y + part.h), slice(part.x, part.x + part.w)
+        stages = self.stages
+        if not stages or fields.size != tuple(x.shape[-2:]):
+            return self.normalize(x, fields)[..., rows, cols]
+        with torch.inference_mode(), self._precision():
+            return in_stages(stages, x, part, self.info.stride, self.switch, fields).float()
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """The statistics of each sample at every norm layer; the forward ends at the last one."""

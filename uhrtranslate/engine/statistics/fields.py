@@ -1,7 +1,7 @@
 """The fields of tiles, as values: where statistics, geometry and a normalizer meet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -57,6 +57,17 @@ class BatchFields:
         self._tiles = tiles
         self._device = device
         self._weights: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """See `FieldSource`."""
+        return self._tiles[0].box.h, self._tiles[0].box.w
+
+    def within(self, part: Box) -> "BatchFields":
+        """See `FieldSource`."""
+        boxes = [Box(t.box.x + part.x, t.box.y + part.y, part.w, part.h) for t in self._tiles]
+        parts = [replace(tile, box=box) for tile, box in zip(self._tiles, boxes, strict=True)]
+        return BatchFields(parts, self._device)
 
     def field(self, call: int, sample: int, h: int, w: int) -> Field:
         """See `FieldSource`."""

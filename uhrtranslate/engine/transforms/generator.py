@@ -178,18 +178,38 @@ class GeneratorTransform(Transform):
 
         def translate(some: Sequence[int]) -> list[Pixels]:
             x = runner.to_input([self._stack(pixels[i]) for i in some], tiles[0].mirror)
+            crops = [tiles[i].crop for i in some]
+            part = _around(crops)
             if fields is None:
-                y = runner.plain(x)
+                y = runner.plain(x)[..., *_slices(part)]
             else:
-                y = runner.normalize(x, BatchFields([fields[i] for i in some], runner.device))
+                of_some = BatchFields([fields[i] for i in some], runner.device)
+                y = runner.normalize_part(x, of_some, part)
             if self._white_glass:
-                y = whiten_glass(x, y, runner.info.value_range)
+                y = whiten_glass(x, y, runner.info.value_range, _slices(part))
             # Converted together, so as to wait for a GPU only once per batch.
             done = runner.to_pixels(y, self._bits)
-            return [part[tiles[i].crop] for i, part in zip(some, done, strict=True)]
+            inside = [tuple(map(_moved, crop, (-part.y, -part.x))) for crop in crops]
+            return [made[crop] for made, crop in zip(done, inside, strict=True)]
 
         with self._clock.at_work("tiles"):
             return in_parts(range(len(tiles)), translate)
+
+
+def _around(crops: Sequence[tuple[slice, slice]]) -> Box:
+    """The smallest part of tiles that has the crops of all."""
+    top, left = (min(crop[axis].start for crop in crops) for axis in (0, 1))
+    bottom, right = (max(crop[axis].stop for crop in crops) for axis in (0, 1))
+    return Box(left, top, right - left, bottom - top)
+
+
+def _moved(span: slice, by: int) -> slice:
+    return slice(span.start + by, span.stop + by)
+
+
+def _slices(part: Box) -> tuple[slice, slice]:
+    """The rows and columns of a part."""
+    return slice(part.y, part.y + part.h), slice(part.x, part.x + part.w)
 
 
 def is_flat(pixels: Pixels, contrast: Callable[[], float] = lambda: 1.0) -> bool:
