@@ -129,7 +129,9 @@ def scaling(given):
     plain.ROOTS.add("__main__")  # of `Sleep`
     host = {"host": "127.0.0.1"}
     for workers in given.workers:
-        with dask.config.set(SETTINGS):
+        # Workers of their own processes would not look at one process 128 times a second.
+        alone = {"distributed.admin.system-monitor.interval": f"{workers / 2}s"}
+        with dask.config.set({**SETTINGS, **alone}):
             worker = {"cls": Worker, "options": {**host, "nthreads": 1, "memory_limit": 0}}
             scheduler = {
                 "cls": Scheduler,

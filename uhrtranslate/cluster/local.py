@@ -28,6 +28,8 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
     # Workers have children: files are tried in another process before OpenSlide opens them.
     "distributed.worker.daemon": False,
+    # Nobody looks at what threads do, a hundred times a second.
+    "distributed.worker.profile.enabled": False,
     # No pages, though a port opens, on loopback.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
