@@ -278,8 +278,9 @@ class TileStore:
             h, w = which.shape[0], min(which.shape[1], self._shape[1])
             if found.shape != self._shape or h > self._shape[0]:
                 raise InputError(f"{self._name}: its run's state is damaged; look again.")
-            pixels = found.astype(self._dtype)
             came[:h, :w] = which[:, :w]
+            # What has not come is whatever was in memory.
+            pixels[came] = found[came].astype(self._dtype)
         return pixels, came
 
     def _array(self, place: tuple[int, tuple[int, ...], "np.dtype[Any]"]) -> NDArray[Any]:

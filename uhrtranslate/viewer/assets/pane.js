@@ -62,7 +62,7 @@ export class Pane {
     this.element = element(
       "figure",
       { className: "pane" },
-      element("figcaption", {}, element("b", { textContent: facts.name }), this.about, this.progress, close),
+      element("figcaption", {}, element("b", { textContent: facts.name, title: facts.name }), this.about, this.progress, close),
       element("div", { className: "frame" }, this.seen, this.canvas, this.bar, this.alert),
     );
     this.element.dataset.id = facts.id;

@@ -61,7 +61,7 @@ function measured(app) {
       continue;
     }
     const side = Math.sqrt(result.area) * per;
-    const finer = result.downsample > 1 ? `, every ${Number(result.downsample.toPrecision(3))}th px each way` : "";
+    const finer = result.downsample > 1 ? `, one in ${Number(result.downsample.toPrecision(3))} each way` : "";
     section.append(element("p", { textContent: `${result.pixels.toLocaleString("en")} px${finer}; as large as a square of ${lengthText(side, unit)}` }));
     const head = ["", "mean", "std", "least", "most"].map((text) => element("th", { scope: "col", textContent: text }));
     const rows = result.channels.map((channel) => element("tr", {},
