@@ -86,7 +86,7 @@ def read_suite(path: Path) -> Suite:
         OptionError: it cannot be read, or says what cannot be done.
     """
     try:
-        suite = validated(Suite, {**read_config(path), "base": path.parent})
+        suite = validated(Suite, {**read_config(path), "base": path.parent.absolute()})
         evaluation_options(suite, suite.seeds[0])
     except OptionError as error:
         text = str(error)
