@@ -31,7 +31,6 @@ from fidelity_training import Settings, draw, trained
 from scipy.stats import spearmanr
 from skimage.color import rgb2lab
 
-from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.engine import measure_halo
 from uhrtranslate.metrics.seams.measure import measure_seams
 from uhrtranslate.metrics.seams.profiles import measure_profiles
@@ -286,7 +285,6 @@ def main() -> None:
     options.add_argument("--quick", action="store_true", help="tiny networks, to try this script")
     given = options.parse_args()
     torch.set_num_threads(1)
-    keep_memory()
     if given.data is None:
         given.tasks = [name for name in given.tasks if name == "e"]
     settings, cells = (QUICK, [64]) if given.quick else (Settings(), given.cells)

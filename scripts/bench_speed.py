@@ -11,6 +11,12 @@ neighbours. All configurations take turns; medians; compiling is not timed, but 
 the mean difference from fp32 in grey levels. `--peer PATH` times the DN authors' code from a
 checkout of yours in the same turns: that checkout's folder must hold their `models`; nothing of it
 is part of this repository.
+
+    python scripts/bench_speed.py --process --layout kaminyou
+
+times whole commands instead, from a PNG to a pyramid, as users run them: imports, loading,
+compiling, reading and writing included (`bench_process.py`). The two kinds of figures are not to
+be compared.
 """
 
 import copy
@@ -25,19 +31,19 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import bench_process
 import numpy as np
 import torch
 from bench import medians, parser, save, table, timed, turns
 from PIL import Image
 from stand_ins import resnet, stained
 
-from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.engine import (
     DTYPES,
-    CompiledRunner,
     GeneratorRunner,
     GeneratorTransform,
     Lanes,
+    choose_runner,
     stream,
 )
 from uhrtranslate.engine.forward.memory import ALIVE, bytes_per_pixel
@@ -113,7 +119,7 @@ class Bench:
         """One per setting; all share the weights."""
         key = how.precision, how.statistics, how.compiled
         if key not in self._runners:
-            kind = CompiledRunner if how.compiled else GeneratorRunner
+            kind, _ = choose_runner(self.device, how.compiled, opaque=False)
             self._runners[key] = kind(
                 self.generator,
                 self.device,
@@ -224,16 +230,21 @@ def main() -> None:
         __doc__, side=(1536, "of the image in px"), tile=(1536, "of DN, without halo"), batch=1,
         repeat=3, device="cuda" if torch.cuda.is_available() else "cpu", threads=os.cpu_count(),
     )  # fmt: skip
-    options.add_argument(
-        "--keep-memory", action="store_true", help="as the command line does with --compile"
-    )
     options.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
     options.add_argument("--peer", type=Path, help="script that times the authors' code")
     options.add_argument("--plot", type=Path)
+    options.add_argument("--process", action="store_true", help="whole commands, as users run them")
+    options.add_argument("--layout", choices=bench_process.LAYOUTS, default="kaminyou")
+    options.add_argument("--blocks", type=int, default=9, help="of the layout")
     given = options.parse_args()
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does
-    if given.keep_memory:
-        keep_memory()
+    if given.process:
+        image = stained(given.side, given.side)
+        how = given.layout, given.blocks, given.threads, given.repeat, given.peer
+        rows = bench_process.measure(image, *how)
+        bench_process.show(rows)
+        save(given.json, {"machine": machine(), "side": given.side, "rows": rows})
+        return
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     image = stained(given.side, given.side)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from uhrtranslate.cli import params as p
-from uhrtranslate.cli.allocator import keep_memory
 from uhrtranslate.cli.from_options import Given, takes
 from uhrtranslate.cli.report import Report, errors_as_sentences
 from uhrtranslate.errors import OptionError
@@ -64,9 +63,6 @@ def translate(
     """
     with errors_as_sentences(debug):
         options = make_options((read_config(config) if config else {}) | given)
-        if options.compile:
-            keep_memory()
-
         items = find_items(inputs or [], manifest)
 
         from uhrtranslate.tasks.translate import plan_many, translate_many
