@@ -131,6 +131,28 @@ def test_bands_and_fields_that_went_through_another_process_give_the_same_bytes(
     assert np.array_equal(result, expected)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_pixels_without_tissue_are_not_computed(share):
+    """What is computed is in proportion to the cells that have tissue, but for ramps and halos."""
+    grid = CellGrid(20_000, 20_000, 512)
+    y, x = (np.mgrid[: grid.rows, : grid.cols] + 0.5) / grid.rows
+    kept = np.zeros(y.shape, bool)
+    for piece in range(1, 4):  # round pieces on a diagonal
+        kept |= np.hypot(x - piece / 4, y - piece / 4) < math.sqrt(share / 3 / math.pi)
+    mask = CellMask(grid, kept)
+
+    def computed(masking):
+        schedule = Schedule(TilePlan(grid, 2048, 64, 4), 1, masking)
+        bands = list(schedule.bands())
+        tiles = [tile for band in bands for batch in band.batches for tile in batch]
+        rows = [row for band in bands for row in band.cells]
+        cells = sum(box is not None for row in rows for batch in row.batches for box in batch)
+        return sum(tile.source.w * tile.source.h for tile in tiles) + cells * grid.cell**2
+
+    ratio = computed(Masking(mask)) / computed(Masking())
+    assert mask.share <= ratio < 1.12 * mask.share
+
+
 def _part(tile):
     rows, cols = tile.crop
     return Box(cols.start, rows.start, tile.core.w, tile.core.h)

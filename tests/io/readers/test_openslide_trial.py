@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import skimage.data
 import tifffile
+from PIL import Image
 from support import killed_at_last
 
 from uhrtranslate.errors import InputError
+from uhrtranslate.io import open_slide
 from uhrtranslate.io.readers import openslide_trial
 from uhrtranslate.io.readers.openslide_trial import try_out
 
@@ -145,3 +147,17 @@ def test_the_process_starts_without_what_takes_long():
     loaded = subprocess.run(command, capture_output=True, text=True).stdout.split()
     assert "openslide" in loaded
     assert not {"torch", "numpy", "uhrtranslate"} & set(loaded)
+
+
+def test_photos_that_are_no_slides_by_their_first_bytes_are_not_tried(tmp_path, monkeypatch):
+    def tried(path):
+        raise AssertionError(path)
+
+    monkeypatch.setattr("uhrtranslate.io.readers.openslide.try_out", tried)
+    path = tmp_path / "small.png"
+    Image.new("RGB", (30, 20), "teal").save(path)
+    with open_slide(path) as slide:
+        assert slide.read(0, 0, 30, 20)[3, 4].tolist() == [0, 128, 128]
+    path.rename(tmp_path / "small.mrxs")  # whose index may be any picture
+    with pytest.raises(AssertionError):
+        open_slide(tmp_path / "small.mrxs")

@@ -37,6 +37,8 @@ from uhrtranslate.pixels import Pixels
 PIECE = 2048
 BLOCK = 1024
 CACHE_BYTES = 96 << 20
+# How a PNG begins; OpenSlide knows no format whose files are named and begin so.
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class OpenSlideSlide(Slide):
@@ -56,6 +58,8 @@ class OpenSlideSlide(Slide):
     """
 
     def __init__(self, path: Path) -> None:
+        if _is_png(path):  # folders have thousands of them, and each trial takes a while
+            raise NotForThisReaderError("not a format that it knows")
         try_out(path)
         try:
             self._slide = openslide.OpenSlide(path)
@@ -186,3 +190,10 @@ def _background(properties: Mapping[str, str]) -> tuple[int, int, int]:
     except (KeyError, ValueError):
         return WHITE
     return red, green, blue
+
+
+def _is_png(path: Path) -> bool:
+    if path.suffix.lower() != ".png":
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PNG)) == PNG
