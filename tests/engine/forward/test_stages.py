@@ -4,8 +4,9 @@ import pytest
 import torch
 from support import as_generator
 
-from uhrtranslate.engine import GeneratorRunner
+from uhrtranslate.engine import GeneratorRunner, NativeRunner
 from uhrtranslate.engine.forward import stages
+from uhrtranslate.engine.native import build
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
 from uhrtranslate.geometry import Box, CellGrid
 from uhrtranslate.models import ResnetGenerator
@@ -20,17 +21,21 @@ GENERATORS = {
         ngf=4, n_blocks=3, antialias=False, antialias_up=False
     ),
     "usual": lambda: ResnetGenerator(ngf=4, n_blocks=3),
+    "wide": lambda: ResnetGenerator(ngf=8, n_blocks=2),  # enough channels for minimal filtering
     "usual, antialiased": lambda: ResnetGenerator(
         ngf=4, n_blocks=3, antialias=True, antialias_up=True, padding="zero"
     ),
 }
 INNER = Box(72, 70, 54, 60)
+KERNELS = pytest.param(
+    NativeRunner, marks=pytest.mark.skipif(not build.available(), reason="no C++ compiler")
+)
 
 
-def made(name, size=(SIDE, SIDE)):
+def made(name, size=(SIDE, SIDE), kind=GeneratorRunner):
     """A runner, an input, and fields that differ from cell to cell."""
     torch.manual_seed(0)
-    runner = GeneratorRunner(as_generator(GENERATORS[name]()), torch.device("cpu"))
+    runner = kind(as_generator(GENERATORS[name]()), torch.device("cpu"))
     rows, cols = 3, 4
     cells = [runner.record(torch.randn(1, 3, CELL, CELL) * (1 + i)) for i in range(rows * cols)]
     valid = torch.ones(rows, cols, dtype=torch.bool)
@@ -45,12 +50,13 @@ def made(name, size=(SIDE, SIDE)):
     return runner, x, BatchFields([tile], torch.device("cpu"))
 
 
+@pytest.mark.parametrize("kind", [GeneratorRunner, KERNELS])
 @pytest.mark.parametrize("strip", [16, 1000])
 @pytest.mark.parametrize("name", GENERATORS)
-def test_parts_are_those_of_the_whole(name, strip, monkeypatch):
+def test_parts_are_those_of_the_whole(name, strip, kind, monkeypatch):
     monkeypatch.setattr(stages, "STRIP_PIXELS", 1)
     monkeypatch.setattr(stages, "LOWEST_STRIP", strip)
-    runner, x, fields = made(name)
+    runner, x, fields = made(name, kind=kind)
     assert runner.stages
     whole = runner.normalize(x, fields)
     for part in (Box(0, 0, SIDE, SIDE), INNER, Box(0, 130, 31, 70)):

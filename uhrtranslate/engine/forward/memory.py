@@ -17,6 +17,7 @@ from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.forward.stages import STRIP_PIXELS
 from uhrtranslate.enhance import channels_of
 from uhrtranslate.errors import UhrError
+from uhrtranslate.models.stages import stages_of
 
 _log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -85,9 +86,9 @@ def tile_memory(runner: GeneratorRunner) -> Callable[[int], int]:
     If the generator is computed stage by stage, only the small maps are those of the whole tile.
     """
     most, largest = STRIP_PIXELS, bytes_per_pixel(runner)
-    small = [stage.module for stage in runner.stages if not stage.large]
-    if not small:
+    if not runner.stages:
         return lambda pixels: ALIVE * largest * pixels
+    small = [stage.module for stage in stages_of(runner.module) if not stage.large]
     inner = bytes_per_pixel(runner, small)
     return lambda pixels: ALIVE * (largest * min(pixels, most) + inner * pixels)
 

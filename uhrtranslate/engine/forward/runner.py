@@ -106,7 +106,14 @@ class GeneratorRunner:
         if not stages or fields.size != tuple(x.shape[-2:]):
             return self.normalize(x, fields)[..., rows, cols]
         with torch.inference_mode(), self._precision():
-            return in_stages(stages, x, part, self.info.stride, self.switch, fields).float()
+            return in_stages(stages, x, part, self.info.stride, self._compute_stage, fields).float()
+
+    def _compute_stage(
+        self, stage: Stage, x: Tensor, fields: FieldSource, call: int
+    ) -> tuple[Tensor, int]:
+        """See `in_stages`."""
+        with self.switch.doing(Applier(fields), call):
+            return stage.module(x), self.switch.calls
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """The statistics of each sample at every norm layer; the forward ends at the last one."""

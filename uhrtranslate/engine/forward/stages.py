@@ -6,12 +6,11 @@ is that of its small maps. Strips overlap by as much as a stage sees, which is e
 from those of the whole tile by no more than the rounding of convolutions of another shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from uhrtranslate.engine.forward.actions import Applier, FieldSource
-from uhrtranslate.engine.forward.layers import NormSwitch
+from uhrtranslate.engine.forward.actions import FieldSource
 from uhrtranslate.geometry import Box, spans
 from uhrtranslate.models.stages import Stage
 
@@ -24,7 +23,7 @@ def in_stages(
     x: Tensor,
     part: Box,
     stride: int,
-    switch: NormSwitch,
+    compute: Callable[[Stage, Tensor, FieldSource, int], tuple[Tensor, int]],
     fields: FieldSource,
 ) -> Tensor:
     """A part of the output of all stages.
@@ -34,7 +33,8 @@ def in_stages(
         x: its input, [n, c, h, w]; sides are multiples of the stride.
         part: of the output, in px from the corner of x.
         stride: of the generator.
-        switch: of its norm layers.
+        compute: a stage, its input, fields of that, and how many norm layers were called before;
+            gives the stage's output and how many have been called then.
         fields: of all of x.
 
     Returns:
@@ -51,9 +51,8 @@ def in_stages(
         made, begun = [], call
         for strip in _strips(gives, stride) if stage.large else [gives]:
             needs = _widened(strip, stage.reach, stride, whole)
-            with switch.doing(Applier(fields.within(needs)), begun):
-                y = stage.module(_cut(x, box, needs, stage.before))
-                call = switch.calls
+            inside = _cut(x, box, needs, stage.before)
+            y, call = compute(stage, inside, fields.within(needs), begun)
             made.append((_cut(y, needs, strip, stage.after), strip))
         x, box = _joined(made, gives, stage.after), gives
     return _cut(x, box, part, stages[-1].after)

@@ -48,9 +48,9 @@ class NativeSwitch:
         self.action: NativeAction | None = None
         self.calls = 0
 
-    def begin(self, action: NativeAction) -> None:
-        """Perform `action` from now on, as at the beginning of a forward."""
-        self.action, self.calls = action, 0
+    def begin(self, action: NativeAction, call: int = 0) -> None:
+        """Perform `action` from now on, as at the beginning of a forward or before a later call."""
+        self.action, self.calls = action, call
 
 
 class NativeNorm2d(nn.Module):

@@ -1,7 +1,7 @@
 """A runner whose forwards are kernels."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from uhrtranslate.engine.native.operations import Finish
 from uhrtranslate.engine.native.twin import twin_of
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.models import Generator
+from uhrtranslate.models.stages import Stage
 
 
 class NativeRunner(GeneratorRunner):
@@ -46,6 +47,15 @@ class NativeRunner(GeneratorRunner):
         self._native = NativeSwitch()
         known = ":" not in self.info.architecture
         self._twin = twin_of(self.module, self._native, known)
+        self._stages = tuple(
+            replace(stage, module=twin_of(stage.module, self._native, known))
+            for stage in super().stages
+        )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """See `GeneratorRunner`."""
+        return self._stages
 
     def plain(self, x: Tensor) -> Tensor:
         """See `GeneratorRunner`."""
@@ -62,6 +72,12 @@ class NativeRunner(GeneratorRunner):
             self._run(x, action, self.statistics_dtype)
         self._norm_calls = len(action.mean)
         return Moments(tuple(action.mean), tuple(action.std))
+
+    def _compute_stage(
+        self, stage: Stage, x: Tensor, fields: FieldSource, call: int
+    ) -> tuple[Tensor, int]:
+        self._native.begin(_Applied(fields), call)
+        return stage.module(x), self._native.calls
 
     def _run(self, x: Tensor, action: NativeAction, dtype: torch.dtype | None = None) -> Tensor:
         with torch.inference_mode(), self._precision(dtype):
