@@ -174,6 +174,23 @@ class TestBuilding:
         build.library()
 
     @needs_kernels
+    def test_what_others_may_have_written_is_not_run(self, tmp_path):
+        build.library()
+        folder = tmp_path / "cache" / "uhrtranslate"
+        (made,) = folder.iterdir()
+        made.write_bytes(b"theirs")
+        made.chmod(0o777)
+        build.library.cache_clear()
+        build.library()  # compiled again
+        assert made.stat().st_mode & 0o777 == 0o700
+        assert made.read_bytes() != b"theirs"
+        made.write_bytes(b"theirs")
+        folder.chmod(0o777)
+        build.library.cache_clear()
+        build.library()  # elsewhere
+        assert made.read_bytes() == b"theirs"
+
+    @needs_kernels
     def test_in_a_home_that_cannot_be_written(self, tmp_path, monkeypatch):
         (tmp_path / "file").touch()
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

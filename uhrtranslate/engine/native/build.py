@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,15 +53,21 @@ def library() -> ctypes.CDLL:
     compiler = _compiler()
     folder = cache_folder()
     target = folder / f"kernels-{_key(compiler)}.so"
-    if not target.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return _compiled(compiler, target, folder)
-        except OSError as error:  # a home that cannot be written
-            _log.debug("%s: %s", folder, error)
-        with tempfile.TemporaryDirectory(prefix="uhrt-kernels-") as own:
-            return _compiled(compiler, Path(own, target.name), Path(own))
-    return _loaded(target)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_ours(folder):
+            kept = target.exists() and _is_ours(target)
+            return _loaded(target) if kept else _compiled(compiler, target, folder)
+    except OSError as error:  # a home that cannot be written
+        _log.debug("%s: %s", folder, error)
+    with tempfile.TemporaryDirectory(prefix="uhrt-kernels-") as own:
+        return _compiled(compiler, Path(own, target.name), Path(own))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody else can have written it: what lies in a cache is run as code."""
+    about = path.stat()
+    return about.st_uid == os.getuid() and not about.st_mode & stat.S_IWOTH
 
 
 def cache_folder() -> Path:
@@ -110,6 +117,7 @@ def _compiled(compiler: str, target: Path, folder: Path) -> ctypes.CDLL:
                 f"--compile: {compiler} cannot compile the kernels ({reason}); install another "
                 "C++ compiler (g++), or leave --compile out."
             )
+        own.chmod(0o700)
         own.replace(target)
     except subprocess.TimeoutExpired:
         raise NoCompilerError(
