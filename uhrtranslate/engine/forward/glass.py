@@ -7,6 +7,8 @@ tissue; the pixels of the source can.
 import torch.nn.functional as F
 from torch import Tensor
 
+from uhrtranslate.geometry import Box
+
 # Grey levels of the source's darkest channel: above the first it is partly bare glass, above the
 # second altogether. Glass of bright-field scans lies at 224 to 250.
 _LEVELS = (212, 224)
@@ -14,13 +16,21 @@ _LEVELS = (212, 224)
 GLASS_REACH = 8
 
 
-def whiten_glass(
-    x: Tensor,
-    y: Tensor,
-    value_range: tuple[float, float],
-    part: tuple[slice, slice] = (slice(None), slice(None)),
-) -> Tensor:
+def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tensor:
     """A result, white where the source is bare glass; where it is nearly that, in part.
+
+    Args:
+        x: the source; see `glass_share`.
+        y: what a generator made of it, [n, c, h, w] in the value range.
+        value_range: black and white.
+
+    Returns: [n, c, h, w].
+    """
+    return y + (value_range[1] - y) * glass_share(x, value_range)
+
+
+def glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """How far each pixel of a source is bare glass, from 0 to 1.
 
     Glass is bright all over an octagon of 7 px (a grey opening of the darkest channel), so the
     bright specks of pale tissue are none. Its edge is soft, and no dark pixel becomes paler.
@@ -28,11 +38,9 @@ def whiten_glass(
 
     Args:
         x: the source, [n, 1 or 3, h, w] float32, grey or RGB in the value range.
-        y: what a generator made of it, [n, c, h, w] in the value range.
         value_range: black and white.
-        part: rows and columns of x that y is.
 
-    Returns: [n, c, h, w].
+    Returns: [n, 1, h, w].
     """
     black, white = value_range
     low, high = (black + level / 255 * (white - black) for level in _LEVELS)
@@ -40,7 +48,21 @@ def whiten_glass(
     own = own * own * (3 - 2 * own)
     opened = _widened(-_widened(-own))
     soft = F.avg_pool2d(opened, 5, 1, 2, count_include_pad=False)
-    return y + (white - y) * own.minimum(soft)[..., *part]
+    return own.minimum(soft)
+
+
+def box_of_stain(share: Tensor) -> Box | None:
+    """The smallest part of some pictures outside of which all are glass; None: all of them is.
+
+    Args:
+        share: [n, 1, h, w], as `glass_share` gives it.
+    """
+    stained = (share < 1).amax(dim=(0, 1))
+    rows, cols = (stained.amax(dim=axis).nonzero()[:, 0] for axis in (1, 0))
+    if not len(rows):
+        return None
+    (top, bottom), (left, right) = ((int(ends[0]), int(ends[-1]) + 1) for ends in (rows, cols))
+    return Box(left, top, right - left, bottom - top)
 
 
 def _widened(x: Tensor) -> Tensor:

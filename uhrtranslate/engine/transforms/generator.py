@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
@@ -12,7 +14,7 @@ from uhrtranslate.engine.forward.actions import (
     PUBLISHED_THUMBNAIL,
     MomentRule,
 )
-from uhrtranslate.engine.forward.glass import whiten_glass
+from uhrtranslate.engine.forward.glass import box_of_stain, glass_share
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
@@ -24,6 +26,7 @@ from uhrtranslate.engine.stream.lanes import Lanes
 from uhrtranslate.engine.stream.transform import Recorded, Transform
 from uhrtranslate.geometry import Box, Tile, TilePlan
 from uhrtranslate.io import Pixels
+from uhrtranslate.models import GeneratorInfo
 from uhrtranslate.normalizers import Normalizer
 
 # Tiles of equal shape, their pixels, and their fields if norm layers need any.
@@ -180,13 +183,13 @@ class GeneratorTransform(Transform):
             x = runner.to_input([self._stack(pixels[i]) for i in some], tiles[0].mirror)
             crops = [tiles[i].crop for i in some]
             part = _around(crops)
-            if fields is None:
-                y = runner.plain(x)[..., *_slices(part)]
-            else:
-                of_some = BatchFields([fields[i] for i in some], runner.device)
-                y = runner.normalize_part(x, of_some, part)
+            of_some = [fields[i] for i in some] if fields is not None else None
+            compute = partial(_compute, runner, x, of_some)
             if self._white_glass:
-                y = whiten_glass(x, y, runner.info.value_range, _slices(part))
+                share = glass_share(x, runner.info.value_range)[..., *_slices(part)]
+                y = _on_white(compute, part, share, runner.info)
+            else:
+                y = compute(part)
             # Converted together, so as to wait for a GPU only once per batch.
             done = runner.to_pixels(y, self._bits)
             inside = [tuple(map(_moved, crop, (-part.y, -part.x))) for crop in crops]
@@ -194,6 +197,37 @@ class GeneratorTransform(Transform):
 
         with self._clock.at_work("tiles"):
             return in_parts(range(len(tiles)), translate)
+
+
+def _compute(
+    runner: GeneratorRunner, x: Tensor, fields: Sequence[TileFields] | None, part: Box
+) -> Tensor:
+    """A part of the result of x, [n, c, part.h, part.w] float32."""
+    if fields is None:
+        return runner.plain(x)[..., *_slices(part)]
+    return runner.normalize_part(x, BatchFields(fields, runner.device), part)
+
+
+def _on_white(
+    compute: Callable[[Box], Tensor], part: Box, share: Tensor, info: GeneratorInfo
+) -> Tensor:
+    """A part of a result, white where the source is glass; what is nothing else is not computed.
+
+    Args:
+        compute: gives a part of what the generator makes.
+        part: of the batch.
+        share: of glass, [n, 1, part.h, part.w].
+        info: of the generator.
+    """
+    white = info.value_range[1]
+    # To ask a GPU what is glass would be to wait for it.
+    box = box_of_stain(share) if share.device.type == "cpu" else Box(0, 0, part.w, part.h)
+    y = torch.full((len(share), info.out_channels, part.h, part.w), white, device=share.device)
+    if box is not None:
+        stained = share[..., *_slices(box)]
+        made = compute(Box(part.x + box.x, part.y + box.y, box.w, box.h))
+        y[..., *_slices(box)] = made + (white - made) * stained
+    return y
 
 
 def _around(crops: Sequence[tuple[slice, slice]]) -> Box:
