@@ -151,7 +151,7 @@ HANGING = """
 import hashlib, os, sys, threading, time
 from contextlib import suppress
 from uhrtranslate.cli import main, stopping
-from uhrtranslate.engine import GeneratorRunner
+from uhrtranslate.engine import GeneratorRunner, NativeRunner
 from uhrtranslate.io.writers.levels import Levels
 from uhrtranslate.runs import one_image
 
@@ -172,7 +172,7 @@ def linger(*_):
 
 what = sys.argv.pop(1)
 if what == "device":
-    GeneratorRunner.record = hang
+    GeneratorRunner.record = NativeRunner.record = hang
 elif what == "encoder":
     Levels._encode_and_halve = hang
     stopping.PATIENCE = 1

@@ -110,7 +110,7 @@ def test_precisions_are_those_of_the_cpu(precision, which):
 @pytest.mark.parametrize("name", NORMALIZERS)
 def test_what_is_compiled_stays_on_the_device(monkeypatch, name):
     """Left as Python: torch would compile the simulation too, for minutes, and prove nothing."""
-    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(torch, "compile", lambda function, **how: function)
     monkeypatch.setattr(support, "GeneratorRunner", CompiledRunner)
     assert_alike(translated(name, devices=("sim:1",), batch=2), on_the_cpu(name))
 

@@ -213,7 +213,7 @@ def test_a_pair_that_fails_on_being_resumed_leaves_nothing(pair, tmp_path):
     _, one = pair
     output, state = tmp_path / "out", tmp_path / "out/.state"
     journal, made = state / "he.jsonl", []
-    pair_tiles._cut(one, output, "", SMALL, journal, made)
+    pair_tiles._cut(one, output, "", SMALL, journal, made, lambda: None)
     assert len(list(output.rglob("*.png"))) > 30
     lost = replace(one, fixed=tmp_path / "lost.tif")
     (result,) = cut_pairs([lost], output, SMALL, state=state)

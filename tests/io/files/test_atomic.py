@@ -218,7 +218,11 @@ def slow(tmp_path):
 
     def start(target):
         process = subprocess.Popen(
-            [sys.executable, "-c", SLOW, str(target)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SLOW, str(target)],
+            stdout=subprocess.PIPE,
+            text=True,
+            # Background jobs of a shell ignore Ctrl-C, and so would what they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         running.append(process)
         assert process.stdout.readline() == "half\n"

@@ -1,5 +1,6 @@
 """Training on several devices under torchrun: samples are shared, gradients are averaged."""
 
+import atexit
 import functools
 import os
 from collections.abc import Iterable
@@ -66,7 +67,14 @@ def join_workgroup() -> Workgroup:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         _on_the_cpu()  # all processes make it at the same point
+        # Its threads may still run when Python ends, which then aborts now and then.
+        atexit.register(_part)
     return Workgroup(dist.get_rank(), size, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _part() -> None:
+    _on_the_cpu.cache_clear()
+    dist.destroy_process_group()
 
 
 @functools.cache
