@@ -207,6 +207,7 @@ class Traced(CompiledRunner):
         self._record_graph = self._trace_record
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # as torch's compiler loads
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=repr)
 @pytest.mark.parametrize("kind", [Traced, NativeRunner])
 def test_what_is_compiled_is_the_reference(section, network, normalizer, kind, monkeypatch):
