@@ -20,6 +20,11 @@ class Box:
     w: int
     h: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns, of an array whose corner is the origin."""
+        return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
+
 
 @dataclass(frozen=True)
 class CellGrid:

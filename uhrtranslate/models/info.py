@@ -66,6 +66,11 @@ class GeneratorInfo:
     origin: str = ""
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether it is code of the user's (MODULE:FUNCTION), whose layers nobody here knows."""
+        return ":" in self.architecture
+
+    @property
     def channel_names(self) -> tuple[str, ...]:
         """Names of the output's channels; none if it is a colour or grey picture."""
         if self.channels or self.out_channels in (1, 3):

@@ -28,13 +28,17 @@ def gpu(monkeypatch):
     return SimpleNamespace(device=torch.device("cuda"), info=GeneratorInfo("test"), stages=())
 
 
+def tile_memory(runner, pixels):
+    return memory.tile_memory(runner, memory.bytes_per_pixel(runner))(pixels)
+
+
 class TestTile:
     def test_rows_and_features_share_the_memory(self, usual):
         sides = [choose_tile(usual, 64, 512, width, 1) for width in WIDTHS]
         assert sides == sorted(sides, reverse=True)
         for width, side in zip(WIDTHS, sides, strict=True):
             assert side % 128 == 0
-            features = memory.tile_memory(usual)((side + 2 * 64) ** 2)
+            features = tile_memory(usual, (side + 2 * 64) ** 2)
             rows = 3 * width * (side + 2 * 64 + 2 * 512)
             assert (rows <= memory.ROW_BYTES and features + rows <= memory.HOST_BYTES) or (
                 side == 512 and features <= memory.HOST_BYTES
@@ -42,10 +46,10 @@ class TestTile:
 
     def test_large_maps_that_are_computed_in_strips_do_not_count(self, usual, monkeypatch):
         by_stages = choose_tile(usual, 64, 512, 5_000, 1)
-        assert memory.tile_memory(usual)(4 << 20) < memory_needed(usual, 4 << 20) / 2
-        assert memory.tile_memory(usual)(1000) >= memory_needed(usual, 1000)
+        assert tile_memory(usual, 4 << 20) < memory_needed(usual, 4 << 20) / 2
+        assert tile_memory(usual, 1000) >= memory_needed(usual, 1000)
         monkeypatch.setattr(GeneratorRunner, "by_stages", False)
-        assert memory.tile_memory(usual)(4 << 20) == memory_needed(usual, 4 << 20)
+        assert tile_memory(usual, 4 << 20) == memory_needed(usual, 4 << 20)
         assert choose_tile(usual, 64, 512, 5_000, 1) < by_stages == memory.LARGEST_TILE
 
     def test_wide_slides_do_not_pay_for_it_in_halo(self, usual):

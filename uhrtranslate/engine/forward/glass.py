@@ -26,7 +26,12 @@ def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tens
 
     Returns: [n, c, h, w].
     """
-    return y + (value_range[1] - y) * glass_share(x, value_range)
+    return whitened(y, glass_share(x, value_range), value_range[1])
+
+
+def whitened(y: Tensor, share: Tensor, white: float) -> Tensor:
+    """A result [n, c, h, w], white by a share [n, 1, h, w] of 0 to 1."""
+    return y + (white - y) * share
 
 
 def glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:

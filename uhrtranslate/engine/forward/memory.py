@@ -80,17 +80,20 @@ def memory_needed(runner: GeneratorRunner, pixels: int) -> int:
     return ALIVE * bytes_per_pixel(runner) * pixels
 
 
-def tile_memory(runner: GeneratorRunner) -> Callable[[int], int]:
+def tile_memory(runner: GeneratorRunner, largest: int) -> Callable[[int], int]:
     """How many bytes a tile of a number of px takes for its features, approximately.
 
     If the generator is computed stage by stage, only the small maps are those of the whole tile.
+
+    Args:
+        runner: the generator.
+        largest: its `bytes_per_pixel`.
     """
-    most, largest = STRIP_PIXELS, bytes_per_pixel(runner)
     if not runner.stages:
         return lambda pixels: ALIVE * largest * pixels
     small = [stage.module for stage in stages_of(runner.module) if not stage.large]
     inner = bytes_per_pixel(runner, small)
-    return lambda pixels: ALIVE * (largest * min(pixels, most) + inner * pixels)
+    return lambda pixels: ALIVE * (largest * min(pixels, STRIP_PIXELS) + inner * pixels)
 
 
 def choose_tile(
@@ -113,12 +116,12 @@ def choose_tile(
     step = -(-128 // stride) * stride
     # Rows are kept as the image has them: planes that are made of colours are made later.
     samples = depth * (3 if channels_of(runner.info.inputs) else runner.info.in_channels)
-    per_pixel = batch * bytes_per_pixel(runner)
-    needed = tile_memory(runner)
+    per_pixel = bytes_per_pixel(runner)
+    needed = tile_memory(runner, per_pixel)
     on_gpu = runner.device.type == "cuda"
     largest = LARGEST_TILE
     if not on_gpu:
-        reused = math.isqrt(REUSED_BLOCK_BYTES // per_pixel) - 2 * halo
+        reused = math.isqrt(REUSED_BLOCK_BYTES // (batch * per_pixel)) - 2 * halo
         # Not if the halo's share would cost more than this saves.
         if reused >= 8 * halo:
             largest = min(largest, reused)

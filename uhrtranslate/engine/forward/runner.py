@@ -101,10 +101,9 @@ class GeneratorRunner:
         Returns:
             [n, c, part.h, part.w] float32; but for rounding the same as of the whole.
         """
-        rows, cols = slice(part.y, part.y + part.h), slice(part.x, part.x + part.w)
         stages = self.stages
         if not stages or fields.size != tuple(x.shape[-2:]):
-            return self.normalize(x, fields)[..., rows, cols]
+            return self.normalize(x, fields)[..., *part.slices]
         with torch.inference_mode(), self._precision():
             return in_stages(stages, x, part, self.info.stride, self._compute_stage, fields).float()
 
@@ -230,7 +229,7 @@ class GeneratorRunner:
 def _check_channels(generator: Generator) -> None:
     """Refuse a generator whose facts do not say what its input and output are."""
     info, how = generator.info, "uhrt models convert --"
-    if ":" in info.architecture:  # code of the user's, which converts to nothing
+    if info.is_foreign:  # it converts to nothing
         how = "a GeneratorInfo that comes with the network: its "
     named = ", ".join(info.inputs)
     try:

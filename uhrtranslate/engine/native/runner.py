@@ -45,7 +45,7 @@ class NativeRunner(GeneratorRunner):
         super().__init__(generator, device, dtype, statistics_dtype)
         library()
         self._native = NativeSwitch()
-        known = ":" not in self.info.architecture
+        known = not self.info.is_foreign
         self._twin = twin_of(self.module, self._native, known)
         self._stages = tuple(
             replace(stage, module=twin_of(stage.module, self._native, known))

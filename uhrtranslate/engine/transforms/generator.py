@@ -14,7 +14,7 @@ from uhrtranslate.engine.forward.actions import (
     PUBLISHED_THUMBNAIL,
     MomentRule,
 )
-from uhrtranslate.engine.forward.glass import box_of_stain, glass_share
+from uhrtranslate.engine.forward.glass import box_of_stain, glass_share, whitened
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
@@ -186,7 +186,7 @@ class GeneratorTransform(Transform):
             of_some = [fields[i] for i in some] if fields is not None else None
             compute = partial(_compute, runner, x, of_some)
             if self._white_glass:
-                share = glass_share(x, runner.info.value_range)[..., *_slices(part)]
+                share = glass_share(x, runner.info.value_range)[..., *part.slices]
                 y = _on_white(compute, part, share, runner.info)
             else:
                 y = compute(part)
@@ -204,7 +204,7 @@ def _compute(
 ) -> Tensor:
     """A part of the result of x, [n, c, part.h, part.w] float32."""
     if fields is None:
-        return runner.plain(x)[..., *_slices(part)]
+        return runner.plain(x)[..., *part.slices]
     return runner.normalize_part(x, BatchFields(fields, runner.device), part)
 
 
@@ -224,9 +224,9 @@ def _on_white(
     box = box_of_stain(share) if share.device.type == "cpu" else Box(0, 0, part.w, part.h)
     y = torch.full((len(share), info.out_channels, part.h, part.w), white, device=share.device)
     if box is not None:
-        stained = share[..., *_slices(box)]
+        stained = share[..., *box.slices]
         made = compute(Box(part.x + box.x, part.y + box.y, box.w, box.h))
-        y[..., *_slices(box)] = made + (white - made) * stained
+        y[..., *box.slices] = whitened(made, stained, white)
     return y
 
 
@@ -239,11 +239,6 @@ def _around(crops: Sequence[tuple[slice, slice]]) -> Box:
 
 def _moved(span: slice, by: int) -> slice:
     return slice(span.start + by, span.stop + by)
-
-
-def _slices(part: Box) -> tuple[slice, slice]:
-    """The rows and columns of a part."""
-    return slice(part.y, part.y + part.h), slice(part.x, part.x + part.w)
 
 
 def is_flat(pixels: Pixels, contrast: Callable[[], float] = lambda: 1.0) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from uhrtranslate.errors import InputError, UhrError, require
 from uhrtranslate.io.files.fingerprint import Fingerprint
+from uhrtranslate.io.files.positioned import PositionedFile
 from uhrtranslate.io.readers.block_cache import BlockCache
 
 SCHEMES = ("https", "http", "s3")
@@ -148,7 +149,7 @@ class RemoteFile:
 
     def open(self, mode: str = "rb") -> BinaryIO:
         """The file as a stream with a position of its own."""
-        return io.BufferedReader(_Stream(self))
+        return io.BufferedReader(PositionedFile(self))
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read bytes from a position on; fewer at the end of the file.
@@ -205,30 +206,3 @@ class RemoteFile:
                     raise broken_off(self.url, error) from error
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
-
-
-class _Stream(io.RawIOBase):
-    """A remote file with a position."""
-
-    def __init__(self, file: RemoteFile) -> None:
-        self._file, self._position = file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        base = (0, self._position, self._file.size)[whence]
-        self._position = max(base + offset, 0)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read_at(self._position, len(buffer))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

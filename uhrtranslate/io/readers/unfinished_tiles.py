@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from uhrtranslate.errors import InputError
 from uhrtranslate.geometry.levels import Size
 from uhrtranslate.io.files.journal import NAME
+from uhrtranslate.io.files.positioned import PositionedFile
 from uhrtranslate.io.readers.block_cache import BlockCache
 from uhrtranslate.io.readers.tiff_level import SharedFile
 from uhrtranslate.pixels import Pixels, halve
@@ -77,7 +78,7 @@ def read_saved(folder: Path) -> Saved:
     """
     shared = SharedFile(folder / NAME)
     try:
-        file = io.BufferedReader(_Stream(shared))
+        file = io.BufferedReader(PositionedFile(shared))
         head = json.loads(file.readline(LARGEST_HEAD))
         indices, parts = {}, {}
         for name in head["arrays"]:
@@ -105,30 +106,6 @@ def _array_head(file: "io.BufferedReader[Any]") -> tuple[tuple[int, ...], "np.dt
     read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     return shape, dtype
-
-
-class _Stream(io.RawIOBase):
-    """A shared file with a position."""
-
-    def __init__(self, file: SharedFile) -> None:
-        self._file, self._at = file, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read_at(self._at, len(buffer))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 class RowStore:
