@@ -9,6 +9,10 @@ from hypothesis import settings
 from support import SHARED
 
 torch.set_num_threads(1)
+# Whether there is a GPU, which torch finds out once; no process that is started here will see one.
+GPU = torch.cuda.is_available()
+VISIBLE = os.environ.get("CUDA_VISIBLE_DEVICES")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # How long an example takes says more of the machine than of the code; and every machine tries the
 # same examples.
 settings.register_profile("uhrt", deadline=None, derandomize=True)
@@ -18,6 +22,30 @@ settings.load_profile("uhrt")
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _without_gpu():
+    """All but the tests of GPUs are the same on every machine, so `auto` finds none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(torch.cuda, "device_count", lambda: 0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def with_gpu():
+    """For the tests of GPUs."""
+    if not GPU:
+        pytest.skip("no GPU")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        patch.setattr(torch.cuda, "device_count", torch._C._cuda_getDeviceCount)
+        if VISIBLE is None:
+            patch.delenv("CUDA_VISIBLE_DEVICES")
+        else:
+            patch.setenv("CUDA_VISIBLE_DEVICES", VISIBLE)
+        yield
 
 
 @pytest.fixture(scope="session")

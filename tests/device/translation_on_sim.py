@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import simulated_device
-import support
 import torch
 from device_cases import CELL, SECTION, assert_alike, on_the_cpu, translated
 from PIL import Image
 from support import as_generator, small_resnet
 
 from uhrtranslate.engine import (
-    CompiledRunner,
     GeneratorRunner,
     choose_batch,
     choose_tile,
@@ -105,14 +103,6 @@ def test_precisions_are_those_of_the_cpu(precision, which):
     off = np.abs(expected - exact).mean()
     assert off > 0.01, "nothing was rounded"
     assert np.abs(found - expected).mean() < 0.7 * off
-
-
-@pytest.mark.parametrize("name", NORMALIZERS)
-def test_what_is_compiled_stays_on_the_device(monkeypatch, name):
-    """Left as Python: torch would compile the simulation too, for minutes, and prove nothing."""
-    monkeypatch.setattr(torch, "compile", lambda function, **how: function)
-    monkeypatch.setattr(support, "GeneratorRunner", CompiledRunner)
-    assert_alike(translated(name, devices=("sim:1",), batch=2), on_the_cpu(name))
 
 
 @pytest.mark.parametrize("device", ["cpu", "sim:0"])

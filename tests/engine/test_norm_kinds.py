@@ -1,7 +1,9 @@
 """Group norms and batch norms of batch statistics become cells and fields like instance norms."""
 
 import copy
+from functools import partial
 
+import gpu_formulas
 import numpy as np
 import pytest
 import skimage.data
@@ -11,14 +13,15 @@ from support import as_generator, small_resnet, translate_array
 from torch import nn
 
 from uhrtranslate.engine import (
-    CompiledRunner,
     GeneratorRunner,
+    GpuRunner,
     Masking,
     NativeRunner,
     measure_halo,
 )
 from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL, Recorder
 from uhrtranslate.engine.forward.layers import norm_kind, replace_norms
+from uhrtranslate.engine.gpu.twin import twin_of
 from uhrtranslate.engine.native import build
 from uhrtranslate.geometry import CellGrid, CellMask
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
@@ -197,19 +200,17 @@ def test_masks_change_nothing_where_tissue_is(section, network, halo, normalizer
     assert (masked[: CELL // 2, : CELL // 2] == (1, 2, 3)).all()
 
 
-class Traced(CompiledRunner):
-    """What would be compiled, run line by line."""
+class HostRunner(GpuRunner):
+    """A GPU's runner, with the kernels' formulas in torch."""
 
-    def __init__(self, generator, device, dtype=torch.float32, statistics_dtype=None):
-        super().__init__(generator, device, dtype, statistics_dtype)
-        self._plain_graph = self._trace_plain
-        self._normalize_graph = self._trace_normalize
-        self._record_graph = self._trace_record
+    def _prepared(self):
+        return gpu_formulas, partial(twin_of, sum_rows=gpu_formulas.sum_rows)
+
+    plain, record = NativeRunner.plain, NativeRunner.record
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # as torch's compiler loads
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=repr)
-@pytest.mark.parametrize("kind", [Traced, NativeRunner])
+@pytest.mark.parametrize("kind", [HostRunner, NativeRunner])
 def test_what_is_compiled_is_the_reference(section, network, normalizer, kind, monkeypatch):
     if kind is NativeRunner and not build.available():
         pytest.skip("no C++ compiler")

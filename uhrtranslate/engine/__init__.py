@@ -1,6 +1,5 @@
 """The only place where normalizers, generators and images meet; no options, no output files."""
 
-from uhrtranslate.engine.forward.compiled import CompiledRunner as CompiledRunner
 from uhrtranslate.engine.forward.covariance import Covariance as Covariance
 from uhrtranslate.engine.forward.covariance import measure_covariance as measure_covariance
 from uhrtranslate.engine.forward.covariance import shifted_pair as shifted_pair
@@ -20,6 +19,7 @@ from uhrtranslate.engine.forward.memory import choose_tile as choose_tile
 from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
+from uhrtranslate.engine.gpu.runner import GpuRunner as GpuRunner
 from uhrtranslate.engine.native.choice import choose_runner as choose_runner
 from uhrtranslate.engine.native.runner import NativeRunner as NativeRunner
 from uhrtranslate.engine.sources.enlarged import EnlargedSlide as EnlargedSlide

@@ -55,6 +55,11 @@ class BlurUp(nn.Module):
         # 4: three of four pixels are inserted zeros, so this keeps the mean.
         self.register_buffer("filt", _binomial([1, 3, 3, 1], channels) * 4)
 
+    @property
+    def is_bilinear(self) -> bool:
+        """Whether this is what bilinear interpolation does: with the filter that is not learned."""
+        return bool(torch.equal(self.filt, BlurUp(len(self.filt)).filt.to(self.filt)))
+
     def forward(self, x: Tensor) -> Tensor:
         """Double [n, c, h, w] to [n, c, 2h, 2w]."""
         x = F.pad(x, (1, 1, 1, 1), mode="replicate")

@@ -281,8 +281,8 @@ class TranslateOptions(DeepOptions):
         BeforeValidator(parse_choice),
         Flag(
             "Forwards by compiled code. On a CPU: by kernels that the C++ compiler makes once, in "
-            "seconds; auto takes them wherever it can. On a GPU: by torch.compile, which takes "
-            "minutes; auto does not.",
+            "seconds. On a GPU: by kernels that Triton, which comes with torch on Linux, makes. "
+            "auto takes them wherever it can.",
             MACHINE,
             default="auto",
         ),

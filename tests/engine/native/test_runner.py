@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from kernel_networks import NETWORKS, doubled
 from support import as_generator, small_resnet, translate_array
 from torch import fx, nn
 
@@ -20,45 +21,11 @@ from uhrtranslate.engine.native.choice import choose_runner
 from uhrtranslate.engine.native.layers import NativeNorm2d, NativePad2d, WinogradConv2d
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models.kaminyou import KaminyouGenerator
-from uhrtranslate.models.unet import UnetGenerator
 from uhrtranslate.normalizers import DN, TIN, PatchIN, Pooled
 
 needs_kernels = pytest.mark.skipif(not build.available(), reason="no C++ compiler")
 CPU = torch.device("cpu")
 SECTION = skimage.data.immunohistochemistry()
-
-
-def doubled(how):
-    """A network whose norm is used in two places, with something else between."""
-
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second = (nn.Conv2d(c, 6, 3, padding=1) for c in (3, 6))
-            self.norm, self.last = nn.InstanceNorm2d(6, affine=True), nn.Conv2d(6, 3, 3, padding=1)
-
-        def forward(self, x):
-            if how == "by size" and x.shape[-1] > 10**6:  # which no trace can follow
-                return x
-            x = self.norm(self.first(x))
-            y = self.norm(self.second(torch.relu(x)))
-            return torch.tanh(self.last(x + y))
-
-    return Twice()
-
-
-NETWORKS = {
-    "resnet": lambda: small_resnet(ngf=4, n_blocks=2, affine=True),
-    "wide": lambda: small_resnet(ngf=16, n_blocks=1, padding="zero"),
-    "antialiased": lambda: small_resnet(ngf=16, n_blocks=1, antialias=True, antialias_up=True),
-    "kaminyou": lambda: KaminyouGenerator(ngf=16, n_blocks=2, affine=True),
-    "kaminyou, strided": lambda: KaminyouGenerator(
-        ngf=8, n_blocks=2, antialias=False, antialias_up=False
-    ),
-    "unet": lambda: UnetGenerator(ngf=4, n_downs=5, norm="instance"),
-    "shared norm": lambda: doubled("simply"),
-    "not to trace": lambda: doubled("by size"),
-}
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=str)
@@ -221,4 +188,3 @@ def test_who_chooses_gets_it():
     assert choose_runner(CPU, True, False) == (NativeRunner, "compiled")
     assert choose_runner(CPU, False, False) == (GeneratorRunner, "not compiled")
     assert choose_runner(CPU, None, True)[0] is GeneratorRunner
-    assert choose_runner(torch.device("cuda"), None, False)[0] is GeneratorRunner

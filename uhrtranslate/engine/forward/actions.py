@@ -121,8 +121,7 @@ class Recorder:
 
     def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`; statistics and arithmetic in float32."""
-        # A compiler turns the plain formula into fewer passes than batch norm takes.
-        fused = share == 1 and x[0, 0].numel() > 1 and not torch.compiler.is_compiling()
+        fused = share == 1 and x[0, 0].numel() > 1
         if self.rule == AS_TRAINED and fused:
             y, mean, std = _by_batch_norm(x, eps)
         else:
@@ -178,13 +177,9 @@ class FieldSource(Protocol):
     """Where norm layers find their fields.
 
     Attributes:
-        columns: the most columns of cells that the fields of any tile have.
         size: height and width in px of the image of what the fields are for; in the mirrored
             geometry less than the input's.
     """
-
-    @property
-    def columns(self) -> int: ...  # noqa: D102
 
     @property
     def size(self) -> tuple[int, int]: ...  # noqa: D102

@@ -121,7 +121,7 @@ class DenseImage:
         tables = tuple(
             _table([row[call] for row in window], left, right) for call in range(len(window[0]))
         )
-        fields = TileFields(self._normalizer, grid, box, (first, left), tables, grid.cols)
+        fields = TileFields(self._normalizer, grid, box, (first, left), tables)
         source = BatchFields([fields], dense.device)
         pixels = self._read(box.x, box.y, box.w, box.h)
         made = dense.forward(pixels[None], Applier(source))[0]

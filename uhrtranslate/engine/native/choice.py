@@ -7,8 +7,8 @@ alike.
 
 import torch
 
-from uhrtranslate.engine.forward.compiled import CompiledRunner
 from uhrtranslate.engine.forward.runner import GeneratorRunner
+from uhrtranslate.engine.gpu import runner as gpu
 from uhrtranslate.engine.native.build import available
 from uhrtranslate.engine.native.runner import NativeRunner
 
@@ -24,12 +24,14 @@ def choose_runner(
         opaque: whether nobody sees the generator's layers.
     """
     if wanted is not None:
-        kind = NativeRunner if device.type == "cpu" else CompiledRunner
+        kind = NativeRunner if device.type == "cpu" else gpu.GpuRunner
         return (kind, "compiled") if wanted else (GeneratorRunner, "not compiled")
     if opaque:
         return GeneratorRunner, "not compiled (TorchScript)"
     if device.type != "cpu":
-        return GeneratorRunner, "not compiled (on a GPU it takes minutes; see --compile)"
+        if gpu.available(device):
+            return gpu.GpuRunner, "compiled"
+        return GeneratorRunner, "not compiled (no Triton)"
     if not available():
         return GeneratorRunner, "not compiled (no C++ compiler)"
     return NativeRunner, "compiled"

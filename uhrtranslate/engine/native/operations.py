@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,23 @@ class Finish:
         weight, bias: [c] float32 each, of an affine layer, or None.
         slope: factor of negative values: 1 leaves them, 0 is ReLU.
         added: as the features, or None: what a residual block adds.
+        shift: [c] float32, or None: what is added before all else, a bias that the convolution
+            before left out. For GPUs, as are the next ones.
+        pads: px on the left, right, above and below that the result has besides.
+        mode: of this padding: "zeros", "reflect" or "replicate".
     """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
     slope: float = 1.0
     added: Tensor | None = None
+    shift: Tensor | None = None
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    mode: str = "zeros"
+
+    def with_added(self, added: Tensor | None) -> "Finish":
+        """The same with other features to add."""
+        return replace(self, added=added)
 
 
 class _Finish(ctypes.Structure):

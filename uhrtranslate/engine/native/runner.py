@@ -1,10 +1,12 @@
 """A runner whose forwards are kernels."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.actions import (
     AS_TRAINED,
@@ -23,6 +25,21 @@ from uhrtranslate.engine.native.twin import twin_of
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.models import Generator
 from uhrtranslate.models.stages import Stage
+from uhrtranslate.normalizers import Field
+
+
+class Kernels(Protocol):
+    """What norm layers need of a device's kernels; see `native.operations`."""
+
+    def mean_and_variance(self, x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]: ...  # noqa: D102
+
+    def normalize(  # noqa: D102
+        self, x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor
+    ) -> Tensor: ...
+
+    def apply_fields(  # noqa: D102
+        self, x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor
+    ) -> Tensor: ...
 
 
 class NativeRunner(GeneratorRunner):
@@ -43,14 +60,19 @@ class NativeRunner(GeneratorRunner):
         statistics_dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(generator, device, dtype, statistics_dtype)
-        library()
         self._native = NativeSwitch()
+        self._kernels, twin_of = self._prepared()
         known = not self.info.is_foreign
         self._twin = twin_of(self.module, self._native, known)
         self._stages = tuple(
             replace(stage, module=twin_of(stage.module, self._native, known))
             for stage in super().stages
         )
+
+    def _prepared(self) -> tuple[Kernels, Callable[[nn.Module, NativeSwitch, bool], nn.Module]]:
+        """The kernels, ready for use, and what makes a generator's twin that calls them."""
+        library()
+        return operations, twin_of
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -59,15 +81,15 @@ class NativeRunner(GeneratorRunner):
 
     def plain(self, x: Tensor) -> Tensor:
         """See `GeneratorRunner`."""
-        return self._of_size(self._run(x, _Measured()), x)
+        return self._of_size(self._run(x, _Measured(self._kernels)), x)
 
     def normalize(self, x: Tensor, fields: FieldSource) -> Tensor:
         """See `GeneratorRunner`."""
-        return self._of_size(self._run(x, _Applied(fields)), x)
+        return self._of_size(self._run(x, _Applied(self._kernels, fields)), x)
 
     def record(self, x: Tensor, rule: MomentRule = AS_TRAINED) -> Moments:
         """See `GeneratorRunner`."""
-        action = _Measured(rule, self._norm_calls)
+        action = _Measured(self._kernels, rule, self._norm_calls)
         with suppress(StatisticsComplete):
             self._run(x, action, self.statistics_dtype)
         self._norm_calls = len(action.mean)
@@ -76,7 +98,7 @@ class NativeRunner(GeneratorRunner):
     def _compute_stage(
         self, stage: Stage, x: Tensor, fields: FieldSource, call: int
     ) -> tuple[Tensor, int]:
-        self._native.begin(_Applied(fields), call)
+        self._native.begin(_Applied(self._kernels, fields), call)
         return stage.module(x), self._native.calls
 
     def _run(self, x: Tensor, action: NativeAction, dtype: torch.dtype | None = None) -> Tensor:
@@ -90,6 +112,7 @@ class NativeRunner(GeneratorRunner):
 class _Measured:
     """Normalizes like plain instance normalization and keeps the statistics; see `Recorder`."""
 
+    kernels: Kernels
     rule: MomentRule = AS_TRAINED
     stop_after: int | None = None
     mean: list[Tensor] = field(default_factory=list)
@@ -100,7 +123,9 @@ class _Measured:
     ) -> Tensor:
         """See `NativeAction`."""
         unbiased, values = self.rule.unbiased, x.shape[-1] * x.shape[-2]
-        mean, var = operations.mean_and_variance(x, unbiased and share == 1)
+        mean, var = self.kernels.mean_and_variance(x, unbiased and share == 1)
+        if finish.shift is not None:
+            mean = mean + finish.shift
         if share > 1:
             var, mean = grouped(var, mean, share, values, unbiased)
         std = std_of(var, self.rule, eps)
@@ -108,13 +133,14 @@ class _Measured:
         self.std.append(std)
         if self.stop_after is not None and call + 1 >= self.stop_after:
             raise StatisticsComplete
-        return operations.normalize(x, mean, std, finish, out)
+        return self.kernels.normalize(x, mean, std, finish, out)
 
 
 @dataclass(frozen=True)
 class _Applied:
     """Normalizes every pixel with the mean and rstd of a field; see `Applier`."""
 
+    kernels: Kernels
     source: FieldSource
 
     def __call__(
@@ -122,6 +148,6 @@ class _Applied:
     ) -> Tensor:
         """See `NativeAction`."""
         h, w = x.shape[-2:]
-        return operations.apply_fields(
+        return self.kernels.apply_fields(
             x, lambda sample: self.source.field(call, sample, h, w), finish, out
         )

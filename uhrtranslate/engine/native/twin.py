@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _SUMS = (operator.add, operator.iadd, torch.add)
 # Layers that do nothing in a forward that does not train.
-_IDLE = (nn.Dropout, nn.Dropout2d, nn.Identity)
+IDLE = (nn.Dropout, nn.Dropout2d, nn.Identity)
 # Layers whose result nobody else has.
 _FRESH = (nn.Conv2d, nn.ConvTranspose2d, NativeConv2d)
 
@@ -58,7 +58,7 @@ def _joined(twin: nn.Module) -> nn.Module:
     layers = dict(twin.named_modules())
     for node in list(graph.nodes):
         layer = layers.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(layer, _IDLE):
+        if isinstance(layer, IDLE):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
     order = {node: i for i, node in enumerate(graph.nodes)}
@@ -66,7 +66,7 @@ def _joined(twin: nn.Module) -> nn.Module:
     for node in list(graph.nodes):
         layer = layers.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(layer, NativeNorm2d):
-            _join_norm(graph, layers, node, order)
+            join_norm(graph, layers, node, order)
         elif isinstance(layer, NativeConv2d):
             taken[layer] = taken.get(layer, 0) + 1
             _join_pad(graph, layers, node, layer, taken[layer])
@@ -79,7 +79,7 @@ class _Tracer(fx.Tracer):
         return own or super().is_leaf_module(m, module_qualified_name)
 
 
-def _join_norm(
+def join_norm(
     graph: fx.Graph, layers: dict[str, nn.Module], node: fx.Node, order: dict[fx.Node, int]
 ) -> None:
     """Let a norm layer do what its only user does, and write where its input was."""

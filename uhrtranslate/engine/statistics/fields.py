@@ -9,6 +9,10 @@ from torch import Tensor
 from uhrtranslate.geometry import Box, CellGrid
 from uhrtranslate.normalizers import Field, Normalizer, StatisticsTable, make_field
 
+# Torch computes so many values by one thread. By all of them it would be no faster, and they would
+# spin for a while afterwards, on processors that decode and encode for a GPU.
+ONE_THREADS = 1 << 15
+
 
 @dataclass(frozen=True)
 class TileFields:
@@ -20,7 +24,6 @@ class TileFields:
         box: where the tile's features lie, in px of the image.
         first: row and column of the window's first cell.
         tables: for each norm call, the window of the table that the tile depends on.
-        columns: the most columns of cells that the window of any tile of the image has.
     """
 
     normalizer: Normalizer
@@ -28,7 +31,6 @@ class TileFields:
     box: Box
     first: tuple[int, int]
     tables: tuple[StatisticsTable, ...]
-    columns: int
 
     def weights(self, h: int, w: int) -> tuple[Tensor, Tensor]:
         """Weights of the window's cells for h x w features, [h, r] and [w, q] float64.
@@ -41,9 +43,13 @@ class TileFields:
         y = (box.y + (torch.arange(h, dtype=torch.float64) + 0.5) * box.h / h) / grid.cell
         x = (box.x + (torch.arange(w, dtype=torch.float64) + 0.5) * box.w / w) / grid.cell
         return (
-            self.normalizer.weights(y, grid.rows)[:, row : row + rows],
-            self.normalizer.weights(x, grid.cols)[:, col : col + cols],
+            self._weights(y, grid.rows, slice(row, row + rows)),
+            self._weights(x, grid.cols, slice(col, col + cols)),
         )
+
+    def _weights(self, position: Tensor, cells: int, window: slice) -> Tensor:
+        pieces = position.split(max(1, ONE_THREADS // cells))
+        return torch.cat([self.normalizer.weights(p, cells)[:, window] for p in pieces])
 
 
 class BatchFields:
@@ -53,7 +59,6 @@ class BatchFields:
     """
 
     def __init__(self, tiles: Sequence[TileFields], device: torch.device) -> None:
-        self.columns = tiles[0].columns
         self._tiles = tiles
         self._device = device
         self._weights: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}

@@ -55,6 +55,8 @@ class Moments:
 
 def joined(parts: Sequence[Moments]) -> Moments:
     """Concatenate the statistics of consecutive cells; there must be at least one part."""
+    if len(parts) == 1:
+        return parts[0]
     return Moments(
         tuple(torch.cat(mean) for mean in zip(*(part.mean for part in parts), strict=True)),
         tuple(torch.cat(std) for std in zip(*(part.std for part in parts), strict=True)),

@@ -98,8 +98,6 @@ class Tables:
             ValueError: cells are missing, and so are the thumbnail's statistics.
         """
         plan, grid = self._plan, self._grid
-        touched = -(-(plan.tile + 2 * plan.halo * (not plan.mirrored)) // grid.cell) + 1
-        columns = min(touched + 2 * self._normalizer.reach, grid.cols)
         found = []
         for tile in tiles:
             r0, r1, c0, c1 = self._window(tile)
@@ -107,9 +105,7 @@ class Tables:
             if plan.mirrored and self._normalizer.published_fill:
                 row, col = tile.core.y // grid.cell - r0, tile.core.x // grid.cell - c0
                 tables = [fill_from_centre(table, row, col) for table in tables]
-            found.append(
-                TileFields(self._normalizer, grid, tile.field, (r0, c0), tuple(tables), columns)
-            )
+            found.append(TileFields(self._normalizer, grid, tile.field, (r0, c0), tuple(tables)))
         return found
 
     def constants(self) -> Moments:

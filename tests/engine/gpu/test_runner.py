@@ -1,0 +1,198 @@
+"""Forwards for GPUs against the reference, where kernels are their formulas in torch."""
+
+import copy
+import dataclasses
+from functools import partial
+
+import gpu_formulas
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from kernel_networks import NETWORKS, doubled
+from support import as_generator, small_resnet, translate_array
+from torch import fx, nn
+
+from uhrtranslate.engine import GeneratorRunner, GpuRunner
+from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
+from uhrtranslate.engine.gpu import graphs
+from uhrtranslate.engine.gpu import runner as gpu
+from uhrtranslate.engine.gpu.layers import GpuNorm2d
+from uhrtranslate.engine.gpu.twin import twin_of
+from uhrtranslate.engine.native.choice import choose_runner
+from uhrtranslate.errors import OptionError
+from uhrtranslate.models.kaminyou import KaminyouGenerator
+from uhrtranslate.models.resnet import BlurUp
+from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
+
+CPU = torch.device("cpu")
+SECTION = skimage.data.immunohistochemistry()
+
+
+class Once:
+    """Instead of graphs, which only GPUs have."""
+
+    def run(self, name, forward, x):
+        return forward(x)
+
+
+class HostRunner(GpuRunner):
+    """All of a GPU's runner but the GPU."""
+
+    _graphs = Once()
+
+    def _prepared(self):
+        return gpu_formulas, partial(twin_of, sum_rows=gpu_formulas.sum_rows)
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=str)
+def runners(request):
+    torch.manual_seed(0)
+    network = NETWORKS[request.param]().eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.InstanceNorm2d) and layer.affine:
+            nn.init.normal_(layer.weight, 1, 0.3)
+            nn.init.normal_(layer.bias, 0, 0.3)
+    return [
+        kind(as_generator(copy.deepcopy(network)), CPU) for kind in (GeneratorRunner, HostRunner)
+    ]
+
+
+class TestAsTheReference:
+    def test_forwards(self, runners):
+        x = runners[0].to_input([SECTION[:128, :192], SECTION[200:328, 100:292]])
+        before = x.clone()
+        expected, found = (runner.plain(x) for runner in runners)
+        assert torch.equal(x, before)
+        assert expected.std() > 0.05
+        assert torch.allclose(found, expected, atol=2e-4)
+
+    @pytest.mark.parametrize("rule", [AS_TRAINED, PUBLISHED_CELL])
+    def test_statistics(self, runners, rule):
+        """With the biases that convolutions leave out."""
+        x = runners[0].to_input([SECTION[:128, :128], SECTION[300:428, 300:428]])
+        for _ in range(2):  # the second time, both end at the last norm layer
+            expected, found = (runner.record(x, rule) for runner in runners)
+            assert len(found.mean) == len(expected.mean) > 1
+            for a, b in zip(
+                (*expected.mean, *expected.std), (*found.mean, *found.std), strict=True
+            ):
+                assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+    def test_translations(self, runners, request, monkeypatch):
+        number = list(NETWORKS).index(request.node.callspec.params["runners"])
+        normalizer = [DN(), TIN(), PatchIN(), Pooled(), KIN(kernel=3)][number % 5]
+        image = SECTION[:256, :256]
+        how = {"cell": 128, "tile": 128, "halo": 32, "thumbnail": image[::2, ::2]}
+        network = runners[0].module
+        expected = translate_array(image, copy.deepcopy(network), normalizer, **how)
+        monkeypatch.setattr("support.GeneratorRunner", HostRunner)
+        found = translate_array(image, copy.deepcopy(network), normalizer, **how)
+        assert expected.std() > 5
+        assert np.abs(expected.astype(int) - found).max() <= 1
+
+
+def test_between_two_convolutions_there_is_one_pass():
+    network = KaminyouGenerator(ngf=8, n_blocks=3).eval()
+    runner = HostRunner(as_generator(network), CPU)
+    twin = runner._twin
+    assert isinstance(twin, fx.GraphModule)
+    layers = dict(twin.named_modules())
+    used = [layers[str(node.target)] for node in twin.graph.nodes if node.op == "call_module"]
+    norms = [layer for layer in used if isinstance(layer, GpuNorm2d)]
+    assert len(norms) == 11
+    assert nn.ReLU not in {type(layer) for layer in used}
+    assert all(norm.shift is not None for norm in norms)
+    padded = [node.kwargs["mode"] for node in twin.graph.nodes if node.kwargs.get("pads")]
+    # Two halvings, five of six in blocks, two doublings, the last convolution; the first block's
+    # input comes from no norm layer.
+    assert sorted(padded) == ["reflect"] * 8 + ["replicate"] * 2
+    assert {id(p) for p in twin.parameters()} == {id(p) for p in network.parameters()}
+    assert all(layer.bias is not None for layer in network.modules() if type(layer) is nn.Conv2d)
+
+
+def test_blurs_that_are_not_the_usual_ones_stay():
+    """Doubling by the usual filter is interpolation."""
+    for changed in (False, True):
+        network = small_resnet(ngf=4, n_blocks=1, antialias=True, antialias_up=True)
+        if changed:
+            for layer in network.modules():
+                if isinstance(layer, BlurUp):
+                    layer.filt[:, :, 0, 0] += 0.1
+        runners = [
+            kind(as_generator(copy.deepcopy(network)), CPU)
+            for kind in (GeneratorRunner, HostRunner)
+        ]
+        kinds = [type(layer) for layer in runners[1]._twin.modules()]
+        assert (nn.Upsample in kinds) != changed
+        x = runners[0].to_input([SECTION[:64, :64]])
+        expected, found = (runner.plain(x) for runner in runners)
+        assert torch.allclose(found, expected, atol=2e-4)
+
+
+def test_forwards_of_others_are_left_as_they_are():
+    ours = as_generator(doubled("simply").eval())
+    theirs = dataclasses.replace(ours, info=dataclasses.replace(ours.info, architecture="net:make"))
+    joined = [isinstance(HostRunner(one, CPU)._twin, fx.GraphModule) for one in (ours, theirs)]
+    assert joined == [True, False]
+
+
+def test_where_there_are_no_kernels_one_sentence_says_so():
+    with pytest.raises(OptionError, match=r"no kernels for cpu .* leave --compile out"):
+        GpuRunner(as_generator(small_resnet()), CPU)
+
+
+def test_a_gpu_gets_kernels_where_triton_is(monkeypatch):
+    device = torch.device("cuda:0")
+    for kind, told in ((GpuRunner, "compiled"), (GeneratorRunner, "not compiled (no Triton)")):
+        there = kind is GpuRunner
+        monkeypatch.setattr(gpu, "available", lambda device, there=there: there)
+        assert choose_runner(device, None, False) == (kind, told)
+        assert choose_runner(device, True, False)[0] is GpuRunner
+        assert choose_runner(device, False, False)[0] is GeneratorRunner
+        assert choose_runner(device, None, True)[0] is GeneratorRunner
+
+
+class TestGraphs:
+    """When a batch is recorded, with a stand-in for what records."""
+
+    @pytest.fixture
+    def recorded(self, monkeypatch):
+        made = []
+
+        class Stand:
+            def __init__(self, forward, x):
+                if x.shape[-1] == 13:
+                    raise RuntimeError("no memory")
+                made.append(tuple(x.shape))
+                self.forward = forward
+
+            def replay(self, x):
+                return [part + 100 for part in self.forward(x)]
+
+        monkeypatch.setattr(graphs, "_Graph", Stand)
+        monkeypatch.setattr(graphs, "_memory", lambda device: 20_000)
+        return made
+
+    def test_the_third_time(self, recorded):
+        several = graphs.Graphs(CPU, lambda pixels: pixels)
+        x = torch.ones(2, 3, 8, 8)
+        found = [several.run("double", lambda x: [2 * x], x)[0].mean().item() for _ in range(4)]
+        assert found == [2, 2, 102, 102]
+        assert recorded == [(2, 3, 8, 8)]
+        assert several.run("triple", lambda x: [3 * x], x)[0].mean() == 3
+
+    @pytest.mark.parametrize("side", [13, 40], ids=["fails", "too large"])
+    def test_what_cannot_be_recorded_is_computed(self, recorded, side):
+        several = graphs.Graphs(CPU, lambda pixels: pixels)
+        x = torch.ones(1, 3, side, side)
+        for _ in range(5):
+            assert several.run("same", lambda x: [x], x)[0].mean() == 1
+        assert not recorded
+
+    def test_so_many_at_most(self, recorded):
+        several = graphs.Graphs(CPU, lambda pixels: pixels)
+        for width in range(1, 9):
+            for _ in range(3):
+                several.run("same", lambda x: [x], torch.ones(1, 3, 4, width))
+        assert len(recorded) == graphs.MOST
