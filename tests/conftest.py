@@ -9,9 +9,16 @@ from hypothesis import settings
 from support import SHARED
 
 torch.set_num_threads(1)
-# Whether there is a GPU, which torch finds out once; no process that is started here will see one.
+# Whether there is a GPU, which torch finds out once. No process that is started here will see one,
+# but for the workers of pytest-xdist, which are told in the second variable what there is.
+VISIBLE = os.environ.setdefault(
+    "UHRT_TESTS_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+)
+if VISIBLE == "all":
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+else:
+    os.environ["CUDA_VISIBLE_DEVICES"] = VISIBLE
 GPU = torch.cuda.is_available()
-VISIBLE = os.environ.get("CUDA_VISIBLE_DEVICES")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # How long an example takes says more of the machine than of the code; and every machine tries the
 # same examples.
@@ -41,7 +48,7 @@ def with_gpu():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "device_count", torch._C._cuda_getDeviceCount)
-        if VISIBLE is None:
+        if VISIBLE == "all":
             patch.delenv("CUDA_VISIBLE_DEVICES")
         else:
             patch.setenv("CUDA_VISIBLE_DEVICES", VISIBLE)

@@ -75,7 +75,9 @@ def test_kernels_are_as_eager(exact, monkeypatch, name, precision, mirrored):
     if precision == torch.float32:
         assert_alike(found, eager)
     else:
-        assert np.abs(found.astype(int) - eager).mean() < 2
+        exact = on_the_cpu(name, mirrored)
+        off, usual = (np.abs(one.astype(int) - exact).mean() for one in (found, eager))
+        assert 0 < off < 1.3 * usual < 3
 
 
 @pytest.mark.parametrize("family", NETWORKS)
@@ -196,7 +198,7 @@ def test_steps_are_those_of_the_cpu(exact, method):
     learner, found = trained(method, "cuda:0", dropout=False)
     assert {p.device for p in learner.networks.parameters()} == {CUDA}
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours == pytest.approx(theirs, rel=0.2)
+        assert ours == pytest.approx(theirs, rel=0.2, abs=1e-3)
     assert found[0] == pytest.approx(expected[0], rel=1e-3)
 
 

@@ -68,6 +68,10 @@ class GeneratorPool:
                     "statistics; leave the option out."
                 )
             self.generator = dataclasses.replace(self.generator, module=module)
+        if self.devices[0].type == "cuda":
+            # Some of cuDNN's transposed convolutions add up in any order; the same job shall give
+            # the same bytes.
+            torch.backends.cudnn.deterministic = True
         self._precision = options.precision
         dtype = DTYPES.get(options.precision, torch.float32)
         statistics = DTYPES[options.stats_precision] if options.stats_precision else None

@@ -13,10 +13,13 @@ from uhrtranslate.normalizers import Field
 from uhrtranslate.normalizers.base import Gaps
 
 GPU = torch.cuda.is_available()
-pytestmark = pytest.mark.skipif(
-    find_spec("triton") is None or not (GPU or "TRITON_INTERPRET" in os.environ),
-    reason="no Triton, or neither GPU nor TRITON_INTERPRET=1",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("triton") is None or not (GPU or "TRITON_INTERPRET" in os.environ),
+        reason="no Triton, or neither GPU nor TRITON_INTERPRET=1",
+    ),
+    *([pytest.mark.usefixtures("with_gpu")] if GPU else []),
+]
 
 DEVICE = "cuda" if GPU else "cpu"
 SIZES = [(2, 5, 7, 9), (1, 64, 40, 33), (2, 96, 5, 130)]

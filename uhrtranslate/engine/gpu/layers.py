@@ -84,9 +84,9 @@ class GpuNorm2d(nn.Module):
 class ThinConv2d(nn.Module):
     """A convolution without stride and padding, from many channels to few.
 
-    Each row of the filter is convolved alone, and all are added up in float32: the GPU computes at
-    least eight outputs anyway, and a row takes a part of the multiplications. In bfloat16 these
-    sums would be rounded too much, so its values are turned into float16, which has more digits.
+    Each row of the filter is convolved alone, and all are added up: the GPU computes at least
+    eight outputs anyway, and a row takes a part of the multiplications. In half precision, what is
+    added up would be rounded too much, so this is always done in float32.
     """
 
     def __init__(self, original: nn.Conv2d, sum_rows: SumRows) -> None:
@@ -97,13 +97,11 @@ class ThinConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h + high - 1, w + wide - 1] to [n, k, h, w] float32."""
         k, c, high, wide = self.weight.shape
-        half = x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type)
-        kind = torch.float16 if half else torch.float32
         with torch.autocast(x.device.type, enabled=False):
-            filters = self.weight.to(kind).permute(2, 0, 1, 3).reshape(high * k, c, 1, wide)
+            filters = self.weight.float().permute(2, 0, 1, 3).reshape(high * k, c, 1, wide)
             more = -len(filters) % EIGHT
             filters = F.pad(filters, (0, 0) * 3 + (0, more))
-            rows = F.conv2d(x.to(kind), filters.contiguous(memory_format=torch.channels_last))
+            rows = F.conv2d(x.float(), filters.contiguous(memory_format=torch.channels_last))
             return self._sum_rows(operations.channels_last(rows), _plain(self.bias), k, high)
 
 
