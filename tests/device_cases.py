@@ -69,6 +69,8 @@ SMALL = {
     "decay": 0,
     "lr": 1e-3,
 }
+# Without what each device's own generator of random numbers draws.
+UNDRAWN = {"dropout": False, "drop_path": 0}
 OWN = {
     "cyclegan": {"pool": 1},
     "cut": {"layers": [0, 4, 8], "patches": 16, "width": 16},

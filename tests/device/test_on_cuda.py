@@ -10,6 +10,7 @@ import torch
 from device_cases import (
     CELL,
     SECTION,
+    UNDRAWN,
     assert_alike,
     losses_of,
     on_the_cpu,
@@ -69,14 +70,13 @@ def test_reduced_precisions_are_near(name, precision, which):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_kernels_are_as_eager(exact, monkeypatch, name, precision, mirrored):
     how = {"mirrored": mirrored, "devices": ("cuda:0",), "batch": 2, "dtype": precision}
-    eager = translated(name, **how)
+    eager, exactly = translated(name, **how), on_the_cpu(name, mirrored)
     monkeypatch.setattr(support, "GeneratorRunner", GpuRunner)
     found = translated(name, **how)
     if precision == torch.float32:
         assert_alike(found, eager)
     else:
-        exact = on_the_cpu(name, mirrored)
-        off, usual = (np.abs(one.astype(int) - exact).mean() for one in (found, eager))
+        off, usual = (np.abs(one.astype(int) - exactly).mean() for one in (found, eager))
         assert 0 < off < 1.3 * usual < 3
 
 
@@ -194,8 +194,8 @@ def test_a_batch_that_does_not_fit_is_halved(monkeypatch):
 @pytest.mark.parametrize("method", TRAINING_METHODS)
 def test_steps_are_those_of_the_cpu(exact, method):
     """Without dropout, which is drawn by each device's own generator of random numbers."""
-    _, expected = trained(method, "cpu", dropout=False)
-    learner, found = trained(method, "cuda:0", dropout=False)
+    _, expected = trained(method, "cpu", **UNDRAWN)
+    learner, found = trained(method, "cuda:0", **UNDRAWN)
     assert {p.device for p in learner.networks.parameters()} == {CUDA}
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=0.2, abs=1e-3)
@@ -205,8 +205,8 @@ def test_steps_are_those_of_the_cpu(exact, method):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 @pytest.mark.parametrize("method", TRAINING_METHODS)
 def test_steps_in_reduced_precision_are_near(method, precision):
-    _, expected = trained(method, "cpu", dropout=False)
-    _, found = trained(method, "cuda:0", precision, dropout=False)
+    _, expected = trained(method, "cpu", **UNDRAWN)
+    _, found = trained(method, "cuda:0", precision, **UNDRAWN)
     # What the first group of networks to be trained gives: in fp16 its step may be left out, until
     # the scale of gradients is found, and the others see other networks then.
     first = next(iter(expected[0])).split()[0]
