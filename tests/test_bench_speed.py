@@ -1,5 +1,9 @@
 """The benches of whole commands time what they say, and refuse a peer that does other work."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from support import REPOSITORY
@@ -79,3 +83,19 @@ def test_a_start_is_measured(scripts, picture, tmp_path):
     row = startup.measured(source, weights, "fp32", 1, tmp_path / "cache", "--no-compile")
     assert 0 < row["begun_cpu_s"] < row["ended_cpu_s"]
     assert 0 < row["begun_s"] < row["ended_s"]
+
+
+def test_the_time_of_layers_adds_up(tmp_path):
+    """Own seconds of each kind, and the rest, are the whole process's."""
+    script, report = REPOSITORY / "scripts" / "bench_layers.py", tmp_path / "layers.json"
+    sizes = ["--side", "64", "--blocks", "1", "--ngf", "32", "--layout", "cyclegan"]
+    subprocess.run(
+        [sys.executable, str(script), *sizes, "--json", str(report), "--", "--no-compile"],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    rows = json.loads(report.read_text())["rows"]
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+    block = rows["Conv2d 3x3, 128 to 128"]
+    assert min(block["before"], block["statistics"], block["tiles"]) > 0
+    assert "ConvTranspose2d 3x3, 64 to 32, stride 2" in rows
+    assert all(row["sum"] >= 0 for row in rows.values())
