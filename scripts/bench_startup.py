@@ -128,7 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     for key, value in medians(each).items()
                 }
                 rows[f"{layout}, {blocks} blocks, {precision}"] = row
-                print(f"{layout}, {blocks} blocks, {precision}: {row['warm_begun_s']:.1f} s warm")
+                begun = (f"{kind} {row[f'{kind}_begun_cpu_s']:.1f}" for kind in taken)
+                print(
+                    f"{layout}, {blocks} blocks, {precision}: {', '.join(begun)} s of CPU",
+                    flush=True,
+                )
     table(rows, 34, [
         (f"{kind} {title}", f"{kind}_{key}", "16.1f")
         for kind in ("cold", "warm")
