@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +42,23 @@ def save(path: Path | None, report: object) -> None:
     """Write a report where --json says."""
     if path:
         path.write_text(json.dumps(report, indent=1, default=str) + "\n")
+
+
+def machine() -> Row:
+    """What figures were measured on."""
+    import torch  # here, as scripts that measure memory without torch must not load it
+
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "date": date.today().isoformat(), "commit": commit,
+        "cpu": next(models, platform.processor()), "gpu": gpu,
+        "threads": torch.get_num_threads(), "torch": torch.__version__,
+    }  # fmt: skip
 
 
 def start(main: Callable[[], None], *jobs: Callable[..., Row]) -> None:

@@ -8,34 +8,27 @@ from array to array. **plain torch** is the generator as it is, called with one 
 after the other, as most public code does: what `faster` refers to. **patch-IN** is one forward of
 every bare cell by the engine (`--norm in --pad reflect`); **DN** is `--norm dn` with a halo of true
 neighbours. All configurations take turns; medians; compiling is not timed, but told. `deviation` is
-the mean difference from fp32 in grey levels. `--peer PATH` times the DN authors' code from a
-checkout of yours in the same turns: that checkout's folder must hold their `models`; nothing of it
-is part of this repository.
+the mean difference from fp32 in grey levels.
 
-    python scripts/bench_speed.py --process --layout kaminyou
+Two flags measure something else instead, not to be compared with that; `--help` beside them tells
+of their options:
 
-times whole commands instead, from a PNG to a pyramid, as users run them: imports, loading,
-compiling, reading and writing included (`bench_process.py`). The two kinds of figures are not to
-be compared.
+    python scripts/bench_speed.py --process   whole commands, also beside other code (`--peer`)
+    python scripts/bench_speed.py --startup   until a command begins to compute
 """
 
 import copy
 import gc
 import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import bench_process
+import bench_startup
 import numpy as np
 import torch
-from bench import medians, parser, save, table, timed, turns
-from PIL import Image
+from bench import machine, medians, parser, save, table, timed, turns
 from stand_ins import resnet, stained
 
 from uhrtranslate.engine import (
@@ -173,42 +166,6 @@ def configurations(device: torch.device) -> list[Configuration]:
     return found
 
 
-def peer(path: Path, image: np.ndarray, repeat: int) -> list[float]:
-    """Seconds of wall of the authors' DN over the same image, by a script of the user's."""
-    threads = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    found = []
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "image.png")
-        Image.fromarray(image).save(target)
-        for _ in range(repeat):
-            run = subprocess.run(
-                [sys.executable, str(path), str(target)],
-                env=threads, capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            found.append(float(run.stdout.split()[-1]))
-    return found
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "date": date.today().isoformat(), "commit": commit, "cpu": cpu, "gpu": gpu,
-        "threads": torch.get_num_threads(), "torch": torch.__version__,
-    }  # fmt: skip
-
-
 def plot(rows: dict[str, dict[str, float]], target: Path) -> None:
     """Bars of speed."""
     import matplotlib
@@ -231,20 +188,9 @@ def main() -> None:
         repeat=3, device="cuda" if torch.cuda.is_available() else "cpu", threads=os.cpu_count(),
     )  # fmt: skip
     options.add_argument("--peak", type=float, help="TFLOP/s of the device, for the share of it")
-    options.add_argument("--peer", type=Path, help="script that times the authors' code")
     options.add_argument("--plot", type=Path)
-    options.add_argument("--process", action="store_true", help="whole commands, as users run them")
-    options.add_argument("--layout", choices=bench_process.LAYOUTS, default="kaminyou")
-    options.add_argument("--blocks", type=int, default=9, help="of the layout")
     given = options.parse_args()
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does
-    if given.process:
-        image = stained(given.side, given.side)
-        how = given.layout, given.blocks, given.threads, given.repeat, given.peer
-        rows = bench_process.measure(image, *how)
-        bench_process.show(rows)
-        save(given.json, {"machine": machine(), "side": given.side, "rows": rows})
-        return
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     image = stained(given.side, given.side)
@@ -296,16 +242,14 @@ def main() -> None:
     report: dict[str, object] = {"machine": machine(), "side": given.side, "rows": rows}
     per_pixel = bytes_per_pixel(bench.runner(chosen[1]))
     report["feature_bytes_per_pixel"] = per_pixel * ALIVE
-    if given.peer:
-        seconds = statistics.median(peer(given.peer, image, given.repeat))
-        report["peer_s"] = seconds
-        print(f"{'the authors code':38}{seconds:8.2f}")
-        for name in rows:
-            if name.startswith("DN"):
-                print(f"  {name}: {seconds / rows[name]['wall_s']:.2f} times as fast")
     save(given.json, report)
     if given.plot:
         plot(rows, given.plot)
 
 
-main()
+if __name__ == "__main__":
+    others = {"--process": bench_process.main, "--startup": bench_startup.main}
+    flag = next((flag for flag in others if flag in sys.argv), None)
+    if flag:
+        sys.argv.remove(flag)
+    others.get(flag, main)()

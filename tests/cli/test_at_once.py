@@ -120,6 +120,7 @@ def test_the_halo_is_measured_once_for_all_images(folder, inputs, tmp_path, monk
         return measure_halo(runner)
 
     monkeypatch.setattr(generator_pool, "measure_halo", measure)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     items = [Item(Found(inputs / name, inputs)) for name in ("slide.tif", "photo.png")]
     results = translate_many(items, tmp_path / "out", options(folder))
     assert [result.status for result in results] == ["done"] * 2

@@ -17,9 +17,11 @@ from uhrtranslate.engine.forward.layers import replace_norms as replace_norms
 from uhrtranslate.engine.forward.memory import choose_batch as choose_batch
 from uhrtranslate.engine.forward.memory import choose_tile as choose_tile
 from uhrtranslate.engine.forward.memory import memory_needed as memory_needed
+from uhrtranslate.engine.forward.receptive_field import LARGEST_RADIUS as LARGEST_RADIUS
 from uhrtranslate.engine.forward.receptive_field import measure_halo as measure_halo
 from uhrtranslate.engine.forward.runner import GeneratorRunner as GeneratorRunner
 from uhrtranslate.engine.gpu.runner import GpuRunner as GpuRunner
+from uhrtranslate.engine.native.build import cache_folder as cache_folder
 from uhrtranslate.engine.native.choice import choose_runner as choose_runner
 from uhrtranslate.engine.native.runner import NativeRunner as NativeRunner
 from uhrtranslate.engine.sources.enlarged import EnlargedSlide as EnlargedSlide

@@ -24,6 +24,7 @@ from uhrtranslate.engine import (
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models import Generator, load_generator
 from uhrtranslate.options import TranslateOptions
+from uhrtranslate.recipes.remembered import remembered_halo
 
 Answer = TypeVar("Answer")
 
@@ -51,6 +52,7 @@ class GeneratorPool:
     def __init__(self, options: TranslateOptions, generator: Generator | None = None) -> None:
         self.devices = tuple(choose_devices(options.device))
         self.generator = generator or load_generator(options.model)
+        self._from_file, self._batch_statistics = generator is None, options.batch_statistics
         if self.generator.info.opaque and options.compile:
             raise OptionError(
                 f"--compile: {self.generator.name} is TorchScript, which is compiled already; "
@@ -93,8 +95,12 @@ class GeneratorPool:
     @cached_property
     def halo(self) -> int:
         """Radius of the receptive field in px: known, or measured when first asked for."""
-        known = self.generator.info.halo
-        return self.ask(measure_halo) if known is None else known
+        known, measure = self.generator.info.halo, partial(self.ask, measure_halo)
+        if known is not None:
+            return known
+        if not self._from_file:
+            return measure()
+        return remembered_halo(self.generator, self.devices[0], self._batch_statistics, measure)
 
     @cached_property
     def norm_layers(self) -> int:

@@ -137,7 +137,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Frozen:
-    """Normalizes with the statistics of another forward, as constants; gradients pass through.
+    """Normalizes with the statistics of another forward.
 
     Attributes:
         mean, std: one [n, c] float32 tensor per norm call.
@@ -149,14 +149,19 @@ class Frozen:
     @classmethod
     def of(cls, recorder: Recorder) -> "Frozen":
         """The statistics of a recorder."""
-        # Copies made outside inference mode may take part in a graph.
-        mean, std = (tuple(p.clone() for p in part) for part in (recorder.mean, recorder.std))
-        return cls(mean, std)
+        return cls(tuple(recorder.mean), tuple(recorder.std))
 
     def __call__(self, call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
         """See `Action`."""
         y = (x - self.mean[call][..., None, None]) / self.std[call][..., None, None]
         return y.to(x.dtype)
+
+
+def own_constants(call: int, x: Tensor, eps: float, share: int = 1) -> Tensor:
+    """Plain instance (or group) normalization as an `Action`; gradients take it for constant."""
+    with torch.no_grad():
+        mean, std = moments(x.float(), AS_TRAINED, eps, share)
+    return ((x - mean[..., None, None]) / std[..., None, None]).to(x.dtype)
 
 
 def _by_batch_norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:

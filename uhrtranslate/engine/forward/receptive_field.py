@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from uhrtranslate.engine.forward.actions import Frozen, Recorder
+from uhrtranslate.engine.forward.actions import own_constants
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.errors import OptionError
 
@@ -51,12 +51,9 @@ def _influence(runner: GeneratorRunner, radius: int) -> Tensor:
     seed = torch.Generator().manual_seed(0)
     low, high = runner.info.value_range
     noise = torch.rand(1, runner.info.in_channels, 2 * radius, 2 * radius, generator=seed)
-    x = noise.mul(high - low).add(low).to(runner.device)
-    recorder = Recorder()
-    runner.forward(x, recorder)
-    x.requires_grad_()
-    with torch.enable_grad(), runner.switch.doing(Frozen.of(recorder)):
-        y = runner.module(x)
+    x = noise.mul(high - low).add(low).to(runner.device, memory_format=runner.layout)
+    with torch.enable_grad():
+        y = runner.with_gradients(x.requires_grad_(), own_constants)
         # The outputs of one stride step depend on different pixels; random signs keep the sum of
         # their gradients from cancelling out. [n, c, stride, stride]
         centre = slice(radius, radius + runner.info.stride)

@@ -139,6 +139,11 @@ class GeneratorRunner:
         with torch.inference_mode(), self._precision(dtype), self.switch.doing(action):
             return self._of_size(self.module(x), x)
 
+    def with_gradients(self, x: Tensor, action: Action) -> Tensor:
+        """One forward in float32, which may be part of a graph; else as `forward`."""
+        with self.switch.doing(action):
+            return self._of_size(self.module(x), x)
+
     def _precision(self, dtype: torch.dtype | None = None) -> torch.autocast:
         dtype = dtype or self.dtype
         return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32)
@@ -179,10 +184,10 @@ class GeneratorRunner:
             x = torch.einsum("nchw,c->nhw", x, luma)[:, None]
         low, high = self.info.value_range
         top = 255 if whole else 1
-        return x.contiguous(memory_format=self._layout).mul_((high - low) / top).add_(low)
+        return x.contiguous(memory_format=self.layout).mul_((high - low) / top).add_(low)
 
     @property
-    def _layout(self) -> torch.memory_format:
+    def layout(self) -> torch.memory_format:
         """The fastest layout: on a GPU cuDNN likes both, but torch pads the usual one faster."""
         on_cpu = self.device.type == "cpu"
         return torch.channels_last if on_cpu else torch.contiguous_format

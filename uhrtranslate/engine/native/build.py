@@ -71,7 +71,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """Where libraries are kept."""
+    """Where libraries, and what was measured of generators, are kept."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root, "uhrtranslate")
 
