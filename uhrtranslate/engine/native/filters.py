@@ -55,9 +55,14 @@ def transform_filters(weight: Tensor) -> Tensor:
     return values.reshape(PATCH**2 * k, c, 1, 1).to(weight.dtype)
 
 
+def version_of(weight: Tensor) -> int:
+    """A number that another one follows whenever a weight is changed in place."""
+    return 0 if weight.is_inference() else weight._version
+
+
 def _filters(weight: Tensor) -> Tensor:
     """A weight [k, c, 3, 3], transformed and in oneDNN's order; redone if it has changed."""
-    version = 0 if weight.is_inference() else weight._version
+    version = version_of(weight)
     if weight not in _packed or _packed[weight][0] != version:
         c = weight.shape[1]
         reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight

@@ -275,35 +275,44 @@ void uhrt_winograd_in(const float* x, int64_t width, int64_t c, const int32_t* y
     }
 }
 
-// The way back: values [count, 36, k] of patches to 4 x 4 px each of y [h, w, k], bias added.
-void uhrt_winograd_out(const float* values, const float* bias, int64_t k, int64_t cols,
-                       int64_t first, int64_t count, float* y, int64_t h, int64_t w,
+// The way back: values [count, 36, scale, scale, k] of patches to 4 x 4 places each, bias added.
+//
+// y: [scale * h, scale * w, k]; each place has scale x scale px.
+void uhrt_winograd_out(const float* values, const float* bias, int64_t k, int64_t scale,
+                       int64_t cols, int64_t first, int64_t count, float* y, int64_t h, int64_t w,
                        int32_t threads) {
+    const int64_t step = scale * scale * k;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t p = first; p < first + count; p++) {
-        const float* from = values + (p - first) * 36 * k;
         const int64_t top = p / cols * 4, left = p % cols * 4;
         const int64_t high = h - top < 4 ? h - top : 4, wide = w - left < 4 ? w - left : 4;
-        for (int64_t i = 0; i < k; i += LANES) {
-            const int64_t n = k - i;
-            Vec part[4][6];
-            for (int col = 0; col < 6; col++) {
-                Vec v[6];
-                for (int row = 0; row < 6; row++) v[row] = load(from + (row * 6 + col) * k + i, n);
-                const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
-                part[0][col] = v[0] + s + t;
-                part[1][col] = d + 2 * e;
-                part[2][col] = s + 4 * t;
-                part[3][col] = d + 8 * e + v[5];
-            }
-            const Vec shift = bias ? load(bias + i, n) : Vec{};
-            for (int64_t row = 0; row < high; row++) {
-                const Vec* v = part[row];
-                const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
-                const Vec found[4] = {v[0] + s + t + shift, d + 2 * e + shift, s + 4 * t + shift,
-                                      d + 8 * e + v[5] + shift};
-                float* to = y + ((top + row) * w + left) * k + i;
-                for (int64_t col = 0; col < wide; col++) store(to + col * k, found[col], n);
+        for (int64_t j = 0; j < step; j += k) {
+            const float* from = values + (p - first) * 36 * step + j;
+            const int64_t below = j / k / scale, beside = j / k % scale;
+            for (int64_t i = 0; i < k; i += LANES) {
+                const int64_t n = k - i;
+                Vec part[4][6];
+                for (int col = 0; col < 6; col++) {
+                    Vec v[6];
+                    for (int row = 0; row < 6; row++)
+                        v[row] = load(from + (row * 6 + col) * step + i, n);
+                    const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
+                    part[0][col] = v[0] + s + t;
+                    part[1][col] = d + 2 * e;
+                    part[2][col] = s + 4 * t;
+                    part[3][col] = d + 8 * e + v[5];
+                }
+                const Vec shift = bias ? load(bias + i, n) : Vec{};
+                for (int64_t row = 0; row < high; row++) {
+                    const Vec* v = part[row];
+                    const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
+                    const Vec found[4] = {v[0] + s + t + shift, d + 2 * e + shift,
+                                          s + 4 * t + shift, d + 8 * e + v[5] + shift};
+                    const int64_t line = ((top + row) * scale + below) * w * scale;
+                    float* to = y + (line + left * scale + beside) * k + i;
+                    for (int64_t col = 0; col < wide; col++)
+                        store(to + col * scale * k, found[col], n);
+                }
             }
         }
     }

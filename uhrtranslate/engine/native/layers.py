@@ -132,7 +132,7 @@ class NativeConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, k, h', w']."""
-        if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        if not computes_in_float(x):
             left, right, above, below = self.pads
             if self.mode == "zeros" and (left, above) == (right, below):
                 return F.conv2d(x, self.weight, self.bias, padding=(above, left))
@@ -175,6 +175,11 @@ def native(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
         return NativePad2d(layer)
     kind = _faster(layer) if type(layer) is nn.Conv2d else None  # not a subclass
     return kind(layer) if kind and isinstance(layer, nn.Conv2d) else None
+
+
+def computes_in_float(x: Tensor) -> bool:
+    """Whether a convolution of x is to be exact."""
+    return x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 def padded(x: Tensor, pads: Sequence[int], mode: str) -> Tensor:

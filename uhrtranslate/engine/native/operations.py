@@ -168,18 +168,21 @@ def winograd(
     k: int,
     rows: Sequence[int],
     cols: Sequence[int],
+    scale: int = 1,
 ) -> Tensor:
     """A 3x3 convolution of x at some rows and columns of pixels; -1 stands for zeros.
 
     Args:
         x: [n, c, h, w] float32.
-        multiply: 36 products by the filters, [1, 36 * c, rows, cols] to [1, 36 * k, rows, cols].
+        multiply: 36 products by the filters, [1, 36 * c, rows, cols] to
+            [1, 36 * scale * scale * k, rows, cols].
         bias: [k], or None.
         k: channels of the result.
         rows, cols: h' + 2 and w' + 2 indices.
+        scale: px of the result, down and across, that the filters give for each of the input.
 
     Returns:
-        [n, k, h', w'].
+        [n, k, scale * h', scale * w'].
     """
     x = channels_last(x)
     n, c, _, width = x.shape
@@ -189,9 +192,9 @@ def winograd(
         _indices([*given, *[-1] * (many * _SIDE + 2 - len(given))])
         for given, many in ((rows, down), (cols, right))
     )
-    y = empty(n, k, h, w, torch.float32)
+    y = empty(n, k, scale * h, scale * w, torch.float32)
     shift = None if bias is None else bias.data_ptr()
-    part = max(1, PART_BYTES // (_PATCH**2 * 4 * (c + k) * right))
+    part = max(1, PART_BYTES // (_PATCH**2 * 4 * (c + scale**2 * k) * right))
     held = empty(1, _PATCH**2 * c, min(part, down), right, torch.float32)
     for i in range(n):
         for first in range(0, down, part):
@@ -200,7 +203,7 @@ def winograd(
             place = right, first * right, many * right
             _call("winograd_in", x[i], width, c, ys, xs, *place, values)
             made = channels_last(multiply(values))
-            _call("winograd_out", made, shift, k, *place, y[i], h, w)
+            _call("winograd_out", made, shift, k, scale, *place, y[i], h, w)
     return y
 
 
@@ -228,7 +231,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "apply": (_pointer, _pointer, _small, _int, _int, _int, _pointer, _pointer),
     "gather": (_pointer, _pointer, _int, _int, _pointer, _int, _pointer, _int),
     "winograd_in": (_pointer, _int, _int, _pointer, _pointer, _int, _int, _int, _pointer),
-    "winograd_out": (_pointer, _pointer, _int, _int, _int, _int, _pointer, _int, _int),
+    "winograd_out": (_pointer, _pointer, *(_int,) * 5, _pointer, _int, _int),
     "sum_rows": (_pointer, _pointer, _pointer, _int, _int, _int, _int),
 }
 
