@@ -170,7 +170,7 @@ class TestBuilding:
         real = subprocess.run
 
         def told(command, **how):
-            assert str(build.SOURCE) not in command, "compiled again"
+            assert str(build.SOURCES[0]) not in command, "compiled again"
             return real(command, **how)
 
         monkeypatch.setattr(build.subprocess, "run", told)

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from uhrtranslate.engine.native import operations
-from uhrtranslate.engine.native.filters import available, multiply, version_of
 from uhrtranslate.engine.native.layers import (
     MANY_CHANNELS,
     NativeConv2d,
@@ -63,11 +62,9 @@ class DoubledConv2d(nn.Module):
         """[n, c, h, w] to [n, k, 2h, 2w]."""
         filters = self._filters()
         whole, k = filters[_ALL, _ALL], len(self.conv.weight)
-        if computes_in_float(x) and available() and min(x.shape[1], 4 * k) >= MANY_CHANNELS:
+        if computes_in_float(x) and min(x.shape[1], 4 * k) >= MANY_CHANNELS:
             at = places(x.shape[-2:], (1, 1, 1, 1), "replicate")
-            y = operations.winograd(
-                x, lambda values: multiply(values, whole.weight), whole.bias, k, *at, scale=2
-            )
+            y = operations.convolve(x, whole.weight, whole.bias, *at, scale=2)
         else:
             y = _convolved(x, _ALL, _ALL, whole)
         for (down, across), edge in filters.items():
@@ -79,7 +76,7 @@ class DoubledConv2d(nn.Module):
     def _filters(self) -> dict[tuple[int, int], _Filter]:
         """By what of the rows and columns they are of; made anew if a weight has changed."""
         weights = [*self.up.parameters(), *self.up.buffers(), *self.conv.parameters()]
-        versions = tuple(version_of(weight) for weight in weights)
+        versions = tuple(0 if one.is_inference() else one._version for one in weights)
         if versions != self._made[0] or not self._made[1]:
             ends = _ALL, _FIRST, _LAST
             made = {where: self._filter(*where) for where in product(ends, ends)}
