@@ -7,13 +7,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uhrtranslate.engine.native import build, filters, operations
+from uhrtranslate.engine.native import build, operations
 from uhrtranslate.engine.native.layers import places
 from uhrtranslate.engine.native.operations import Finish
 from uhrtranslate.normalizers import DN, KIN, Pooled, StatisticsTable, make_field
 
 pytestmark = pytest.mark.skipif(not build.available(), reason="no C++ compiler")
-needs_onednn = pytest.mark.skipif(not filters.available(), reason="torch without oneDNN")
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate"}
 
 
@@ -22,14 +21,6 @@ def features(n, c, h, w, dtype=torch.float32, seed=0):
     return operations.channels_last((x * 3 + torch.arange(c)[:, None, None]).to(dtype))
 
 
-def filtered(x, weight, bias, pads=(0, 0, 0, 0), mode="zeros"):
-    return operations.winograd(
-        x, lambda values: filters.multiply(values, weight), bias, len(weight),
-        *places(x.shape[-2:], pads, mode),
-    )  # fmt: skip
-
-
-@needs_onednn
 @settings(max_examples=25)
 @given(
     n=st.integers(1, 2),
@@ -47,27 +38,11 @@ def test_minimal_filtering_is_convolution(n, h, w, c, k, bias, pads, mode):
     weight = torch.randn(k, c, 3, 3, generator=random) / (9 * c) ** 0.5
     shift = torch.randn(k, generator=random) if bias else None
     with torch.inference_mode():
-        y = filtered(x, weight, shift, pads, mode)
+        y = operations.convolve(x, weight, shift, *places(x.shape[-2:], pads, mode))
         around = F.pad(x.double(), pads, MODES[mode])
         expected = F.conv2d(around, weight.double(), None if shift is None else shift.double())
     assert y.shape == expected.shape
     assert (y - expected).abs().max() < 3e-5 * max(1, expected.abs().max())
-
-
-@needs_onednn
-def test_many_parts_are_one_picture(monkeypatch):
-    x, weight = features(1, 32, 43, 22), torch.randn(32, 32, 3, 3)
-    whole = filtered(x, weight, None)
-    monkeypatch.setattr(operations, "PART_BYTES", 1)
-    assert torch.equal(filtered(x, weight, None), whole)
-
-
-@needs_onednn
-def test_weights_may_change():
-    x, weight = features(1, 32, 10, 10), torch.randn(32, 32, 3, 3) / 17
-    before = filtered(x, weight, None)
-    weight.mul_(2)
-    assert torch.allclose(filtered(x, weight, None), 2 * before, atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", operations.DTYPES)
@@ -155,14 +130,15 @@ def test_rows_of_a_filter_add_up():
 
 
 def test_numbers_do_not_depend_on_threads():
-    x = features(1, 32, 50, 61)
+    x, weight = features(1, 32, 50, 61), torch.randn(40, 32, 3, 3)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             mean, variance = operations.mean_and_variance(x, False)
             y = operations.normalize(x, mean, variance, Finish(), torch.empty_like(x))
-            found.append(np.concatenate([part.numpy().ravel() for part in (mean, variance, y)]))
+            z = operations.convolve(x, weight, None, *places((50, 61), (1,) * 4, "zeros"))
+            found.append(np.concatenate([part.numpy().ravel() for part in (mean, variance, y, z)]))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0], found[1])

@@ -21,7 +21,9 @@ from pathlib import Path
 
 from uhrtranslate.errors import OptionError
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
+FOLDER = Path(__file__).parent
+SOURCES = FOLDER / "kernels.cpp", FOLDER / "convolution.cpp"
+HEADER = FOLDER / "vectors.h"
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-fopenmp")
 # OpenMP of GCC, whose threads torch has too; with another's, two sets of threads would compete.
 COMPILERS = ("g++", "c++")
@@ -97,7 +99,8 @@ def _key(compiler: str) -> str:
     kinds = ("model name", "flags", "Features", "CPU part")
     processor = sorted({line for line in lines if line.startswith(kinds)})
     facts = repr((compiler, about, FLAGS, platform.machine(), processor)).encode()
-    return hashlib.sha256(SOURCE.read_bytes() + facts).hexdigest()[:20]
+    code = b"".join(path.read_bytes() for path in (*SOURCES, HEADER))
+    return hashlib.sha256(code + facts).hexdigest()[:20]
 
 
 def _compiled(compiler: str, target: Path, folder: Path) -> ctypes.CDLL:
@@ -108,7 +111,7 @@ def _compiled(compiler: str, target: Path, folder: Path) -> ctypes.CDLL:
     own = Path(name)
     try:
         done = subprocess.run(
-            [compiler, *FLAGS, str(SOURCE), "-o", str(own)],
+            [compiler, *FLAGS, *map(str, SOURCES), "-o", str(own)],
             capture_output=True, text=True, timeout=LONGEST, check=False,
         )  # fmt: skip
         if done.returncode:

@@ -1,54 +1,18 @@
 // Passes over feature maps that lie in memory as [h, w, c], channels innermost.
 //
-// Compiled once per machine by `build.py`, called through `operations.py`. Vectors of 16 floats are a
-// language extension that GCC and Clang share; a processor with narrower ones gets several each.
-// Every value is computed in one order, whatever the number of threads.
+// Compiled once per machine by `build.py`, called through `operations.py`. Every value is computed in
+// one order, whatever the number of threads.
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include "vectors.h"
+
 namespace {
 
-constexpr int64_t LANES = 16;
 constexpr int64_t PIECE = 512;  // px whose sums are added up in float
-typedef float Vec __attribute__((vector_size(4 * LANES)));
-typedef uint32_t Bits __attribute__((vector_size(4 * LANES)));
-typedef uint16_t Half __attribute__((vector_size(2 * LANES)));
-typedef uint16_t bfloat16;
-
-inline Vec splat(float value) { return Vec{} + value; }
-
-// The first `n` of 16 values; the others are 0.
-inline Vec load(const float* from, int64_t n) {
-    Vec value = {};
-    if (n >= LANES) std::memcpy(&value, from, sizeof value);
-    else std::memcpy(&value, from, n * sizeof(float));
-    return value;
-}
-
-inline Vec load(const bfloat16* from, int64_t n) {
-    Half half = {};
-    if (n >= LANES) std::memcpy(&half, from, sizeof half);
-    else std::memcpy(&half, from, n * sizeof(bfloat16));
-    return (Vec)(__builtin_convertvector(half, Bits) << 16);
-}
-
-inline void store(float* to, Vec value, int64_t n) {
-    if (n >= LANES) std::memcpy(to, &value, sizeof value);
-    else std::memcpy(to, &value, n * sizeof(float));
-}
-
-// Rounds to the nearest, ties to even; what is not a number stays so.
-inline void store(bfloat16* to, Vec value, int64_t n) {
-    Bits bits = (Bits)value;
-    bits += 0x7fff + ((bits >> 16) & 1);
-    bits >>= 16;
-    Half half = __builtin_convertvector((value == value) ? bits : (Bits{} + 0x7fc0u), Half);
-    if (n >= LANES) std::memcpy(to, &half, sizeof half);
-    else std::memcpy(to, &half, n * sizeof(bfloat16));
-}
 
 // Mean and sum of squared differences from it, of each channel of some px.
 template <class T>
@@ -223,88 +187,6 @@ void uhrt_gather(const char* x, char* y, int64_t width, int64_t bytes, const int
                 std::memcpy(to + j * bytes, from + cols[j] * bytes, run * bytes);
             }
             j += run;
-        }
-    }
-}
-
-// Patches of 6 x 6 px, 4 px apart, as 36 values per channel: [count, 36, c].
-//
-// ys, xs: [4 rows + 2], [4 cols + 2], the px of x that each row and column of the patches is.
-// first, count: which of the rows * cols patches.
-void uhrt_winograd_in(const float* x, int64_t width, int64_t c, const int32_t* ys,
-                      const int32_t* xs, int64_t cols, int64_t first, int64_t count, float* values,
-                      int32_t threads) {
-    const std::vector<float> nothing(c);
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t p = first; p < first + count; p++) {
-        const int32_t* down = ys + p / cols * 4;
-        const int32_t* right = xs + p % cols * 4;
-        float* to = values + (p - first) * 36 * c;
-        for (int64_t i = 0; i < c; i += LANES) {
-            const int64_t n = c - i;
-            Vec part[6][6];
-            for (int col = 0; col < 6; col++) {
-                Vec d[6];
-                for (int row = 0; row < 6; row++) {
-                    const bool inside = down[row] >= 0 && right[col] >= 0;
-                    const float* from = inside ? x + (down[row] * width + right[col]) * c : nothing.data();
-                    d[row] = load(from + i, n);
-                }
-                const Vec e = d[4] - 4 * d[2], f = d[3] - 4 * d[1];
-                const Vec g = d[4] - d[2], s = 2 * (d[3] - d[1]);
-                part[0][col] = 4 * d[0] - 5 * d[2] + d[4];
-                part[1][col] = e + f;
-                part[2][col] = e - f;
-                part[3][col] = g + s;
-                part[4][col] = g - s;
-                part[5][col] = 4 * d[1] - 5 * d[3] + d[5];
-            }
-            for (int row = 0; row < 6; row++) {
-                const Vec* d = part[row];
-                const Vec e = d[4] - 4 * d[2], f = d[3] - 4 * d[1];
-                const Vec g = d[4] - d[2], s = 2 * (d[3] - d[1]);
-                float* place = to + row * 6 * c + i;
-                store(place, 4 * d[0] - 5 * d[2] + d[4], n);
-                store(place + c, e + f, n);
-                store(place + 2 * c, e - f, n);
-                store(place + 3 * c, g + s, n);
-                store(place + 4 * c, g - s, n);
-                store(place + 5 * c, 4 * d[1] - 5 * d[3] + d[5], n);
-            }
-        }
-    }
-}
-
-// The way back: values [count, 36, k] of patches to 4 x 4 px each of y [h, w, k], bias added.
-void uhrt_winograd_out(const float* values, const float* bias, int64_t k, int64_t cols,
-                       int64_t first, int64_t count, float* y, int64_t h, int64_t w,
-                       int32_t threads) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t p = first; p < first + count; p++) {
-        const float* from = values + (p - first) * 36 * k;
-        const int64_t top = p / cols * 4, left = p % cols * 4;
-        const int64_t high = h - top < 4 ? h - top : 4, wide = w - left < 4 ? w - left : 4;
-        for (int64_t i = 0; i < k; i += LANES) {
-            const int64_t n = k - i;
-            Vec part[4][6];
-            for (int col = 0; col < 6; col++) {
-                Vec v[6];
-                for (int row = 0; row < 6; row++) v[row] = load(from + (row * 6 + col) * k + i, n);
-                const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
-                part[0][col] = v[0] + s + t;
-                part[1][col] = d + 2 * e;
-                part[2][col] = s + 4 * t;
-                part[3][col] = d + 8 * e + v[5];
-            }
-            const Vec shift = bias ? load(bias + i, n) : Vec{};
-            for (int64_t row = 0; row < high; row++) {
-                const Vec* v = part[row];
-                const Vec s = v[1] + v[2], d = v[1] - v[2], t = v[3] + v[4], e = v[3] - v[4];
-                const Vec found[4] = {v[0] + s + t + shift, d + 2 * e + shift, s + 4 * t + shift,
-                                      d + 8 * e + v[5] + shift};
-                float* to = y + ((top + row) * w + left) * k + i;
-                for (int64_t col = 0; col < wide; col++) store(to + col * k, found[col], n);
-            }
         }
     }
 }

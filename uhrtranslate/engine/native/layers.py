@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.layers import SwitchedNorm2d
 from uhrtranslate.engine.native import operations
-from uhrtranslate.engine.native.filters import available, multiply
 from uhrtranslate.engine.native.operations import Finish
 from uhrtranslate.geometry.cells import reflect
 
@@ -132,7 +131,7 @@ class NativeConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] to [n, k, h', w']."""
-        if x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        if not computes_in_float(x):
             left, right, above, below = self.pads
             if self.mode == "zeros" and (left, above) == (right, below):
                 return F.conv2d(x, self.weight, self.bias, padding=(above, left))
@@ -149,11 +148,8 @@ class WinogradConv2d(NativeConv2d):
 
     def convolve(self, x: Tensor) -> Tensor:
         """See `NativeConv2d`."""
-        k = len(self.weight)
         rows, cols = places(x.shape[-2:], self.pads, self.mode)
-        return operations.winograd(
-            x, lambda values: multiply(values, self.weight), _plain(self.bias), k, rows, cols
-        )
+        return operations.convolve(x, self.weight, _plain(self.bias), rows, cols)
 
 
 class ThinConv2d(NativeConv2d):
@@ -175,6 +171,11 @@ def native(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
         return NativePad2d(layer)
     kind = _faster(layer) if type(layer) is nn.Conv2d else None  # not a subclass
     return kind(layer) if kind and isinstance(layer, nn.Conv2d) else None
+
+
+def computes_in_float(x: Tensor) -> bool:
+    """Whether a convolution of x is to be exact."""
+    return x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
 
 
 def padded(x: Tensor, pads: Sequence[int], mode: str) -> Tensor:
@@ -218,7 +219,7 @@ def _faster(layer: nn.Conv2d) -> type[NativeConv2d] | None:
         and layer.weight.device.type == "cpu"
     ):
         return None
-    if layer.out_channels >= MANY_CHANNELS and layer.kernel_size == (3, 3) and available():
+    if layer.out_channels >= MANY_CHANNELS and layer.kernel_size == (3, 3):
         return WinogradConv2d
     few = layer.out_channels < LANES < layer.out_channels * layer.kernel_size[0]
     return ThinConv2d if few else None

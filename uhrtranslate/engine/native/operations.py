@@ -13,10 +13,6 @@ from uhrtranslate.engine.native.build import library
 from uhrtranslate.normalizers import Field
 
 DTYPES = (torch.float32, torch.bfloat16)
-# Size of the transformed patches that exist at once; they should stay in the processor's cache.
-PART_BYTES = 16 << 20
-_SIDE = 4  # of a patch's output
-_PATCH = _SIDE + 2
 
 _pointer = ctypes.c_void_p
 _int = ctypes.c_int64
@@ -172,46 +168,39 @@ def gather(x: Tensor, rows: Sequence[int], cols: Sequence[int]) -> Tensor:
     return y
 
 
-def winograd(
+def convolve(
     x: Tensor,
-    multiply: Callable[[Tensor], Tensor],
+    weight: Tensor,
     bias: Tensor | None,
-    k: int,
     rows: Sequence[int],
     cols: Sequence[int],
+    scale: int = 1,
 ) -> Tensor:
     """A 3x3 convolution of x at some rows and columns of pixels; -1 stands for zeros.
 
+    By minimal filtering: 64 products where the definition takes 324. Results differ from the
+    definition's by rounding, about 1e-5 of the largest value.
+
     Args:
         x: [n, c, h, w] float32.
-        multiply: 36 products by the filters, [1, 36 * c, rows, cols] to [1, 36 * k, rows, cols].
+        weight: [scale * scale * k, c, 3, 3] float32.
         bias: [k], or None.
-        k: channels of the result.
         rows, cols: h' + 2 and w' + 2 indices.
+        scale: px of the result, down and across, that the filters give for each of the input.
 
     Returns:
-        [n, k, h', w'].
+        [n, k, scale * h', scale * w'].
     """
     x = channels_last(x)
-    n, c, _, width = x.shape
-    h, w = len(rows) - 2, len(cols) - 2
-    down, right = -(-h // _SIDE), -(-w // _SIDE)  # patches
-    ys, xs = (
-        _indices([*given, *[-1] * (many * _SIDE + 2 - len(given))])
-        for given, many in ((rows, down), (cols, right))
-    )
-    y = empty(n, k, h, w, torch.float32)
+    n, c, height, width = x.shape
+    h, w, k = len(rows) - 2, len(cols) - 2, len(weight) // scale**2
+    y = empty(n, k, scale * h, scale * w, torch.float32)
+    room = torch.empty(_call("convolve_room", c, len(weight)))
     shift = None if bias is None else bias.data_ptr()
-    part = max(1, PART_BYTES // (_PATCH**2 * 4 * (c + k) * right))
-    held = empty(1, _PATCH**2 * c, min(part, down), right, torch.float32)
-    for i in range(n):
-        for first in range(0, down, part):
-            many = min(part, down - first)
-            values = held[:, :, :many]
-            place = right, first * right, many * right
-            _call("winograd_in", x[i], width, c, ys, xs, *place, values)
-            made = channels_last(multiply(values))
-            _call("winograd_out", made, shift, k, *place, y[i], h, w)
+    _call(
+        "convolve", x, n, height * width * c, width, c, _indices(rows), _indices(cols),
+        weight.detach().contiguous(), shift, k, scale, y, h, w, room,
+    )  # fmt: skip
     return y
 
 
@@ -238,20 +227,37 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "moments": (_pointer, _small, _int, _int, _pointer, _pointer),
     "apply": (_pointer, _pointer, _small, _int, _int, _int, _pointer, _pointer),
     "gather": (_pointer, _pointer, _int, _int, _pointer, _int, _pointer, _int),
-    "winograd_in": (_pointer, _int, _int, _pointer, _pointer, _int, _int, _int, _pointer),
-    "winograd_out": (_pointer, _pointer, _int, _int, _int, _int, _pointer, _int, _int),
+    "convolve_room": (_int, _int),
+    "convolve": (
+        _pointer,
+        _int,
+        _int,
+        _int,
+        _int,
+        _pointer,
+        _pointer,
+        _pointer,
+        _pointer,
+        _int,
+        _int,
+        _pointer,
+        _int,
+        _int,
+        _pointer,
+    ),
     "sum_rows": (_pointer, _pointer, _pointer, _int, _int, _int, _int),
 }
 
 
-def _call(name: str, *arguments: Any) -> None:
+def _call(name: str, *arguments: Any) -> Any:
     """Call a kernel; tensors and arrays stand for their memory."""
     kernel = getattr(library(), f"uhrt_{name}")
     if kernel.argtypes is None:
-        kernel.argtypes, kernel.restype = (*_TYPES[name], _small), None
+        kernel.argtypes = *_TYPES[name], _small
+        kernel.restype = _int if name.endswith("_room") else None
     given = [
         one.data_ptr() if isinstance(one, Tensor)
         else one.ctypes.data if isinstance(one, np.ndarray) else one
         for one in arguments
     ]  # fmt: skip
-    kernel(*given, torch.get_num_threads())
+    return kernel(*given, torch.get_num_threads())

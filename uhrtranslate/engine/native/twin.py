@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from uhrtranslate.engine.native.doubling import DoubledConv2d, doubles, follows
 from uhrtranslate.engine.native.layers import (
     NativeConv2d,
     NativeNorm2d,
@@ -17,6 +18,7 @@ from uhrtranslate.engine.native.layers import (
     NativeSwitch,
     native,
 )
+from uhrtranslate.models.resnet import BlurUp
 
 _log = logging.getLogger(__name__)
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
@@ -24,7 +26,7 @@ _SUMS = (operator.add, operator.iadd, torch.add)
 # Layers that do nothing in a forward that does not train.
 IDLE = (nn.Dropout, nn.Dropout2d, nn.Identity)
 # Layers whose result nobody else has.
-_FRESH = (nn.Conv2d, nn.ConvTranspose2d, NativeConv2d)
+_FRESH = (nn.Conv2d, nn.ConvTranspose2d, NativeConv2d, DoubledConv2d)
 
 
 def twin_of(module: nn.Module, switch: NativeSwitch, known: bool) -> nn.Module:
@@ -57,14 +59,16 @@ def _joined(twin: nn.Module) -> nn.Module:
         return twin
     layers = dict(twin.named_modules())
     for node in list(graph.nodes):
-        layer = layers.get(str(node.target)) if node.op == "call_module" else None
+        layer = _layer(layers, node)
         if isinstance(layer, IDLE):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+    for node in list(graph.nodes):
+        _join_doubling(graph, twin, layers, node)
     order = {node: i for i, node in enumerate(graph.nodes)}
     taken: dict[NativeConv2d, int] = {}
     for node in list(graph.nodes):
-        layer = layers.get(str(node.target)) if node.op == "call_module" else None
+        layer = _layer(layers, node)
         if isinstance(layer, NativeNorm2d):
             join_norm(graph, layers, node, order)
         elif isinstance(layer, NativeConv2d):
@@ -75,8 +79,33 @@ def _joined(twin: nn.Module) -> nn.Module:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own = isinstance(m, NativeNorm2d | NativeConv2d | NativePad2d)
+        own = isinstance(m, NativeNorm2d | NativeConv2d | NativePad2d | BlurUp)
         return own or super().is_leaf_module(m, module_qualified_name)
+
+
+def _join_doubling(
+    graph: fx.Graph, twin: nn.Module, layers: dict[str, nn.Module], node: fx.Node
+) -> None:
+    """Let a convolution double its input itself, if its source does that and nothing else."""
+    conv: Any = _layer(layers, node)
+    if not follows(conv) or sum(other.target == node.target for other in graph.nodes) > 1:
+        return
+    steps: list[Any] = [node.args[0]]
+    up: Any = _layer(layers, steps[0])
+    if doubles(up):
+        steps.append(steps[0].args[0])
+        pad = _layer(layers, steps[1])
+        ring = isinstance(pad, NativePad2d) and (pad.pads, pad.mode) == ((1,) * 4, "replicate")
+    else:
+        ring = isinstance(up, BlurUp)  # which replicates by itself
+    if ring and all(_only_user(step) for step in steps):
+        layer = DoubledConv2d(up, conv)
+        parent, _, name = str(node.target).rpartition(".")
+        setattr(twin.get_submodule(parent), name, layer)
+        layers[str(node.target)] = layer
+        node.args = (steps[-1].args[0],)
+        for step in steps:
+            graph.erase_node(step)
 
 
 def join_norm(
@@ -85,7 +114,7 @@ def join_norm(
     """Let a norm layer do what its only user does, and write where its input was."""
     how: dict[str, Any] = {}
     source: Any = node.args[0]
-    before = layers.get(str(source.target)) if source.op == "call_module" else None
+    before = _layer(layers, source)
     if isinstance(before, _FRESH) and len(source.users) == 1:
         how["own"] = True
     after = _only_user(node)
@@ -105,6 +134,12 @@ def join_norm(
     node.kwargs = how
 
 
+def _layer(layers: dict[str, nn.Module], node: Any) -> nn.Module | None:
+    """The layer that a node calls."""
+    calls = isinstance(node, fx.Node) and node.op == "call_module"
+    return layers.get(str(node.target)) if calls else None
+
+
 def _only_user(node: fx.Node) -> fx.Node | None:
     users = list(node.users)
     return users[0] if len(users) == 1 else None
@@ -114,7 +149,7 @@ def _slope(layers: dict[str, nn.Module], node: fx.Node) -> float | None:
     """The slope of negative values, if a node is an activation that the kernels know."""
     if node.op == "call_function" and node.target in _RELUS:
         return 0.0
-    layer = layers.get(str(node.target)) if node.op == "call_module" else None
+    layer = _layer(layers, node)
     if isinstance(layer, nn.ReLU):
         return 0.0
     return float(layer.negative_slope) if isinstance(layer, nn.LeakyReLU) else None
@@ -129,7 +164,7 @@ def _join_pad(
 ) -> None:
     """Let a convolution pad its input itself, if it is used once and does not pad yet."""
     source: Any = node.args[0]
-    pad = layers.get(str(source.target)) if source.op == "call_module" else None
+    pad = _layer(layers, source)
     if isinstance(pad, NativePad2d) and uses == 1 and not any(layer.pads):
         if len(source.users) > 1:
             return
