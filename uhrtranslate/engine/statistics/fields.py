@@ -48,7 +48,7 @@ class TileFields:
         )
 
     def _weights(self, position: Tensor, cells: int, window: slice) -> Tensor:
-        pieces = position.split(max(1, ONE_THREADS // cells))
+        pieces = torch.split(position, max(1, ONE_THREADS // cells))
         return torch.cat([self.normalizer.weights(p, cells)[:, window] for p in pieces])
 
 
