@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Many small images: a folder through `uhrt translate`'s own code, beside a plain loop.
 
-    python scripts/bench_folder.py --images 1000 --json folder.json
+    python scripts/bench_folder.py --images 40 --json folder.json
+    python scripts/bench_folder.py --images 1000 --generators tiny --json folder.json
 
 The plain loop has the model loaded, reads a PNG, computes it in one forward with instance
 normalization, and writes a PNG with Pillow's defaults: no pyramid, record, lock, sync or check.
 The run is `--norm in --pad reflect`, one forward of each image, too, in fp32. Generators: the
-bundled one and a tiny one that costs next to nothing, with which the rest shows. Both run in one
-process, in turns, after two images of each; `share` is images per second of the run over those of
-the loop. The images are PNGs of real tissue, each shifted by some px.
+bundled one and a tiny one that costs next to nothing, with which the rest shows. Loop and run are
+in one process, in turns, after two images of each; `share` is images per second of the run over
+those of the loop. The images are PNGs of real tissue, each shifted by some px.
 """
 
 import tempfile
@@ -62,7 +63,9 @@ def by_uhrt(translator: Translator, inputs: list[Path], folder: Path) -> None:
 
 
 def main() -> None:
-    given = parser(__doc__, images=1000, repeat=3, threads=2).parse_args()
+    given = parser(
+        __doc__, images=1000, repeat=3, threads=2, generators=list(GENERATORS)
+    ).parse_args()  # fmt: skip
     torch.set_num_threads(given.threads)
     options = make_options(
         {"norm": "in", "pad": "reflect", "cell": SIDE, "precision": "fp32", "overwrite": True}
@@ -74,7 +77,8 @@ def main() -> None:
         inputs = [folder / f"{i:04}.png" for i in range(given.images)]
         for i, path in enumerate(inputs):
             Image.fromarray(np.roll(immunohistochemistry(), 7 * i, 1)).save(path, compress_level=1)
-        for kind, make in GENERATORS.items():
+        for kind in given.generators:
+            make = GENERATORS[kind]
             plain = make().module.eval()
             translator = Translator(options, GeneratorPool(options, make()))
             works = {

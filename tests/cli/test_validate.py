@@ -1,6 +1,13 @@
+import functools
 import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from uhrtranslate.engine.native import build
+from uhrtranslate.engine.native.build import Built
 
 MODEL = ("--model", "tiny.safetensors")
 
@@ -110,13 +117,69 @@ class TestTheDoctor:
     def test_speaks_to_people_too(self, uhrt):
         done = uhrt("doctor")
         assert done.returncode == 0
-        assert "device cpu" in done.stdout
+        for row in ("device cpu", "GPUs", "Triton", "C++ compiler", "kernels"):
+            assert f" {row} " in done.stdout
 
     def test_tells_what_is_broken(self, monkeypatch):
         from uhrtranslate.tasks import doctor
 
+        monkeypatch.setattr(doctor, "built", lambda: Built("/usr/bin/g++", "cache", "a.so", None))
         monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
         monkeypatch.setattr(doctor, "EXTRAS", (("no_such_module", "zarr", "--format ome-zarr"),))
         found = doctor.diagnose()
         assert any("no-such-package" in problem for problem in found.problems)
         assert found.missing == ("--format ome-zarr: pip install 'uhrtranslate[zarr]'",)
+
+    def test_tells_of_the_compiler_and_the_kernels(self, tmp_path, monkeypatch):
+        from uhrtranslate.tasks import doctor
+
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(build, "library", functools.cache(build.library.__wrapped__))
+        found = doctor.diagnose()
+        if found.kernels.reason is None:
+            assert Path(str(found.kernels.library)).parent == tmp_path / "uhrtranslate"
+            assert Path(str(found.kernels.library)).is_file()
+            assert found.devices[-1].forwards == "compiled"
+        monkeypatch.setattr(build.shutil, "which", lambda name: None)
+        monkeypatch.setattr(build, "library", functools.cache(build.library.__wrapped__))
+        found = doctor.diagnose()
+        assert found.kernels.compiler is None
+        assert found.kernels.library is None
+        assert found.devices[-1].forwards == "not compiled (no C++ compiler)"
+        if sys.platform == "linux":
+            assert "apt install g++" in str(found.kernels.reason)
+            assert any("apt install g++" in part for part in found.missing)
+        assert found.problems == ()
+
+    def test_tells_of_a_compiler_that_fails(self, tmp_path, monkeypatch):
+        failing = tmp_path / "cc"
+        failing.write_text("#!/bin/sh\n[ $1 = --version ] && echo cc 3 && exit\nexit 1\n")
+        failing.chmod(0o755)
+        monkeypatch.setenv("CXX", str(failing))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(build, "library", functools.cache(build.library.__wrapped__))
+        found = build.built()
+        if sys.platform == "linux":
+            assert found.compiler == f"{failing} (cc 3)"
+            assert "cannot compile the kernels" in str(found.reason)
+
+    def test_tells_of_a_gpu_without_triton_and_of_a_torch_without_cuda(self, monkeypatch):
+        from uhrtranslate.tasks import doctor
+
+        gpu = SimpleNamespace(name="H100", total_memory=8 << 30, major=9, minor=0)
+        monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+        monkeypatch.setattr(doctor.torch.cuda, "device_count", lambda: 1)
+        monkeypatch.setattr(doctor.torch.cuda, "get_device_properties", lambda number: gpu)
+        monkeypatch.setattr(doctor.torch.version, "cuda", "13.0")
+        found = doctor.diagnose()
+        assert found.cuda == "CUDA 13.0, 1 GPU found"
+        assert [device.name for device in found.devices] == ["cuda:0", "cpu"]
+        assert not found.triton
+        assert doctor.NO_TRITON in found.missing
+        monkeypatch.setattr(doctor.torch.cuda, "device_count", lambda: 0)
+        monkeypatch.setattr(doctor.torch.version, "cuda", None)
+        monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+        found = doctor.diagnose()
+        assert found.cuda == "none, as this torch is made without CUDA"
+        assert doctor.NO_TRITON not in found.missing
+        assert doctor.NO_CUDA in found.missing

@@ -8,14 +8,18 @@ import pytest
 import skimage.data
 import tifffile
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 from support import as_generator, small_resnet
 from torch import nn
 
 from uhrtranslate.engine import GeneratorRunner
-from uhrtranslate.engine.forward.glass import GLASS_REACH, whiten_glass
+from uhrtranslate.engine.forward.glass import GLASS_REACH, boxes_of_stain, whiten_glass
+from uhrtranslate.engine.transforms import generator as transforms
 from uhrtranslate.errors import OptionError
+from uhrtranslate.geometry import Box
 from uhrtranslate.models import GeneratorInfo, load_generator
 from uhrtranslate.models.exported import run_torchscript
 from uhrtranslate.options import make_options
@@ -121,6 +125,64 @@ def test_glass_is_not_computed(tmp_path, monkeypatch):
     ((w, h),) = parts
     assert 40 <= w <= 40 + 2 * GLASS_REACH
     assert 80 <= h <= 80 + 2 * GLASS_REACH
+    parts.clear()
+    pixels[300:380, 400:440] = pixels[10:90, 30:70]
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb")
+    result(tmp_path, generator=resnet(), glass="white", tile=512)
+    assert len(parts) == 2, "of one tile, each piece by itself"
+    assert sum(w * h for w, h in parts) <= 2 * (40 + 2 * GLASS_REACH) * (80 + 2 * GLASS_REACH)
+
+
+@pytest.mark.parametrize("stages", [True, False])
+def test_pieces_are_computed_as_all_is(tmp_path, monkeypatch, stages):
+    """And at once, where one costs as much as all."""
+    random = np.random.default_rng(1)
+    pixels = np.full((300, 400, 3), 240, np.uint8)
+    for y, x in ((20, 30), (200, 40), (150, 310)):
+        pixels[y : y + 60, x : x + 70] = random.integers(0, 200, (60, 70, 3))
+    tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb")
+    generator = resnet()
+    if not stages:
+        monkeypatch.setattr(GeneratorRunner, "by_stages", False)
+    forwards = []
+    compute = GeneratorRunner.normalize_part
+
+    def counted(runner, x, fields, part):
+        forwards.append(part)
+        return compute(runner, x, fields, part)
+
+    monkeypatch.setattr(GeneratorRunner, "normalize_part", counted)
+    white = result(tmp_path, generator=generator, glass="white", norm="dn", tile=512)
+    assert len(forwards) == (2 if stages else 1), "two pieces are near each other"
+    monkeypatch.setattr(transforms, "boxes_of_stain", lambda share, halo: [whole(share)])
+    monkeypatch.setattr(transforms, "box_of_stain", whole)
+    other = result(tmp_path, generator=generator, glass="white", norm="dn", tile=512)
+    assert (np.abs(white.astype(int) - other) <= 1).all()
+    assert (white != other).mean() < 1e-3
+
+
+def whole(share):
+    """All of a batch, [n, 1, h, w]."""
+    return Box(0, 0, share.shape[-1], share.shape[-2])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_parts_hold_all_that_is_not_glass_and_never_overlap(data):
+    height, width = (data.draw(st.integers(1, 300)) for _ in range(2))
+    share = torch.ones(data.draw(st.integers(1, 2)), 1, height, width)
+    for _ in range(data.draw(st.integers(0, 4))):
+        y, x = (data.draw(st.integers(0, side - 1)) for side in (height, width))
+        h, w = (data.draw(st.integers(1, 80)) for _ in range(2))
+        share[-1, :, y : y + h, x : x + w] = 0.5
+    covered = torch.zeros(height, width)
+    for box in boxes_of_stain(share, data.draw(st.integers(0, 70))):
+        covered[box.slices] += 1
+        stained = (share[..., *box.slices] < 1).any(dim=0)[0]
+        edges = stained[0], stained[-1], stained[:, 0], stained[:, -1]
+        assert all(edge.any() for edge in edges), "no more than is needed"
+    assert covered.max() <= 1
+    assert (share[..., covered == 0] == 1).all()
 
 
 def test_tiles_do_not_matter(tmp_path):

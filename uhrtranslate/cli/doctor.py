@@ -21,7 +21,7 @@ uhrt doctor --json | jq .versions
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """Print versions, devices, codecs, and what is missing.
+    """Print versions, devices, compiled forwards, codecs, and what is missing.
 
     Exit code 0: everything needed works; 1: something does not.
     """
@@ -43,7 +43,14 @@ def _print(found: "Diagnosis") -> None:
     rows = list(found.versions.items())
     for device in found.devices:
         memory = "" if device.memory is None else f", {device.memory / 1e9:.1f} GB"
-        rows.append((f"device {device.name}", f"{device.model} ({device.note}{memory})"))
+        about = f"{device.model} ({device.note}{memory}); forwards {device.forwards}"
+        rows.append((f"device {device.name}", about))
+    kernels = found.kernels
+    rows.append(("GPUs", found.cuda))
+    rows.append(("Triton", "is there" if found.triton else "is not there; only GPUs need it"))
+    rows.append(("C++ compiler", kernels.compiler or "none"))
+    kept = kernels.library or f"made anew by each process, as {kernels.folder} is not for us alone"
+    rows.append(("kernels", kernels.reason or f"loaded, {kept}"))
     working = [name for name, works in found.codecs.items() if works]
     rows.append(("codecs", ", ".join(working)))
     rows.append(("generators", ", ".join(found.generators)))

@@ -191,3 +191,5 @@ class Forecast:
 Event = Started | Advanced | AtWork | Workers | ImageResult | Forecast
 OnEvent = Callable[[Event], None]
 """Called with every event of a run."""
+OnComputed = Callable[[], None]
+"""Called once a small image is computed, and only to be finished; the next may begin."""

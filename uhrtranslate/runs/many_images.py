@@ -6,7 +6,7 @@ from pathlib import Path
 from uhrtranslate.io import Found, Missing, kept_suffix
 from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.runs.events import ImageResult, OnEvent
+from uhrtranslate.runs.events import ImageResult, OnComputed, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.one_image import process_file
 from uhrtranslate.runs.orders import Order, made, recorded
@@ -91,18 +91,18 @@ def run_tasks(
     return recorded([task.options for task in tasks], output, execute(tasks, on_event))
 
 
-def here(recipe_of: Callable[[Task], Recipe], at_once: int = 1) -> Execute:
+def here(recipe_of: Callable[[Task], Recipe], at_once: int | None = None) -> Execute:
     """Do the work in this process.
 
     Args:
         recipe_of: gives a task's recipe; several threads call it if `at_once` is above 1.
-        at_once: how many tasks may be in progress at once.
+        at_once: how many tasks may be in progress at once; see `made`.
     """
 
     def order(task: Task) -> Order:
-        def make(tell: OnEvent) -> ImageResult:
+        def make(tell: OnEvent, computed: OnComputed) -> ImageResult:
             path, target = needed(task)
-            return process_file(recipe_of(task), path, target, tell)
+            return process_file(recipe_of(task), path, target, tell, computed)
 
         return Order(task.item.name, task.target, task.options, make)
 

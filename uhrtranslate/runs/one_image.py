@@ -23,9 +23,12 @@ from uhrtranslate.io import (
 from uhrtranslate.io.files.disk import output_errors
 from uhrtranslate.metrics.seams.ratio import CHANNEL_SAMPLES, channel_seam_ratios, seam_ratio
 from uhrtranslate.recipes.recipe import Recipe, Skipped
-from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent, Started
+from uhrtranslate.runs.events import Advanced, ImageResult, OnComputed, OnEvent, Started
 from uhrtranslate.runs.prepared import Prepared, opened, prepare
 from uhrtranslate.runs.preview import preview_path, write_preview
+
+# Bytes of an image's pixels that may stay in memory while the next image is computed.
+SMALL = 64 << 20
 
 
 def process_file(
@@ -33,7 +36,7 @@ def process_file(
     path: Path | str,
     target: Path,
     on_event: OnEvent = lambda event: None,
-    again: bool = False,
+    computed: OnComputed = lambda: None,
 ) -> ImageResult:
     """Run a recipe on an image file or URL, and write the result to another file.
 
@@ -44,14 +47,14 @@ def process_file(
         path: of the image.
         target: of the result.
         on_event: called with every event.
-        again: this run has begun the image before, and died: go on from where that was.
+        computed: called once the image, if it is small, is computed and only to be finished.
 
     Raises:
         UhrError: one sentence that says what is wrong with which file or option.
     """
     refuse_input_as_output(path, target)
     with opened(recipe, path) as slide:
-        return process_slide(recipe, slide, target, on_event, again)
+        return process_slide(recipe, slide, target, on_event, computed)
 
 
 def refuse_input_as_output(path: Path | str, target: Path) -> None:
@@ -70,20 +73,30 @@ def process_slide(
     slide: Slide,
     target: Path,
     on_event: OnEvent = lambda event: None,
-    again: bool = False,
+    computed: OnComputed = lambda: None,
 ) -> ImageResult:
     """As `process_file`, for a slide that is open already, such as a `VirtualSlide`."""
     prepared = prepare(recipe, slide, target)
-    found = begin(prepared, on_event, again)
+    found = begin(prepared, on_event)
     if isinstance(found, ImageResult):
         return found
-    return compute(prepared, found, on_event, again)
+    return compute(prepared, found, on_event, computed=computed)
 
 
 def compute(
-    prepared: Prepared, found: "Begun", on_event: OnEvent, again: bool = False
+    prepared: Prepared,
+    found: "Begun",
+    on_event: OnEvent,
+    again: bool = False,
+    computed: OnComputed = lambda: None,
 ) -> ImageResult:
     """Compute an image from its first row, or from where an earlier run was, to its last.
+
+    Args:
+        prepared, found: the image, and what work on it begins with.
+        on_event: called with every event.
+        again: this run has begun the image before, and died: go on from where that was.
+        computed: see `process_file`.
 
     Raises:
         UhrError: it cannot be read or written.
@@ -113,6 +126,9 @@ def compute(
             masking=prepared.masking,
             clock=clock,
         )
+        spec = prepared.spec
+        if spec.width * spec.height * spec.samples * spec.dtype.itemsize <= SMALL:
+            computed()
     if options.profile:
         _write_trace(clock, options.profile)
     result = dataclasses.replace(
@@ -149,7 +165,7 @@ def begin(prepared: Prepared, on_event: OnEvent, again: bool = False) -> Begun |
     Args:
         prepared: the image.
         on_event: called with that result.
-        again: see `process_file`.
+        again: see `compute`.
 
     Raises:
         UhrError: its output is there, and was made in another way; or it cannot be worked on.

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from uhrtranslate.io import can_resume
 from uhrtranslate.options import ImageOptions
-from uhrtranslate.runs.events import ImageResult, OnEvent
+from uhrtranslate.runs.events import ImageResult, OnComputed, OnEvent
 from uhrtranslate.runs.failures import in_a_sentence
 from uhrtranslate.runs.outputs import is_one_output
+from uhrtranslate.runs.overlapping import overlapping
 from uhrtranslate.runs.record import RunRecord
 from uhrtranslate.runs.side_by_side import side_by_side
 
@@ -25,25 +26,22 @@ class Order:
         name: of its input, or of itself.
         target: its file; None if there will be none.
         options: that it is made with.
-        make: makes it, and tells of it.
+        make: makes it, tells of it, and says when the next may be begun.
     """
 
     name: str
     target: Path | None
     options: ImageOptions
-    make: Callable[[OnEvent], ImageResult]
+    make: Callable[[OnEvent, OnComputed], ImageResult]
 
 
-def make_all(
-    orders: Sequence[Order], output: Path | None, on_event: OnEvent, at_once: int = 1
-) -> list[ImageResult]:
+def make_all(orders: Sequence[Order], output: Path | None, on_event: OnEvent) -> list[ImageResult]:
     """Make all results, and record them; see `made` and `recorded`."""
-    options = [order.options for order in orders]
-    return recorded(options, output, made(orders, on_event, at_once))
+    return recorded([order.options for order in orders], output, made(orders, on_event))
 
 
 def made(
-    orders: Sequence[Order], on_event: OnEvent, at_once: int = 1
+    orders: Sequence[Order], on_event: OnEvent, at_once: int | None = None
 ) -> Iterator[tuple[int, ImageResult]]:
     """Make results in this process; yield number and result of each as it is done.
 
@@ -52,17 +50,20 @@ def made(
     Args:
         orders: in the order in which they are begun.
         on_event: called with every event.
-        at_once: how many may be in progress at once, in threads.
+        at_once: how many may be in progress at once, in threads. None: one, and the next is begun
+            while it is finished.
     """
 
-    def work(order: Order, tell: OnEvent) -> ImageResult:
+    def work(order: Order, tell: OnEvent, computed: OnComputed = lambda: None) -> ImageResult:
         try:
-            return order.make(tell)
+            return order.make(tell, computed)
         except Exception as error:
             result = failure(order.name, order.target, error)
             tell(result)
             return result
 
+    if at_once is None:
+        return overlapping(work, orders, on_event)
     return side_by_side(work, orders, at_once, on_event)
 
 

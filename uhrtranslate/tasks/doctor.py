@@ -6,6 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,8 @@ import tifffile
 import torch
 from PIL import features
 
+from uhrtranslate.engine import choose_runner
+from uhrtranslate.engine.native.build import Built, built
 from uhrtranslate.io import OutputSpec, open_writer
 from uhrtranslate.io.files.memory import available_memory
 from uhrtranslate.models import bundled_generators
@@ -34,6 +37,10 @@ EXTRAS = (
     ("distributed", "cluster", "--cluster"),
     ("dask_jobqueue", "slurm", "--cluster slurm:CONFIG.yaml"),
 )
+# What compiled forwards lack; without them all works, and takes longer (docs/performance.md).
+NO_KERNELS = "a C++ compiler, without which a CPU takes about 1.6 times as long: apt install g++"
+NO_TRITON = "--compile on a GPU: pip install triton"
+NO_CUDA = "GPUs: this torch is made for CPUs alone; install another (pytorch.org)"
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,14 @@ class Device:
         model: of the chip.
         memory: bytes; None if unknown.
         note: threads, instruction set, or compute capability.
+        forwards: how a generator runs there by default: compiled, or why not.
     """
 
     name: str
     model: str
     memory: int | None
     note: str
+    forwards: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,9 @@ class Diagnosis:
     Attributes:
         versions: of uhrt, Python, the system, packages and libraries.
         devices: where generators can run, the one that `auto` takes first.
+        kernels: compiled forwards on the CPU.
+        cuda: what torch can do with GPUs of Nvidia, in a few words.
+        triton: whether Triton is there, which compiled forwards on a GPU need.
         codecs: by name, whether it decodes what it encoded.
         generators: the bundled ones.
         free_disk: free bytes in the current folder.
@@ -69,6 +81,9 @@ class Diagnosis:
 
     versions: dict[str, str]
     devices: tuple[Device, ...]
+    kernels: Built
+    cuda: str
+    triton: bool
     codecs: dict[str, bool]
     generators: tuple[str, ...]
     free_disk: int
@@ -97,9 +112,19 @@ def diagnose() -> Diagnosis:
         for module, extra, purpose in EXTRAS
         if not _has(module)
     }
+    kernels, triton = built(), find_spec("triton") is not None
+    if kernels.compiler is None and sys.platform == "linux":
+        missing[NO_KERNELS] = None
+    if torch.cuda.device_count() and not triton:
+        missing[NO_TRITON] = None
+    if torch.version.cuda is None and shutil.which("nvidia-smi"):
+        missing[NO_CUDA] = None
     return Diagnosis(
         versions=found,
         devices=tuple(_devices()),
+        kernels=kernels,
+        cuda=_cuda(),
+        triton=triton,
         codecs=codecs,
         generators=tuple(bundled_generators()),
         free_disk=shutil.disk_usage(Path.cwd()).free,
@@ -137,8 +162,23 @@ def _devices() -> list[Device]:
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
         note = f"compute capability {facts.major}.{facts.minor}"
-        devices.append(Device(f"cuda:{number}", facts.name, facts.total_memory, note))
+        name = f"cuda:{number}"
+        devices.append(Device(name, facts.name, facts.total_memory, note, _forwards(name)))
     capability = torch.backends.cpu.get_cpu_capability()
     note = f"{torch.get_num_threads()} threads of {os.cpu_count()}, {capability}"
-    devices.append(Device("cpu", platform.processor() or sys.platform, available_memory(), note))
+    chip, memory = platform.processor() or sys.platform, available_memory()
+    devices.append(Device("cpu", chip, memory, note, _forwards("cpu")))
     return devices
+
+
+def _forwards(device: str) -> str:
+    """How a generator runs on a device unless options say otherwise."""
+    return choose_runner(torch.device(device), None, opaque=False)[1]
+
+
+def _cuda() -> str:
+    """What torch can do with GPUs."""
+    if torch.version.cuda is None:
+        return "none, as this torch is made without CUDA"
+    count = torch.cuda.device_count()
+    return f"CUDA {torch.version.cuda}, {count or 'no'} GPU{'' if count == 1 else 's'} found"

@@ -22,7 +22,7 @@ from uhrtranslate.io.files.fingerprint import Fingerprint
 from uhrtranslate.options import SynthesizeOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
 from uhrtranslate.recipes.synthesizer import Synthesizer, check_size, of_text
-from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent
+from uhrtranslate.runs.events import Advanced, ImageResult, OnComputed, OnEvent
 from uhrtranslate.runs.one_image import process_slide
 from uhrtranslate.runs.orders import Order, make_all
 from uhrtranslate.runs.outputs import is_one_output
@@ -97,6 +97,7 @@ def _synthesize_one(
     target: Path,
     name: str,
     on_event: OnEvent,
+    computed: OnComputed,
 ) -> ImageResult:
     width, height = options.size
     facts: dict[str, object] = {"size": [width, height]}
@@ -121,7 +122,7 @@ def _synthesize_one(
             Synthesizer("synthesize", networks, options, target, picture, facts, progress)
         )
         slide = _Blank(name, width, height, networks.model.mpp, of_text(facts))
-        result = process_slide(recipe, slide, target, on_event)
+        result = process_slide(recipe, slide, target, on_event, computed)
         recipe.discard()
     return result
 

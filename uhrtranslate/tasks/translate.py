@@ -88,7 +88,8 @@ def translate_many(
         execute = on_cluster(options, TranslatorMaker(_digests(tasks)))
         return run_tasks(tasks, output, execute, on_event)
     translators = _Translators(tasks)
-    at_once = options.at_once or len(choose_devices(options.device))
+    devices = len(choose_devices(options.device))
+    at_once = options.at_once or (devices if devices > 1 else None)
     return run_tasks(tasks, output, here(translators.get, at_once), on_event)
 
 

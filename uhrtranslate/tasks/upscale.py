@@ -10,7 +10,7 @@ from uhrtranslate.io import kept_suffix, open_slide, open_view, stated_by
 from uhrtranslate.options import UpscaleOptions
 from uhrtranslate.recipes.latent_networks import LatentNetworks, open_networks
 from uhrtranslate.recipes.synthesizer import Synthesizer
-from uhrtranslate.runs.events import Advanced, ImageResult, OnEvent
+from uhrtranslate.runs.events import Advanced, ImageResult, OnComputed, OnEvent
 from uhrtranslate.runs.items import Item, Task
 from uhrtranslate.runs.many_images import needed, planned
 from uhrtranslate.runs.one_image import process_slide, refuse_input_as_output
@@ -50,7 +50,11 @@ def upscale(
 
 
 def _upscale_one(
-    networks: LatentNetworks, options: UpscaleOptions, task: Task, on_event: OnEvent
+    networks: LatentNetworks,
+    options: UpscaleOptions,
+    task: Task,
+    on_event: OnEvent,
+    computed: OnComputed,
 ) -> ImageResult:
     path, target = needed(task)
     refuse_input_as_output(path, target)
@@ -67,6 +71,6 @@ def _upscale_one(
             "upscale", networks, options, target, large, facts,
             lambda pixels: on_event(Advanced(name, pixels)),
         ) as recipe:  # fmt: skip
-            result = process_slide(recipe, large, target, on_event)
+            result = process_slide(recipe, large, target, on_event, computed)
             recipe.discard()
     return result

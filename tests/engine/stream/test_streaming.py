@@ -62,7 +62,9 @@ def test_the_image_is_read_once_and_in_one_pass():
         assert read <= y + 64 + 16 + 2 * 64 + 2 * 32
 
 
-def test_a_row_buffer_continues_the_image_by_reflection():
+@pytest.mark.parametrize("small", [0, rows_module.SMALL])
+def test_a_row_buffer_continues_the_image_by_reflection(monkeypatch, small):
+    monkeypatch.setattr(rows_module, "SMALL", small)
     pixels = noise(50, 40)
     padded = np.pad(pixels, ((30, 30), (30, 30), (0, 0)), mode="reflect")
     with RowBuffer(ArraySource(pixels, 8), workers=2, tail=50) as rows:
@@ -84,6 +86,7 @@ def test_dropped_rows_are_gone_but_the_tail_stays():
 def test_only_small_strips_are_read_ahead(monkeypatch, ahead):
     monkeypatch.setattr(rows_module, "AHEAD_BYTES", ahead)
     monkeypatch.setattr(rows_module, "BLOCK", 7)  # no divisor of a strip
+    monkeypatch.setattr(rows_module, "SMALL", 0)
     pixels = noise(100, 30)
     read = []
 
@@ -103,6 +106,7 @@ def test_only_small_strips_are_read_ahead(monkeypatch, ahead):
 
 def test_columns_are_used_while_others_are_still_read(monkeypatch):
     monkeypatch.setattr(rows_module, "READ_WIDTH", 8)
+    monkeypatch.setattr(rows_module, "SMALL", 0)
     go_on = threading.Event()
 
     class Slow(ArraySource):
@@ -118,7 +122,25 @@ def test_columns_are_used_while_others_are_still_read(monkeypatch):
         assert np.array_equal(rows.view(Box(0, 0, 30, 20)), pixels)
 
 
-def test_a_reader_that_fails_stops_the_run():
+def test_a_small_image_is_read_by_whoever_asks_and_once():
+    readers = []
+
+    class Noted(ArraySource):
+        def read(self, x, y, w, h):
+            readers.append((y, threading.current_thread()))
+            return super().read(x, y, w, h)
+
+    with RowBuffer(Noted(noise(100, 30), 20), workers=2, tail=5) as rows:
+        assert readers == []
+        rows.view(Box(0, 0, 30, 50))
+        rows.view(Box(0, 20, 30, 80))
+    assert readers == [(y, threading.current_thread()) for y in range(0, 100, 20)]
+
+
+@pytest.mark.parametrize("small", [0, rows_module.SMALL])
+def test_a_reader_that_fails_stops_the_run(monkeypatch, small):
+    monkeypatch.setattr(rows_module, "SMALL", small)
+
     class Broken(ArraySource):
         def read(self, x, y, w, h):
             raise OSError("bad sector")

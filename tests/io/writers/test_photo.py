@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from uhrtranslate.errors import OutputError
-from uhrtranslate.io import OutputSpec
+from uhrtranslate.io import OutputSpec, open_writer
+from uhrtranslate.io.files import journal
+from uhrtranslate.io.files.atomic import partial_folder
 from uhrtranslate.io.writers.output_spec import SOFTWARE
 from uhrtranslate.io.writers.photo import PhotoWriter
 
@@ -28,6 +30,26 @@ def write(path, pixels, spec, **options):
             for x in range(0, spec.width, 50):
                 writer.write(x, y, pixels[y : y + 32, x : x + 50])
     return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_what_is_whole_within_a_moment_is_not_saved_before_it_is_written(
+    tmp_path, pixels, name, monkeypatch
+):
+    def state_after(quick, name):
+        monkeypatch.setattr(journal, "QUICK", quick)
+        monkeypatch.setattr(journal, "SHARE", float("inf"))  # all that may be saved is
+        spec, found = OutputSpec(120, 90, tile=32), []
+        with open_writer(tmp_path / name, spec, job={"a": 1}) as writer:
+            for y, end in ((0, 64), (64, 90)):
+                writer.write(0, y, pixels[y:end])
+                writer.reached(end)
+                state = journal.load_state(partial_folder(tmp_path / name))
+                found.append(None if state is None else state.rows)
+        return found
+
+    assert state_after(3600.0, name) == [64, 64]
+    assert state_after(0.0, f"other-{name}") == [64, 90]
 
 
 @pytest.mark.parametrize("name", NAMES)

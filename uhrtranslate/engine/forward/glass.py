@@ -7,13 +7,15 @@ tissue; the pixels of the source can.
 import torch.nn.functional as F
 from torch import Tensor
 
-from uhrtranslate.geometry import Box
+from uhrtranslate.geometry import Box, CellGrid, CellMask, cut_band
 
 # Grey levels of the source's darkest channel: above the first it is partly bare glass, above the
 # second altogether. Glass of bright-field scans lies at 224 to 250.
 _LEVELS = (212, 224)
 # How far a pixel's result depends on the source, in px: the opening reaches 6 px, the mean 2 more.
 GLASS_REACH = 8
+# Side in px of the blocks by which what is all glass is cut off.
+_BLOCK = 64
 
 
 def whiten_glass(x: Tensor, y: Tensor, value_range: tuple[float, float]) -> Tensor:
@@ -68,6 +70,25 @@ def box_of_stain(share: Tensor) -> Box | None:
         return None
     (top, bottom), (left, right) = ((int(ends[0]), int(ends[-1]) + 1) for ends in (rows, cols))
     return Box(left, top, right - left, bottom - top)
+
+
+def boxes_of_stain(share: Tensor, halo: int) -> list[Box]:
+    """Parts of some pictures outside of which all are glass: as few px as straight cuts achieve.
+
+    Args:
+        share: [n, 1, h, w], as `glass_share` gives it.
+        halo: px that are computed in addition around each part.
+    """
+    height, width = share.shape[-2:]
+    stained = (share < 1).amax(dim=0, keepdim=True).float()
+    kept = F.max_pool2d(stained, _BLOCK, ceil_mode=True)[0, 0] > 0
+    blocks = CellMask(CellGrid(width, height, _BLOCK), kept.numpy())
+    boxes = []
+    for box, computed in cut_band(blocks, Box(0, 0, width, height), 0, halo):
+        within = box_of_stain(share[..., *box.slices]) if computed else None
+        if within is not None:
+            boxes.append(Box(box.x + within.x, box.y + within.y, within.w, within.h))
+    return boxes
 
 
 def _widened(x: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from uhrtranslate.errors import OptionError
@@ -43,6 +44,46 @@ def available() -> bool:
         _log.debug("no compiled kernels: %s", error)
         return False
     return True
+
+
+@dataclass(frozen=True)
+class Built:
+    """What there is of the kernels on this machine.
+
+    Attributes:
+        compiler: path of the C++ compiler, and what it says of its version; None if there is none.
+        folder: where libraries are kept.
+        library: the library's path, if it is kept there; None if it is not kept, or there is none.
+        reason: why there is none, and what to do about it; None if it is loaded.
+    """
+
+    compiler: str | None
+    folder: str
+    library: str | None
+    reason: str | None
+
+
+def built() -> Built:
+    """What there is of the kernels; they are compiled if they are not yet."""
+    compiler = library_file = reason = None
+    if sys.platform != "linux":
+        return Built(None, str(cache_folder()), None, "none; they are made on Linux alone")
+    try:
+        compiler = _described(_compiler())
+        path = Path(library()._name)
+        library_file = str(path) if path.exists() else None
+    except NoCompilerError as error:
+        reason = "none, as there is no C++ compiler: apt install g++ (dnf install gcc-c++)"
+        if compiler is not None:
+            reason = str(error).removeprefix("--compile: ")
+    return Built(compiler, str(cache_folder()), library_file, reason)
+
+
+def _described(compiler: str) -> str:
+    """A compiler's path, and the first line that it says of its version."""
+    about = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    lines = about.stdout.splitlines()
+    return f"{compiler} ({lines[0]})" if lines else compiler
 
 
 @functools.cache

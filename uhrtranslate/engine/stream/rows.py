@@ -21,11 +21,13 @@ BLOCK = 128
 # Strips are read one ahead unless they are larger: then each begins to be read when it is needed,
 # and is used while its other columns are still read.
 AHEAD_BYTES = 320 << 20
+# An image of at most so many px is read by whoever asks, as threads take about as long to start.
+SMALL = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Some rows of a strip: the first row, the pixels, and the strip's reads by columns."""
+    """Some rows of a strip: the first row, the pixels, and reads under way by columns."""
 
     start: int
     pixels: Pixels
@@ -68,7 +70,8 @@ class RowBuffer:
         self._source = source
         self._samples: int = getattr(source, "samples", 3)
         self._wanted = wanted
-        self._pool = Workers(workers, "uhrt-read")
+        small = source.width * source.height <= SMALL
+        self._pool = None if small else Workers(workers, "uhrt-read")
         self._blocks: deque[_Block] = deque()
         # Dropped blocks are reused: freeing and allocating blocks of this size would fragment the
         # heap, which could double the memory.
@@ -76,7 +79,7 @@ class RowBuffer:
         bytes_per_pixel = self._samples * source.dtype.itemsize
         self._step = READ_WIDTH if bytes_per_pixel <= WIDE_PIXEL else NARROW_WIDTH
         strip_bytes = bytes_per_pixel * source.width * min(source.strip_height, source.height)
-        self._ahead = strip_bytes <= AHEAD_BYTES
+        self._ahead = not small and strip_bytes <= AHEAD_BYTES
         self._requested = 0  # the end of the last strip, or its start if one is read ahead
         self._tail = max(source.height - tail, 0)
         first = max(min(first, self._tail), 0) // source.strip_height * source.strip_height
@@ -92,7 +95,8 @@ class RowBuffer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.close()
+        if self._pool:
+            self._pool.close()
 
     def view(self, box: Box) -> Pixels:
         """A copy of a rectangle of the image, continued by reflection, [h, w, c]."""
@@ -134,7 +138,10 @@ class RowBuffer:
         reads: list[tuple[int, int, Future[None]]] = []
         for x0, x1 in spans(self._source.width, self._step):
             if self._wanted(Box(x0, y0, x1 - x0, y1 - y0)):
-                reads.append((x0, x1, self._pool.submit(self._read, blocks, x0, x1, y0, y1)))
+                if self._pool:
+                    reads.append((x0, x1, self._pool.submit(self._read, blocks, x0, x1, y0, y1)))
+                else:
+                    self._read(blocks, x0, x1, y0, y1)
             else:
                 for block in blocks:
                     block[:, x0:x1] = 255  # never used, but no run may depend on leftovers

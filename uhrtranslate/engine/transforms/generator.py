@@ -14,7 +14,7 @@ from uhrtranslate.engine.forward.actions import (
     PUBLISHED_THUMBNAIL,
     MomentRule,
 )
-from uhrtranslate.engine.forward.glass import box_of_stain, glass_share, whitened
+from uhrtranslate.engine.forward.glass import box_of_stain, boxes_of_stain, glass_share, whitened
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
@@ -187,7 +187,10 @@ class GeneratorTransform(Transform):
             compute = partial(_compute, runner, x, of_some)
             if self._white_glass:
                 share = glass_share(x, runner.info.value_range)[..., *part.slices]
-                y = _on_white(compute, part, share, runner.info)
+                # Without stages, or if tiles have statistics of their own, a part costs all of it.
+                cheaper = of_some is not None and bool(runner.stages)
+                boxes = _worth_computing(share, self.plan.halo if cheaper else None)
+                y = _on_white(compute, part, boxes, share, runner.info)
             else:
                 y = compute(part)
             # Converted together, so as to wait for a GPU only once per batch.
@@ -208,22 +211,40 @@ def _compute(
     return runner.normalize_part(x, BatchFields(fields, runner.device), part)
 
 
+def _worth_computing(share: Tensor, halo: int | None) -> list[Box]:
+    """Parts of a batch outside of which all is glass, by its share [n, 1, h, w].
+
+    Args:
+        share: of glass.
+        halo: of each part, in px; None if one costs as much as all.
+    """
+    if share.device.type != "cpu":  # to ask a GPU what is glass would be to wait for it
+        return [Box(0, 0, share.shape[-1], share.shape[-2])]
+    if halo is not None:
+        return boxes_of_stain(share, halo)
+    box = box_of_stain(share)
+    return [] if box is None else [box]
+
+
 def _on_white(
-    compute: Callable[[Box], Tensor], part: Box, share: Tensor, info: GeneratorInfo
+    compute: Callable[[Box], Tensor],
+    part: Box,
+    boxes: Sequence[Box],
+    share: Tensor,
+    info: GeneratorInfo,
 ) -> Tensor:
-    """A part of a result, white where the source is glass; what is nothing else is not computed.
+    """A part of a result, white where the source is glass.
 
     Args:
         compute: gives a part of what the generator makes.
         part: of the batch.
+        boxes: of that part, outside of which nothing is computed, as it is glass.
         share: of glass, [n, 1, part.h, part.w].
         info: of the generator.
     """
     white = info.value_range[1]
-    # To ask a GPU what is glass would be to wait for it.
-    box = box_of_stain(share) if share.device.type == "cpu" else Box(0, 0, part.w, part.h)
     y = torch.full((len(share), info.out_channels, part.h, part.w), white, device=share.device)
-    if box is not None:
+    for box in boxes:
         stained = share[..., *box.slices]
         made = compute(Box(part.x + box.x, part.y + box.y, box.w, box.h))
         y[..., *box.slices] = whitened(made, stained, white)

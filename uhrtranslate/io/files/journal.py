@@ -22,6 +22,8 @@ VERSION = 1
 NAME = "state"
 # Share of the run's time that saving may take; a save that would take more is put off.
 SHARE = 0.02
+# What was computed within so many seconds is not saved once it is whole: writing it comes next.
+QUICK = 1.0
 
 Job = Mapping[str, Any]
 
@@ -53,13 +55,17 @@ class Journal:
         self._folder = folder
         self._job = job
         self._height = height
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
         self._cost = 0.0
 
     @property
     def due(self) -> bool:
         """Whether enough time has passed to save again."""
         return time.monotonic() - self._last >= self._cost / SHARE
+
+    def is_quick(self, rows: int) -> bool:
+        """Whether all rows are there so soon that a run which dies now has lost next to nothing."""
+        return rows == self._height and time.monotonic() - self._began < QUICK
 
     def save(self, rows: int, spills: Iterable[BinaryIO], arrays: Mapping[str, Any]) -> None:
         """Save a state to the disk, after the open spill files that it refers to; see `State`.

@@ -112,9 +112,10 @@ class ImageWriter:
         Raises:
             OutputError: the disk is full, or cannot be written.
         """
-        if self._journal is not None and self._journal.due:
+        journal = self._journal
+        if journal is not None and journal.due and not journal.is_quick(y):
             with output_errors(self._output.target, self._missing_bytes):
-                self._save(self._journal, y)
+                self._save(journal, y)
 
     def _choose_format(self, target: Path) -> bool:
         """Choose the format by the name, and check that it can hold the image.
