@@ -78,13 +78,18 @@ def slides(given):
 def bands(given):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder / "one", 1, 256)
+        make(folder / "one", 2, 256)  # so that both workers load the generator
         make(folder / "all", 1, 4 * given.side)
         common = ["-o", "out", "--cell", 256, "--tile", 512]
         for norm in ("dn", "pooled"):
             ways = {
                 "alone": [],
-                "--cluster local:2 --split 4": ["--cluster", "local:2", "--split", 4],
+                f"--cluster local:2 --split {given.split}": [
+                    "--cluster",
+                    "local:2",
+                    "--split",
+                    given.split,
+                ],
             }
             arguments = [*common, "--norm", norm]
             compare(
@@ -161,6 +166,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["slides", "bands", "scaling"])
     parser.add_argument("--side", type=int, default=768, help="px of a slide")
     parser.add_argument("--repeats", type=int, default=1, help="of which the best counts")
+    parser.add_argument("--split", type=int, default=4, help="rows of cells in a band")
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--seconds", type=float, default=20.0, help="that a piece takes")
     parser.add_argument("--each", type=int, default=3, help="pieces per worker")

@@ -173,7 +173,7 @@ class TestAnUnfinishedRun:
             (("--quality", "80"), "quality was 90 and is now 80"),
             (("--cell", "64"), "cell was 128 and is now 64"),
             (("--tile", "256"), "tile was 128 and is now 256"),
-            (("--region", "0,0,500,500"), "region was None"),
+            (("--region", "0,0,500,500"), "region was not set and is now 0,0,500,500"),
             (("--model", "he2ihc"), "model was"),
         ],
     )
@@ -205,7 +205,7 @@ class TestAnUnfinishedRun:
         if spoil == "input":
             os.utime(desk / "slide.tif", ns=(times.st_atime_ns, times.st_mtime_ns))
         reasons = {
-            "input": "input's time was",
+            "input": "its input has been written again since then; use the old input",
             "state": "the state in it is damaged",
             "spill": "has lost its end",
             "version": "another version of uhrt",

@@ -223,7 +223,7 @@ def test_an_interrupted_run_goes_on_at_the_last_finished_step(
     assert "an interrupted run has finished" in done.stderr
     done = uhrt_here(*command, "--resume", "--guidance", 5)
     assert done.returncode == 1
-    assert "its guidance was 3.0 and is now 5.0" in done.stderr
+    assert "its --guidance was 3.0 and is now 5.0" in done.stderr
     done = uhrt_here(*command, "--resume")
     assert done.returncode == 1
     assert len(steps) == 6  # 1 done, 1 broken, then 3 of the overview, and 1 of the image broken

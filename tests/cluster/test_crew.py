@@ -31,6 +31,8 @@ def cluster():
         # Orders of tests are none of our own types.
         patch.setattr(plain, "ROOTS", {*plain.ROOTS, "mortal_orders"})
         patch.setattr(local, "PRELOAD", local.PRELOAD + KNOWN)
+        # Nannies give up workers that die as soon as they have started.
+        patch.setattr(local, "GIVEN_UP", 1.0)
         with connected("local:2", False, "cpu") as reached:
             yield reached
 
@@ -59,8 +61,7 @@ def test_what_a_dead_worker_had_is_done_by_another(cluster, tmp_path):
     assert len(set(pids)) == 2
 
 
-def test_workers_whose_nannies_have_given_up_are_started_again(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "GIVEN_UP", 1.0)
+def test_workers_whose_nannies_have_given_up_are_started_again(cluster, tmp_path):
     whole = cluster.client.cluster
     for nanny in whole.workers.values():
         whole.sync(nanny.close)
@@ -68,7 +69,8 @@ def test_workers_whose_nannies_have_given_up_are_started_again(cluster, tmp_path
     assert sorted(receipt.answer[0] for receipt in receipts.values()) == ["a", "b"]
 
 
-def test_a_worker_that_leaves_in_time_is_no_death(cluster, tmp_path):
+def test_a_worker_that_leaves_in_time_is_no_death(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(crews, "LOST", 1.0)
     done = {}
     with Crew(cluster) as crew:
         leaves = Ordered(Leaves("leaves", tmp_path), "leaves")
@@ -150,7 +152,8 @@ def test_each_worker_sees_its_own_gpu_before_torch_is_there_and_nobody_else_hear
     assert sum(map(int, cores.values())) <= max(2, local._cores())
 
 
-def test_without_a_scheduler_the_run_ends(tmp_path):
+def test_without_a_scheduler_the_run_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(crews, "LOST", 1.0)
     gone = pytest.raises(ClusterError, match="the cluster's scheduler has gone")
     with connected("local:1", False, "cpu") as reached, gone:
         lose_the_scheduler(reached, tmp_path)

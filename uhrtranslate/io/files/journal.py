@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uhrtranslate.errors import OutputError
+from uhrtranslate.io.files.differences import difference
 from uhrtranslate.replace import replacing, to_disk
 
 VERSION = 1
@@ -126,11 +127,10 @@ def check_same_job(target: Path, state: State, job: Job) -> None:
     Raises:
         OutputError: names the first difference.
     """
-    now = json.loads(json.dumps(dict(job)))
-    for name in (*now, *state.job):
-        if now.get(name) != state.job.get(name):
-            raise OutputError(
-                f"{target}: cannot be resumed, as its {name} was {state.job.get(name)} and is now "
-                f"{now.get(name)}; use the old value, or --overwrite without --resume to start "
-                "afresh"
-            )
+    found = difference(state.job, json.loads(json.dumps(dict(job))))
+    if found is not None:
+        why, remedy = found
+        raise OutputError(
+            f"{target}: cannot be resumed, as {why}; {remedy}, or --overwrite without --resume to "
+            "start afresh"
+        )
