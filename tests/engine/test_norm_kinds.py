@@ -204,7 +204,7 @@ class HostRunner(GpuRunner):
     """A GPU's runner, with the kernels' formulas in torch."""
 
     def _prepared(self):
-        return gpu_formulas, partial(twin_of, sum_rows=gpu_formulas.sum_rows)
+        return gpu_formulas, partial(twin_of, kernels=gpu_formulas)
 
     plain, record = NativeRunner.plain, NativeRunner.record
 

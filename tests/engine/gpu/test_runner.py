@@ -42,7 +42,7 @@ class HostRunner(GpuRunner):
     _graphs = Once()
 
     def _prepared(self):
-        return gpu_formulas, partial(twin_of, sum_rows=gpu_formulas.sum_rows)
+        return gpu_formulas, partial(twin_of, kernels=gpu_formulas)
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=str)

@@ -1,8 +1,7 @@
 """Layers of a GPU's kernels, in place of those of a generator; they share its weights."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,15 +10,19 @@ from torch import Tensor, nn
 from uhrtranslate.engine.forward.layers import SwitchedNorm2d
 from uhrtranslate.engine.gpu import operations
 from uhrtranslate.engine.native.layers import NativeSwitch
-from uhrtranslate.engine.native.operations import Finish
+from uhrtranslate.engine.native.operations import Finish, Kernels
 
 Pads = tuple[int, int, int, int]
 """Px on the left, right, above and below."""
-SumRows = Callable[[Tensor, Tensor | None, int, int], Tensor]
-"""As `operations.sum_rows`."""
 # Channels that tensor cores compute at once, however few are needed.
 EIGHT = 8
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+class GpuKernels(Kernels, Protocol):
+    """What layers need of the kernels; see `gpu.operations`."""
+
+    def sum_rows(self, x: Tensor, bias: Tensor | None, k: int, high: int) -> Tensor: ...  # noqa: D102
 
 
 class GpuNorm2d(nn.Module):
@@ -81,6 +84,23 @@ class GpuNorm2d(nn.Module):
             return switch.action(call, same, self.eps, self.share, finish, out)
 
 
+class BiasedConvolution(nn.Module):
+    """A convolution whose bias is added by a kernel: torch's own adds numbers one by one."""
+
+    def __init__(self, original: nn.Conv2d | nn.ConvTranspose2d, kernels: GpuKernels) -> None:
+        super().__init__()
+        self.convolution = without(original, bias=True)
+        self.bias = original.bias
+        self._kernels = kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the convolution."""
+        y = operations.channels_last(self.convolution(x))
+        n, c = y.shape[:2]
+        nothing, one = (y.new_full((n, c), value, dtype=torch.float32) for value in (0, 1))
+        return self._kernels.normalize(y, nothing, one, Finish(shift=_plain(self.bias)), y)
+
+
 class ThinConv2d(nn.Module):
     """A convolution without stride and padding, from many channels to few.
 
@@ -89,10 +109,10 @@ class ThinConv2d(nn.Module):
     added up would be rounded too much, so this is always done in float32.
     """
 
-    def __init__(self, original: nn.Conv2d, sum_rows: SumRows) -> None:
+    def __init__(self, original: nn.Conv2d, kernels: GpuKernels) -> None:
         super().__init__()
         self.weight, self.bias = original.weight, original.bias
-        self._sum_rows = sum_rows
+        self._kernels = kernels
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h + high - 1, w + wide - 1] to [n, k, h, w] float32."""
@@ -102,7 +122,9 @@ class ThinConv2d(nn.Module):
             more = -len(filters) % EIGHT
             filters = F.pad(filters, (0, 0) * 3 + (0, more))
             rows = F.conv2d(x.float(), filters.contiguous(memory_format=torch.channels_last))
-            return self._sum_rows(operations.channels_last(rows), _plain(self.bias), k, high)
+            return self._kernels.sum_rows(
+                operations.channels_last(rows), _plain(self.bias), k, high
+            )
 
 
 def is_thin(layer: nn.Module) -> bool:

@@ -13,7 +13,8 @@ from uhrtranslate.engine.gpu import operations
 from uhrtranslate.engine.gpu.graphs import Graphs
 from uhrtranslate.engine.gpu.twin import twin_of
 from uhrtranslate.engine.native.layers import NativeSwitch
-from uhrtranslate.engine.native.runner import Kernels, NativeRunner
+from uhrtranslate.engine.native.operations import Kernels
+from uhrtranslate.engine.native.runner import NativeRunner
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.errors import OptionError
 

@@ -18,9 +18,10 @@ from uhrtranslate.engine.forward.layers import SwitchedNorm2d
 from uhrtranslate.engine.gpu import operations
 from uhrtranslate.engine.gpu.layers import (
     CONVOLUTIONS,
+    BiasedConvolution,
+    GpuKernels,
     GpuNorm2d,
     Pads,
-    SumRows,
     ThinConv2d,
     inside,
     is_thin,
@@ -37,7 +38,7 @@ def twin_of(
     module: nn.Module,
     switch: NativeSwitch,
     known: bool,
-    sum_rows: SumRows = operations.sum_rows,
+    kernels: GpuKernels = operations,
 ) -> nn.Module:
     """The same function of the same weights, whose norm layers are kernels.
 
@@ -47,7 +48,7 @@ def twin_of(
         switch: controls the twin's norm layers.
         known: whether the module is one of ours. Others' layers are exchanged, but not joined, as
             nobody knows what their forwards do between them.
-        sum_rows: for convolutions of few channels.
+        kernels: that layers call.
     """
     anything: Any = module
     anything.to(memory_format=torch.channels_last)
@@ -60,7 +61,7 @@ def twin_of(
             if layer is not None:
                 made[id(child)] = layer
                 setattr(parent, name, layer)
-    return _joined(twin, sum_rows) if known else twin
+    return _joined(twin, kernels) if known else twin
 
 
 def _exchanged(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
@@ -73,7 +74,7 @@ def _exchanged(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
     return None
 
 
-def _joined(twin: nn.Module, sum_rows: SumRows) -> nn.Module:
+def _joined(twin: nn.Module, kernels: GpuKernels) -> nn.Module:
     try:
         graph = _Tracer().trace(twin)
     except Exception as error:  # a forward that depends on values or sizes
@@ -96,7 +97,7 @@ def _joined(twin: nn.Module, sum_rows: SumRows) -> nn.Module:
     for node in norms:
         joining.padding(node)
     for node in list(graph.nodes):
-        joining.thin(node, sum_rows)
+        joining.convolution(node, kernels)
     return fx.GraphModule(twin, graph)
 
 
@@ -164,11 +165,15 @@ class _Joining:
                 user.replace_all_uses_with(node)
                 self._graph.erase_node(user)
 
-    def thin(self, node: fx.Node, sum_rows: SumRows) -> None:
-        """Compute a convolution of few channels by rows."""
+    def convolution(self, node: fx.Node, kernels: GpuKernels) -> None:
+        """Compute a convolution of few channels by rows, and add the bias of others by a kernel."""
         layer = _layer(self._layers, node)
-        if layer is not None and is_thin(layer) and isinstance(layer, nn.Conv2d):
-            self._exchange(node, ThinConv2d(layer, sum_rows))
+        if type(layer) not in CONVOLUTIONS or not isinstance(layer, CONVOLUTIONS):
+            return
+        if isinstance(layer, nn.Conv2d) and is_thin(layer):
+            self._exchange(node, ThinConv2d(layer, kernels))
+        elif layer.bias is not None:
+            self._exchange(node, BiasedConvolution(layer, kernels))
 
     def _pads(self, node: fx.Node) -> tuple[Pads, str] | None:
         """How a node pads its input, if the kernels can."""

@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +44,20 @@ class Finish:
     def with_added(self, added: Tensor | None) -> "Finish":
         """The same with other features to add."""
         return replace(self, added=added)
+
+
+class Kernels(Protocol):
+    """What norm layers need of a device's kernels: these functions of a module such as this."""
+
+    def mean_and_variance(self, x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]: ...  # noqa: D102
+
+    def normalize(  # noqa: D102
+        self, x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor
+    ) -> Tensor: ...
+
+    def apply_fields(  # noqa: D102
+        self, x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor
+    ) -> Tensor: ...
 
 
 class _Finish(ctypes.Structure):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,26 +19,11 @@ from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.native import operations
 from uhrtranslate.engine.native.build import library
 from uhrtranslate.engine.native.layers import NativeAction, NativeSwitch
-from uhrtranslate.engine.native.operations import Finish
+from uhrtranslate.engine.native.operations import Finish, Kernels
 from uhrtranslate.engine.native.twin import twin_of
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.models import Generator
 from uhrtranslate.models.stages import Stage
-from uhrtranslate.normalizers import Field
-
-
-class Kernels(Protocol):
-    """What norm layers need of a device's kernels; see `native.operations`."""
-
-    def mean_and_variance(self, x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]: ...  # noqa: D102
-
-    def normalize(  # noqa: D102
-        self, x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor
-    ) -> Tensor: ...
-
-    def apply_fields(  # noqa: D102
-        self, x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor
-    ) -> Tensor: ...
 
 
 class NativeRunner(GeneratorRunner):
