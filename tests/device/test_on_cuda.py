@@ -77,7 +77,7 @@ def test_kernels_are_as_eager(exact, monkeypatch, name, precision, mirrored):
         assert_alike(found, eager)
     else:
         off, usual = (np.abs(one.astype(int) - exactly).mean() for one in (found, eager))
-        assert 0 < off < 1.3 * usual < 3
+        assert 0 < off < 1.3 * usual < 5
 
 
 @pytest.mark.parametrize("family", NETWORKS)
