@@ -4,6 +4,7 @@ Instance norm takes a patch's brightness away, so many generators cannot tell ba
 tissue; the pixels of the source can.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -49,13 +50,17 @@ def glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
 
     Returns: [n, 1, h, w].
     """
-    black, white = value_range
-    low, high = (black + level / 255 * (white - black) for level in _LEVELS)
+    low, high = _levels(value_range)
     own = ((x.amin(dim=1, keepdim=True) - low) / (high - low)).clamp(0, 1)
     own = own * own * (3 - 2 * own)
     opened = _widened(-_widened(-own))
     soft = F.avg_pool2d(opened, 5, 1, 2, count_include_pad=False)
     return own.minimum(soft)
+
+
+def is_all_glass(x: Tensor, value_range: tuple[float, float]) -> bool:
+    """Whether a source is so bright all over that `glass_share` is 1 all over."""
+    return float(x.amin()) >= _levels(value_range)[1]
 
 
 def box_of_stain(share: Tensor) -> Box | None:
@@ -91,7 +96,29 @@ def boxes_of_stain(share: Tensor, halo: int) -> list[Box]:
     return boxes
 
 
+def _levels(value_range: tuple[float, float]) -> tuple[float, float]:
+    """Above which values a source is partly, and altogether, bare glass."""
+    black, white = value_range
+    low, high = (black + level / 255 * (white - black) for level in _LEVELS)
+    return low, high
+
+
 def _widened(x: Tensor) -> Tensor:
     """The largest value within an octagon around each pixel, [n, 1, h, w]: 5 x 5 px and 1 more."""
-    x = F.max_pool2d(x, 5, 1, 2)
-    return F.max_pool2d(x, (3, 1), 1, (1, 0)).maximum(F.max_pool2d(x, (1, 3), 1, (0, 1)))
+    x = _largest(_largest(x, 2, -1), 2, -2)
+    return _largest(x, 1, -1).maximum(_largest(x, 1, -2))
+
+
+def _largest(x: Tensor, reach: int, axis: int) -> Tensor:
+    """The largest of each value and as many as reach on both sides along an axis, [n, 1, h, w].
+
+    By maxima of 2, 4, ... values; torch's max_pool2d takes several times as long on a CPU.
+    """
+    x = F.pad(x, (reach, reach) if axis == -1 else (0, 0, reach, reach), value=-torch.inf)
+    size, wanted = 1, 2 * reach + 1
+    rest = () if axis == -1 else (slice(None),)
+    while size < wanted:
+        step = min(size, wanted - size)
+        x = x[..., :-step, *rest].maximum(x[..., step:, *rest])
+        size += step
+    return x

@@ -14,7 +14,13 @@ from uhrtranslate.engine.forward.actions import (
     PUBLISHED_THUMBNAIL,
     MomentRule,
 )
-from uhrtranslate.engine.forward.glass import box_of_stain, boxes_of_stain, glass_share, whitened
+from uhrtranslate.engine.forward.glass import (
+    box_of_stain,
+    boxes_of_stain,
+    glass_share,
+    is_all_glass,
+    whitened,
+)
 from uhrtranslate.engine.forward.memory import in_parts
 from uhrtranslate.engine.forward.runner import GeneratorRunner
 from uhrtranslate.engine.statistics.fields import BatchFields, TileFields
@@ -186,7 +192,7 @@ class GeneratorTransform(Transform):
             of_some = [fields[i] for i in some] if fields is not None else None
             compute = partial(_compute, runner, x, of_some)
             if self._white_glass:
-                share = glass_share(x, runner.info.value_range)[..., *part.slices]
+                share = _glass_share(x, runner.info.value_range)[..., *part.slices]
                 # Without stages, or if tiles have statistics of their own, a part costs all of it.
                 cheaper = of_some is not None and bool(runner.stages)
                 boxes = _worth_computing(share, self.plan.halo if cheaper else None)
@@ -211,6 +217,13 @@ def _compute(
     return runner.normalize_part(x, BatchFields(fields, runner.device), part)
 
 
+def _glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """As `glass_share`, with a short cut; to ask a GPU what is glass would be to wait for it."""
+    if x.device.type == "cpu" and is_all_glass(x, value_range):
+        return x.new_ones(len(x), 1, *x.shape[-2:])
+    return glass_share(x, value_range)
+
+
 def _worth_computing(share: Tensor, halo: int | None) -> list[Box]:
     """Parts of a batch outside of which all is glass, by its share [n, 1, h, w].
 
@@ -218,7 +231,7 @@ def _worth_computing(share: Tensor, halo: int | None) -> list[Box]:
         share: of glass.
         halo: of each part, in px; None if one costs as much as all.
     """
-    if share.device.type != "cpu":  # to ask a GPU what is glass would be to wait for it
+    if share.device.type != "cpu":  # see `_glass_share`
         return [Box(0, 0, share.shape[-1], share.shape[-2])]
     if halo is not None:
         return boxes_of_stain(share, halo)
