@@ -1,6 +1,7 @@
 """What is decided for a run on a cluster: which slides are shared, and whether devices differ."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,21 +11,48 @@ from uhrtranslate.cluster.crew import Crowd, Done
 from uhrtranslate.cluster.orders import Made
 from uhrtranslate.cluster.pieces import Receipt
 from uhrtranslate.cluster.slides import Slides
+from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Found
-from uhrtranslate.options import ImageOptions
-from uhrtranslate.runs.bands import rows_of_band
+from uhrtranslate.options import ImageOptions, TranslateOptions
+from uhrtranslate.runs.bands import rows_of_band, tile_of_bands
 from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.runs.items import Item, Task
 
 
 def test_slides_are_shared_if_that_pays():
-    assert rows_of_band(3072, 3072, 256, few=True) == 0  # measured: 17 % slower in bands
-    assert rows_of_band(6144, 6144, 256, few=True) == 4  # measured: faster
-    assert rows_of_band(6144, 6144, 256, few=False) == 0
-    assert rows_of_band(20_000, 20_000, 512, few=True) == 4
-    assert rows_of_band(30_000, 30_000, 512, few=False) == 0
-    for few in (True, False):  # 160 bands of 250 MP
-        assert rows_of_band(200_000, 200_000, 512, few=few) == 2 + 2 * few
+    assert rows_of_band(3072, 3072, 256, 2) == 6  # two even bands
+    assert rows_of_band(3072, 3072, 256, 8) == 4
+    assert rows_of_band(3072, 3072, 256, 1) == 0  # nobody may come; uneven bands would take longer
+    assert rows_of_band(3072, 3072, 512, 2) == 0  # too few rows of cells
+    assert rows_of_band(2048, 2048, 256, 2) == 0
+    assert rows_of_band(6144, 6144, 256, 2) == rows_of_band(6144, 6144, 256, 1) == 4
+    assert rows_of_band(6144, 6144, 256, 0) == 0
+    assert rows_of_band(5888, 5888, 256, 2) == 6  # 23 rows: four bands for two workers, not five
+    assert rows_of_band(20_000, 20_000, 512, 2) == 4
+    assert rows_of_band(30_000, 30_000, 512, 0) == 0
+    for sharers in (0, 8):  # 160 bands of 250 MP
+        assert rows_of_band(200_000, 200_000, 512, sharers) == (4 if sharers else 2)
+
+
+@pytest.mark.parametrize(
+    ("height", "tile", "rows", "chosen", "expected"),
+    [
+        (6144, 2048, 4, None, 1024),
+        (3072, 2048, 6, None, 1536),
+        (3072, 2048, 9, None, 1152),
+        (3072, 512, 4, None, None),  # bands can begin there already
+        (3072, 2048, 4, 2048, None),  # the user's
+        (1000, 2048, 4, None, None),  # it is one band
+        (9000, 100, 5, None, 80),
+        (9000, 252, 1, None, 128),
+    ],
+)
+def test_tiles_are_made_so_that_bands_begin_at_their_edges(height, tile, rows, chosen, expected):
+    tiles = TilePlan(CellGrid(4096, height, 256), tile, 8, 4)
+    recipe = SimpleNamespace(options=TranslateOptions(tile=chosen))
+    view = SimpleNamespace(width=4096, height=height)
+    prepared = SimpleNamespace(view=view, plan=SimpleNamespace(tiles=tiles), recipe=recipe)
+    assert tile_of_bands(prepared, rows) == expected
 
 
 class Acted:
@@ -57,13 +85,13 @@ def test_other_gpus_and_precisions_are_said():
         "c.tif: was computed on V100, bf16, and others of this run on A100, bf16"
         in (results[2].warnings["devices"])
     )
-    assert not any(ordered.order.few for ordered in crew.given)
+    assert not any(ordered.order.sharers for ordered in crew.given)
 
 
-@pytest.mark.parametrize(("slides", "workers", "few"), [(1, 1, True), (2, 3, True), (2, 2, False)])
-def test_few_slides_are_shared_by_many_workers(slides, workers, few):
+@pytest.mark.parametrize(("slides", "workers", "sharers"), [(1, 1, 1), (2, 3, 3), (2, 2, 0)])
+def test_few_slides_are_shared_by_many_workers(slides, workers, sharers):
     crew = Acted(workers, *[("A100", "bf16")] * slides)
     tasks = [Task(Item(Found.at(f"{n}.tif")), ImageOptions(), Path(f"{n}")) for n in range(slides)]
     with Slides(crew, tasks, Made(None), lambda event: None) as acted:
         assert len(list(acted.work())) == slides
-    assert [ordered.order.few for ordered in crew.given] == [few] * slides
+    assert [ordered.order.sharers for ordered in crew.given] == [sharers] * slides

@@ -64,7 +64,8 @@ class Slides:
                 few = len(orders) < max(2, news.workers)  # of jobs, the first comes alone
                 for ordered in orders:  # it matters for those that nobody has begun yet
                     assert isinstance(ordered.order, SlideOrder)
-                    ordered.order = replace(ordered.order, few=few)
+                    sharers = news.workers if few else 0
+                    ordered.order = replace(ordered.order, sharers=sharers)
             elif isinstance(news, Heard):
                 self._hear(news)
             else:

@@ -27,9 +27,14 @@ from uhrtranslate.runs.prepared import Prepared
 
 # Slides of more px are shared by workers unless the user says otherwise, in bands of so many px.
 LARGE, BAND = 1_000_000_000, 250_000_000
-# The same where workers would otherwise have nothing to do: smaller ones take longer in bands, each
-# of which needs the statistics of cells around it, so it has some rows of cells at least.
-LARGE_FOR_FEW, ROWS_FOR_FEW, BANDS_FOR_FEW = 32_000_000, 4, 64
+# The same where workers would otherwise have nothing to do: each band needs the statistics of cells
+# around it, so it has some rows of cells at least. Of these, bands come out even for the workers;
+# where it is not known how many will come, smaller slides take longer in bands.
+LARGE_FOR_FEW, LARGE_FOR_ONE, ROWS_FOR_FEW, BANDS_FOR_FEW = 8_000_000, 32_000_000, 4, 64
+# Tiles are made that much smaller at most, so that bands can begin at their edges.
+SMALLER = 4
+# Rounds of bands from which on it matters little whether the last one is full.
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -66,35 +71,64 @@ class BandDone:
     stages: Mapping[str, float]
 
 
-def rows_of_band(width: int, height: int, cell: int, few: bool) -> int:
+def rows_of_band(width: int, height: int, cell: int, sharers: int) -> int:
     """Rows of cells of a band as a slide's size suggests; 0: it is one piece.
 
     Args:
         width, height: of the slide in px.
         cell: side of its cells in px.
-        few: whether there are fewer slides than workers.
+        sharers: workers that have come, if there are fewer slides than workers; else 0.
     """
-    pixels = width * height
-    if pixels <= (LARGE_FOR_FEW if few else LARGE):
+    pixels, total = width * height, -(-height // cell)
+    if not sharers:
+        return 0 if pixels <= LARGE else max(1, round(BAND / (width * cell)))
+    if pixels <= (LARGE_FOR_ONE if sharers == 1 else LARGE_FOR_FEW):
         return 0
-    if not few:
-        return max(1, round(BAND / (width * cell)))
-    return max(ROWS_FOR_FEW, round(min(BAND, pixels / BANDS_FOR_FEW) / (width * cell)))
+    rows = max(ROWS_FOR_FEW, round(min(BAND, pixels / BANDS_FOR_FEW) / (width * cell)))
+    bands = total // rows
+    if bands < 2:
+        return 0
+    if sharers < bands <= ROUNDS * sharers:
+        rows = -(-total // (bands - bands % sharers))
+    return rows
 
 
-def divide(prepared: Prepared, begun: Begun, rows: int | None, few: bool = False) -> Divided | None:
+def tile_of_bands(prepared: Prepared, rows: int | None, sharers: int = 0) -> int | None:
+    """Side in px of the tiles at whose edges bands can begin; None if it need not be changed.
+
+    Args:
+        prepared: the slide, with tiles as they suit it as a whole.
+        rows, sharers: see `divide`.
+    """
+    view, tiles, options = prepared.view, prepared.plan.tiles, prepared.recipe.options
+    chosen = not isinstance(options, TranslateOptions) or options.tile is not None
+    if chosen or isinstance(tiles, BlendedPlan) or tiles.mirrored:
+        return None
+    cell = tiles.grid.cell
+    height = cell * (rows_of_band(view.width, view.height, cell, sharers) if rows is None else rows)
+    if not 0 < height < view.height or height % tiles.tile == 0:
+        return None
+    sides = [
+        height // parts
+        for parts in range(1, SMALLER * max(1, height // tiles.tile) + 1)
+        if height % (parts * tiles.stride) == 0 and height // parts <= tiles.tile
+    ]
+    return next(iter(sides), None)
+
+
+def divide(prepared: Prepared, begun: Begun, rows: int | None, sharers: int = 0) -> Divided | None:
     """How a slide is to be shared; None if it is one piece.
 
     Args:
         prepared: the slide.
         begun: the work on it.
         rows: of cells in a band; 0: it is one piece; None: as its size suggests.
-        few: whether there are fewer slides than workers.
+        sharers: see `rows_of_band`.
     """
     view, plan = prepared.view, prepared.plan
     cell = plan.tiles.grid.cell
     if rows is None:
-        rows = rows_of_band(view.width, view.height, cell, few)
+        rows = rows_of_band(view.width, view.height, cell, sharers)
     if rows == 0:
         return None
     if prepared.target.suffix.lower() not in SLIDE_SUFFIXES:
