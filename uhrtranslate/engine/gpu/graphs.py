@@ -74,8 +74,16 @@ class _Graph:
     def __init__(self, forward: Callable[[Tensor], Sequence[Tensor]], x: Tensor) -> None:
         self._x = x.clone()
         self._graph = torch.cuda.CUDAGraph()
-        # What other threads do meanwhile, on other streams, is not recorded and no error.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        # A graph belongs to the current device. What other threads do meanwhile, on other streams,
+        # is not recorded and no error.
+        with (
+            torch.cuda.device(x.device),
+            torch.cuda.graph(
+                self._graph,
+                stream=torch.cuda.Stream(x.device),
+                capture_error_mode="thread_local",
+            ),
+        ):
             made = forward(self._x)
             # One tensor, so that one copy takes the results out.
             self._flat = torch.cat([part.flatten() for part in made])
@@ -84,7 +92,8 @@ class _Graph:
     def replay(self, x: Tensor) -> Sequence[Tensor]:
         """The results for another batch."""
         self._x.copy_(x)
-        self._graph.replay()
+        with torch.cuda.device(x.device):
+            self._graph.replay()
         sizes = [prod(shape) for shape in self._shapes]
         parts = torch.split(self._flat.clone(), sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
