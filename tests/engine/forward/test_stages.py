@@ -45,7 +45,7 @@ def made(name, size=(SIDE, SIDE), kind=GeneratorRunner):
         )
         for each in zip(*(zip(cell.mean, cell.std, strict=True) for cell in cells), strict=True)
     )
-    tile = TileFields(DN(), CellGrid(250, 190, CELL), Box(24, -8, *size), (0, 0), tables, cols)
+    tile = TileFields(DN(), CellGrid(250, 190, CELL), Box(24, -8, *size), (0, 0), tables)
     x = torch.randn(1, 3, *size[::-1]).contiguous(memory_format=torch.channels_last)
     return runner, x, BatchFields([tile], torch.device("cpu"))
 

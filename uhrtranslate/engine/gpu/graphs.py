@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,13 +75,14 @@ class _Graph:
     def __init__(self, forward: Callable[[Tensor], Sequence[Tensor]], x: Tensor) -> None:
         self._x = x.clone()
         self._graph = torch.cuda.CUDAGraph()
+        cuda: Any = torch.cuda  # where not all has types
         # A graph belongs to the current device. What other threads do meanwhile, on other streams,
         # is not recorded and no error.
         with (
             torch.cuda.device(x.device),
             torch.cuda.graph(
                 self._graph,
-                stream=torch.cuda.Stream(x.device),
+                stream=cuda.Stream(device=x.device),
                 capture_error_mode="thread_local",
             ),
         ):
