@@ -330,7 +330,7 @@ def test_channels_have_colours_and_ranges(browser, results):
 
 def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path):
     section = np.tile(skimage.data.immunohistochemistry(), (2, 1, 1))
-    spec = OutputSpec(512, 1024, mpp=(0.5, 0.5), tile=256, smallest=512)
+    spec = OutputSpec(512, 2048, mpp=(0.5, 0.5), tile=256, smallest=512)
     with ExitStack() as unfinished:
         target = tmp_path / "slide.dn.tif"
         writer = unfinished.enter_context(open_writer(target, spec, job={"a": 1}))
@@ -338,11 +338,11 @@ def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path)
         writer.reached(512)
         with serving(open_server(routes([str(tmp_path)]))) as server:
             page = Page(browser, server.address)
-            page.wait(lambda _: page.one(".progress").text == "50% done")
+            page.wait(lambda _: page.one(".progress").text == "25% done")
             writer.write(0, 512, section[512:])
             writer._journal._cost = 0.0
             writer.reached(1024)
-            page.wait(lambda _: page.one(".progress").text == "100% done")
+            page.wait(lambda _: page.one(".progress").text == "50% done")
             unfinished.close()
             page.wait(lambda _: page.one(".progress").text == "")
             page.colours()
