@@ -112,12 +112,10 @@ void transform_filters(const float* weight, int64_t k, int64_t c, float* to, int
 // The products of some patches and outputs, summed up over c: a [HIGH, c] by b [c, PANEL].
 inline void multiply(const float* a, int64_t c, const float* b, float* to, int64_t step) {
     Vec sum[HIGH][WIDE] = {};
-    for (int64_t i = 0; i < c; i++) {
-        for (int64_t col = 0; col < PANEL; col += LANES) __builtin_prefetch(b + (i + 32) * PANEL + col);
+    for (int64_t i = 0; i < c; i++)
         for (int64_t row = 0; row < HIGH; row++)
             for (int64_t col = 0; col < WIDE; col++)
                 sum[row][col] += splat(a[row * c + i]) * load(b + i * PANEL + col * LANES, LANES);
-    }
     for (int64_t row = 0; row < HIGH; row++)
         for (int64_t col = 0; col < WIDE; col++)
             store(to + row * step + col * LANES, sum[row][col], LANES);
