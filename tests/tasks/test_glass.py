@@ -110,7 +110,7 @@ def test_glass_is_not_computed(tmp_path, monkeypatch):
     pixels = np.full((400, 500, 3), 240, np.uint8)
     pixels[10:90, 30:70] = skimage.data.immunohistochemistry()[:80, :40]
     tifffile.imwrite(tmp_path / "in.tif", pixels, photometric="rgb")
-    parts = []
+    parts, inputs = [], []
     compute = GeneratorRunner.normalize_part
 
     def counted(runner, x, fields, part):
@@ -121,8 +121,14 @@ def test_glass_is_not_computed(tmp_path, monkeypatch):
     result(tmp_path, generator=resnet(), glass="translate", tile=128, batch=1)
     assert len(parts) == 4 * 4
     parts.clear()
+    take = GeneratorRunner.to_input
+    monkeypatch.setattr(
+        GeneratorRunner, "to_input", lambda *given: inputs.append(given) or take(*given)
+    )
     result(tmp_path, generator=resnet(), glass="white", tile=128, batch=1)
     ((w, h),) = parts
+    # With its halo, a tile is larger than a cell.
+    assert [len(pixels[0]) > 128 for _, pixels, *_ in inputs].count(True) == 1
     assert 40 <= w <= 40 + 2 * GLASS_REACH
     assert 80 <= h <= 80 + 2 * GLASS_REACH
     parts.clear()

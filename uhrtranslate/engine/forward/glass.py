@@ -4,11 +4,13 @@ Instance norm takes a patch's brightness away, so many generators cannot tell ba
 tissue; the pixels of the source can.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from uhrtranslate.geometry import Box, CellGrid, CellMask, cut_band
+from uhrtranslate.pixels import Pixels
 
 # Grey levels of the source's darkest channel: above the first it is partly bare glass, above the
 # second altogether. Glass of bright-field scans lies at 224 to 250.
@@ -50,7 +52,8 @@ def glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
 
     Returns: [n, 1, h, w].
     """
-    low, high = _levels(value_range)
+    black, white = value_range
+    low, high = (black + level / 255 * (white - black) for level in _LEVELS)
     own = ((x.amin(dim=1, keepdim=True) - low) / (high - low)).clamp(0, 1)
     own = own * own * (3 - 2 * own)
     opened = _widened(-_widened(-own))
@@ -58,9 +61,14 @@ def glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
     return own.minimum(soft)
 
 
-def is_all_glass(x: Tensor, value_range: tuple[float, float]) -> bool:
-    """Whether a source is so bright all over that `glass_share` is 1 all over."""
-    return float(x.amin()) >= _levels(value_range)[1]
+def is_all_glass(pixels: Pixels) -> bool:
+    """Whether pixels are so bright all over that `glass_share` of them is 1 all over.
+
+    Args:
+        pixels: [h, w, 1 or 3], uint8 or float32 in 0..1.
+    """
+    least = _LEVELS[1] + 1  # so that no rounding decides
+    return bool(pixels.min() >= (least if pixels.dtype == np.uint8 else least / 255))
 
 
 def box_of_stain(share: Tensor) -> Box | None:
@@ -94,13 +102,6 @@ def boxes_of_stain(share: Tensor, halo: int) -> list[Box]:
         if within is not None:
             boxes.append(Box(box.x + within.x, box.y + within.y, within.w, within.h))
     return boxes
-
-
-def _levels(value_range: tuple[float, float]) -> tuple[float, float]:
-    """Above which values a source is partly, and altogether, bare glass."""
-    black, white = value_range
-    low, high = (black + level / 255 * (white - black) for level in _LEVELS)
-    return low, high
 
 
 def _widened(x: Tensor) -> Tensor:

@@ -186,13 +186,16 @@ class GeneratorTransform(Transform):
         tiles, pixels, fields = batch
 
         def translate(some: Sequence[int]) -> list[Pixels]:
-            x = runner.to_input([self._stack(pixels[i]) for i in some], tiles[0].mirror)
+            stacked = [self._stack(pixels[i]) for i in some]
             crops = [tiles[i].crop for i in some]
+            if self._white_glass and all(map(is_all_glass, stacked)):
+                return _white(runner, crops, self._bits)
+            x = runner.to_input(stacked, tiles[0].mirror)
             part = _around(crops)
             of_some = [fields[i] for i in some] if fields is not None else None
             compute = partial(_compute, runner, x, of_some)
             if self._white_glass:
-                share = _glass_share(x, runner.info.value_range)[..., *part.slices]
+                share = glass_share(x, runner.info.value_range)[..., *part.slices]
                 # Without stages, or if tiles have statistics of their own, a part costs all of it.
                 cheaper = of_some is not None and bool(runner.stages)
                 boxes = _worth_computing(share, self.plan.halo if cheaper else None)
@@ -217,11 +220,14 @@ def _compute(
     return runner.normalize_part(x, BatchFields(fields, runner.device), part)
 
 
-def _glass_share(x: Tensor, value_range: tuple[float, float]) -> Tensor:
-    """As `glass_share`, with a short cut; to ask a GPU what is glass would be to wait for it."""
-    if x.device.type == "cpu" and is_all_glass(x, value_range):
-        return x.new_ones(len(x), 1, *x.shape[-2:])
-    return glass_share(x, value_range)
+def _white(
+    runner: GeneratorRunner, crops: Sequence[tuple[slice, slice]], bits: int
+) -> list[Pixels]:
+    """White pixels for the crops of some tiles, as the generator's would be."""
+    white = torch.full((1, runner.info.out_channels, 1, 1), runner.info.value_range[1])
+    (dot,) = runner.to_pixels(white, bits)
+    sizes = [[span.stop - span.start for span in crop] for crop in crops]
+    return [np.broadcast_to(dot, (*size, dot.shape[-1])).copy() for size in sizes]
 
 
 def _worth_computing(share: Tensor, halo: int | None) -> list[Box]:
@@ -231,7 +237,7 @@ def _worth_computing(share: Tensor, halo: int | None) -> list[Box]:
         share: of glass.
         halo: of each part, in px; None if one costs as much as all.
     """
-    if share.device.type != "cpu":  # see `_glass_share`
+    if share.device.type != "cpu":  # to ask a GPU what is glass would be to wait for it
         return [Box(0, 0, share.shape[-1], share.shape[-2])]
     if halo is not None:
         return boxes_of_stain(share, halo)
