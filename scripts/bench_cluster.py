@@ -80,22 +80,12 @@ def bands(given):
         folder = Path(name)
         make(folder / "one", 2, 256)  # so that both workers load the generator
         make(folder / "all", 1, 4 * given.side)
-        common = ["-o", "out", "--cell", 256, "--tile", 512]
         for norm in ("dn", "pooled"):
-            ways = {
-                "alone": [],
-                f"--cluster local:2 --split {given.split}": [
-                    "--cluster",
-                    "local:2",
-                    "--split",
-                    given.split,
-                ],
-            }
-            arguments = [*common, "--norm", norm]
-            compare(
-                f"one slide, {norm}", folder, ["one", *arguments], ["all", *arguments], ways,
-                given.repeats,
-            )  # fmt: skip
+            common = ["-o", "out", "--cell", 256, "--norm", norm]
+            shared = ["--cluster", "local:2", "--split", given.split]
+            ways = {"alone": [], " ".join(map(str, shared)): shared}
+            few, many = ["one", *common], ["all", *common]
+            compare(f"one slide, {norm}", folder, few, many, ways, given.repeats)
 
 
 @dataclass(frozen=True)
@@ -166,7 +156,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["slides", "bands", "scaling"])
     parser.add_argument("--side", type=int, default=768, help="px of a slide")
     parser.add_argument("--repeats", type=int, default=1, help="of which the best counts")
-    parser.add_argument("--split", type=int, default=4, help="rows of cells in a band")
+    parser.add_argument("--split", default="auto", help="rows of cells in a band")
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--seconds", type=float, default=20.0, help="that a piece takes")
     parser.add_argument("--each", type=int, default=3, help="pieces per worker")

@@ -3,8 +3,9 @@
 #
 # It installs slurmctld, slurmd and munge if they are missing, and sets up one machine with slots
 # for two jobs in a folder of its own. Then it translates some slides alone; by jobs that uhrt
-# submits (slurm:CONFIG), of which it cancels one; and by workers of the sbatch file in configs/,
-# of which it requeues one. The results must be the same. Everything is stopped in the end.
+# submits (slurm:CONFIG), of which it cancels one; by workers of the sbatch file in configs/, of which
+# it requeues one; and by such workers in jobs of a minute, which leave before their time is over, so
+# that others go on. The results must be the same. Everything is stopped in the end.
 #
 #   scripts/try_slurm.sh            needs an environment with uhrtranslate[slurm]: $PYTHON
 set -euo pipefail
@@ -120,3 +121,15 @@ squeue
 job=$(running) && scontrol requeue "$job" && echo "requeued $job"
 wait $run
 same own
+
+echo "== Jobs of a minute, two at a time; their workers leave before Slurm ends them"
+scancel --state=RUNNING --user="$(id -un)" && scancel --user="$(id -un)"
+mkdir brief && cd brief
+DASK_LOGGING__DISTRIBUTED=info sbatch --array=1-20%2 --cpus-per-task=2 --time=1 \
+    "$here/configs/cluster/workers.sbatch" "$work/scheduler.json"
+cd "$work"
+uhrt -o brief/out --cluster scheduler-file:scheduler.json --split 2
+same brief/out
+echo "$(grep -l 'worker-lifetime-reached' brief/worker-*.log | wc -l) workers left in time"
+grep -q 'worker-lifetime-reached' brief/worker-*.log
+! grep 'Time limit exhausted' slurmctld.log

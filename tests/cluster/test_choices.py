@@ -1,9 +1,9 @@
 """What is decided for a run on a cluster: which slides are shared, and whether devices differ."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("distributed")
 
@@ -11,12 +11,14 @@ from uhrtranslate.cluster.crew import Crowd, Done
 from uhrtranslate.cluster.orders import Made
 from uhrtranslate.cluster.pieces import Receipt
 from uhrtranslate.cluster.slides import Slides
-from uhrtranslate.geometry import CellGrid, TilePlan
 from uhrtranslate.io import Found
-from uhrtranslate.options import ImageOptions, TranslateOptions
-from uhrtranslate.runs.bands import rows_of_band, tile_of_bands
+from uhrtranslate.options import ImageOptions, make_options
+from uhrtranslate.recipes.translator import Translator
+from uhrtranslate.runs.bands import divide, rows_of_band
 from uhrtranslate.runs.events import ImageResult
 from uhrtranslate.runs.items import Item, Task
+from uhrtranslate.runs.one_image import begin
+from uhrtranslate.runs.prepared import opened, prepare
 
 
 def test_slides_are_shared_if_that_pays():
@@ -35,24 +37,17 @@ def test_slides_are_shared_if_that_pays():
 
 
 @pytest.mark.parametrize(
-    ("height", "tile", "rows", "chosen", "expected"),
-    [
-        (6144, 2048, 4, None, 1024),
-        (3072, 2048, 6, None, 1536),
-        (3072, 2048, 9, None, 1152),
-        (3072, 512, 4, None, None),  # bands can begin there already
-        (3072, 2048, 4, 2048, None),  # the user's
-        (1000, 2048, 4, None, None),  # it is one band
-        (9000, 100, 5, None, 80),
-        (9000, 252, 1, None, 128),
-    ],
+    ("tile", "starts"),
+    [(512, [0, 1536]), (1536, [0, 1536]), (1024, None), (2048, None)],  # uneven ones take longer
 )
-def test_tiles_are_made_so_that_bands_begin_at_their_edges(height, tile, rows, chosen, expected):
-    tiles = TilePlan(CellGrid(4096, height, 256), tile, 8, 4)
-    recipe = SimpleNamespace(options=TranslateOptions(tile=chosen))
-    view = SimpleNamespace(width=4096, height=height)
-    prepared = SimpleNamespace(view=view, plan=SimpleNamespace(tiles=tiles), recipe=recipe)
-    assert tile_of_bands(prepared, rows) == expected
+def test_small_slides_are_shared_in_even_bands_alone(tmp_path, tile, starts):
+    Image.new("RGB", (3072, 3072)).save(tmp_path / "a.png")
+    options = make_options({"norm": "dn", "tile": tile, "cell": 256, "compile": False})
+    translator = Translator(options)
+    with opened(translator, tmp_path / "a.png") as slide:
+        prepared = prepare(translator, slide, tmp_path / "a.tif")
+        divided = divide(prepared, begin(prepared, lambda event: None), None, sharers=2)
+    assert (divided and [y0 for y0, _ in divided.bands]) == starts
 
 
 class Acted:

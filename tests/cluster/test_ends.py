@@ -85,8 +85,10 @@ def wait_for(what):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="for Slurm")
-@pytest.mark.parametrize(("codes", "ends"), [("137 139 0", 0), ("137 1", 1), ("0", 0)])
-def test_jobs_start_killed_workers_again_and_end_with_others(tmp_path, codes, ends):
+@pytest.mark.parametrize(
+    ("codes", "ends", "minutes"), [("137 139 0", 0, 480), ("137 1", 1, 60), ("0", 0, 10)]
+)
+def test_jobs_start_killed_workers_again_and_end_with_others(tmp_path, codes, ends, minutes):
     """Workers that find no scheduler exit with 1."""
     dask = 'echo "$@" >> calls; set -- CODES; shift $(($(wc -l < calls) - 1)); exit $1\n'
     for name, text in (("dask", dask.replace("CODES", codes)), ("sleep", "exit 0\n")):
@@ -95,9 +97,16 @@ def test_jobs_start_killed_workers_again_and_end_with_others(tmp_path, codes, en
     run = subprocess.run(
         ["bash", str(REPOSITORY / "configs/cluster/workers.sbatch"), "scheduler.json"],
         cwd=tmp_path, timeout=PATIENCE,
-        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        env={
+            **os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+            "SLURM_JOB_END_TIME": str(int(time.time()) + 60 * minutes),
+        },
     )  # fmt: skip
     assert run.returncode == ends
     calls = (tmp_path / "calls").read_text().splitlines()
     assert len(calls) == len(codes.split())
-    assert all("--death-timeout" in call and "--lifetime" in call for call in calls)
+    assert all("--death-timeout" in call for call in calls)
+    # Five minutes before the job's time is over, or a fifth of what it has left.
+    lifetimes = [int(call.split("--lifetime ")[1].split("s ")[0]) for call in calls]
+    early = 300 if minutes > 25 else minutes * 60 / 5
+    assert all(0 <= minutes * 60 - early - one < PATIENCE for one in lifetimes)

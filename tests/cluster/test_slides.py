@@ -17,9 +17,6 @@ from support import REPOSITORY
 pytest.importorskip("distributed")
 
 from uhrtranslate.cluster import connect
-from uhrtranslate.cluster.makers import TranslatorMaker
-from uhrtranslate.cluster.orders import Job, SlideOrder
-from uhrtranslate.cluster.shared import SharedSlide
 from uhrtranslate.errors import ClusterError, OptionError
 from uhrtranslate.evaluation.options import EvaluateOptions
 from uhrtranslate.io import Found
@@ -127,7 +124,7 @@ def translated(place, folder, **options):
     ("norm", "options"),
     [
         ("dn", {"split": 0}),
-        ("dn", {"split": 1, "tile": None}),
+        ("dn", {"split": 1}),
         ("pooled", {"split": 2}),
         ("pooled", {"split": 3, "bandwidth": "inf", "mask": "auto"}),
         ("tin", {"split": 2, "halo": None, "overlap": 16, "precision": "auto"}),
@@ -147,21 +144,6 @@ def test_the_bytes_are_those_of_one_machine(scheduler, place, tmp_path, norm, op
     assert all(one["host"] and one["status"] == "done" for one in record["inputs"])
     if options["split"] == 1:  # of the largest, both have done bands
         assert ", " in results[1].host
-
-
-def test_a_run_in_bands_is_gone_on_with_in_their_tiles(place, tmp_path):
-    translated(place, tmp_path / "alone", norm="dn", tile=None)
-    options = make_options(CHOSEN | {"norm": "dn", "tile": None, "resume": True})
-    job = Job(place / "slides/b.png", tmp_path / "b.dn.tif", options, TranslatorMaker())
-    divided = SlideOrder(job, 2).carry_out(lambda event: None)
-    assert divided.bands[0] == (0, 128)
-    shared = SharedSlide(0, job, divided, False)
-    band = next(shared.orders()).order
-    list(shared.done(band, band.carry_out(lambda event: None), "host"))
-    shared.close()
-    result = SlideOrder(job, 0).carry_out(lambda event: None)  # there are other slides now
-    assert (result.tile, result.resumed) == (128, 128)
-    assert (tmp_path / "b.dn.tif").read_bytes() == (tmp_path / "alone/b.dn.tif").read_bytes()
 
 
 def test_colours_are_those_of_one_machine(scheduler, place, tmp_path):

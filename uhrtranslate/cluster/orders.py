@@ -9,17 +9,10 @@ from typing import Any, Protocol
 
 import torch
 
-from uhrtranslate.io.files.atomic import LockedError, unfinished_tile
-from uhrtranslate.options import ImageOptions, TranslateOptions
+from uhrtranslate.io.files.atomic import LockedError
+from uhrtranslate.options import ImageOptions
 from uhrtranslate.recipes.recipe import Recipe
-from uhrtranslate.runs.bands import (
-    BandDone,
-    Divided,
-    compute_band,
-    divide,
-    record_cells,
-    tile_of_bands,
-)
+from uhrtranslate.runs.bands import BandDone, Divided, compute_band, divide, record_cells
 from uhrtranslate.runs.events import ImageResult, OnEvent
 from uhrtranslate.runs.one_image import begin, compute, finish, refuse_input_as_output
 from uhrtranslate.runs.prepared import Prepared, opened, prepare
@@ -79,15 +72,6 @@ class Job:
     maker: Maker
     threads: int | None = None
 
-    def with_tiles_of(self, side: int | None) -> "Job":
-        """The same in tiles of so many px, if it is not the user who has chosen them."""
-        options = self.options
-        if side is None or not isinstance(options, TranslateOptions):
-            return self
-        if options.tile is not None or options.overlap is not None or options.pad == "reflect":
-            return self
-        return replace(self, options=options.model_copy(update={"tile": side}))
-
     @contextmanager
     def prepared(self) -> Iterator[Prepared]:
         """The slide, open within the block.
@@ -128,7 +112,7 @@ class SlideOrder:
         options = self.job.options
         while True:
             try:
-                with self._prepared() as prepared:
+                with self.job.prepared() as prepared:
                     result = self._work_on(prepared, tell)
             except LockedError:
                 if time.monotonic() > end or not (self.again or options.resume):
@@ -141,20 +125,6 @@ class SlideOrder:
             if self.again and not wanted and result.status == "skipped" and result.output:
                 return replace(result, status="done")  # the receipt had been lost
             return result
-
-    @contextmanager
-    def _prepared(self) -> Iterator[Prepared]:
-        """The slide, in tiles as it was begun with, or as bands can begin at."""
-        job = self.job
-        if self.again or job.options.resume:
-            job = job.with_tiles_of(unfinished_tile(job.target))
-        with job.prepared() as prepared:
-            tile = tile_of_bands(prepared, self.split, self.sharers)
-            if tile is None:
-                yield prepared
-                return
-        with job.with_tiles_of(tile).prepared() as prepared:
-            yield prepared
 
     def _work_on(self, prepared: Prepared, tell: OnEvent) -> ImageResult | Divided:
         found = begin(prepared, tell, self.again)

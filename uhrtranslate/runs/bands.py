@@ -31,8 +31,9 @@ LARGE, BAND = 1_000_000_000, 250_000_000
 # around it, so it has some rows of cells at least. Of these, bands come out even for the workers;
 # where it is not known how many will come, smaller slides take longer in bands.
 LARGE_FOR_FEW, LARGE_FOR_ONE, ROWS_FOR_FEW, BANDS_FOR_FEW = 8_000_000, 32_000_000, 4, 64
-# Tiles are made that much smaller at most, so that bands can begin at their edges.
-SMALLER = 4
+# How much higher than the mean the highest band of the smaller ones of these slides may be. Bands
+# begin at the edges of tiles, and other tiles would give other bytes, if by rounding.
+UNEVEN = 1.25
 # Rounds of bands from which on it matters little whether the last one is full.
 ROUNDS = 4
 
@@ -93,29 +94,6 @@ def rows_of_band(width: int, height: int, cell: int, sharers: int) -> int:
     return rows
 
 
-def tile_of_bands(prepared: Prepared, rows: int | None, sharers: int = 0) -> int | None:
-    """Side in px of the tiles at whose edges bands can begin; None if it need not be changed.
-
-    Args:
-        prepared: the slide, with tiles as they suit it as a whole.
-        rows, sharers: see `divide`.
-    """
-    view, tiles, options = prepared.view, prepared.plan.tiles, prepared.recipe.options
-    chosen = not isinstance(options, TranslateOptions) or options.tile is not None
-    if chosen or isinstance(tiles, BlendedPlan) or tiles.mirrored:
-        return None
-    cell = tiles.grid.cell
-    height = cell * (rows_of_band(view.width, view.height, cell, sharers) if rows is None else rows)
-    if not 0 < height < view.height or height % tiles.tile == 0:
-        return None
-    sides = [
-        height // parts
-        for parts in range(1, SMALLER * max(1, height // tiles.tile) + 1)
-        if height % (parts * tiles.stride) == 0 and height // parts <= tiles.tile
-    ]
-    return next(iter(sides), None)
-
-
 def divide(prepared: Prepared, begun: Begun, rows: int | None, sharers: int = 0) -> Divided | None:
     """How a slide is to be shared; None if it is one piece.
 
@@ -127,6 +105,7 @@ def divide(prepared: Prepared, begun: Begun, rows: int | None, sharers: int = 0)
     """
     view, plan = prepared.view, prepared.plan
     cell = plan.tiles.grid.cell
+    must_be_even = rows is None and view.width * view.height <= LARGE_FOR_ONE
     if rows is None:
         rows = rows_of_band(view.width, view.height, cell, sharers)
     if rows == 0:
@@ -141,6 +120,9 @@ def divide(prepared: Prepared, begun: Begun, rows: int | None, sharers: int = 0)
     if len(starts) < 2:
         return None
     bands = tuple(zip(starts, [*starts[1:], view.height], strict=True))
+    highest = max(y1 - y0 for y0, y1 in bands)
+    if must_be_even and highest * len(bands) > UNEVEN * view.height:
+        return None
     reach = begun.transform.reach
     cells = None
     if reach is not None and reach > MOST_KEPT:

@@ -230,17 +230,6 @@ def can_resume(target: Path) -> bool:
     return any(os.path.isfile(partial_folder(place) / NAME) for place in places)
 
 
-def unfinished_tile(target: Path) -> int | None:
-    """Side in px of the tiles of an unfinished run; None if there is none, or it names none.
-
-    Raises:
-        OutputError: its state is damaged.
-    """
-    state = load_state(partial_folder(target.resolve()))
-    tile = None if state is None else state.job.get("tile")
-    return tile if isinstance(tile, int) else None
-
-
 def discard_state(target: Path) -> None:
     """Remove the state that a run has left beside its finished target by dying at the very end.
 
