@@ -343,6 +343,7 @@ def test_what_a_result_has_become_so_far_is_shown_and_renewed(browser, tmp_path)
             writer._journal._cost = 0.0
             writer.reached(1024)
             page.wait(lambda _: page.one(".progress").text == "50% done")
+            writer.write(0, 1024, section)
             unfinished.close()
             page.wait(lambda _: page.one(".progress").text == "")
             page.colours()
