@@ -142,15 +142,52 @@ def test_where_there_are_no_kernels_one_sentence_says_so():
         GpuRunner(as_generator(small_resnet()), CPU)
 
 
-def test_a_gpu_gets_kernels_where_triton_is(monkeypatch):
+@pytest.mark.parametrize("why", [None, "no Triton"])
+def test_a_gpu_gets_kernels_where_they_work(monkeypatch, why):
     device = torch.device("cuda:0")
-    for kind, told in ((GpuRunner, "compiled"), (GeneratorRunner, "not compiled (no Triton)")):
-        there = kind is GpuRunner
-        monkeypatch.setattr(gpu, "available", lambda device, there=there: there)
-        assert choose_runner(device, None, False) == (kind, told)
-        assert choose_runner(device, True, False)[0] is GpuRunner
-        assert choose_runner(device, False, False)[0] is GeneratorRunner
-        assert choose_runner(device, None, True)[0] is GeneratorRunner
+    monkeypatch.setattr(gpu, "trouble", lambda device: why)
+    chosen = (GeneratorRunner, "not compiled (no Triton)") if why else (GpuRunner, "compiled")
+    assert choose_runner(device, None, False) == chosen
+    assert choose_runner(device, True, False)[0] is GpuRunner
+    assert choose_runner(device, False, False)[0] is GeneratorRunner
+    assert choose_runner(device, None, True)[0] is GeneratorRunner
+
+
+class TestTrouble:
+    """Of a machine with a GPU; what is tried on it is made up."""
+
+    @pytest.fixture
+    def device(self, monkeypatch):
+        gpu.trouble.cache_clear()
+        monkeypatch.setattr(gpu, "find_spec", lambda name: name)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+        monkeypatch.setattr(torch, "zeros", lambda *shape, device: torch.empty(shape))
+        monkeypatch.setattr(gpu.operations, "mean_and_variance", lambda x, unbiased: (x, x))
+        yield torch.device("cuda:0")
+        gpu.trouble.cache_clear()
+
+    def test_none(self, device):
+        assert gpu.trouble(device) is None
+
+    def test_other_devices(self, device):
+        assert gpu.trouble(torch.device("meta")) == "not a GPU that Triton knows"
+
+    def test_no_triton(self, device, monkeypatch):
+        monkeypatch.setattr(gpu, "find_spec", lambda name: None)
+        assert gpu.trouble(device) == "no Triton"
+
+    def test_an_old_gpu(self, device, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+        assert gpu.trouble(device) == "the GPU's compute capability is below 8.0"
+
+    def test_no_compiler(self, device, monkeypatch):
+        def fail(x, unbiased):
+            raise RuntimeError("Failed to find C compiler.\nSet CC.")
+
+        monkeypatch.setattr(gpu.operations, "mean_and_variance", fail)
+        told = "Triton does not work: Failed to find C compiler."
+        assert gpu.trouble(device) == told
+        assert choose_runner(device, None, False) == (GeneratorRunner, f"not compiled ({told})")
 
 
 class TestGraphs:

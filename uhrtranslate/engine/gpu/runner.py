@@ -1,5 +1,6 @@
 """A runner for GPUs, whose passes beside the convolutions are kernels."""
 
+import logging
 from collections.abc import Callable
 from functools import cache, cached_property, partial
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from uhrtranslate.engine.native.runner import NativeRunner
 from uhrtranslate.engine.statistics.moments import Moments
 from uhrtranslate.errors import OptionError
 
+_log = logging.getLogger(__name__)
 # The oldest GPUs that Triton compiles for.
 CAPABILITY = (8, 0)
 
@@ -57,21 +59,31 @@ class GpuRunner(NativeRunner):
         return Graphs(self.device, partial(memory_needed, self))
 
     def _prepared(self) -> tuple[Kernels, Callable[[nn.Module, NativeSwitch, bool], nn.Module]]:
-        if not available(self.device):
+        if (why := trouble(self.device)) is not None:
             raise OptionError(
-                f"--compile: there are no kernels for {self.device} here (they need Triton, which "
-                "torch brings on Linux, and a GPU of compute capability 8.0); leave --compile out."
+                f"--compile: there are no kernels for {self.device} here ({why}); leave --compile "
+                "out."
             )
         return operations, twin_of
 
 
 @cache
-def available(device: torch.device) -> bool:
-    """Whether kernels can be compiled for a GPU."""
-    return (
-        device.type == "cuda"
-        and find_spec("triton") is not None
-        and (
-            torch.version.hip is not None or torch.cuda.get_device_capability(device) >= CAPABILITY
-        )
-    )
+def trouble(device: torch.device) -> str | None:
+    """Why there are no kernels for a device, in a few words; None if there are.
+
+    Two are tried, which takes some seconds the first time on a machine: Triton may be there, but no
+    C compiler, which it needs to start what it has compiled.
+    """
+    if device.type != "cuda":
+        return "not a GPU that Triton knows"
+    if find_spec("triton") is None:
+        return "no Triton"
+    try:
+        if torch.version.hip is None and torch.cuda.get_device_capability(device) < CAPABILITY:
+            return "the GPU's compute capability is below 8.0"
+        operations.mean_and_variance(torch.zeros(1, 8, 2, 2, device=device), False)
+    except Exception as error:  # of whatever kind Triton, the driver or a compiler raise
+        _log.debug("kernels for %s", device, exc_info=True)
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        return f"Triton does not work: {told[0]}"
+    return None

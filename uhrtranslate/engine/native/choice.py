@@ -29,9 +29,9 @@ def choose_runner(
     if opaque:
         return GeneratorRunner, "not compiled (TorchScript)"
     if device.type != "cpu":
-        if gpu.available(device):
-            return gpu.GpuRunner, "compiled"
-        return GeneratorRunner, "not compiled (no Triton)"
+        if (why := gpu.trouble(device)) is not None:
+            return GeneratorRunner, f"not compiled ({why})"
+        return gpu.GpuRunner, "compiled"
     if not available():
         return GeneratorRunner, "not compiled (no C++ compiler)"
     return NativeRunner, "compiled"
