@@ -81,7 +81,7 @@ def bands(given):
         make(folder / "one", 2, 256)  # so that both workers load the generator
         make(folder / "all", 1, 4 * given.side)
         for norm in ("dn", "pooled"):
-            common = ["-o", "out", "--cell", 256, "--norm", norm]
+            common = ["-o", "out", "--cell", 256, "--norm", norm, "--tile", given.tile]
             shared = ["--cluster", "local:2", "--split", given.split]
             ways = {"alone": [], " ".join(map(str, shared)): shared}
             few, many = ["one", *common], ["all", *common]
@@ -156,6 +156,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["slides", "bands", "scaling"])
     parser.add_argument("--side", type=int, default=768, help="px of a slide")
     parser.add_argument("--repeats", type=int, default=1, help="of which the best counts")
+    parser.add_argument("--tile", default=512, help="px of the tiles of a slide in bands")
     parser.add_argument("--split", default="auto", help="rows of cells in a band")
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--seconds", type=float, default=20.0, help="that a piece takes")
