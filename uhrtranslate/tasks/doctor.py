@@ -38,7 +38,7 @@ EXTRAS = (
     ("dask_jobqueue", "slurm", "--cluster slurm:CONFIG.yaml"),
 )
 # What compiled forwards lack; without them all works, and takes longer (docs/performance.md).
-NO_KERNELS = "a C++ compiler, without which a CPU takes about 1.6 times as long: apt install g++"
+NO_KERNELS = "a C++ compiler, without which a CPU takes about twice as long: apt install g++"
 NO_TRITON = "--compile on a GPU: pip install triton"
 NO_CUDA = "GPUs: this torch is made for CPUs alone; install another (pytorch.org)"
 
