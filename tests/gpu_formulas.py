@@ -1,9 +1,14 @@
 """What the kernels for GPUs compute, in torch: their reference, and their place without a GPU."""
 
+import sys
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from uhrtranslate.engine import GpuRunner
+from uhrtranslate.engine.gpu.twin import twin_of
 from uhrtranslate.engine.native.operations import Finish
 
 
@@ -44,3 +49,20 @@ def _finished(y: Tensor, finish: Finish) -> Tensor:
     if any(finish.pads):
         y = F.pad(y, finish.pads, "constant" if finish.mode == "zeros" else finish.mode)
     return y
+
+
+class Once:
+    """Instead of graphs, which only GPUs have."""
+
+    def run(self, name, forward, x):
+        return forward(x)
+
+
+class HostRunner(GpuRunner):
+    """All of a GPU's runner but the GPU."""
+
+    _graphs = Once()
+
+    def _prepared(self):
+        formulas = sys.modules[__name__]
+        return formulas, partial(twin_of, kernels=formulas)

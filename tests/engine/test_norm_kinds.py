@@ -1,27 +1,24 @@
 """Group norms and batch norms of batch statistics become cells and fields like instance norms."""
 
 import copy
-from functools import partial
 
-import gpu_formulas
 import numpy as np
 import pytest
 import skimage.data
 import torch
 import torch.nn.functional as F
+from gpu_formulas import HostRunner
 from support import as_generator, small_resnet, translate_array
 from torch import nn
 
 from uhrtranslate.engine import (
     GeneratorRunner,
-    GpuRunner,
     Masking,
     NativeRunner,
     measure_halo,
 )
 from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL, Recorder
 from uhrtranslate.engine.forward.layers import norm_kind, replace_norms
-from uhrtranslate.engine.gpu.twin import twin_of
 from uhrtranslate.engine.native import build
 from uhrtranslate.geometry import CellGrid, CellMask
 from uhrtranslate.normalizers import DN, KIN, TIN, PatchIN, Pooled
@@ -198,15 +195,6 @@ def test_masks_change_nothing_where_tissue_is(section, network, halo, normalizer
     # Not to the byte: with a wide halo, windows reach the missing cell and are computed with gaps.
     assert np.abs(masked[far].astype(int) - whole[far]).max() <= 1
     assert (masked[: CELL // 2, : CELL // 2] == (1, 2, 3)).all()
-
-
-class HostRunner(GpuRunner):
-    """A GPU's runner, with the kernels' formulas in torch."""
-
-    def _prepared(self):
-        return gpu_formulas, partial(twin_of, kernels=gpu_formulas)
-
-    plain, record = NativeRunner.plain, NativeRunner.record
 
 
 @pytest.mark.parametrize("normalizer", NORMALIZERS, ids=repr)

@@ -2,23 +2,19 @@
 
 import copy
 import dataclasses
-from functools import partial
 
-import gpu_formulas
-import numpy as np
 import pytest
 import skimage.data
 import torch
-from kernel_networks import NETWORKS, doubled
-from support import as_generator, small_resnet, translate_array
+from gpu_formulas import HostRunner
+from kernel_networks import NETWORKS, AsTheReference, doubled, pair
+from support import as_generator, small_resnet
 from torch import fx, nn
 
 from uhrtranslate.engine import GeneratorRunner, GpuRunner
-from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.engine.gpu import graphs
 from uhrtranslate.engine.gpu import runner as gpu
 from uhrtranslate.engine.gpu.layers import GpuNorm2d
-from uhrtranslate.engine.gpu.twin import twin_of
 from uhrtranslate.engine.native.choice import choose_runner
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models.kaminyou import KaminyouGenerator
@@ -29,67 +25,14 @@ CPU = torch.device("cpu")
 SECTION = skimage.data.immunohistochemistry()
 
 
-class Once:
-    """Instead of graphs, which only GPUs have."""
-
-    def run(self, name, forward, x):
-        return forward(x)
-
-
-class HostRunner(GpuRunner):
-    """All of a GPU's runner but the GPU."""
-
-    _graphs = Once()
-
-    def _prepared(self):
-        return gpu_formulas, partial(twin_of, kernels=gpu_formulas)
-
-
 @pytest.fixture(scope="module", params=NETWORKS, ids=str)
 def runners(request):
-    torch.manual_seed(0)
-    network = NETWORKS[request.param]().eval()
-    for layer in network.modules():
-        if isinstance(layer, nn.InstanceNorm2d) and layer.affine:
-            nn.init.normal_(layer.weight, 1, 0.3)
-            nn.init.normal_(layer.bias, 0, 0.3)
-    return [
-        kind(as_generator(copy.deepcopy(network)), CPU) for kind in (GeneratorRunner, HostRunner)
-    ]
+    return pair(request.param, HostRunner)
 
 
-class TestAsTheReference:
-    def test_forwards(self, runners):
-        x = runners[0].to_input([SECTION[:128, :192], SECTION[200:328, 100:292]])
-        before = x.clone()
-        expected, found = (runner.plain(x) for runner in runners)
-        assert torch.equal(x, before)
-        assert expected.std() > 0.05
-        assert torch.allclose(found, expected, atol=2e-4)
-
-    @pytest.mark.parametrize("rule", [AS_TRAINED, PUBLISHED_CELL])
-    def test_statistics(self, runners, rule):
-        """With the biases that convolutions leave out."""
-        x = runners[0].to_input([SECTION[:128, :128], SECTION[300:428, 300:428]])
-        for _ in range(2):  # the second time, both end at the last norm layer
-            expected, found = (runner.record(x, rule) for runner in runners)
-            assert len(found.mean) == len(expected.mean) > 1
-            for a, b in zip(
-                (*expected.mean, *expected.std), (*found.mean, *found.std), strict=True
-            ):
-                assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
-
-    def test_translations(self, runners, request, monkeypatch):
-        number = list(NETWORKS).index(request.node.callspec.params["runners"])
-        normalizer = [DN(), TIN(), PatchIN(), Pooled(), KIN(kernel=3)][number % 5]
-        image = SECTION[:256, :256]
-        how = {"cell": 128, "tile": 128, "halo": 32, "thumbnail": image[::2, ::2]}
-        network = runners[0].module
-        expected = translate_array(image, copy.deepcopy(network), normalizer, **how)
-        monkeypatch.setattr("support.GeneratorRunner", HostRunner)
-        found = translate_array(image, copy.deepcopy(network), normalizer, **how)
-        assert expected.std() > 5
-        assert np.abs(expected.astype(int) - found).max() <= 1
+class TestAsTheReference(AsTheReference):
+    kind = HostRunner
+    normalizers = DN(), TIN(), PatchIN(), Pooled(), KIN(kernel=3)
 
 
 def test_between_two_convolutions_there_is_one_pass():

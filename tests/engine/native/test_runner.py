@@ -1,21 +1,18 @@
 """Forwards by kernels against the reference: the same function, but for rounding."""
 
-import copy
 import dataclasses
 import re
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 import skimage.data
 import torch
-from kernel_networks import NETWORKS, doubled
-from support import as_generator, small_resnet, translate_array
+from kernel_networks import NETWORKS, AsTheReference, doubled, pair
+from support import as_generator, small_resnet
 from torch import fx, nn
 
 from uhrtranslate.engine import GeneratorRunner, NativeRunner
-from uhrtranslate.engine.forward.actions import AS_TRAINED, PUBLISHED_CELL
 from uhrtranslate.engine.native import build
 from uhrtranslate.engine.native.choice import choose_runner
 from uhrtranslate.engine.native.doubling import DoubledConv2d
@@ -31,54 +28,13 @@ SECTION = skimage.data.immunohistochemistry()
 
 @pytest.fixture(scope="module", params=NETWORKS, ids=str)
 def runners(request):
-    torch.manual_seed(0)
-    network = NETWORKS[request.param]().eval()
-    for layer in network.modules():
-        if isinstance(layer, nn.InstanceNorm2d) and layer.affine:
-            nn.init.normal_(layer.weight, 1, 0.3)
-            nn.init.normal_(layer.bias, 0, 0.3)
-    return [
-        kind(as_generator(copy.deepcopy(network)), CPU) for kind in (GeneratorRunner, NativeRunner)
-    ]
+    return pair(request.param, NativeRunner)
 
 
 @needs_kernels
-class TestAsTheReference:
-    def test_forwards(self, runners):
-        for crops in (
-            [SECTION[:128, :192], SECTION[200:328, 100:292]],
-            [SECTION[:96, 7:103].copy()],
-        ):
-            x = runners[0].to_input(crops)
-            before = x.clone()
-            expected, found = (runner.plain(x) for runner in runners)
-            assert torch.equal(x, before)
-            assert expected.std() > 0.05
-            assert torch.allclose(found, expected, atol=2e-4)
-
-    @pytest.mark.parametrize("rule", [AS_TRAINED, PUBLISHED_CELL])
-    def test_statistics(self, runners, rule):
-        x = runners[0].to_input([SECTION[:128, :128], SECTION[300:428, 300:428]])
-        for _ in range(2):  # the second time, both end at the last norm layer
-            expected, found = (runner.record(x, rule) for runner in runners)
-            assert len(found.mean) == len(expected.mean) > 1
-            for a, b in zip(
-                (*expected.mean, *expected.std), (*found.mean, *found.std), strict=True
-            ):
-                assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
-
-    def test_translations(self, runners, request, monkeypatch):
-        # Each network with one normalizer; which of them is tested with all is elsewhere.
-        number = list(NETWORKS).index(request.node.callspec.params["runners"])
-        normalizer = [DN(), TIN(), PatchIN(), Pooled()][number % 4]
-        image = SECTION[:256, :256]
-        how = {"cell": 128, "tile": 128, "halo": 32, "thumbnail": image[::2, ::2]}
-        network = runners[0].module
-        expected = translate_array(image, copy.deepcopy(network), normalizer, **how)
-        monkeypatch.setattr("support.GeneratorRunner", NativeRunner)
-        found = translate_array(image, copy.deepcopy(network), normalizer, **how)
-        assert expected.std() > 5
-        assert np.abs(expected.astype(int) - found).max() <= 1
+class TestAsTheReference(AsTheReference):
+    kind = NativeRunner
+    normalizers = DN(), TIN(), PatchIN(), Pooled()
 
     def test_reduced_precision_is_as_near(self, runners):
         x = runners[0].to_input([SECTION[:128, :192]])

@@ -49,13 +49,13 @@ class Graphs:
         if graph := self._made.get(key):
             return graph.replay(x)
         self._seen[key] += 1
-        if self._seen[key] <= BEFORE or not self._fits(x):
+        # Decided once for each, since to ask what fits takes a forward.
+        if self._seen[key] != BEFORE + 1 or not self._fits(x):
             return forward(x)
         try:
             graph = self._made[key] = _Graph(forward, x)
         except RuntimeError as error:  # too little memory, or something that cannot be recorded
             _log.debug("%s is not recorded: %s", key, error)
-            self._seen[key] = -(1 << 60)
             return forward(x)
         return graph.replay(x)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from uhrtranslate.engine.forward.layers import SwitchedNorm2d
 from uhrtranslate.engine.gpu import operations
-from uhrtranslate.engine.native.layers import NativeSwitch
+from uhrtranslate.engine.native.layers import NativeNorm2d, NativeSwitch, as_read
 from uhrtranslate.engine.native.operations import Finish, Kernels
 
 Pads = tuple[int, int, int, int]
@@ -25,7 +25,7 @@ class GpuKernels(Kernels, Protocol):
     def sum_rows(self, x: Tensor, bias: Tensor | None, k: int, high: int) -> Tensor: ...  # noqa: D102
 
 
-class GpuNorm2d(nn.Module):
+class GpuNorm2d(NativeNorm2d):
     """A norm layer, what follows it and the padding behind that, in one pass over memory.
 
     Attributes:
@@ -33,11 +33,8 @@ class GpuNorm2d(nn.Module):
     """
 
     def __init__(self, original: SwitchedNorm2d, switch: NativeSwitch) -> None:
-        super().__init__()
-        self.eps, self.share = original.eps, original.share
-        self.weight, self.bias = original.weight, original.bias
+        super().__init__(original, switch)
         self.shift: Tensor | None = None
-        self.switch = switch  # not a module: it is shared and holds no weights
 
     def forward(
         self,
@@ -75,7 +72,7 @@ class GpuNorm2d(nn.Module):
         else:
             out = same if own or same is not x else torch.empty_like(same)
         finish = Finish(
-            _plain(self.weight), _plain(self.bias), slope, added, _plain(self.shift), pads, mode
+            as_read(self.weight), as_read(self.bias), slope, added, as_read(self.shift), pads, mode
         )
         switch = self.switch
         assert switch.action is not None
@@ -98,7 +95,7 @@ class BiasedConvolution(nn.Module):
         y = operations.channels_last(self.convolution(x))
         n, c = y.shape[:2]
         nothing, one = (y.new_full((n, c), value, dtype=torch.float32) for value in (0, 1))
-        return self._kernels.normalize(y, nothing, one, Finish(shift=_plain(self.bias)), y)
+        return self._kernels.normalize(y, nothing, one, Finish(shift=as_read(self.bias)), y)
 
 
 class ThinConv2d(nn.Module):
@@ -123,7 +120,7 @@ class ThinConv2d(nn.Module):
             filters = F.pad(filters, (0, 0) * 3 + (0, more))
             rows = F.conv2d(x.float(), filters.contiguous(memory_format=torch.channels_last))
             return self._kernels.sum_rows(
-                operations.channels_last(rows), _plain(self.bias), k, high
+                operations.channels_last(rows), as_read(self.bias), k, high
             )
 
 
@@ -156,8 +153,3 @@ def without(layer: nn.Module, *, bias: bool = False, padding: bool = False) -> n
         other._reversed_padding_repeated_twice = [0, 0, 0, 0]
     assert isinstance(other, nn.Module)
     return other
-
-
-def _plain(weight: Tensor | None) -> Tensor | None:
-    """A weight as kernels read it."""
-    return None if weight is None else weight.detach().float().contiguous()

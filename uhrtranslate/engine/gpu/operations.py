@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from uhrtranslate.engine.native import operations as native
 from uhrtranslate.engine.native.operations import Finish
+from uhrtranslate.engine.native.operations import channels_last as channels_last
 from uhrtranslate.normalizers import Field
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -29,19 +31,10 @@ def suits(x: Tensor) -> bool:
     return x.ndim == 4 and x.dtype in DTYPES and x.numel() > 0
 
 
-def channels_last(x: Tensor) -> Tensor:
-    """The same [n, c, h, w], with its channels innermost and no gaps."""
-    # Strides of axes with one entry say nothing, and torch takes them for either layout.
-    c, h, w = x.shape[1:]
-    return x if x.stride() == (h * w * c, 1, w * c, c) else empty(x, h, w).copy_(x)
-
-
 def empty(x: Tensor, h: int, w: int) -> Tensor:
     """New features like x, h x w px."""
     n, c = x.shape[:2]
-    return torch.empty_strided(
-        (n, c, h, w), (h * w * c, 1, w * c, c), dtype=x.dtype, device=x.device
-    )
+    return native.empty(n, c, h, w, x.dtype, x.device)
 
 
 def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:

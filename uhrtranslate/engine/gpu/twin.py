@@ -4,10 +4,7 @@ A bias before a norm layer is added there, and a map that is padded is written p
 between two convolutions features are read twice and written once.
 """
 
-import copy
-import logging
 from collections import Counter
-from itertools import chain
 from typing import Any
 
 import torch
@@ -28,10 +25,8 @@ from uhrtranslate.engine.gpu.layers import (
     without,
 )
 from uhrtranslate.engine.native.layers import PADS, NativeSwitch
-from uhrtranslate.engine.native.twin import IDLE, join_norm
+from uhrtranslate.engine.native.twin import exchanged, join_norm, layer_of, traced
 from uhrtranslate.models.resnet import BlurUp
-
-_log = logging.getLogger(__name__)
 
 
 def twin_of(
@@ -52,19 +47,12 @@ def twin_of(
     """
     anything: Any = module
     anything.to(memory_format=torch.channels_last)
-    common = chain(module.parameters(), module.buffers())
-    twin = copy.deepcopy(module, {id(part): part for part in common})
-    made: dict[int, nn.Module] = {}  # layers that are used in several places stay shared
-    for parent in list(twin.modules()):
-        for name, child in list(parent.named_children()):
-            layer = made.get(id(child)) or _exchanged(child, switch)
-            if layer is not None:
-                made[id(child)] = layer
-                setattr(parent, name, layer)
-    return _joined(twin, kernels) if known else twin
+    twin = exchanged(module, lambda layer: _faster(layer, switch))
+    graph = traced(twin) if known else None
+    return twin if graph is None else _joined(twin, graph, kernels)
 
 
-def _exchanged(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
+def _faster(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
     """The layer that does the same and is faster, if there is one."""
     if isinstance(layer, SwitchedNorm2d):
         return GpuNorm2d(layer, switch)
@@ -74,23 +62,13 @@ def _exchanged(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
     return None
 
 
-def _joined(twin: nn.Module, kernels: GpuKernels) -> nn.Module:
-    try:
-        graph = _Tracer().trace(twin)
-    except Exception as error:  # a forward that depends on values or sizes
-        _log.debug("layers are not joined: %s", error)
-        return twin
+def _joined(twin: nn.Module, graph: fx.Graph, kernels: GpuKernels) -> nn.Module:
     layers = dict(twin.named_modules())
-    for node in list(graph.nodes):
-        if isinstance(_layer(layers, node), IDLE):
-            node.replace_all_uses_with(node.args[0])
-            graph.erase_node(node)
     joining = _Joining(twin, graph, layers)
-    nodes = list(graph.nodes)
-    for node in nodes:
+    for node in list(graph.nodes):
         joining.pad_before(node)
     order = {node: i for i, node in enumerate(graph.nodes)}
-    norms = [node for node in graph.nodes if isinstance(_layer(layers, node), GpuNorm2d)]
+    norms = [node for node in graph.nodes if isinstance(layer_of(layers, node), GpuNorm2d)]
     for node in norms:
         join_norm(graph, layers, node, order)
         joining.bias(node)
@@ -99,12 +77,6 @@ def _joined(twin: nn.Module, kernels: GpuKernels) -> nn.Module:
     for node in list(graph.nodes):
         joining.convolution(node, kernels)
     return fx.GraphModule(twin, graph)
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own = isinstance(m, GpuNorm2d) or type(m) in PADS
-        return own or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Joining:
@@ -122,7 +94,7 @@ class _Joining:
 
     def pad_before(self, node: fx.Node) -> None:
         """Let what is before a convolution pad, if it does not pad by zeros."""
-        layer = _layer(self._layers, node)
+        layer = layer_of(self._layers, node)
         if type(layer) is not nn.Conv2d or layer.padding_mode not in ("reflect", "replicate"):
             return
         above, beside = (int(side) for side in layer.padding)
@@ -134,9 +106,9 @@ class _Joining:
 
     def bias(self, node: fx.Node) -> None:
         """Let a norm layer add the bias of the convolution before it."""
-        norm, source = _layer(self._layers, node), node.args[0]
+        norm, source = layer_of(self._layers, node), node.args[0]
         assert isinstance(source, fx.Node)
-        before = _layer(self._layers, source)
+        before = layer_of(self._layers, source)
         if type(before) not in CONVOLUTIONS or len(source.users) > 1:
             return
         if self._uses[str(source.target)] > 1 or self._uses[str(node.target)] > 1:
@@ -167,7 +139,7 @@ class _Joining:
 
     def convolution(self, node: fx.Node, kernels: GpuKernels) -> None:
         """Compute a convolution of few channels by rows, and add the bias of others by a kernel."""
-        layer = _layer(self._layers, node)
+        layer = layer_of(self._layers, node)
         if type(layer) not in CONVOLUTIONS or not isinstance(layer, CONVOLUTIONS):
             return
         if isinstance(layer, nn.Conv2d) and is_thin(layer):
@@ -177,7 +149,7 @@ class _Joining:
 
     def _pads(self, node: fx.Node) -> tuple[Pads, str] | None:
         """How a node pads its input, if the kernels can."""
-        layer = _layer(self._layers, node)
+        layer = layer_of(self._layers, node)
         if type(layer) in PADS:
             kind: Any = layer
             pads, mode = tuple(kind.padding), PADS[type(kind)]
@@ -198,7 +170,3 @@ class _Joining:
         self._layers[name] = layer
         node.target = name
         self._uses[name] += 1
-
-
-def _layer(layers: dict[str, nn.Module], node: fx.Node) -> nn.Module | None:
-    return layers.get(str(node.target)) if node.op == "call_module" else None

@@ -77,7 +77,7 @@ class NativeNorm2d(nn.Module):
         fits = added is None or (added.shape == x.shape and added.dtype == x.dtype)
         same = operations.channels_last(x)
         finish = Finish(
-            _plain(self.weight), _plain(self.bias), slope,
+            as_read(self.weight), as_read(self.bias), slope,
             operations.channels_last(added) if added is not None and fits else None,
         )  # fmt: skip
         out = same if own or same is not x else torch.empty_like(same)
@@ -149,7 +149,7 @@ class WinogradConv2d(NativeConv2d):
     def convolve(self, x: Tensor) -> Tensor:
         """See `NativeConv2d`."""
         rows, cols = places(x.shape[-2:], self.pads, self.mode)
-        return operations.convolve(x, self.weight, _plain(self.bias), rows, cols)
+        return operations.convolve(x, self.weight, as_read(self.bias), rows, cols)
 
 
 class ThinConv2d(NativeConv2d):
@@ -160,7 +160,7 @@ class ThinConv2d(NativeConv2d):
         k, c, high, wide = self.weight.shape
         filters = self.weight.permute(2, 0, 1, 3).reshape(high * k, c, 1, wide)
         rows = F.conv2d(padded(x, self.pads, self.mode), filters)
-        return operations.sum_rows(rows, _plain(self.bias), high)
+        return operations.sum_rows(rows, as_read(self.bias), high)
 
 
 def native(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
@@ -203,7 +203,7 @@ def _pads(layer: Any) -> tuple[int, ...]:
     return tuple(layer.padding)
 
 
-def _plain(weight: Tensor | None) -> Tensor | None:
+def as_read(weight: Tensor | None) -> Tensor | None:
     """A weight as kernels read it."""
     return None if weight is None else weight.detach().float().contiguous()
 

@@ -86,13 +86,15 @@ def channels_last(x: Tensor) -> Tensor:
     n, c, h, w = x.shape
     if x.stride() == (h * w * c, 1, w * c, c):
         return x
-    y = torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=x.dtype)
-    return y.copy_(x)
+    return empty(n, c, h, w, x.dtype, x.device).copy_(x)
 
 
-def empty(n: int, c: int, h: int, w: int, dtype: torch.dtype) -> Tensor:
-    """New features, [n, c, h, w] with channels innermost."""
-    return torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=dtype)
+def empty(
+    n: int, c: int, h: int, w: int, dtype: torch.dtype, device: torch.device | None = None
+) -> Tensor:
+    """New features, [n, c, h, w] with channels innermost; by default on the CPU."""
+    strides = h * w * c, 1, w * c, c
+    return torch.empty_strided((n, c, h, w), strides, dtype=dtype, device=device)
 
 
 def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:

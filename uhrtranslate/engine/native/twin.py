@@ -3,6 +3,7 @@
 import copy
 import logging
 import operator
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _SUMS = (operator.add, operator.iadd, torch.add)
 # Layers that do nothing in a forward that does not train.
-IDLE = (nn.Dropout, nn.Dropout2d, nn.Identity)
+_IDLE = (nn.Dropout, nn.Dropout2d, nn.Identity)
 # Layers whose result nobody else has.
 _FRESH = (nn.Conv2d, nn.ConvTranspose2d, NativeConv2d, DoubledConv2d)
 
@@ -38,37 +39,54 @@ def twin_of(module: nn.Module, switch: NativeSwitch, known: bool) -> nn.Module:
         known: whether the module is one of ours. Others' layers are exchanged, but not joined, as
             nobody knows what their forwards do between them.
     """
+    twin = exchanged(module, lambda layer: native(layer, switch))
+    graph = traced(twin) if known else None
+    return twin if graph is None else _joined(twin, graph)
+
+
+def exchanged(module: nn.Module, other: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """A copy with the same weights and other layers.
+
+    Args:
+        module: not changed.
+        other: the layer in place of one; None leaves it. Layers that are used in several places
+            stay shared.
+    """
     common = chain(module.parameters(), module.buffers())
     twin = copy.deepcopy(module, {id(part): part for part in common})
-    made: dict[int, nn.Module] = {}  # layers that are used in several places stay shared
+    made: dict[int, nn.Module] = {}
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
-            layer = made.get(id(child)) or native(child, switch)
+            layer = made.get(id(child)) or other(child)
             if layer is not None:
                 made[id(child)] = layer
                 setattr(parent, name, layer)
-    return _joined(twin) if known else twin
+    return twin
 
 
-def _joined(twin: nn.Module) -> nn.Module:
-    tracer = _Tracer()
+def traced(twin: nn.Module) -> fx.Graph | None:
+    """The order of a twin's layers, without those that do nothing; None: nobody can tell."""
     try:
-        graph = tracer.trace(twin)
+        graph = _Tracer().trace(twin)
     except Exception as error:  # a forward that depends on values or sizes
         _log.debug("layers are not joined: %s", error)
-        return twin
+        return None
     layers = dict(twin.named_modules())
     for node in list(graph.nodes):
-        layer = _layer(layers, node)
-        if isinstance(layer, IDLE):
+        if isinstance(layer_of(layers, node), _IDLE):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+    return graph
+
+
+def _joined(twin: nn.Module, graph: fx.Graph) -> nn.Module:
+    layers = dict(twin.named_modules())
     for node in list(graph.nodes):
         _join_doubling(graph, twin, layers, node)
     order = {node: i for i, node in enumerate(graph.nodes)}
     taken: dict[NativeConv2d, int] = {}
     for node in list(graph.nodes):
-        layer = _layer(layers, node)
+        layer = layer_of(layers, node)
         if isinstance(layer, NativeNorm2d):
             join_norm(graph, layers, node, order)
         elif isinstance(layer, NativeConv2d):
@@ -87,14 +105,14 @@ def _join_doubling(
     graph: fx.Graph, twin: nn.Module, layers: dict[str, nn.Module], node: fx.Node
 ) -> None:
     """Let a convolution double its input itself, if its source does that and nothing else."""
-    conv: Any = _layer(layers, node)
+    conv: Any = layer_of(layers, node)
     if not follows(conv) or sum(other.target == node.target for other in graph.nodes) > 1:
         return
     steps: list[Any] = [node.args[0]]
-    up: Any = _layer(layers, steps[0])
+    up: Any = layer_of(layers, steps[0])
     if doubles(up):
         steps.append(steps[0].args[0])
-        pad = _layer(layers, steps[1])
+        pad = layer_of(layers, steps[1])
         ring = isinstance(pad, NativePad2d) and (pad.pads, pad.mode) == ((1,) * 4, "replicate")
     else:
         ring = isinstance(up, BlurUp)  # which replicates by itself
@@ -114,7 +132,7 @@ def join_norm(
     """Let a norm layer do what its only user does, and write where its input was."""
     how: dict[str, Any] = {}
     source: Any = node.args[0]
-    before = _layer(layers, source)
+    before = layer_of(layers, source)
     if isinstance(before, _FRESH) and len(source.users) == 1:
         how["own"] = True
     after = _only_user(node)
@@ -134,7 +152,7 @@ def join_norm(
     node.kwargs = how
 
 
-def _layer(layers: dict[str, nn.Module], node: Any) -> nn.Module | None:
+def layer_of(layers: dict[str, nn.Module], node: Any) -> nn.Module | None:
     """The layer that a node calls."""
     calls = isinstance(node, fx.Node) and node.op == "call_module"
     return layers.get(str(node.target)) if calls else None
@@ -149,7 +167,7 @@ def _slope(layers: dict[str, nn.Module], node: fx.Node) -> float | None:
     """The slope of negative values, if a node is an activation that the kernels know."""
     if node.op == "call_function" and node.target in _RELUS:
         return 0.0
-    layer = _layer(layers, node)
+    layer = layer_of(layers, node)
     if isinstance(layer, nn.ReLU):
         return 0.0
     return float(layer.negative_slope) if isinstance(layer, nn.LeakyReLU) else None
@@ -164,7 +182,7 @@ def _join_pad(
 ) -> None:
     """Let a convolution pad its input itself, if it is used once and does not pad yet."""
     source: Any = node.args[0]
-    pad = _layer(layers, source)
+    pad = layer_of(layers, source)
     if isinstance(pad, NativePad2d) and uses == 1 and not any(layer.pads):
         if len(source.users) > 1:
             return
