@@ -85,6 +85,21 @@ def child(
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def run_here(program: Callable[[], None], command: Sequence[str]) -> None:
+    """Run a command of `uhrt` in this process; it must end well.
+
+    Args:
+        program: `uhrtranslate.cli.main`, which the caller imports when it wants to.
+        command: arguments.
+    """
+    sys.argv = ["uhrt", *command]
+    try:
+        program()
+    except SystemExit as end:
+        if end.code:
+            raise
+
+
 def cpu_seconds() -> float:
     """CPU time of this process so far, imports included."""
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -11,7 +11,6 @@ imports, reading, encoding and writing. Further options of `uhrt translate` go b
 
 import functools
 import os
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -20,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import Row, machine, parser, save, table
+from bench import Row, machine, parser, run_here, save, table
 
 BEFORE, STATISTICS, TILES = "before", "statistics", "tiles"
 # Forwards of a runner, by what they are for.
@@ -129,12 +128,7 @@ def profiled(command: Sequence[str]) -> dict[str, Row]:
 
     times = Times()
     watch(times)
-    sys.argv = ["uhrt", *command]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            raise
+    run_here(main, command)
     whole = time.process_time()
     rows: dict[str, Row] = defaultdict(dict)
     for (phase, kind), seconds in times.seconds.items():

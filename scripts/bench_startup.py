@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import Row, machine, medians, parser, save, table
+from bench import Row, machine, medians, parser, run_here, save, table
 
 PRECISIONS = ("fp32", "bf16")
 FORWARDS = ("record", "plain", "normalize", "normalize_part")
@@ -85,12 +85,7 @@ def child(started: float, command: Sequence[str]) -> None:
         for name in FORWARDS:
             if name in vars(kind):
                 setattr(kind, name, noting(vars(kind)[name]))
-    sys.argv = ["uhrt", *command]
-    try:
-        main()
-    except SystemExit as end:
-        if end.code:
-            raise
+    run_here(main, command)
     print(json.dumps(found))
 
 

@@ -38,7 +38,7 @@ def empty(x: Tensor, h: int, w: int) -> Tensor:
 
 
 def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
-    """Of each channel of [n, c, h, w] as `channels_last` gives it; [n, c] float32 each."""
+    """See `Kernels`."""
     from uhrtranslate.engine.gpu import kernels
 
     n, c, h, w = x.shape
@@ -58,27 +58,13 @@ def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
 
 
 def normalize(x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor) -> Tensor:
-    """(x - mean) / std, finished; one mean and std per sample and channel.
-
-    Args:
-        x: [n, c, h, w], as `channels_last` gives it.
-        mean, std: [n, c] float32.
-        finish: what else is done.
-        out: like x, or padded; may be x if it is not.
-    """
+    """See `Kernels`."""
     _apply(x, out, (mean.contiguous(), std.contiguous()), None, finish)
     return out
 
 
 def apply_fields(x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor) -> Tensor:
-    """(x - mean) * rstd of every pixel, finished.
-
-    Args:
-        x: [n, c, h, w], as `channels_last` gives it.
-        fields: gives the field of a sample.
-        finish: what else is done.
-        out: like x, or padded; may be x if it is not.
-    """
+    """See `Kernels`."""
     for i in range(len(x)):
         field, part = fields(i), slice(i, i + 1)
         tables = field.mean.permute(1, 2, 0).contiguous(), field.scale.permute(1, 2, 0).contiguous()

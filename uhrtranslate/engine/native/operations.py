@@ -47,17 +47,27 @@ class Finish:
 
 
 class Kernels(Protocol):
-    """What norm layers need of a device's kernels: these functions of a module such as this."""
+    """What norm layers need of a device's kernels: these functions of a module such as this.
 
-    def mean_and_variance(self, x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]: ...  # noqa: D102
+    Features are [n, c, h, w], as `channels_last` gives them. Results go into `out`, which is like x
+    and may be x; on a GPU it is padded if `finish` says so, and then is not x.
+    """
 
-    def normalize(  # noqa: D102
+    def mean_and_variance(self, x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
+        """Of each channel; [n, c] float32 each."""
+        ...
+
+    def normalize(
         self, x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """(x - mean) / std, finished; mean and std are [n, c] float32."""
+        ...
 
-    def apply_fields(  # noqa: D102
+    def apply_fields(
         self, x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor
-    ) -> Tensor: ...
+    ) -> Tensor:
+        """(x - mean) * rstd of every pixel, finished; `fields` gives the field of a sample."""
+        ...
 
 
 class _Finish(ctypes.Structure):
@@ -98,7 +108,7 @@ def empty(
 
 
 def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
-    """Of each channel of [n, c, h, w] as `channels_last` gives it; [n, c] float32 each."""
+    """See `Kernels`."""
     n, c, h, w = x.shape
     mean, squares = (torch.empty(n, c) for _ in range(2))
     for i in range(n):
@@ -107,14 +117,7 @@ def mean_and_variance(x: Tensor, unbiased: bool) -> tuple[Tensor, Tensor]:
 
 
 def normalize(x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor) -> Tensor:
-    """(x - mean) / std, finished; one mean and std per sample and channel.
-
-    Args:
-        x: [n, c, h, w], as `channels_last` gives it.
-        mean, std: [n, c] float32.
-        finish: what else is done.
-        out: like x; may be x.
-    """
+    """See `Kernels`."""
     for i in range(len(x)):
         centre, scale = mean[i].contiguous(), std[i].contiguous()
         field = _Field(centre=centre.data_ptr(), scale=scale.data_ptr(), most=0, divide=1)
@@ -123,14 +126,7 @@ def normalize(x: Tensor, mean: Tensor, std: Tensor, finish: Finish, out: Tensor)
 
 
 def apply_fields(x: Tensor, fields: Callable[[int], Field], finish: Finish, out: Tensor) -> Tensor:
-    """(x - mean) * rstd of every pixel, finished.
-
-    Args:
-        x: [n, c, h, w], as `channels_last` gives it.
-        fields: gives the field of a sample.
-        finish: what else is done.
-        out: like x; may be x.
-    """
+    """See `Kernels`."""
     for i in range(len(x)):
         field = fields(i)
         # [h, q, c] each; [w, most] the columns of cells that have a weight, and the weights
