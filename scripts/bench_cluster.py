@@ -19,19 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 HERE = Path(__file__).resolve().parents[1]
 
 
 def make(folder, count, side):
-    """Slides of noise at the scale of nuclei."""
+    """Slides of noise at the scale of nuclei, in tiles, so that any part can be read."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
         small = rng.integers(60, 256, (side // 16, side // 16, 3), np.uint8)
         image = Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
-        image.save(folder / f"{number:02}.png")
+        tifffile.imwrite(
+            folder / f"{number:02}.tif", np.asarray(image), tile=(256, 256),
+            photometric="rgb", compression="deflate",
+        )  # fmt: skip
 
 
 def measured(folder, *arguments):
@@ -156,7 +160,7 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["slides", "bands", "scaling"])
     parser.add_argument("--side", type=int, default=768, help="px of a slide")
     parser.add_argument("--repeats", type=int, default=1, help="of which the best counts")
-    parser.add_argument("--tile", default=512, help="px of the tiles of a slide in bands")
+    parser.add_argument("--tile", default="auto", help="px of the tiles of a slide in bands")
     parser.add_argument("--split", default="auto", help="rows of cells in a band")
     parser.add_argument("--workers", type=int, nargs="+", default=[8, 64])
     parser.add_argument("--seconds", type=float, default=20.0, help="that a piece takes")

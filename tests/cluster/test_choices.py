@@ -50,6 +50,29 @@ def test_small_slides_are_shared_in_even_bands_alone(tmp_path, tile, starts):
     assert (divided and [y0 for y0, _ in divided.bands]) == starts
 
 
+@pytest.mark.parametrize(
+    ("norm", "height", "rows", "cells"),
+    [
+        # A tile's halo reaches into the next row of cells, and DN's field one further.
+        ("dn", 2048, 4, [(0, 6), (2, 8)]),
+        ("dn", 4608, 9, None),  # 22 rows would be computed, of 18: by each band alone
+        ("pooled", 4608, 9, [(0, 17), (1, 18)]),
+        ("in", 2048, 4, None),
+    ],
+)
+def test_statistics_that_bands_would_compute_again_are_recorded_once(
+    tmp_path, norm, height, rows, cells
+):
+    Image.new("RGB", (256, height)).save(tmp_path / "a.png")
+    options = make_options({"norm": norm, "tile": 256, "cell": 256, "compile": False})
+    translator = Translator(options)
+    with opened(translator, tmp_path / "a.png") as slide:
+        prepared = prepare(translator, slide, tmp_path / "a.tif")
+        divided = divide(prepared, begin(prepared, lambda event: None), rows)
+    assert divided is not None
+    assert (divided.cells and list(divided.cells)) == cells
+
+
 class Acted:
     """A crew whose workers have the devices that it is given, and do everything at once."""
 

@@ -124,7 +124,8 @@ def translated(place, folder, **options):
     ("norm", "options"),
     [
         ("dn", {"split": 0}),
-        ("dn", {"split": 1}),
+        ("dn", {"split": 1}),  # statistics are recorded first
+        ("dn", {"split": 9, "cell": 32}),  # each of two bands records its own
         ("pooled", {"split": 2}),
         ("pooled", {"split": 3, "bandwidth": "inf", "mask": "auto"}),
         ("tin", {"split": 2, "halo": None, "overlap": 16, "precision": "auto"}),

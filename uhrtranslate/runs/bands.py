@@ -36,6 +36,9 @@ LARGE_FOR_FEW, LARGE_FOR_ONE, ROWS_FOR_FEW, BANDS_FOR_FEW = 8_000_000, 32_000_00
 UNEVEN = 1.25
 # Rounds of bands from which on it matters little whether the last one is full.
 ROUNDS = 4
+# How many times the statistics of a slide's cells may be computed, as bands need those around them,
+# before they are recorded once for all bands, though bands wait for them then.
+AGAIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Divided:
         threads: that torch computes with on a CPU, as they change results by rounding.
         bands: pixel rows of each piece.
         cells: rows of cells whose statistics each piece needs, recorded by others before; None if
-            each piece records what it needs by itself, as that is little.
+            each piece records what it needs by itself, as that is little more than its own.
     """
 
     spec: OutputSpec
@@ -125,10 +128,12 @@ def divide(prepared: Prepared, begun: Begun, rows: int | None, sharers: int = 0)
         return None
     reach = begun.transform.reach
     cells = None
-    if reach is not None and reach > MOST_KEPT:
+    if reach is not None:
         schedule = Schedule(plan.tiles, reach, prepared.masking, plan.batch)
         needed = [schedule.rows_needed(*band) for band in bands]
-        cells = tuple((one.start, one.stop) for one in needed)
+        computed = sum(map(len, needed))
+        if reach > MOST_KEPT or computed > AGAIN * plan.tiles.grid.rows:
+            cells = tuple((one.start, one.stop) for one in needed)
     return Divided(
         prepared.spec,
         prepared.job(),
