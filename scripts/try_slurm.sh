@@ -77,7 +77,7 @@ sys.path.insert(0, sys.argv[2] + "/scripts")
 import numpy as np
 from kill_cluster import MODEL, make_slides
 folder = Path(sys.argv[1])
-(folder / "slow.py").write_text(MODEL.format(seconds=0.3))
+(folder / "slow.py").write_text(MODEL.format(seconds=0.6))
 make_slides(folder, 4, np.random.default_rng(0))
 PY
 cd "$work"
