@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from support import REPOSITORY
 
+from uhrtranslate.engine.native import build
+
 ROWS = {"DN, eager": None, "DN, default": None, "peer, DN": None, "patch-IN, eager": None}
 # Does the same work, by the eager forwards.
 PEER = """
@@ -85,17 +87,26 @@ def test_a_start_is_measured(scripts, picture, tmp_path):
     assert 0 < row["begun_s"] < row["ended_s"]
 
 
-def test_the_time_of_layers_adds_up(tmp_path):
+@pytest.mark.parametrize(
+    ("kernels", "layers"),
+    [
+        ("--no-compile", ["Conv2d 3x3, 128 to 128", "ConvTranspose2d 3x3, 64 to 32, stride 2"]),
+        pytest.param(
+            "--compile", ["WinogradConv2d 3x3, 128 to 128", "kernel convolve"],
+            marks=pytest.mark.skipif(not build.available(), reason="no C++ compiler"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_time_of_layers_adds_up(tmp_path, kernels, layers):
     """Own seconds of each kind, and the rest, are the whole process's."""
     script, report = REPOSITORY / "scripts" / "bench_layers.py", tmp_path / "layers.json"
     sizes = ["--side", "64", "--blocks", "1", "--ngf", "32", "--layout", "cyclegan"]
     subprocess.run(
-        [sys.executable, str(script), *sizes, "--json", str(report), "--", "--no-compile"],
+        [sys.executable, str(script), *sizes, "--json", str(report), "--", kernels],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     rows = json.loads(report.read_text())["rows"]
     assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
-    block = rows["Conv2d 3x3, 128 to 128"]
-    assert min(block["before"], block["statistics"], block["tiles"]) > 0
-    assert "ConvTranspose2d 3x3, 64 to 32, stride 2" in rows
+    assert min(rows[layer][phase] for layer in layers for phase in ("statistics", "tiles")) > 0
+    assert rows["Conv2d 3x3, 128 to 128"]["before"] > 0
     assert all(row["sum"] >= 0 for row in rows.values())

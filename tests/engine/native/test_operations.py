@@ -46,6 +46,18 @@ def test_minimal_filtering_is_convolution(n, h, w, c, k, bias, pads, mode):
 
 
 @pytest.mark.parametrize("dtype", operations.DTYPES)
+@pytest.mark.parametrize(("size", "c"), [((2, 2), 1), ((9, 6), 16), ((14, 31), 37)])
+def test_halving_is_a_padded_convolution_of_each_channel(size, c, dtype):
+    x, weight = features(2, c, *size, dtype), torch.randn(c, 1, 3, 3)
+    y = operations.halve(x, weight, *places(size, (1,) * 4, "reflect"))
+    around = F.pad(x.double(), (1,) * 4, "reflect")
+    expected = F.conv2d(around, weight.double(), stride=2, groups=c)
+    assert (y.shape, y.dtype) == (expected.shape, dtype)
+    most = 2**-8 if dtype == torch.bfloat16 else 1e-6
+    assert (y - expected).abs().max() <= most * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", operations.DTYPES)
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_padding_is_torch_s(mode, dtype):
     x, pads = features(2, 5, 7, 9, dtype), (3, 0, 1, 6)
@@ -138,7 +150,9 @@ def test_numbers_do_not_depend_on_threads():
             mean, variance = operations.mean_and_variance(x, False)
             y = operations.normalize(x, mean, variance, Finish(), torch.empty_like(x))
             z = operations.convolve(x, weight, None, *places((50, 61), (1,) * 4, "zeros"))
-            found.append(np.concatenate([part.numpy().ravel() for part in (mean, variance, y, z)]))
+            half = operations.halve(x, weight[:32, :1], *places((50, 61), (1,) * 4, "reflect"))
+            parts = mean, variance, y, z, half
+            found.append(np.concatenate([part.numpy().ravel() for part in parts]))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0], found[1])

@@ -16,7 +16,12 @@ from uhrtranslate.engine import GeneratorRunner, NativeRunner
 from uhrtranslate.engine.native import build
 from uhrtranslate.engine.native.choice import choose_runner
 from uhrtranslate.engine.native.doubling import DoubledConv2d
-from uhrtranslate.engine.native.layers import NativeNorm2d, NativePad2d, WinogradConv2d
+from uhrtranslate.engine.native.layers import (
+    NativeBlurDown,
+    NativeNorm2d,
+    NativePad2d,
+    WinogradConv2d,
+)
 from uhrtranslate.errors import OptionError
 from uhrtranslate.models.kaminyou import KaminyouGenerator
 from uhrtranslate.normalizers import DN, TIN, PatchIN, Pooled
@@ -64,6 +69,16 @@ def test_layers_are_joined_and_share_the_weights():
     assert not [n for n in twin.graph.nodes if n.op == "call_function"]
     assert {id(p) for p in twin.parameters()} == {id(p) for p in network.parameters()}
     assert NativePad2d not in {type(part) for part in network.modules()}
+
+
+@needs_kernels
+def test_filters_that_halve_are_one_layer():
+    twin = pair("antialiased", NativeRunner)[1]._twin
+    layers = dict(twin.named_modules())
+    used = [node for node in twin.graph.nodes if node.op != "placeholder"]
+    kinds = [type(layers[node.target]) for node in used if node.op == "call_module"]
+    assert kinds.count(NativeBlurDown) == 2
+    assert not [node for node in used if node.op == "call_function"]
 
 
 @needs_kernels

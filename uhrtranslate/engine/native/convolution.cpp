@@ -1,4 +1,4 @@
-// 3x3 convolutions of feature maps [h, w, c] by minimal filtering.
+// 3x3 convolutions of feature maps [h, w, c]: of each channel alone, and, by minimal filtering, of all.
 //
 // F(6 x 6, 3 x 3) of Lavin and Gray ("Fast algorithms for convolutional neural networks", 2016): a
 // patch of 8 x 8 px and a filter are each transformed to 64 values, multiplied value by value (summed
@@ -23,7 +23,7 @@ constexpr int64_t HIGH = 12, WIDE = 2;  // patches, and vectors of outputs, that
 constexpr int64_t HIGH = 6, WIDE = 1;
 #endif
 constexpr int64_t PANEL = WIDE * LANES;
-constexpr int64_t AT_ONCE = 48;  // patches whose values stay in the processor's cache
+constexpr int64_t AT_ONCE = 48;  // patches, at most, whose values stay in the processor's cache
 
 // How far apart lists of so many values are: not by whole pages, which caches keep in one place.
 constexpr int64_t apart(int64_t values) { return values + PANEL; }
@@ -152,9 +152,50 @@ inline void patch_out(const float* from, int64_t step, const float* bias, int64_
     }
 }
 
+// How many patches of `count` a thread takes at once, so that all threads have some of each sample.
+int64_t taken_at_once(int64_t samples, int64_t count, int64_t threads) {
+    int64_t parts = samples * ((count + AT_ONCE - 1) / AT_ONCE);
+    parts = (parts + threads - 1) / threads * threads;
+    const int64_t many = (samples * count + parts - 1) / parts;
+    return (many + HIGH - 1) / HIGH * HIGH;
+}
+
+// Each channel by its own filter [9, c], at every second place: [h, w, c].
+template <class T>
+void halve(const T* x, T* y, int64_t width, int64_t c, const int32_t* ys, const int32_t* xs,
+           int64_t h, int64_t w, const float* filter, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t row = 0; row < h; row++)
+        for (int64_t col = 0; col < w; col++) {
+            const T* from[9];
+            for (int64_t t = 0; t < 9; t++)
+                from[t] = x + (ys[2 * row + t / 3] * width + xs[2 * col + t % 3]) * c;
+            for (int64_t i = 0; i < c; i += LANES) {
+                Vec sum = {};
+                for (int64_t t = 0; t < 9; t++)
+                    sum += load(from[t] + i, c - i) * load(filter + t * c + i, c - i);
+                store(y + (row * w + col) * c + i, sum, c - i);
+            }
+        }
+}
+
 }  // namespace
 
 extern "C" {
+
+// A 3x3 convolution of each channel alone, at every second place.
+//
+// x: [., width, c]; y: [h, w, c]; filter: [9, c].
+// ys, xs: [2h + 1], [2w + 1], which rows and columns of x it is of.
+void uhrt_halve(const void* x, void* y, int32_t half, int64_t width, int64_t c, const int32_t* ys,
+                const int32_t* xs, int64_t h, int64_t w, const float* filter, int32_t threads) {
+    if (half)
+        halve(static_cast<const bfloat16*>(x), static_cast<bfloat16*>(y), width, c, ys, xs, h, w,
+              filter, threads);
+    else
+        halve(static_cast<const float*>(x), static_cast<float*>(y), width, c, ys, xs, h, w, filter,
+              threads);
+}
 
 // Values of room that `uhrt_convolve` needs.
 int64_t uhrt_convolve_room(int64_t c, int64_t outputs, int32_t threads) {
@@ -174,7 +215,8 @@ void uhrt_convolve(const float* x, int64_t samples, int64_t size, int64_t width,
     const int64_t rows = (h + SIDE - 1) / SIDE, cols = (w + SIDE - 1) / SIDE, count = rows * cols;
     const int64_t step = (scale * scale * k + PANEL - 1) / PANEL * PANEL, between = apart(step * c);
     const int64_t before = apart(AT_ONCE * c), after = apart(AT_ONCE * step);
-    const int64_t parts = (count + AT_ONCE - 1) / AT_ONCE;
+    const int64_t at_once = taken_at_once(samples, count, threads);
+    const int64_t parts = (count + at_once - 1) / at_once;
     std::vector<int32_t> down(rows * SIDE + 2, -1), right(cols * SIDE + 2, -1);
     std::memcpy(down.data(), ys, (h + 2) * sizeof(int32_t));
     std::memcpy(right.data(), xs, (w + 2) * sizeof(int32_t));
@@ -186,8 +228,8 @@ void uhrt_convolve(const float* x, int64_t samples, int64_t size, int64_t width,
         float* products = values + VALUES * before;
         const float* from = x + part / parts * size;
         float* to = y + part / parts * h * w * scale * scale * k;
-        const int64_t first = part % parts * AT_ONCE;
-        const int64_t many = count - first < AT_ONCE ? count - first : AT_ONCE;
+        const int64_t first = part % parts * at_once;
+        const int64_t many = count - first < at_once ? count - first : at_once;
         for (int64_t p = 0; p < many; p++)
             patch_in(from, width, c, &down[(first + p) / cols * SIDE],
                      &right[(first + p) % cols * SIDE], nothing.data(), values + p * c, before);

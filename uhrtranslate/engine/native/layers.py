@@ -11,6 +11,7 @@ from uhrtranslate.engine.forward.layers import SwitchedNorm2d
 from uhrtranslate.engine.native import operations
 from uhrtranslate.engine.native.operations import Finish
 from uhrtranslate.geometry.cells import reflect
+from uhrtranslate.models.resnet import BlurDown
 
 # With fewer channels, the matrix products of minimal filtering are too small to be faster.
 MANY_CHANNELS = 32
@@ -163,10 +164,29 @@ class ThinConv2d(NativeConv2d):
         return operations.sum_rows(rows, as_read(self.bias), high)
 
 
+class NativeBlurDown(nn.Module):
+    """`BlurDown` in one pass over memory."""
+
+    def __init__(self, original: BlurDown) -> None:
+        super().__init__()
+        self.original = original
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve [n, c, h, w] to [n, c, h/2, w/2]."""
+        if torch.is_autocast_enabled("cpu"):
+            x = x.to(torch.get_autocast_dtype("cpu"))  # as a convolution does
+        if not operations.suits(x):
+            return self.original(x)  # type: ignore[no-any-return]
+        rows, cols = places(x.shape[-2:], (1, 1, 1, 1), "reflect")
+        return operations.halve(x, self.original.filt, rows, cols)
+
+
 def native(layer: nn.Module, switch: NativeSwitch) -> nn.Module | None:
     """The layer that does the same by kernels; None if there is none, or it is not faster."""
     if isinstance(layer, SwitchedNorm2d):
         return NativeNorm2d(layer, switch)
+    if type(layer) is BlurDown:
+        return NativeBlurDown(layer)
     if type(layer) in PADS and min(_pads(layer)) >= 0:
         return NativePad2d(layer)
     kind = _faster(layer) if type(layer) is nn.Conv2d else None  # not a subclass

@@ -180,6 +180,28 @@ def gather(x: Tensor, rows: Sequence[int], cols: Sequence[int]) -> Tensor:
     return y
 
 
+def halve(x: Tensor, weight: Tensor, rows: Sequence[int], cols: Sequence[int]) -> Tensor:
+    """A 3x3 convolution of each channel alone, at every second of some rows and columns of pixels.
+
+    Args:
+        x: [n, c, h, w].
+        weight: [c, 1, 3, 3] float32.
+        rows, cols: 2h' + 1 and 2w' + 1 indices, or one more.
+
+    Returns:
+        [n, c, h', w'] of x's type; sums are float32.
+    """
+    x = channels_last(x)
+    n, c, _, width = x.shape
+    h, w = (len(rows) - 1) // 2, (len(cols) - 1) // 2
+    y = empty(n, c, h, w, x.dtype)
+    taps = weight.detach().reshape(c, 9).t().contiguous()
+    ys, xs = _indices(rows), _indices(cols)
+    for i in range(n):
+        _call("halve", x[i], y[i], _half(x), width, c, ys, xs, h, w, taps)
+    return y
+
+
 def convolve(
     x: Tensor,
     weight: Tensor,
@@ -239,26 +261,16 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     "moments": (_pointer, _small, _int, _int, _pointer, _pointer),
     "apply": (_pointer, _pointer, _small, _int, _int, _int, _pointer, _pointer),
     "gather": (_pointer, _pointer, _int, _int, _pointer, _int, _pointer, _int),
+    "halve": (
+        _pointer, _pointer, _small, _int, _int, _pointer, _pointer, _int, _int, _pointer,
+    ),
     "convolve_room": (_int, _int),
     "convolve": (
-        _pointer,
-        _int,
-        _int,
-        _int,
-        _int,
-        _pointer,
-        _pointer,
-        _pointer,
-        _pointer,
-        _int,
-        _int,
-        _pointer,
-        _int,
-        _int,
-        _pointer,
+        _pointer, _int, _int, _int, _int, _pointer, _pointer, _pointer, _pointer, _int, _int,
+        _pointer, _int, _int, _pointer,
     ),
     "sum_rows": (_pointer, _pointer, _pointer, _int, _int, _int, _int),
-}
+}  # fmt: skip
 
 
 def _call(name: str, *arguments: Any) -> Any:

@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from uhrtranslate.engine.native.doubling import DoubledConv2d, doubles, follows
 from uhrtranslate.engine.native.layers import (
+    NativeBlurDown,
     NativeConv2d,
     NativeNorm2d,
     NativePad2d,
@@ -97,8 +98,8 @@ def _joined(twin: nn.Module, graph: fx.Graph) -> nn.Module:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        own = isinstance(m, NativeNorm2d | NativeConv2d | NativePad2d | BlurUp)
-        return own or super().is_leaf_module(m, module_qualified_name)
+        own = NativeNorm2d | NativeConv2d | NativePad2d | NativeBlurDown | BlurUp
+        return isinstance(m, own) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _join_doubling(
