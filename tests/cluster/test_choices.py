@@ -74,22 +74,27 @@ def test_statistics_that_bands_would_compute_again_are_recorded_once(
 
 
 class Acted:
-    """A crew whose workers have the devices that it is given, and do everything at once."""
+    """A crew whose workers have the devices that it is given, and take orders in turns."""
 
     def __init__(self, workers, *devices):
-        self.workers, self.devices, self.given = workers, devices, []
+        self.workers, self.devices, self.given, self.begun = workers, devices, [], 0
 
     def add(self, orders, first=False):
         self.given += orders
 
+    def waiting(self):
+        return self.given[self.begun :]
+
     def work(self):
         yield Crowd(self.workers)
+        self.begun = self.workers
         for ordered, (device, precision) in zip(self.given, self.devices, strict=True):
             job = ordered.order.job
             result = ImageResult(
                 str(job.source), str(job.target), "done", device="cuda:0", precision=precision
             )
             yield Done(ordered, Receipt(result, "host", device=device), "host")
+            self.begun += 1
 
 
 def test_other_gpus_and_precisions_are_said():
@@ -103,13 +108,23 @@ def test_other_gpus_and_precisions_are_said():
         "c.tif: was computed on V100, bf16, and others of this run on A100, bf16"
         in (results[2].warnings["devices"])
     )
-    assert not any(ordered.order.sharers for ordered in crew.given)
 
 
-@pytest.mark.parametrize(("slides", "workers", "sharers"), [(1, 1, 1), (2, 3, 3), (2, 2, 0)])
-def test_few_slides_are_shared_by_many_workers(slides, workers, sharers):
-    crew = Acted(workers, *[("A100", "bf16")] * slides)
-    tasks = [Task(Item(Found.at(f"{n}.tif")), ImageOptions(), Path(f"{n}")) for n in range(slides)]
+@pytest.mark.parametrize(
+    ("workers", "sharers"),
+    [
+        (1, [1]),  # of jobs, the first comes alone
+        (1, [0, 0]),
+        (3, [3, 3]),
+        (2, [0, 0]),
+        (2, [0, 0, 0, 2]),  # when the others are done, both have the last one
+        (3, [0, 0, 0, 3, 3]),
+    ],
+)
+def test_slides_that_are_too_few_for_all_workers_are_shared(workers, sharers):
+    crew = Acted(workers, *[("A100", "bf16")] * len(sharers))
+    places = [Path(f"{number}.tif") for number in range(len(sharers))]
+    tasks = [Task(Item(Found.at(place)), ImageOptions(), place / "out") for place in places]
     with Slides(crew, tasks, Made(None), lambda event: None) as acted:
-        assert len(list(acted.work())) == slides
-    assert [ordered.order.sharers for ordered in crew.given] == [sharers] * slides
+        assert len(list(acted.work())) == len(sharers)
+    assert [ordered.order.sharers for ordered in crew.given] == sharers

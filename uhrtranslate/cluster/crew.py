@@ -9,7 +9,7 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -133,6 +133,10 @@ class Crew:
             self._waiting.extendleft(reversed(list(orders)))
         else:
             self._waiting.extend(orders)
+
+    def waiting(self) -> Sequence[Ordered]:
+        """Orders that no worker has been given yet, or that were given back."""
+        return tuple(self._waiting)
 
     def drop(self, unwanted: Callable[[Ordered], bool]) -> None:
         """Have some orders done no more; workers that are at them stop."""

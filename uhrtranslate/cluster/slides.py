@@ -58,18 +58,30 @@ class Slides:
             job = Job(source, target, options, self._maker)
             orders.append(Ordered(SlideOrder(job, task.options.split), Part(number)))
         self._crew.add(orders)
+        workers, only = 0, len(orders) == 1
         for news in self._crew.work():
             if isinstance(news, Crowd):
-                self._tell(Workers(news.workers))
-                few = len(orders) < max(2, news.workers)  # of jobs, the first comes alone
-                for ordered in orders:  # it matters for those that nobody has begun yet
-                    assert isinstance(ordered.order, SlideOrder)
-                    sharers = news.workers if few else 0
-                    ordered.order = replace(ordered.order, sharers=sharers)
+                workers = news.workers
+                self._tell(Workers(workers))
+                self._offer(workers, only)
             elif isinstance(news, Heard):
                 self._hear(news)
             else:
                 yield from self._take(news)
+                self._offer(workers, only)
+
+    def _offer(self, workers: int, only: bool) -> None:
+        """Have slides that nobody has begun shared, if they are too few for all workers.
+
+        Args:
+            workers: that have come.
+            only: there is one slide; of jobs, the first comes alone, so it is shared by one, too.
+        """
+        slides = [one for one in self._crew.waiting() if isinstance(one.order, SlideOrder)]
+        sharers = workers if only or len(slides) < workers else 0
+        for ordered in slides:
+            assert isinstance(ordered.order, SlideOrder)
+            ordered.order = replace(ordered.order, sharers=sharers)
 
     def _hear(self, news: Heard) -> None:
         """Tell of a start and of progress; results come with receipts."""

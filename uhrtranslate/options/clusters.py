@@ -88,7 +88,7 @@ Split = Annotated[
     Flag(
         "Rows of cells that are one piece of work, so that several workers share a slide; 0: a "
         "slide is one piece. auto: slides of more than a gigapixel are shared, and of more than 8 "
-        "megapixels if there are fewer slides than workers.",
+        "megapixels if fewer slides are left than workers.",
         CLUSTER,
         "N|auto",
         "auto",

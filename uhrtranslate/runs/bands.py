@@ -81,7 +81,7 @@ def rows_of_band(width: int, height: int, cell: int, sharers: int) -> int:
     Args:
         width, height: of the slide in px.
         cell: side of its cells in px.
-        sharers: workers that have come, if there are fewer slides than workers; else 0.
+        sharers: workers that have come, if fewer slides are left than workers; else 0.
     """
     pixels, total = width * height, -(-height // cell)
     if not sharers:
