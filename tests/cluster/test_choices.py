@@ -30,7 +30,8 @@ def test_slides_are_shared_if_that_pays():
     assert rows_of_band(6144, 6144, 256, 2) == rows_of_band(6144, 6144, 256, 1) == 4
     assert rows_of_band(6144, 6144, 256, 0) == 0
     assert rows_of_band(5888, 5888, 256, 2) == 6  # 23 rows: four bands for two workers, not five
-    assert rows_of_band(20_000, 20_000, 512, 2) == 4
+    assert rows_of_band(20_000, 20_000, 512, 1) == rows_of_band(20_000, 20_000, 512, 16) == 4
+    assert rows_of_band(20_000, 20_000, 512, 2) == 5  # eight bands, four for each
     assert rows_of_band(30_000, 30_000, 512, 0) == 0
     for sharers in (0, 8):  # 160 bands of 250 MP
         assert rows_of_band(200_000, 200_000, 512, sharers) == (4 if sharers else 2)
@@ -115,10 +116,12 @@ def test_other_gpus_and_precisions_are_said():
     [
         (1, [1]),  # of jobs, the first comes alone
         (1, [0, 0]),
-        (3, [3, 3]),
+        (3, [2, 2]),
+        (64, [0] * 64),
+        (65, [0] * 64),  # as one client joins the bands of all
         (2, [0, 0]),
         (2, [0, 0, 0, 2]),  # when the others are done, both have the last one
-        (3, [0, 0, 0, 3, 3]),
+        (3, [0, 0, 0, 2, 3]),
     ],
 )
 def test_slides_that_are_too_few_for_all_workers_are_shared(workers, sharers):

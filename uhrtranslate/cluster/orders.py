@@ -94,7 +94,7 @@ class SlideOrder:
         job: the slide.
         split: rows of cells in a band, see `divide`.
         again: a worker has begun it before, and died.
-        sharers: workers that have come, if fewer slides are left than workers; else 0.
+        sharers: workers for each slide, if fewer slides are left than have come; else 0.
     """
 
     job: Job

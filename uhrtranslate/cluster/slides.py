@@ -13,6 +13,8 @@ from uhrtranslate.runs.items import Task
 from uhrtranslate.runs.many_images import needed
 from uhrtranslate.runs.orders import failure
 
+# Slides that are shared at the end of a run at most, as the client joins the bands of all.
+MOST_SHARED = 64
 # Options that are the client's business.
 _CLIENTS = {"cluster": None, "split": None, "without_tls": False}
 
@@ -78,7 +80,8 @@ class Slides:
             only: there is one slide; of jobs, the first comes alone, so it is shared by one, too.
         """
         slides = [one for one in self._crew.waiting() if isinstance(one.order, SlideOrder)]
-        sharers = workers if only or len(slides) < workers else 0
+        few = only or len(slides) < min(workers, MOST_SHARED)
+        sharers = -(-workers // len(slides)) if slides and few else 0
         for ordered in slides:
             assert isinstance(ordered.order, SlideOrder)
             ordered.order = replace(ordered.order, sharers=sharers)

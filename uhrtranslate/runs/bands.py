@@ -81,14 +81,16 @@ def rows_of_band(width: int, height: int, cell: int, sharers: int) -> int:
     Args:
         width, height: of the slide in px.
         cell: side of its cells in px.
-        sharers: workers that have come, if fewer slides are left than workers; else 0.
+        sharers: workers for each slide, if fewer slides are left than have come; else 0.
     """
     pixels, total = width * height, -(-height // cell)
     if not sharers:
         return 0 if pixels <= LARGE else max(1, round(BAND / (width * cell)))
     if pixels <= (LARGE_FOR_ONE if sharers == 1 else LARGE_FOR_FEW):
         return 0
-    rows = max(ROWS_FOR_FEW, round(min(BAND, pixels / BANDS_FOR_FEW) / (width * cell)))
+    # One may be the first of many.
+    most = BANDS_FOR_FEW if sharers == 1 else min(BANDS_FOR_FEW, ROUNDS * sharers)
+    rows = max(ROWS_FOR_FEW, round(min(BAND, pixels / most) / (width * cell)))
     bands = total // rows
     if bands < 2:
         return 0
