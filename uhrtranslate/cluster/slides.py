@@ -13,7 +13,7 @@ from uhrtranslate.runs.items import Task
 from uhrtranslate.runs.many_images import needed
 from uhrtranslate.runs.orders import failure
 
-# Slides that are shared at the end of a run at most, as the client joins the bands of all.
+# From so many slides on, none is shared at the end of a run, as the client joins the bands of all.
 MOST_SHARED = 64
 # Options that are the client's business.
 _CLIENTS = {"cluster": None, "split": None, "without_tls": False}
@@ -84,7 +84,8 @@ class Slides:
         sharers = -(-workers // len(slides)) if slides and few else 0
         for ordered in slides:
             assert isinstance(ordered.order, SlideOrder)
-            ordered.order = replace(ordered.order, sharers=sharers)
+            if ordered.order.sharers != sharers:  # of thousands, hardly any changes
+                ordered.order = replace(ordered.order, sharers=sharers)
 
     def _hear(self, news: Heard) -> None:
         """Tell of a start and of progress; results come with receipts."""
